@@ -1,0 +1,1 @@
+"""Event-driven token revocation with provable freshness."""

@@ -1,0 +1,138 @@
+"""Every error this package raises, in one tree.
+
+    RevocationError
+    ├── ContractError
+    │   ├── MalformedEventError
+    │   ├── UnknownEventTypeError
+    │   ├── InvalidEventError
+    │   ├── OversizedRecordError
+    │   └── MalformedUpdateError
+    ├── SettingsError
+    ├── TopicError
+    ├── PublishError
+    ├── NotAppliedError
+    ├── StoreError
+    │   ├── StoreUnavailableError
+    │   ├── StoreUnsuitableError
+    │   ├── StoreColdError
+    │   └── StoreMovedBackError
+    └── EmbeddedError
+        └── PrerequisiteError
+
+`code` is stable: it is the metric label and the dead-letter reason. `retriable` says
+whether the same call may succeed later without anybody changing anything.
+"""
+
+
+class RevocationError(Exception):
+    """Base of all errors; the message says what happened, then what to do."""
+
+    code = "revocation_error"
+    retriable = False
+
+
+class ContractError(RevocationError):
+    """A record breaks the contract; it belongs in the dead letters."""
+
+    code = "contract_error"
+
+
+class MalformedEventError(ContractError):
+    """The bytes are not a CloudEvent in structured or binary mode."""
+
+    code = "malformed_event"
+
+
+class UnknownEventTypeError(ContractError):
+    """The CloudEvent's `type` is none that this service knows."""
+
+    code = "unknown_event_type"
+
+
+class InvalidEventError(ContractError):
+    """A known type whose attributes or data break its schema."""
+
+    code = "invalid_event"
+
+
+class OversizedRecordError(ContractError):
+    """The record is larger than any event may be."""
+
+    code = "oversized_record"
+
+
+class MalformedUpdateError(ContractError):
+    """A record of the entries topic that no authority wrote."""
+
+    code = "malformed_update"
+
+
+class SettingsError(RevocationError):
+    """Settings that are missing, contradict each other or are unsafe."""
+
+    code = "invalid_settings"
+
+
+class TopicError(RevocationError):
+    """A topic is missing or configured so that revocations could be lost."""
+
+    code = "unsuitable_topic"
+
+
+class PublishError(RevocationError):
+    """Kafka did not acknowledge; the event may or may not be in the log."""
+
+    code = "not_acknowledged"
+    retriable = True
+
+
+class NotAppliedError(RevocationError):
+    """A receipt was not applied in every asked region within the time limit."""
+
+    code = "not_applied"
+    retriable = True
+
+
+class StoreError(RevocationError):
+    """A regional store cannot do what it was asked."""
+
+    code = "store_error"
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot be reached, is read-only or out of memory: back off, retry."""
+
+    code = "store_unavailable"
+    retriable = True
+
+
+class StoreUnsuitableError(StoreError):
+    """The store would lose revocations: wrong version, eviction policy or clock."""
+
+    code = "store_unsuitable"
+
+
+class StoreColdError(StoreError):
+    """The store's epoch is missing or another one: it must be rebuilt from the log."""
+
+    code = "store_cold"
+    retriable = True
+
+
+class StoreMovedBackError(StoreError):
+    """The store's position is behind what was written: read positions, seek, resume."""
+
+    code = "store_moved_back"
+    retriable = True
+
+
+class EmbeddedError(RevocationError):
+    """The local system could not be started, found or stopped."""
+
+    code = "embedded_error"
+
+
+class PrerequisiteError(EmbeddedError):
+    """A program this machine needs (Java, Maven ...) is missing."""
+
+    code = "prerequisite_missing"

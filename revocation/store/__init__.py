@@ -1,0 +1,117 @@
+"""A region's store: what projectors write and verifiers read.
+
+`RedisStore` is the real one; `MemoryStore` passes the same contract suite. Positions
+and watermarks live beside the entries and are written in the same call, so that store
+and position cannot disagree.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from revocation.decision import Freshness
+from revocation.entries import Entry, Offset, Target, UnixMs
+
+
+class Mark(NamedTuple):
+    """How far a region has applied one partition.
+
+    `next_offset`: in the entries topic, where to read on. `source_offset`: in the
+    events topic, everything up to and including it has been applied. `as_of`: its
+    broker time. `rebuilt`: the partition's window was read to its end.
+    """
+
+    next_offset: Offset
+    source_offset: Offset
+    as_of: UnixMs
+    rebuilt: bool
+
+
+class Batch(NamedTuple):
+    """What one projector writes in one call.
+
+    `expected` holds, per partition, the `next_offset` that the store must have reached
+    already; a partition just (re)built is left out.
+    """
+
+    entries: Sequence[Entry]
+    marks: Mapping[int, Mark]
+    expected: Mapping[int, Offset]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A store's state. `epoch` is None while it is cold."""
+
+    epoch: str | None
+    freshness: Freshness
+    marks: Mapping[int, Mark]
+
+
+class Answer(NamedTuple):
+    """The entries found for some targets, and how fresh that is; from one instant."""
+
+    found: Mapping[Target, Entry]
+    freshness: Freshness
+
+
+class StoreReader(Protocol):
+    """What verifiers and operators need."""
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            StoreUnavailableError: retry later.
+        """
+
+    async def stop(self) -> None:
+        """Disconnect; may be called twice."""
+
+    async def find(self, targets: Sequence[Target]) -> Answer:
+        """Look targets up, with the freshness of the same instant.
+
+        A cold store finds nothing and is not ready.
+
+        Raises:
+            StoreUnavailableError: retry later, or do what the policy says.
+        """
+
+    async def region(self) -> Region:
+        """Return epoch, freshness and marks.
+
+        Raises:
+            StoreUnavailableError: retry later.
+        """
+
+    async def clock_skew_ms(self) -> int:
+        """Return the store's clock minus ours."""
+
+
+class Store(StoreReader, Protocol):
+    """What projectors need on top."""
+
+    async def begin(
+        self, epoch: str, *, partitions: int, replacing: str | None = None
+    ) -> str:
+        """Open an epoch if the store is cold, or in the epoch `replacing`.
+
+        Returns the epoch in force afterwards: `epoch`, or that of whoever was first.
+        An epoch begins without marks; entries stay, for they can only be right.
+        """
+
+    async def apply(self, epoch: str, batch: Batch) -> None:
+        """Merge entries, move marks forward and feed replicas, all or nothing.
+
+        Raises:
+            StoreColdError: the store is not in this epoch; rebuild it.
+            StoreMovedBackError: a mark is behind `expected`; read marks and seek.
+            StoreUnavailableError: down, read-only or out of memory; back off, retry.
+        """
+
+    async def check_suitable(self) -> None:
+        """Refuse a store that would lose revocations.
+
+        Raises:
+            StoreUnsuitableError: says what is wrong and what to set.
+        """

@@ -1,0 +1,113 @@
+"""The Kafka topics: names, the settings that promises rest on, who goes where.
+
+One target is always in one partition, and an update lies in the partition number of the
+event that caused it, so the topics of events and entries have equally many partitions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from revocation.entries import Target
+
+PULSE_KEY: Final = b"revocation.pulse"
+"""Key of a pulse: a record whose place and time in the log is all it says."""
+
+MAX_EVENT_BYTES: Final = 262_144
+"""The largest event; 1,000 users of 200 bytes fit."""
+
+_MAX_RECORD_BYTES: Final = 1_048_576
+_MAX_DEAD_LETTER_BYTES: Final = 2 * _MAX_RECORD_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSpec:
+    """A topic as it must be. `minimum` holds settings that may be larger, not less."""
+
+    name: str
+    partitions: int
+    exact: Mapping[str, str] = field(default_factory=dict)
+    minimum: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """The names of one installation's topics."""
+
+    prefix: str = "revocation"
+
+    @property
+    def events(self) -> str:
+        """What producers say happened."""
+        return f"{self.prefix}.events"
+
+    @property
+    def entries(self) -> str:
+        """What the authority concluded."""
+        return f"{self.prefix}.entries"
+
+    @property
+    def dead_letters(self) -> str:
+        """What could not be read, in its original bytes."""
+        return f"{self.prefix}.dead-letters"
+
+    def specs(self, *, partitions: int, window_ms: int) -> tuple[TopicSpec, ...]:
+        """Return the topics as they must be.
+
+        `cleanup.policy=delete`: in a compacted topic the last record of a key wins, and
+        a paused authority may append an older entry after a newer one.
+        `LogAppendTime`: one clock, the brokers', dates every record (KIP-32).
+        `window_ms`: how long a record must stay readable for a region to be rebuilt.
+        """
+        logged = {
+            "cleanup.policy": "delete",
+            "message.timestamp.type": "LogAppendTime",
+        }
+        kept = {"retention.ms": window_ms}
+        return (
+            TopicSpec(
+                name=self.events,
+                partitions=partitions,
+                exact=logged,
+                minimum={**kept, "max.message.bytes": _MAX_RECORD_BYTES},
+            ),
+            TopicSpec(
+                name=self.entries,
+                partitions=partitions,
+                exact=logged,
+                minimum={**kept, "max.message.bytes": _MAX_RECORD_BYTES},
+            ),
+            TopicSpec(
+                name=self.dead_letters,
+                partitions=partitions,
+                exact=logged,
+                minimum={**kept, "max.message.bytes": _MAX_DEAD_LETTER_BYTES},
+            ),
+        )
+
+
+def record_key(target: Target) -> bytes:
+    """Return the key of the target's records."""
+    return str(target).encode()
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition of a record key, as Kafka's Java client chooses it."""
+    return (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def murmur2(data: bytes) -> int:
+    """Return Kafka's 32-bit murmur2 hash (org.apache.kafka.common.utils.Utils)."""
+    factor, mask = 0x5BD1E995, 0xFFFFFFFF
+    length = len(data)
+    value = 0x9747B28C ^ length
+    whole = length & ~3
+    for start in range(0, whole, 4):
+        chunk = int.from_bytes(data[start : start + 4], "little") * factor & mask
+        chunk = (chunk ^ chunk >> 24) * factor & mask
+        value = value * factor & mask ^ chunk
+    if length != whole:
+        value ^= int.from_bytes(data[whole:], "little")
+        value = value * factor & mask
+    value = (value ^ value >> 13) * factor & mask
+    return value ^ value >> 15
