@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from revocation.entries import Entry, Kind, Status, Target, UnixMs
-from revocation.events import grant_id
+from revocation.entries import Entry, Kind, Status, Target, UnixMs, grant_id
 
 Claims = Mapping[str, Any]
 """The claims set of a JWT whose signature somebody has verified (RFC 7519)."""

@@ -24,6 +24,9 @@ Offset = NewType("Offset", int)
 Version = NewType("Version", int)
 """A user-version counter; 0 means that the user was never revoked."""
 
+MAX_ID_CHARACTERS: Final = 512
+"""The longest issuer and id that an event may name."""
+
 RECENT_EVENTS: Final = 8
 """How many event ids an entry remembers, to know a producer's retry."""
 
@@ -81,6 +84,11 @@ class Target(NamedTuple):
     def __str__(self) -> str:
         """Return `issuer|kind|id`: unambiguous, as no issuer or kind holds a bar."""
         return f"{self.issuer}|{self.kind}|{self.id}"
+
+
+def grant_id(user: str, client: str) -> str:
+    """Return `client|user`, in the client `%` as `%25` and `|` as `%7C`."""
+    return f"{client.replace('%', '%25').replace('|', '%7C')}|{user}"
 
 
 class Position(NamedTuple):

@@ -9,167 +9,61 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import quote
 
 import orjson
 from pydantic import (
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
-    model_validator,
 )
 
-from revocation.entries import Kind, Target
+from revocation.entries import Target
 from revocation.errors import (
+    ContractError,
     InvalidEventError,
     MalformedEventError,
     OversizedRecordError,
     UnknownEventTypeError,
 )
+from revocation.event_data import (
+    MAX_BULK_USERS,
+    ClientData,
+    DataDeletedData,
+    GrantData,
+    IssuerData,
+    KeyData,
+    SessionData,
+    TenantData,
+    Timestamp,
+    TokenData,
+    UserData,
+    UsersData,
+)
 from revocation.topics import MAX_EVENT_BYTES
 
-MAX_BULK_USERS: Final = 1_000
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
-_MAX_SAFE_INTEGER: Final = 2**53 - 1
-_MAX_NUMERIC_DATE: Final = 253_402_300_799
-
-Identifier = Annotated[str, Field(min_length=1, max_length=512)]
-Issuer = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=512,
-        pattern=r"^[^|\s]+$",
-        description="The `iss` claim of the tokens concerned.",
-    ),
-]
-VersionNumber = Annotated[
-    int,
-    Field(
-        ge=1,
-        le=_MAX_SAFE_INTEGER,
-        description="The user's new version, if the producer's database counts it.",
-    ),
-]
-NumericDate = Annotated[
-    int,
-    Field(ge=1, le=_MAX_NUMERIC_DATE, description="Seconds (RFC 7519 section 2)."),
-]
-
-
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    issuer: Issuer
-    reason: Annotated[str, Field(max_length=1_024)] | None = Field(
-        None, description="For people; must not hold personal data."
-    )
-
-
-class _WithinTenant(_Data):
-    tenant: Identifier | None = Field(
-        None, description="For the audit only: a target is found by issuer and id."
-    )
-
-
-class TokenData(_WithinTenant):
-    """One token."""
-
-    jti: Identifier
-    exp: NumericDate | None = Field(
-        None, description="The token's `exp`; if absent, the longest lifetime counts."
-    )
-
-
-class SessionData(_WithinTenant):
-    """One session."""
-
-    sid: Identifier
-    exp: NumericDate | None = Field(
-        None, description="When the session would end; if absent, the longest counts."
-    )
-
-
-class UserData(_WithinTenant):
-    """One user."""
-
-    user: Identifier = Field(description="The `sub` claim.")
-    version: VersionNumber | None = None
-
-
-class DataDeletedData(_WithinTenant):
-    """Either a user whose data is gone, or a resource that is."""
-
-    user: Identifier | None = None
-    resource: Annotated[str, Field(max_length=512, pattern=r"^[^:]+:.+$")] | None = (
-        Field(None, description="`type:id`, for instance `dataset:42`.")
-    )
-    version: VersionNumber | None = None
-
-    @model_validator(mode="after")
-    def _one_target(self) -> "DataDeletedData":
-        if (self.user is None) == (self.resource is None):
-            raise ValueError("give either `user` or `resource`")
-        return self
-
-
-class GrantData(_WithinTenant):
-    """What one user granted to one client."""
-
-    user: Identifier
-    client: Identifier
-
-
-class ClientData(_WithinTenant):
-    """An OAuth client. `disable` also rejects tokens issued later; false ends that."""
-
-    client: Identifier
-    disable: bool | None = None
-
-
-class TenantData(_Data):
-    """A tenant. `disable` also rejects tokens issued later; false ends that."""
-
-    tenant: Identifier
-    disable: bool | None = None
-
-
-class IssuerData(_Data):
-    """An issuer. `disable` also rejects tokens issued later; false ends that."""
-
-    disable: bool | None = None
-
-
-class KeyData(_WithinTenant):
-    """A signing key."""
-
-    kid: Identifier
-
-
-class UsersData(_WithinTenant):
-    """Many users of one issuer."""
-
-    users: Annotated[
-        tuple[Identifier, ...], Field(min_length=1, max_length=MAX_BULK_USERS)
-    ]
+_MAX_EVENT_ID: Final = 256
+_STRUCTURED_MODE: Final = "application/cloudevents"
 
 
 class CloudEvent(BaseModel):
     """The envelope that all events share (CloudEvents 1.0 section 3)."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+    # An input in an error message would be somebody's identifier in somebody's log.
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", strict=True, hide_input_in_errors=True
+    )
 
     specversion: Literal["1.0"]
-    id: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+    id: Annotated[str, Field(min_length=1, max_length=_MAX_EVENT_ID)] = Field(
         description="Unique; a retry of the same event keeps it."
     )
     source: Annotated[str, Field(min_length=1, max_length=512)] = Field(
         description="URI reference of the producer."
     )
-    time: AwareDatetime | None = Field(
+    time: Timestamp | None = Field(
         None, description="When it happened; if absent, when Kafka appended it."
     )
     datacontenttype: Literal["application/json"] = "application/json"
@@ -318,48 +212,25 @@ EVENT_TYPES: Final[Mapping[str, type[CloudEvent]]] = {
 """The model of each event type."""
 
 _ANY_EVENT: Final[TypeAdapter[Event]] = TypeAdapter(
-    Annotated[Event, Field(discriminator="type")]
+    Annotated[Event, Field(discriminator="type")],
+    config=ConfigDict(hide_input_in_errors=True),
 )
 
 
 def targets(event: Event) -> tuple[Target, ...]:
     """Return what the event is about: one target, or each user of a bulk event."""
-    data = event.data
-    ids: tuple[str, ...]
-    match data:
-        case TokenData():
-            kind, ids = Kind.TOKEN, (data.jti,)
-        case SessionData():
-            kind, ids = Kind.SESSION, (data.sid,)
-        case UserData():
-            kind, ids = Kind.USER, (data.user,)
-        case DataDeletedData(user=str(user)):
-            kind, ids = Kind.USER, (user,)
-        case DataDeletedData(resource=resource):
-            kind, ids = Kind.RESOURCE, (str(resource),)
-        case GrantData():
-            kind, ids = Kind.GRANT, (grant_id(data.user, data.client),)
-        case ClientData():
-            kind, ids = Kind.CLIENT, (data.client,)
-        case TenantData():
-            kind, ids = Kind.TENANT, (data.tenant,)
-        case IssuerData():
-            kind, ids = Kind.ISSUER, (data.issuer,)
-        case KeyData():
-            kind, ids = Kind.KEY, (data.kid,)
-        case UsersData():
-            kind, ids = Kind.USER, tuple(dict.fromkeys(data.users))
-    return tuple(Target(kind, data.issuer, each) for each in ids)
-
-
-def grant_id(user: str, client: str) -> str:
-    """Return the id of a grant: `client|user`, the client percent-encoded."""
-    return f"{quote(client, safe='')}|{user}"
+    return event.data.targets()
 
 
 def encode(event: Event) -> bytes:
-    """Encode in structured JSON mode."""
-    return event.model_dump_json(exclude_none=True).encode()
+    """Encode in structured JSON mode.
+
+    Raises:
+        OversizedRecordError: longer than `MAX_EVENT_BYTES`; nobody would read it.
+    """
+    value = event.model_dump_json(exclude_none=True).encode()
+    _check_size(value)
+    return value
 
 
 def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> Event:
@@ -367,7 +238,8 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> Ev
 
     Args:
         value: the record's value.
-        headers: the record's headers; any `ce_specversion` means binary mode.
+        headers: the record's headers; `ce_specversion` means binary mode, unless the
+            `content-type` says structured.
 
     Raises:
         OversizedRecordError: longer than `MAX_EVENT_BYTES`.
@@ -377,48 +249,55 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> Ev
     """
     if not value:
         raise MalformedEventError("the record has no value; send a CloudEvent as JSON")
-    if len(value) > MAX_EVENT_BYTES:
-        raise OversizedRecordError(
-            f"{len(value)} bytes, at most {MAX_EVENT_BYTES} are allowed; "
-            f"split bulk events into records of {MAX_BULK_USERS} users or fewer"
-        )
+    _check_size(value)
     attributes = _binary_attributes(headers)
     if attributes:
         value = _to_structured(attributes, value)
     try:
         return _ANY_EVENT.validate_json(value)
     except ValidationError as error:
-        raise _explain(error) from error
+        # Without its cause: pydantic's report may quote what was sent.
+        raise _explain(error) from None
+
+
+def _check_size(value: bytes) -> None:
+    if len(value) > MAX_EVENT_BYTES:
+        raise OversizedRecordError(
+            f"{len(value)} bytes, at most {MAX_EVENT_BYTES} are allowed; "
+            f"split bulk events into records of {MAX_BULK_USERS} users or fewer"
+        )
 
 
 def _binary_attributes(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
     attributes = {}
     for name, raw in headers:
         lowered = name.lower()
+        text = (raw or b"").decode(errors="replace")
         if lowered.startswith("ce_"):
-            attributes[lowered[3:]] = (raw or b"").decode(errors="replace")
+            attributes[lowered[3:]] = text
+        elif lowered == "content-type" and text.lower().startswith(_STRUCTURED_MODE):
+            return {}
     return attributes if "specversion" in attributes else {}
 
 
 def _to_structured(attributes: dict[str, str], data: bytes) -> bytes:
     try:
-        return orjson.dumps({**attributes, "data": orjson.loads(data)})
+        orjson.loads(data)
     except ValueError as error:
         raise MalformedEventError(
             f"binary mode, but the value is not JSON ({error})"
-        ) from error
+        ) from None
+    return orjson.dumps({**attributes, "data": orjson.Fragment(data)})
 
 
-def _explain(error: ValidationError) -> Exception:
+def _explain(error: ValidationError) -> ContractError:
     """Turn pydantic's report into the one error that says what to mend."""
     first = error.errors(include_url=False, include_context=False)[0]
     place = ".".join(map(str, first["loc"][1:])) or "the event"
     match first["type"]:
         case "json_invalid":
             return MalformedEventError(f"not JSON: {first['msg']}")
-        case (
-            "model_attributes_type" | "model_type" | "union_tag_not_found" | "dict_type"
-        ):
+        case "dict_type" | "union_tag_not_found":
             return MalformedEventError(
                 "not a CloudEvent: send a JSON object with `specversion`, `id`, "
                 "`source`, `type` and `data`"
@@ -437,7 +316,11 @@ def parse(document: Mapping[str, Any]) -> Event:
     Raises:
         ContractError: as `decode`.
     """
-    return decode(orjson.dumps(document))
+    try:
+        value = orjson.dumps(document)
+    except orjson.JSONEncodeError as error:
+        raise MalformedEventError(f"no JSON document: {error}") from None
+    return decode(value)
 
 
 def split_users(
@@ -447,9 +330,17 @@ def split_users(
     return tuple(
         event.model_copy(
             update={
-                "id": f"{event.id}/{number}",
+                "id": _part_id(event.id, number),
                 "data": event.data.model_copy(update={"users": tuple(group)}),
             }
         )
         for number, group in enumerate(groups)
     )
+
+
+def _part_id(event_id: str, number: int) -> str:
+    """Name a part: readable while that is a valid id, and the same on each retry."""
+    part_id = f"{event_id}/{number}"
+    if len(part_id) <= _MAX_EVENT_ID:
+        return part_id
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, part_id))

@@ -7,7 +7,7 @@ and position cannot disagree.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from revocation.decision import Freshness
 from revocation.entries import Entry, Offset, Target, UnixMs
@@ -17,14 +17,22 @@ class Mark(NamedTuple):
     """How far a region has applied one partition.
 
     `next_offset`: in the entries topic, where to read on. `source_offset`: in the
-    events topic, everything up to and including it has been applied. `as_of`: its
-    broker time. `rebuilt`: the partition's window was read to its end.
+    events topic, everything up to and including it has been applied, also what was
+    sent on to other partitions. `as_of`: its broker time. `applied_offset`: the same
+    as `source_offset`, but for this partition alone. `rebuilt`: the partition's window
+    was read to its end. All of them only ever grow.
     """
 
     next_offset: Offset
     source_offset: Offset
     as_of: UnixMs
+    applied_offset: Offset
     rebuilt: bool
+
+    @classmethod
+    def at(cls, next_offset: Offset) -> Self:
+        """Return the mark of a partition that is about to be read from here."""
+        return cls(next_offset, Offset(-1), UnixMs(0), Offset(-1), rebuilt=False)
 
 
 class Batch(NamedTuple):

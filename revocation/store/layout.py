@@ -12,10 +12,10 @@ Cluster as well. `docs/store-layout.md` says the same for other languages.
 A denylist value is the receipt `partition-offset` of the event that rejects, and the
 key expires with the token. A subject value is `receipt version not_before status
 status_offset time`, separated by spaces. A mark `p<N>` is `next_offset source_offset
-as_of rebuilt`.
+as_of applied_offset rebuilt`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
@@ -61,18 +61,31 @@ class Layout:
         """Return the key under which the target is written."""
         return self.tag + digest(target, self.peppers[0])
 
-    def keys(self, targets: Sequence[Target]) -> Iterator[bytes]:
-        """Yield every key under which the targets may be, all peppers in turn."""
-        for pepper in self.peppers:
-            for target in targets:
-                yield self.tag + digest(target, pepper)
+    def written(self, targets: Iterable[Target]) -> list[bytes]:
+        """Return the keys under which the targets are written."""
+        return _keys(self.tag, targets, self.peppers[0])
+
+    def keys(self, targets: Sequence[Target]) -> list[bytes]:
+        """Return every key under which the targets may be, all peppers in turn."""
+        return [
+            key for pepper in self.peppers for key in _keys(self.tag, targets, pepper)
+        ]
 
 
 def digest(target: Target, pepper: bytes) -> bytes:
     """Return the keyed BLAKE2b-128 of the target (RFC 7693 section 2.5)."""
-    return blake2b(
-        str(target).encode(), key=pepper[:64], digest_size=DIGEST_BYTES
-    ).digest()
+    return _keys(b"", (target,), pepper)[0]
+
+
+def _keys(tag: bytes, targets: Iterable[Target], pepper: bytes) -> list[bytes]:
+    # Copying the keyed state costs a third less than hashing the pepper each time.
+    keyed = blake2b(key=pepper[:64], digest_size=DIGEST_BYTES)
+    keys = []
+    for target in targets:
+        state = keyed.copy()
+        state.update(str(target).encode())
+        keys.append(tag + state.digest())
+    return keys
 
 
 def encode_value(entry: Entry) -> bytes:
@@ -112,7 +125,7 @@ def decode_value(target: Target, value: bytes, expires_at: int) -> Entry:
 
 def encode_mark(mark: Mark) -> bytes:
     """Return the value of a partition's mark."""
-    return b"%d %d %d %d" % mark
+    return b"%d %d %d %d %d" % mark
 
 
 def decode_marks(meta: Mapping[bytes, bytes]) -> dict[int, Mark]:
@@ -120,8 +133,12 @@ def decode_marks(meta: Mapping[bytes, bytes]) -> dict[int, Mark]:
     marks = {}
     for name, value in meta.items():
         if name.startswith(b"p") and name[1:].isdigit():
-            following, source, as_of, rebuilt = map(int, value.split())
+            following, source, as_of, applied, rebuilt = map(int, value.split())
             marks[int(name[1:])] = Mark(
-                Offset(following), Offset(source), UnixMs(as_of), bool(rebuilt)
+                Offset(following),
+                Offset(source),
+                UnixMs(as_of),
+                Offset(applied),
+                bool(rebuilt),
             )
     return marks

@@ -1,0 +1,52 @@
+"""The command line: `revocation`, or `python -m revocation`."""
+
+import sys
+from typing import Final
+
+import typer
+
+from revocation.cli import admin, ask, publish, stations
+from revocation.errors import NotAppliedError, RevocationError, SettingsError
+from revocation.logs import configure_logging
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_NEGATIVE: Final = 3
+
+app = typer.Typer(
+    help="Event-driven token revocation with provable freshness.\n\n"
+    "Settings come from REVOCATION_* variables and the TOML file that "
+    "REVOCATION_CONFIG names. Exit codes: 0 done or active, 1 failed, 2 wrong usage or "
+    "settings, 3 a negative answer (token rejected, not applied in time, not ready).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(publish.app, name="publish")
+app.add_typer(admin.topics, name="topics")
+app.add_typer(admin.schemas, name="schemas")
+for command in (stations.authority, stations.projector, stations.sidecar):
+    app.command()(command)
+for command in (ask.check, ask.status):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; errors become one line on stderr and an exit code."""
+    configure_logging()
+    try:
+        app()
+    except SettingsError as error:
+        _fail(error, EXIT_USAGE)
+    except NotAppliedError as error:
+        _fail(error, EXIT_NEGATIVE)
+    except RevocationError as error:
+        _fail(error, EXIT_FAILED)
+
+
+def _fail(error: RevocationError, code: int) -> None:
+    typer.echo(f"{error.code}: {error}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""The authority's Faust application: one ordered path from events to entries.
+
+The commit protocol, per partition; the numbers stand in the code below:
+
+1. Take a record, conclude, and keep the conclusion in the table.
+2. Send what was concluded to the same partition number, through one idempotent
+   producer, in the order of the records.
+3. Acknowledge the record to Faust once Kafka has acknowledged everything sent for it
+   and for the records before it. Faust commits acknowledged offsets only.
+
+A kill between 1 and 2 leaves the table ahead of the log: the record is taken again and
+its entry emitted again. An output that fails for good ends the process before 3.
+"""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple, cast
+
+import faust
+import structlog
+from faust.types import EventT
+from mode import Service
+
+from revocation import metrics
+from revocation.authority.conclude import Conclusion, Record, conclude
+from revocation.authority.outlet import Delivery, InOrder, Outlet, give_up
+from revocation.authority.refresh import Refresher
+from revocation.authority.table import LedgerTable
+from revocation.entries import Entry, Offset, Position, Target, UnixMs, Update
+from revocation.errors import ContractError, RevocationError
+from revocation.kafka import dead_letter_headers
+from revocation.settings import AuthoritySettings
+from revocation.topics import PULSE_KEY
+
+_log = structlog.get_logger()
+
+
+class _Held(NamedTuple):
+    """A record taken, and where it was sent on to or parked, for the next update."""
+
+    event: EventT[bytes]
+    deliveries: list[Delivery]
+
+
+class Authority(faust.App):
+    """A worker of the authority."""
+
+    def __init__(self, settings: AuthoritySettings) -> None:
+        super().__init__(**_faust_options(settings))
+        self._settings = settings
+        self._outlet = Outlet(settings)
+        self._in_order = InOrder()
+        self._held: defaultdict[int, list[_Held]] = defaultdict(list)
+        self._owned: set[int] = set()
+        raw: dict[str, Any] = {
+            "key_type": bytes,
+            "value_type": bytes,
+            "key_serializer": "raw",
+            "value_serializer": "raw",
+            "partitions": settings.partitions,
+            "allow_empty": True,
+        }
+        changelog = self.topic(
+            settings.topics.entries, acks=False, internal=True, **raw
+        )
+        table = self.Table(
+            "ledger",
+            key_type=bytes,
+            value_type=bytes,
+            partitions=settings.partitions,
+            changelog_topic=changelog,
+        )
+        self._ledger = cast("LedgerTable", table)
+        self._refresher = Refresher(
+            self._ledger,
+            self._outlet.standing,
+            period_seconds=settings.refresh_period_seconds,
+            relevance_ms=settings.relevance_ms,
+        )
+        self.agent(self.topic(settings.topics.events, **raw), name="conclude")(
+            self._consume
+        )
+        self.on_partitions_assigned.connect(self._assigned, weak=False)
+        self.on_partitions_revoked.connect(self._revoked, weak=False)
+
+    async def on_start(self) -> None:
+        """Open the way out before anything is consumed."""
+        await super().on_start()
+        await self._outlet.start()
+
+    async def on_shutdown(self) -> None:
+        """Flush and close the way out after everything else has stopped."""
+        await super().on_shutdown()
+        await self._outlet.stop()
+
+    async def _assigned(self, *arguments: Any, **_: Any) -> None:
+        _, assigned = arguments
+        topic = self._settings.topics.events
+        self._owned = {tp.partition for tp in assigned if tp.topic == topic}
+
+    async def _revoked(self, *arguments: Any, **_: Any) -> None:
+        _, revoked = arguments
+        partitions = {tp.partition for tp in revoked}
+        self._owned -= partitions
+        self._in_order.drop(partitions)
+        for partition in partitions:
+            self._held.pop(partition, None)
+
+    @Service.task
+    async def _pulse(self) -> None:
+        while not self.should_stop:
+            await self.sleep(self._settings.pulse_interval_ms / 1_000)
+            for partition in sorted(self._owned):
+                await self._outlet.pulse(partition)
+
+    @Service.task
+    async def _refresh(self) -> None:
+        await self._refresher.run(lambda: self._owned)
+
+    async def _consume(self, stream: faust.StreamT[bytes]) -> None:
+        # Acknowledged by `InOrder`, not when the loop body ends.
+        async for event in cast("Any", stream).noack().events():
+            await self._take(event)
+
+    async def _take(self, event: EventT[bytes]) -> None:
+        message = event.message
+        time = UnixMs(round(message.timestamp * 1_000))
+        at = Position(message.partition, Offset(message.offset), time)
+        self._refresher.log_time_ms = max(self._refresher.log_time_ms, time)
+        if message.key == PULSE_KEY:
+            await self._forward_pulse(event, at)
+            return
+        headers = cast("list[tuple[str, bytes]]", message.headers or [])
+        record = Record(message.key, message.value, headers, at)
+        try:
+            conclusion = conclude(
+                record,
+                partial(self._recall, at.partition),
+                self._settings.limits,
+                self._settings.partitions,
+            )
+        except ContractError as error:
+            await self._park(event, record, error)
+        except Exception as error:  # noqa: BLE001 - no record may stop the others
+            _log.exception("conclusion failed", receipt=at.receipt)
+            await self._park(event, record, RevocationError(repr(error)))
+        else:
+            await self._carry_out(event, record, conclusion)
+
+    def _recall(self, partition: int, target: Target) -> Entry | None:
+        try:
+            return self._ledger.recall(partition, target)
+        except Exception as error:  # noqa: BLE001 - a broken disk is not a bad record
+            give_up("the ledger cannot be read", error)
+
+    async def _carry_out(
+        self, event: EventT[bytes], record: Record, conclusion: Conclusion
+    ) -> None:
+        _count(conclusion)
+        at = record.at
+        sent_on = [
+            await self._outlet.event(
+                reroute.partition,
+                reroute.key,
+                reroute.value,
+                [("rerouted-from", at.receipt.encode())],
+            )
+            for reroute in conclusion.reroutes
+        ]
+        for entry in conclusion.changed:
+            self._ledger.remember(at.partition, entry)  # 1.
+        self._held[at.partition].append(_Held(event, sent_on))
+        if conclusion.entries:
+            await self._emit(Update(at, conclusion.entries))
+
+    async def _emit(self, update: Update) -> Delivery:
+        """Send an update that also answers for the records held before it.
+
+        Waits until those are acknowledged where they were sent on to or parked: an
+        update says "all before me is here, or in the places that I name".
+        """
+        partition = update.source.partition
+        held = self._held.pop(partition, ())
+        places: dict[int, Offset] = {}
+        for each in held:
+            for metadata in await asyncio.gather(*each.deliveries):
+                if metadata.topic == self._settings.topics.events:
+                    places[metadata.partition] = metadata.offset
+        update = replace(update, rerouted=tuple(places.items()))
+        delivery = await self._outlet.update(update)  # 2.
+        for each in held:
+            self._in_order.take(partition, each.event.ack, [delivery])  # 3.
+        return delivery
+
+    async def _forward_pulse(self, event: EventT[bytes], at: Position) -> None:
+        self._held[at.partition].append(_Held(event, []))
+        delivery = await self._emit(Update(at))
+        delivery.add_done_callback(partial(self._note_reached, at.partition))
+
+    def _note_reached(self, partition: int, delivery: Delivery) -> None:
+        """Bound what a restart reads again, at the pace of pulses."""
+        if partition in self._owned:
+            self._ledger.reached(partition, Offset(delivery.result().offset))
+
+    async def _park(
+        self, event: EventT[bytes], record: Record, error: RevocationError
+    ) -> None:
+        at = record.at
+        headers = dead_letter_headers(error, self._settings.topics.events, at)
+        delivery = await self._outlet.dead_letter(
+            at.partition, record.key, record.value, [*record.headers, *headers]
+        )
+        metrics.DEAD_LETTERS.labels(error.code).inc()
+        _log.error("dead letter", receipt=at.receipt, code=error.code)
+        self._held[at.partition].append(_Held(event, [delivery]))
+
+
+def _count(conclusion: Conclusion) -> None:
+    for result, times in conclusion.results.items():
+        metrics.EVENTS.labels(conclusion.event_type, result).inc(times)
+    if conclusion.clamped:
+        metrics.CLAMPED.inc(conclusion.clamped)
+    if conclusion.reroutes:
+        metrics.REROUTED.inc(len(conclusion.reroutes))
+
+
+def _faust_options(settings: AuthoritySettings) -> dict[str, Any]:
+    """Return Faust's settings; those not named keep Faust's defaults.
+
+    Static membership, a short session and a RocksDB table that survives the process:
+    a killed worker is back in about two seconds. Faust's own session lasts 60 s.
+    """
+    session = settings.session_timeout_ms / 1_000
+    return {
+        "id": settings.authority_id,
+        "broker": [f"kafka://{each}" for each in _servers(settings)],
+        "Table": LedgerTable,
+        "store": "rocksdb://?driver=rocksdict",
+        "datadir": settings.data_dir,
+        "topic_partitions": settings.partitions,
+        "topic_replication_factor": settings.replication_factor,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_group_instance_id": settings.instance_id,
+        "broker_session_timeout": session,
+        "broker_heartbeat_interval": settings.heartbeat_interval_ms / 1_000,
+        "broker_request_timeout": max(30.0, session),
+        "broker_commit_interval": 1.0,
+        "stream_wait_empty": False,
+        "web_enabled": False,
+    }
+
+
+def _servers(settings: AuthoritySettings) -> list[str]:
+    return settings.bootstrap_servers.split(",")

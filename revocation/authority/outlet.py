@@ -1,0 +1,162 @@
+"""The one ordered way out of the authority, and the order of acknowledgements."""
+
+import os
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NoReturn
+
+import structlog
+from aiokafka import AIOKafkaProducer
+
+from revocation.entries import Entry, Update, encode_update
+from revocation.kafka import new_producer
+from revocation.settings import AuthoritySettings
+from revocation.topics import PULSE_KEY, record_key
+
+Delivery = Any
+"""A future that becomes the record's metadata once Kafka has acknowledged it."""
+
+_log = structlog.get_logger()
+_EXIT_UNSENT = 70
+_PULSE_VALUE = b"{}"
+
+
+class Outlet:
+    """Sends through one idempotent producer: per partition, in the order of the calls.
+
+    What cannot be delivered ends the process at once (exit code 70): anything sent
+    later in that partition would claim to have everything before it. The records are
+    not committed, so whoever takes the partition next concludes on them again.
+    """
+
+    _producer: AIOKafkaProducer
+
+    def __init__(self, settings: AuthoritySettings) -> None:
+        self._settings = settings
+        self._topics = settings.topics
+
+    async def start(self) -> None:
+        """Connect."""
+        self._producer = new_producer(
+            self._settings, client_id=self._settings.authority_id
+        )
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Flush and disconnect."""
+        await self._producer.stop()
+
+    async def update(self, update: Update) -> Delivery:
+        """Send an update to the partition number that its source has."""
+        key = record_key(update.entries[0].target) if update.entries else PULSE_KEY
+        return await self._send(
+            self._topics.entries, encode_update(update), key, update.source.partition
+        )
+
+    async def standing(self, entry: Entry) -> Delivery:
+        """Send an entry again, with its original source."""
+        return await self.update(Update(entry.source, (entry,)))
+
+    async def event(
+        self,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+    ) -> Delivery:
+        """Send an event on to another partition."""
+        return await self._send(self._topics.events, value, key, partition, headers)
+
+    async def pulse(self, partition: int) -> Delivery:
+        """Mark the present place and time in a partition of the events topic."""
+        return await self._send(self._topics.events, _PULSE_VALUE, PULSE_KEY, partition)
+
+    async def dead_letter(
+        self,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+    ) -> Delivery:
+        """Park a record in its original bytes."""
+        return await self._send(
+            self._topics.dead_letters, value, key, partition, headers
+        )
+
+    async def _send(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> Delivery:
+        try:
+            delivery = await self._producer.send(
+                topic, value, key=key, partition=partition, headers=list(headers)
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing may follow
+            give_up("record could not be sent", error)
+        delivery.add_done_callback(_require_delivery)
+        return delivery
+
+
+def _require_delivery(delivery: Delivery) -> None:
+    if not delivery.cancelled() and delivery.exception() is not None:
+        give_up("record was not acknowledged", delivery.exception())
+
+
+def give_up(what: str, error: BaseException) -> NoReturn:
+    """End the process now, before anything later is sent."""
+    _log.critical(what, error=repr(error), exit_code=_EXIT_UNSENT)
+    os._exit(_EXIT_UNSENT)
+
+
+class _Taken:
+    """A record taken, and how many of its outputs are still on their way."""
+
+    __slots__ = ("acknowledge", "waiting")
+
+    def __init__(self, acknowledge: Callable[[], object], waiting: int) -> None:
+        self.acknowledge = acknowledge
+        self.waiting = waiting
+
+
+class InOrder:
+    """Acknowledges records in the order taken, each when all before it are delivered.
+
+    Faust may commit past a record that is acknowledged out of order (faust #312).
+    """
+
+    def __init__(self) -> None:
+        self._taken: defaultdict[int, deque[_Taken]] = defaultdict(deque)
+
+    def take(
+        self,
+        partition: int,
+        acknowledge: Callable[[], object],
+        deliveries: Iterable[Delivery] = (),
+    ) -> None:
+        """Acknowledge a record after its deliveries and all records before it."""
+        pending = [delivery for delivery in deliveries if not delivery.done()]
+        taken = _Taken(acknowledge, len(pending))
+        self._taken[partition].append(taken)
+        for delivery in pending:
+            delivery.add_done_callback(partial(self._delivered, partition, taken))
+        if not pending:
+            self._settle(partition)
+
+    def drop(self, partitions: Iterable[int]) -> None:
+        """Forget partitions that now belong to another worker."""
+        for partition in partitions:
+            self._taken.pop(partition, None)
+
+    def _delivered(self, partition: int, taken: _Taken, _: Delivery) -> None:
+        taken.waiting -= 1
+        self._settle(partition)
+
+    def _settle(self, partition: int) -> None:
+        queue = self._taken[partition]
+        while queue and not queue[0].waiting:
+            queue.popleft().acknowledge()

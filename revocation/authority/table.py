@@ -1,0 +1,109 @@
+"""Where the ledger lives: a Faust table whose changelog is the entries topic itself.
+
+One write per event instead of two, and output and state cannot disagree. A record of
+that topic is merged into the table, never put over what is there: a paused worker or a
+twin may have appended an older entry after a newer one.
+"""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import faust
+import structlog
+from faust.stores.rocksdb import Store as RocksDBStore
+from faust.types import TP, EventT
+
+from revocation.entries import (
+    DENYLIST_KINDS,
+    Entry,
+    Offset,
+    Target,
+    decode_entry,
+    decode_update,
+    encode_entry,
+    merge,
+)
+from revocation.errors import MalformedUpdateError
+from revocation.topics import record_key
+
+_log = structlog.get_logger()
+
+_WALKED = b"\0walked"
+"""The row that remembers how far `walk` came; sorts before every record key."""
+
+_NOT_ENTRIES = frozenset({_WALKED, RocksDBStore.offset_key})
+
+
+class LedgerTable(faust.Table[bytes, bytes]):
+    """The ledger, one RocksDB per partition; written without Faust's changelog."""
+
+    def recall(self, partition: int, target: Target) -> Entry | None:
+        """Return the target's entry, if there is one."""
+        value = self._rows(partition).get(record_key(target))
+        return None if value is None else decode_entry(value)
+
+    def remember(self, partition: int, entry: Entry) -> None:
+        """Keep the target's entry."""
+        self._rows(partition).put(record_key(entry.target), encode_entry(entry))
+
+    def forget(self, partition: int, target: Target) -> None:
+        """Drop the target's entry."""
+        self._rows(partition).delete(record_key(target))
+
+    def count(self, partition: int) -> int:
+        """Return how many entries a partition has."""
+        rows = self._rows(partition).keys()
+        return sum(key not in _NOT_ENTRIES for key in rows)
+
+    def walk(self, partition: int, most: int) -> list[Entry]:
+        """Return the next entries of a round through a partition; fewer at its end."""
+        if most == 0:
+            return []
+        rows = self._rows(partition)
+        last = rows.get(_WALKED) or _WALKED
+        found = []
+        for key, value in rows.items(from_key=last):
+            if key > last and key not in _NOT_ENTRIES:
+                found.append(decode_entry(value))
+                last = key
+                if len(found) == most:
+                    break
+        rows.put(_WALKED, last if len(found) == most else _WALKED)
+        return found
+
+    def reached(self, partition: int, offset: Offset) -> None:
+        """Note that the table holds all up to this offset of the entries topic."""
+        topic = self.changelog_topic.get_topic_name()
+        self.data.set_persisted_offset(TP(topic, partition), offset)
+
+    def apply_changelog_batch(self, batch: Iterable[EventT[bytes]]) -> None:
+        """Merge records of the entries topic into the table, while recovering."""
+        last: dict[int, int] = {}
+        for event in batch:
+            message = event.message
+            last[message.partition] = message.offset
+            try:
+                update = decode_update(message.value or b"", message.partition)
+            except MalformedUpdateError as error:
+                # Projectors park it in the dead letters; nothing is lost by reading on.
+                _log.warning(
+                    "update unreadable",
+                    partition=message.partition,
+                    offset=message.offset,
+                    error=str(error),
+                )
+                continue
+            for entry in update.entries:
+                if entry.target.kind not in DENYLIST_KINDS:
+                    self._merge(message.partition, entry)
+        for partition, offset in last.items():
+            self.reached(partition, Offset(offset))
+
+    def _merge(self, partition: int, entry: Entry) -> None:
+        known = self.recall(partition, entry.target)
+        self.remember(partition, merge(known, entry) if known else entry)
+
+    def _rows(self, partition: int) -> Any:
+        # Faust's store finds the partition through the event being processed, of which
+        # there is none while recovering or refreshing.
+        return cast("Any", self.data)._db_for_partition(partition)  # noqa: SLF001

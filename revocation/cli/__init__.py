@@ -1,0 +1,1 @@
+"""What operators type. Each module holds the commands of one concern."""

@@ -1,0 +1,41 @@
+"""The commands that prepare an installation: topics and schemas."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from revocation.settings import KafkaSettings
+
+topics = typer.Typer(help="Kafka topics.", no_args_is_help=True)
+schemas = typer.Typer(
+    help="JSON Schemas and the AsyncAPI document.", no_args_is_help=True
+)
+
+
+@topics.command("init")
+def init() -> None:
+    """Create the topics that are missing, then verify all of them.
+
+    Refuses a wrong number of partitions, cleanup policy or timestamp type and too short
+    a retention: each would lose revocations.
+    """
+    from revocation.ops.provision import provision  # noqa: PLC0415 - needs a broker
+
+    settings = KafkaSettings()
+    created = uvloop.run(provision(settings))
+    for name in created:
+        typer.echo(f"created {name}")
+    typer.echo(f"topics with prefix {settings.topic_prefix} are as they must be")
+
+
+@schemas.command("export")
+def export(
+    folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path("schemas"),
+) -> None:
+    """Write the JSON Schemas and the AsyncAPI document."""
+    from revocation.ops import schemas as generated  # noqa: PLC0415 - needs no settings
+
+    for path in generated.export(folder):
+        typer.echo(path)

@@ -1,0 +1,163 @@
+"""The commands that ask: whether a token counts, and how the regions are."""
+
+import base64
+import binascii
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import orjson
+import typer
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from revocation.cli.stations import RegionOption, chosen
+from revocation.cli.wiring import new_verifier, open_regions
+from revocation.errors import StoreUnavailableError
+from revocation.kafka import new_consumer
+from revocation.settings import RegionsSettings, VerifierSettings
+from revocation.store import Region
+
+_EXIT_NEGATIVE = 3
+_JWS_PARTS = 3
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+def check(
+    region: RegionOption = None,
+    route: Annotated[str, typer.Option(help="Route class.")] = "read",
+    resource: Annotated[
+        list[str] | None, typer.Option(help="What is touched, `type:id`; repeatable.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether a token still counts; exit code 0 if so, else 3.
+
+    Reads a claims set (JSON) or a compact JWT from stdin. The signature of a JWT is NOT
+    verified: this command answers about revocation only.
+    """
+    claims, kid = _read_claims(typer.get_text_stream("stdin").read().strip())
+    settings = VerifierSettings(**chosen(region))
+
+    async def ask() -> dict[str, Any]:
+        async with new_verifier(settings) as verifier:
+            verdict = await verifier.check(
+                claims, route=route, kid=kid, resources=resource or ()
+            )
+        return {**asdict(verdict), "region": settings.region}
+
+    verdict = uvloop.run(ask())
+    if as_json:
+        typer.echo(orjson.dumps(verdict))
+    else:
+        word = "active" if verdict["active"] else f"REJECTED: {verdict['reason']}"
+        typer.echo(f"{word} in {settings.region}, {_age(verdict['staleness_ms'])}")
+        for name in ("detail", "receipt"):
+            if verdict[name]:
+                typer.echo(f"  {name}: {verdict[name]}")
+    raise typer.Exit(0 if verdict["active"] else _EXIT_NEGATIVE)
+
+
+def _read_claims(text: str) -> tuple[dict[str, Any], str | None]:
+    try:
+        if text.startswith("{"):
+            return orjson.loads(text), None
+        header, payload, _ = text.split(".")
+        kid = orjson.loads(_unpadded(header)).get("kid")
+        return orjson.loads(_unpadded(payload)), kid
+    except (ValueError, AttributeError, binascii.Error) as error:
+        raise typer.BadParameter(
+            "stdin holds neither a JSON claims set nor a compact JWT"
+        ) from error
+
+
+def _unpadded(part: str) -> bytes:
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def _age(milliseconds: int) -> str:
+    return f"as of {milliseconds / 1_000:.3f} s ago"
+
+
+def status(*, as_json: JsonOption = False) -> None:
+    """Show each region's freshness, positions and lag; exit code 3 if one is not ready."""
+    settings = RegionsSettings()
+    report = uvloop.run(_report(settings))
+    if as_json:
+        typer.echo(orjson.dumps(report))
+    else:
+        _print_report(report)
+    if not all(region["ready"] for region in report["regions"].values()):
+        raise typer.Exit(_EXIT_NEGATIVE)
+
+
+async def _report(settings: RegionsSettings) -> dict[str, Any]:
+    ends = await _end_offsets(settings)
+    regions = {}
+    async with open_regions(settings) as readers:
+        for name, reader in readers.items():
+            try:
+                regions[name] = _describe(await reader.region(), ends)
+            except StoreUnavailableError as error:
+                regions[name] = {"ready": False, "error": str(error)}
+    return {"regions": regions}
+
+
+async def _end_offsets(settings: RegionsSettings) -> dict[int, int]:
+    consumer = new_consumer(settings, client_id="revocation-status")
+    await consumer.start()
+    try:
+        partitions = await consumer.partitions_for_topic(settings.topics.entries) or ()
+        places = {_tp(settings, number): number for number in sorted(partitions)}
+        ends = await consumer.end_offsets(list(places))
+        return {places[tp]: end for tp, end in ends.items()}
+    finally:
+        await consumer.stop()
+
+
+def _tp(settings: RegionsSettings, partition: int) -> Any:
+    from aiokafka import TopicPartition  # noqa: PLC0415 - a name clash otherwise
+
+    return TopicPartition(settings.topics.entries, partition)
+
+
+def _describe(region: Region, ends: dict[int, int]) -> dict[str, Any]:
+    now = time.time_ns() // 1_000_000
+    marks = region.marks
+    lag = {
+        at: max(0, ends[at] - mark.next_offset)
+        for at, mark in marks.items()
+        if at in ends
+    }
+    return {
+        "ready": region.freshness.ready,
+        "epoch": region.epoch,
+        "as_of": region.freshness.as_of,
+        "staleness_ms": now - region.freshness.as_of,
+        "lag_records": sum(lag.values()),
+        "partitions_rebuilt": sum(mark.rebuilt for mark in marks.values()),
+        "partitions": {
+            at: {**mark._asdict(), "lag_records": lag.get(at)}
+            for at, mark in sorted(marks.items())
+        },
+    }
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    table = Table("region", "state", "as of", "lag", "rebuilt", title="Regions")
+    for name, region in report["regions"].items():
+        if "error" in region:
+            table.add_row(name, "[red]unreachable[/red]", region["error"])
+            continue
+        state = "[green]ready[/green]" if region["ready"] else "[red]not ready[/red]"
+        table.add_row(
+            name,
+            state,
+            f"{region['staleness_ms'] / 1_000:.3f} s ago",
+            f"{region['lag_records']} records",
+            f"{region['partitions_rebuilt']} partitions",
+        )
+    Console().print(table)

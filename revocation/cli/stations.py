@@ -1,0 +1,119 @@
+"""The commands that run stations until they are told to stop."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+import structlog
+import typer
+import uvloop
+from prometheus_client import start_http_server
+
+from revocation.cli.wiring import new_store, new_verifier
+from revocation.settings import AuthoritySettings, ProjectorSettings, SidecarSettings
+
+_log = structlog.get_logger()
+
+RegionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--region", help="The region; else REVOCATION_REGION.", metavar="NAME"
+    ),
+]
+
+
+def authority() -> None:
+    """Run a worker of the authority: from events to entries.
+
+    Start more for scale; they share the partitions. Start one under another
+    REVOCATION_AUTHORITY_ID as a hot standby without a failover gap.
+    """
+    import faust  # noqa: PLC0415 - only this command needs the authority's extras
+
+    from revocation.authority.app import Authority  # noqa: PLC0415
+    from revocation.ops.provision import verify  # noqa: PLC0415
+
+    settings = AuthoritySettings()
+    uvloop.run(verify(settings))
+    _serve_metrics(settings.metrics_port)
+    _log.info("authority starting", id=settings.authority_id)
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = faust.Worker(
+        Authority(settings),
+        loop=loop,
+        quiet=True,
+        loglevel="WARNING",
+        redirect_stdouts=False,
+        override_logging=False,
+    )
+    worker.execute_from_commandline()
+
+
+def projector(region: RegionOption = None) -> None:
+    """Run a projector: from entries to one region's store.
+
+    Start more for scale or failover; those of one region share the partitions.
+    """
+    from revocation.ops.provision import verify  # noqa: PLC0415 - as above
+    from revocation.projector.station import Projector  # noqa: PLC0415
+
+    settings = ProjectorSettings(**chosen(region))
+
+    async def run() -> None:
+        await verify(settings)
+        station = Projector(settings, new_store(settings))
+        await station.start()
+        _serve_metrics(settings.metrics_port)
+        _log.info("projector started", region=settings.region)
+        try:
+            await _until_told(station.wait)
+        finally:
+            await station.stop()
+
+    uvloop.run(run())
+
+
+def sidecar(region: RegionOption = None) -> None:
+    """Run a sidecar: the verifier of one region over HTTP."""
+    import uvicorn  # noqa: PLC0415 - only this command needs the sidecar's extras
+
+    from revocation.sidecar.http import create_app  # noqa: PLC0415
+
+    settings = SidecarSettings(**chosen(region))
+    app = create_app(new_verifier(settings), region=settings.region)
+    uvicorn.run(
+        app,
+        host=settings.sidecar_host,
+        port=settings.sidecar_port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+    )
+
+
+def chosen(region: str | None) -> dict[str, Any]:
+    """Return the setting that --region gives, if it was given."""
+    return {} if region is None else {"region": region}
+
+
+def _serve_metrics(port: int) -> None:
+    if port:
+        start_http_server(port, addr="127.0.0.1")
+
+
+async def _until_told(wait: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Return on SIGTERM or SIGINT; raise whatever ends the station."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    station = asyncio.ensure_future(wait())
+    signalled = asyncio.ensure_future(told.wait())
+    await asyncio.wait({station, signalled}, return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+    if station.done():
+        station.result()
+    station.cancel()

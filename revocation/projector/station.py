@@ -1,0 +1,281 @@
+"""The projector of one region.
+
+The commit protocol; the numbers stand in the code below:
+
+1. Read a batch of updates.
+2. Write its entries, the replicas' feed and the marks of its partitions in one call.
+3. Only then read on.
+
+The marks lie in the store beside the entries, so the two cannot disagree. A store that
+was flushed, failed over or went back in time refuses the write, and the projector reads
+on from what the store does hold.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+
+from revocation import metrics
+from revocation.entries import Entry, Offset, Position, decode_update
+from revocation.errors import (
+    MalformedUpdateError,
+    StoreColdError,
+    StoreError,
+    StoreMovedBackError,
+)
+from revocation.kafka import dead_letter_headers, new_consumer, new_producer
+from revocation.projector.progress import Progress
+from revocation.settings import ProjectorSettings
+from revocation.store import Batch, Mark, Store
+
+_log = structlog.get_logger()
+
+MAX_ENTRIES_PER_CALL: Final = 1_000
+_MAX_RECORDS: Final = 2_000
+_POLL_MS: Final = 500
+_MIN_BACKOFF_SECONDS: Final = 0.05
+_MAX_BACKOFF_SECONDS: Final = 2.0
+
+Records = Mapping[TopicPartition, list[Any]]
+
+
+class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """Keeps one region's store; several may do so at once, shared or side by side."""
+
+    def __init__(self, settings: ProjectorSettings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._topic = settings.topics.entries
+        self._epoch = ""
+        self._progress: dict[int, Progress] = {}
+        self._written: dict[int, Offset] = {}
+        self._resuming = False
+        self._holes: set[tuple[int, Offset]] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Check the store, join the region's group and begin to project.
+
+        Raises:
+            StoreUnsuitableError: the store would lose revocations.
+            StoreUnavailableError: the store cannot be reached.
+        """
+        settings = self._settings
+        await self._store.start()
+        await self._store.check_suitable()
+        client_id = f"{settings.topic_prefix}-projector-{settings.region}"
+        self._producer = new_producer(settings, client_id=client_id)
+        self._consumer: AIOKafkaConsumer = new_consumer(
+            settings,
+            client_id=client_id,
+            group_id=client_id,
+            group_instance_id=settings.instance_id,
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.heartbeat_interval_ms,
+            # A store that is down for long is no reason to give partitions away.
+            max_poll_interval_ms=24 * 3_600_000,
+        )
+        self._consumer.subscribe([self._topic], listener=self)
+        await self._producer.start()
+        await self._consumer.start()
+        self._task = asyncio.create_task(self._run(), name="project")
+
+    async def stop(self) -> None:
+        """Stop; may be called twice. What was read but not written is read again."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await self._consumer.stop()
+        await self._producer.stop()
+        await self._store.stop()
+
+    async def wait(self) -> None:
+        """Wait until the projector fails.
+
+        Raises:
+            Exception: whatever made it fail; it did nothing after that.
+        """
+        if self._task is not None:
+            await self._task
+
+    async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        """Drop what another member now answers for."""
+        for tp in revoked:
+            self._progress.pop(tp.partition, None)
+
+    async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        """Have the next turn of the loop seek: a store that is away must not block."""
+        for tp in assigned:
+            self._progress.pop(tp.partition, None)
+        self._resuming = True
+
+    async def _run(self) -> None:
+        while True:
+            if self._resuming:
+                await self._with_patience(self._resume)
+            records = await self._consumer.getmany(  # 1.
+                timeout_ms=_POLL_MS, max_records=_MAX_RECORDS
+            )
+            if records and not self._resuming:
+                await self._project(records)
+                self._observe(records)
+
+    async def _project(self, records: Records) -> None:
+        entries: list[Entry] = []
+        for tp, batch in records.items():
+            progress = self._progress.get(tp.partition)
+            if progress is None:
+                continue
+            hole = (tp.partition, progress.next_read)
+            if batch[0].offset > progress.next_read and hole not in self._holes:
+                # Cut off behind our back, or a hole that the log really has: look once.
+                _log.error("records are missing", partition=hole[0], offset=hole[1])
+                self._holes.add(hole)
+                self._resuming = True
+                return
+            for record in batch:
+                following = Offset(record.offset + 1)
+                try:
+                    update = decode_update(record.value or b"", tp.partition)
+                except MalformedUpdateError as error:
+                    await self._park(record, error)
+                    progress.skip(following)
+                else:
+                    entries.extend(update.entries)
+                    progress.read(following, update)
+        await self._settle()
+        await self._with_patience(lambda: self._write(entries))
+
+    async def _settle(self) -> None:
+        """Claim what waited for other partitions, ours or another member's."""
+        waiting = [each for each in self._progress.values() if each.waiting]
+        if not waiting:
+            return
+        with contextlib.suppress(StoreError):
+            marks = (await self._store.region()).marks
+            applied = {at: mark.applied_offset for at, mark in marks.items()}
+            for partition, each in self._progress.items():
+                applied[partition] = each.mark.applied_offset
+            for each in waiting:
+                each.settle(applied)
+
+    async def _write(self, entries: list[Entry]) -> None:
+        marks = {at: progress.mark for at, progress in self._progress.items()}
+        expected = {at: self._written[at] for at in marks if at in self._written}
+        *first, last = _chunks(entries)
+        try:
+            for chunk in first:
+                await self._store.apply(self._epoch, Batch(chunk, {}, {}))
+            await self._store.apply(self._epoch, Batch(last, marks, expected))  # 2.
+        except (StoreColdError, StoreMovedBackError) as error:
+            _log.warning("store lost its place", code=error.code, error=str(error))
+            self._resuming = True  # 3.
+        else:
+            self._written = {at: mark.next_offset for at, mark in marks.items()}
+            metrics.APPLIED.labels(self._settings.region).inc(len(entries))
+
+    async def _with_patience(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Retry with backoff and jitter while the store is away: never skip."""
+        delay = _MIN_BACKOFF_SECONDS
+        while True:
+            try:
+                return await action()
+            except StoreError as error:
+                if not error.retriable:
+                    raise
+                region, code = self._settings.region, error.code
+                metrics.STORE_RETRIES.labels(region, code).inc()
+                _log.warning("store refused, retrying", code=code, error=str(error))
+            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            delay = min(delay * 2, _MAX_BACKOFF_SECONDS)
+
+    async def _resume(self) -> None:
+        """Seek each partition to where the store has it, or to the window's start."""
+        self._resuming = False
+        assigned = list(self._consumer.assignment())
+        first = await self._consumer.beginning_offsets(assigned)
+        end = await self._consumer.end_offsets(assigned)
+        region = await self._store.region()
+        lost = [
+            tp.partition
+            for tp in assigned
+            if tp.partition in region.marks
+            and not first[tp] <= region.marks[tp.partition].next_offset <= end[tp]
+        ]
+        if lost:
+            _log.error("the log does not hold what the store needs", partitions=lost)
+        if lost or region.epoch is None:
+            await self._store.begin(
+                uuid.uuid4().hex,
+                partitions=self._settings.partitions,
+                replacing=region.epoch,
+            )
+            region = await self._store.region()
+        self._epoch = region.epoch or ""
+        starts = await self._window_starts(assigned, end)
+        for tp in assigned:
+            mark = region.marks.get(tp.partition)
+            if mark is None:
+                mark = Mark.at(starts[tp])
+                metrics.REBUILDS.labels(self._settings.region).inc()
+                _log.info("rebuilding", partition=tp.partition, until=end[tp])
+            else:
+                self._written[tp.partition] = mark.next_offset
+            self._progress[tp.partition] = Progress(mark, rebuilt_at=end[tp])
+            self._consumer.seek(tp, mark.next_offset)
+        self._written = {
+            at: offset for at, offset in self._written.items() if at in region.marks
+        }
+
+    async def _window_starts(
+        self, assigned: list[TopicPartition], end: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, Offset]:
+        since = int(time.time() * 1_000) - self._settings.window_ms
+        found = await self._consumer.offsets_for_times(dict.fromkeys(assigned, since))
+        return {
+            tp: Offset(at.offset if at is not None else end[tp])
+            for tp, at in found.items()
+        }
+
+    async def _park(self, record: Any, error: MalformedUpdateError) -> None:
+        at = Position(record.partition, Offset(record.offset), record.timestamp)
+        headers = dead_letter_headers(error, self._topic, at)
+        await self._producer.send_and_wait(
+            self._settings.topics.dead_letters,
+            record.value,
+            key=record.key,
+            partition=record.partition,
+            headers=[*record.headers, *headers],
+        )
+        metrics.DEAD_LETTERS.labels(error.code).inc()
+        _log.error("dead letter", receipt=at.receipt, code=error.code)
+
+    def _observe(self, records: Records) -> None:
+        region, now_ms = self._settings.region, time.time() * 1_000
+        for tp in records:
+            progress = self._progress.get(tp.partition)
+            if progress is None:
+                continue
+            mark, label = progress.mark, str(tp.partition)
+            metrics.WATERMARK.labels(region, label).set(mark.as_of / 1_000)
+            end = self._consumer.highwater(tp) or mark.next_offset
+            metrics.LAG.labels(region, label).set(end - mark.next_offset)
+            if mark.rebuilt:
+                delay = max(0.0, now_ms - mark.as_of) / 1_000
+                metrics.PROPAGATION.labels(region).observe(delay)
+
+
+def _chunks(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """Yield at least one chunk, none larger than one call may be."""
+    for start in range(0, max(1, len(entries)), MAX_ENTRIES_PER_CALL):
+        yield entries[start : start + MAX_ENTRIES_PER_CALL]

@@ -1,0 +1,147 @@
+"""The publisher: the first station, used by producers in Python and by the CLI."""
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from revocation import events
+from revocation.entries import Offset, Target
+from revocation.errors import PublishError
+from revocation.events import Event, UsersRevoked
+from revocation.kafka import new_producer
+from revocation.receipts import Receipt
+from revocation.settings import PublisherSettings
+from revocation.topics import partition_of, record_key
+
+
+class Publisher:
+    """Publishes events, each to the partition of its target.
+
+    An async context manager. Usage:
+
+        async with Publisher() as publisher:
+            event = UserLoggedOut.new(source="/idp", issuer=issuer, user="alice")
+            receipts = await publisher.publish(event)
+    """
+
+    def __init__(self, settings: PublisherSettings | None = None) -> None:
+        """Prepare.
+
+        Raises:
+            SettingsError: names what is missing or wrong.
+        """
+        self._settings = settings or PublisherSettings()
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            PublishError: no broker answers.
+        """
+        producer = new_producer(self._settings, client_id="revocation-publisher")
+        try:
+            await producer.start()
+        except KafkaError as error:
+            await producer.stop()
+            raise PublishError(
+                f"no broker answers at {self._settings.bootstrap_servers}: {error!r}; "
+                "check REVOCATION_BOOTSTRAP_SERVERS"
+            ) from error
+        self._producer = producer
+
+    async def stop(self) -> None:
+        """Flush and disconnect; may be called twice."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    async def publish(self, event: Event) -> tuple[Receipt, ...]:
+        """Publish and wait for Kafka's acknowledgement (acks=all).
+
+        Returns one receipt; for a bulk event one for each partition concerned. To try
+        again after an error, publish the same event object: its id keeps it from
+        counting twice.
+
+        Raises:
+            PublishError: not acknowledged; the event may or may not be in the log.
+        """
+        return await (await self.send(event))
+
+    async def send(self, event: Event) -> "asyncio.Future[tuple[Receipt, ...]]":
+        """Hand the event to the producer without waiting for the acknowledgement.
+
+        The order of calls is the order in the log, per target. Await the result for
+        the receipts.
+
+        Raises:
+            PublishError: not acknowledged; here, or when the result is awaited.
+        """
+        if self._producer is None:
+            raise PublishError("the publisher is not started; use `async with`")
+        partitions = self._settings.partitions
+        try:
+            deliveries = [
+                await self._producer.send(
+                    self._settings.topics.events,
+                    events.encode(each),
+                    key=record_key(target),
+                    partition=partition_of(record_key(target), partitions),
+                    headers=[("content-type", events.CONTENT_TYPE.encode())],
+                )
+                for each, target in _by_partition(event, partitions)
+            ]
+        except KafkaError as error:
+            raise _not_acknowledged(error) from error
+        return asyncio.ensure_future(_receipts(deliveries))
+
+
+def _by_partition(event: Event, partitions: int) -> list[tuple[Event, Target]]:
+    """Split a bulk event so that each record holds one partition's users."""
+    targets = events.targets(event)
+    if not isinstance(event, UsersRevoked):
+        return [(event, targets[0])]
+    groups: dict[int, list[Target]] = {}
+    for target in targets:
+        groups.setdefault(partition_of(record_key(target), partitions), []).append(
+            target
+        )
+    parts = events.split_users(
+        event, [[target.id for target in group] for group in groups.values()]
+    )
+    return [
+        (part, group[0]) for part, group in zip(parts, groups.values(), strict=True)
+    ]
+
+
+async def _receipts(deliveries: Sequence[Any]) -> tuple[Receipt, ...]:
+    try:
+        places = await asyncio.gather(*deliveries)
+    except KafkaError as error:
+        raise _not_acknowledged(error) from error
+    return tuple(Receipt(place.partition, Offset(place.offset)) for place in places)
+
+
+def _not_acknowledged(error: KafkaError) -> PublishError:
+    return PublishError(
+        f"Kafka did not acknowledge the event ({error!r}); publish the same event "
+        "again: its id keeps it from counting twice"
+    )

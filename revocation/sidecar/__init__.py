@@ -1,0 +1,4 @@
+"""The sidecar: the verifier over HTTP, for services in any language.
+
+Read `http.py`.
+"""

@@ -1,0 +1,278 @@
+#!lua name=revocation
+
+-- A region's state as atomic calls, for Redis 7.0 and Valkey 8 and later.
+-- docs/store-layout.md describes keys, values and arguments; layout.py is its Python.
+--
+-- No function has the flag `allow-oom`: a full server refuses the whole call, so
+-- nothing is ever half written. Every check comes before the first write for the same
+-- reason. Numbers are compared as doubles, exact to 2^53, but written as the text they
+-- came in: tostring() would turn 1790000000000 into 1.79e+12.
+
+-- Each record holds at most one call's entries, so this bounds the feed's memory. A
+-- replica that was away for longer loads a snapshot.
+local FEED_RECORDS = 4096
+
+-- unpack() and the stack of a call hold fewer than 8000 values, two for each entry.
+local MAX_ENTRIES = 3000
+
+local SEVERITY = {active = 0, disabled = 1, deleted = 2}
+local NEVER = -1
+
+local function server_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function greater(one, other)
+  return tonumber(one) < tonumber(other) and other or one
+end
+
+local function read_state(meta)
+  local flat, state = redis.call('HGETALL', meta), {}
+  for at = 1, #flat, 2 do
+    state[flat[at]] = flat[at + 1]
+  end
+  return state
+end
+
+-- Marks ------------------------------------------------------------------------------
+
+local MARK = '^(%S+) (%S+) (%S+) (%S+) (%S+)$'
+
+local function join_marks(stored, mark)
+  if not stored then
+    return mark
+  end
+  local old, new = {string.match(stored, MARK)}, {string.match(mark, MARK)}
+  for at = 1, 5 do
+    new[at] = greater(old[at], new[at])
+  end
+  return table.concat(new, ' ')
+end
+
+-- A region knows no more than its slowest partition.
+local function freshness(state)
+  local ready, as_of = '1', nil
+  for partition = 0, state.partitions - 1 do
+    local mark = state['p' .. partition]
+    if not mark then
+      return '0', '0'
+    end
+    local _, _, time, _, rebuilt = string.match(mark, MARK)
+    if rebuilt ~= '1' then
+      ready = '0'
+    end
+    if not as_of or tonumber(time) < tonumber(as_of) then
+      as_of = time
+    end
+  end
+  return ready, as_of
+end
+
+-- Arguments 4 and on hold, for each of args[3] partitions: number, the next_offset
+-- that must have been reached or '', the mark or ''.
+local function refusal(keys, args, state)
+  local last = 3 + 3 * args[3]
+  if #keys - 2 > MAX_ENTRIES or #args - last ~= 2 * (#keys - 2) then
+    return 'ERR keys and arguments do not match, or are too many for one call'
+  end
+  if state.epoch ~= args[1] then
+    return 'COLD the epoch is ' .. (state.epoch or 'missing') .. ', not ' .. args[1]
+  end
+  for at = 4, last, 3 do
+    local partition, expected = args[at], args[at + 1]
+    if tonumber(partition) >= tonumber(state.partitions) then
+      return 'PARTITIONS the epoch has ' .. state.partitions
+        .. ' partitions and no partition ' .. partition
+    end
+    local reached = string.match(state['p' .. partition] or '', '^%S+') or NEVER
+    if expected ~= '' and tonumber(reached) < tonumber(expected) then
+      return 'MOVED_BACK partition ' .. partition .. ' is at ' .. reached
+        .. ', expected ' .. expected
+    end
+  end
+end
+
+-- Joins the marks into the state, before anything is written: a malformed one fails
+-- here. Returns what to write to the meta key.
+local function move_marks(args, state)
+  local moved = {}
+  for at = 4, 3 + 3 * args[3], 3 do
+    local name, mark = 'p' .. args[at], args[at + 2]
+    mark = mark ~= '' and join_marks(state[name], mark) or state[name]
+    if mark ~= state[name] then
+      state[name] = mark
+      moved[#moved + 1] = name
+      moved[#moved + 1] = mark
+    end
+  end
+  if #moved > 0 then
+    state.ready, state.as_of = freshness(state)
+  end
+  return moved
+end
+
+-- Entries: each join returns what the key now holds and until when, or nil if that is
+-- what it held before. ----------------------------------------------------------------
+
+local function join_denied(key, stored, value, expires_at)
+  local held_until = redis.call('PEXPIRETIME', key)
+  local offset, held = string.match(value, '%d+$'), string.match(stored, '%d+$')
+  local later = tonumber(offset) > tonumber(held)
+  if not later and expires_at <= held_until then
+    return nil
+  end
+  value = later and value or stored
+  expires_at = string.format('%d', math.max(expires_at, held_until))
+  redis.call('SET', key, value, 'PXAT', expires_at)
+  return value, expires_at
+end
+
+local SUBJECT = '^(%S+%-(%d+)) (%S+) (%S+) (%S+) (%S+) (%S+)$'
+
+local function read_subject(value, expires_at)
+  local receipt, offset, version, not_before, status, status_offset, time =
+    string.match(value, SUBJECT)
+  return {
+    receipt = receipt, offset = tonumber(offset), version = version,
+    not_before = not_before, status = status, status_offset = status_offset,
+    time = time, expires_at = expires_at,
+  }
+end
+
+-- `deleted` is final; else the later status counts, and of two at one place (which no
+-- ledger writes) the more severe.
+local function outranks(one, other)
+  if one.status == 'deleted' or other.status == 'deleted' then
+    return one.status == 'deleted'
+  end
+  local mine, theirs = tonumber(one.status_offset), tonumber(other.status_offset)
+  return mine > theirs
+    or (mine == theirs and SEVERITY[one.status] > SEVERITY[other.status])
+end
+
+local function join_subjects(key, stored, value, expires_at, longest, now)
+  local held = read_subject(stored, redis.call('PEXPIRETIME', key))
+  local came = read_subject(value, expires_at)
+  local latest = came.offset > held.offset and came or held
+  local ruling = outranks(came, held) and came or held
+  local not_before = greater(held.not_before, came.not_before)
+  value = latest.receipt .. ' ' .. greater(held.version, came.version) .. ' '
+    .. not_before .. ' ' .. ruling.status .. ' ' .. ruling.status_offset .. ' '
+    .. latest.time
+  -- An active entry without an expiry is of a kind that stands for ever. A region that
+  -- was away may hear late that a subject is active again: then the key has lapsed.
+  local relevant_until = NEVER
+  if ruling.status == 'active' and ruling.expires_at >= 0 then
+    relevant_until = tonumber(greater(not_before, latest.time)) + longest
+    relevant_until = math.max(held.expires_at, relevant_until)
+  end
+  if value == stored and relevant_until == held.expires_at then
+    return nil
+  end
+  local text = string.format('%d', relevant_until)
+  if relevant_until == NEVER then
+    redis.call('SET', key, value)
+  elseif relevant_until <= now then
+    redis.call('DEL', key)
+  else
+    redis.call('SET', key, value, 'PXAT', text)
+  end
+  return value, text
+end
+
+-- Returns the stored value if there is one; else writes, unless that is past already.
+local function write_new(key, value, expires_at, number, now)
+  if number > now then
+    return redis.call('SET', key, value, 'NX', 'GET', 'PXAT', expires_at)
+  elseif number == NEVER then
+    return redis.call('SET', key, value, 'NX', 'GET')
+  end
+  return redis.call('GET', key)
+end
+
+-- Returns what was written, as the feed's fields: digest, "expires_at value".
+local function write_entries(keys, args)
+  local longest, now = tonumber(args[2]), server_ms()
+  local digest_at = #keys[1] - #'meta' + 1
+  local at, written = 4 + 3 * args[3], {}
+  for each = 3, #keys do
+    local key, value, expires_at = keys[each], args[at], args[at + 1]
+    local number = tonumber(expires_at)
+    local stored = write_new(key, value, expires_at, number, now)
+    if not stored then
+      value = (number > now or number == NEVER) and value or nil
+    elseif string.find(value, ' ', 1, true) then
+      value, expires_at = join_subjects(key, stored, value, number, longest, now)
+    else
+      value, expires_at = join_denied(key, stored, value, number)
+    end
+    if value then
+      written[#written + 1] = string.sub(key, digest_at)
+      written[#written + 1] = expires_at .. ' ' .. value
+    end
+    at = at + 2
+  end
+  return written
+end
+
+-- Functions ---------------------------------------------------------------------------
+
+local function tell_replicas(feed, state, fields)
+  redis.call('XADD', feed, 'MAXLEN', '~', FEED_RECORDS, '*', 'epoch', state.epoch,
+    'ready', state.ready, 'as_of', state.as_of, unpack(fields))
+end
+
+-- Keys: meta, feed. Arguments: epoch, partitions, the epoch to replace or ''.
+local function begin(keys, args)
+  local current = redis.call('HGET', keys[1], 'epoch')
+  if current and current ~= args[3] then
+    return current
+  end
+  redis.call('DEL', keys[1])
+  local state = {epoch = args[1], ready = '0', as_of = '0'}
+  redis.call('HSET', keys[1], 'epoch', args[1], 'partitions', args[2],
+    'ready', '0', 'as_of', '0')
+  tell_replicas(keys[2], state, {})
+  return args[1]
+end
+
+-- Keys: meta, feed, then one for each entry. Arguments: epoch, how long a subject entry
+-- matters in ms, the number of partitions, three values for each (see `refusal`), then
+-- for each entry its value and when it expires in ms, -1 for never.
+local function apply(keys, args)
+  local state = read_state(keys[1])
+  local refused = refusal(keys, args, state)
+  if refused then
+    return redis.error_reply(refused)
+  end
+  local ready, as_of = state.ready, state.as_of
+  local moved = move_marks(args, state)
+  local written = write_entries(keys, args)
+  if #moved > 0 then
+    redis.call('HSET', keys[1], 'ready', state.ready, 'as_of', state.as_of,
+      unpack(moved))
+  end
+  if #written > 0 or ready ~= state.ready or as_of ~= state.as_of then
+    tell_replicas(keys[2], state, written)
+  end
+  return #written / 2
+end
+
+-- Keys: meta, then those to look up. Returns epoch (nil while cold), ready and as_of,
+-- then for each key nil or {value, when it expires in ms or -1}.
+local function find(keys)
+  local reply = redis.call('HMGET', keys[1], 'epoch', 'ready', 'as_of')
+  if reply[1] and #keys > 1 then
+    for at, value in ipairs(redis.call('MGET', unpack(keys, 2))) do
+      reply[at + 3] = value and {value, redis.call('PEXPIRETIME', keys[at + 1])}
+    end
+  end
+  return reply
+end
+
+redis.register_function('revocation_begin', begin)
+redis.register_function('revocation_apply', apply)
+redis.register_function{
+  function_name = 'revocation_find', callback = find, flags = {'no-writes'},
+}

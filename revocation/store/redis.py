@@ -1,0 +1,313 @@
+"""The store in Redis 7.0 or Valkey 8 and later, by the functions in `functions.lua`.
+
+One call writes a batch and one call answers a check, each atomic on the server. Nothing
+waits here for a server to come back: whoever calls knows how long to be patient.
+"""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError as RedisConnectionError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+
+from revocation.decision import Freshness
+from revocation.entries import Entry, Offset, Target, UnixMs, merge
+from revocation.errors import (
+    SettingsError,
+    StoreColdError,
+    StoreError,
+    StoreMovedBackError,
+    StoreUnavailableError,
+    StoreUnsuitableError,
+)
+from revocation.store import Answer, Batch, Mark, Region
+from revocation.store.layout import Layout, decode_marks, decode_value
+from revocation.store.layout import encode_mark, encode_value
+
+MAX_ENTRIES_PER_CALL: Final = 1_000
+"""The server does nothing else during a call: 1,000 entries are about 4 ms."""
+
+MAX_KEYS_PER_CALL: Final = 4_000
+"""What one `find` may look up; Lua's stack holds fewer than 8,000 values."""
+
+FUNCTIONS: Final = Path(__file__).with_name("functions.lua").read_bytes()
+"""The library that `check_suitable` loads into the server."""
+
+_LIBRARY: Final = "revocation"
+_MIN_VERSION: Final = {"redis_version": 7, "valkey_version": 8}
+_NOT_READY: Final = Freshness(ready=False, as_of=UnixMs(0))
+_NEVER: Final = -1
+
+_KEEPALIVE: Final = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2))
+    if hasattr(socket, name)
+}
+"""Finds dead peers between calls, without the health check's extra round trip."""
+
+_REFUSALS: Final[Mapping[str, type[StoreError]]] = {
+    "COLD": StoreColdError,
+    "MOVED_BACK": StoreMovedBackError,
+    "PARTITIONS": StoreUnsuitableError,
+}
+"""What `functions.lua` answers instead of writing."""
+
+_REMEDIES: Final[Mapping[type[RedisError], str]] = {
+    OutOfMemoryError: "nothing was written; raise its maxmemory",
+    ReadOnlyError: "it is a replica; point the URL at the primary",
+    NoPermissionError: "docs/store-layout.md lists what each user must be allowed",
+    AuthenticationError: "check the user and password in the URL",
+}
+
+
+class RedisStore:
+    """One region's state in Redis or Valkey.
+
+    Example:
+        async with RedisStore(url, Layout("r", peppers), longest_token_ms=...) as store:
+            answer = await store.find(targets)
+    """
+
+    def __init__(  # noqa: PLR0913 - one keyword for each limit
+        self,
+        url: str,
+        layout: Layout,
+        *,
+        longest_token_ms: int,
+        max_clock_skew_ms: int = 2_000,
+        timeout_ms: int = 1_000,
+        max_connections: int = 16,
+    ) -> None:
+        """Prepare; nothing connects yet.
+
+        Args:
+            url: `redis://`, `rediss://` or `unix://`; options in its query win.
+            layout: the keys of the region.
+            longest_token_ms: how long a subject entry matters after its cut-off.
+            max_clock_skew_ms: `check_suitable` refuses a clock that is further off.
+            timeout_ms: the longest wait to connect, and for each reply.
+            max_connections: calls beyond as many wait for their turn.
+
+        Raises:
+            SettingsError: the URL is of no kind that Redis clients know.
+        """
+        self._layout = layout
+        self._longest_token_ms = longest_token_ms
+        self._max_clock_skew_ms = max_clock_skew_ms
+        self._where = _without_secrets(url)
+        self._pool = _new_pool(url, timeout_ms / 1_000, max_connections)
+        self._client = Redis.from_pool(self._pool)
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            StoreUnavailableError: retry later.
+        """
+        with self._translated():
+            await self._pool.release(await self._pool.get_connection())
+
+    async def stop(self) -> None:
+        """Disconnect; may be called twice, and `start` again after it."""
+        await self._client.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def find(self, targets: Sequence[Target]) -> Answer:
+        """Look targets up under every pepper, in one round trip.
+
+        Raises:
+            StoreUnavailableError: retry later, or do what the policy says.
+            ValueError: more than `MAX_KEYS_PER_CALL` keys.
+        """
+        keys = self._layout.keys(targets)
+        if len(keys) > MAX_KEYS_PER_CALL:
+            raise ValueError(
+                f"{len(keys)} keys in one call, at most {MAX_KEYS_PER_CALL} fit; "
+                "ask for fewer targets"
+            )
+        reply = await self._read(
+            *("FCALL_RO", "revocation_find", 1 + len(keys), self._layout.meta, *keys)
+        )
+        if reply is None or reply[0] is None:
+            return Answer({}, _NOT_READY)
+        _, ready, as_of, *hits = reply
+        found: dict[Target, Entry] = {}
+        for target, hit in zip(cycle(targets), hits, strict=False):
+            if hit is not None:
+                entry = decode_value(target, *hit)
+                known = found.get(target)
+                found[target] = entry if known is None else merge(known, entry)
+        return Answer(found, Freshness(ready == b"1", UnixMs(int(as_of))))
+
+    async def region(self) -> Region:
+        """Return epoch, freshness and marks.
+
+        Raises:
+            StoreUnavailableError: retry later.
+        """
+        state = await self._read("HGETALL", self._layout.meta)
+        if b"epoch" not in state:
+            return Region(None, _NOT_READY, {})
+        freshness = Freshness(state[b"ready"] == b"1", UnixMs(int(state[b"as_of"])))
+        return Region(state[b"epoch"].decode(), freshness, decode_marks(state))
+
+    async def clock_skew_ms(self) -> int:
+        """Return the store's clock minus ours at the middle of the round trip.
+
+        Raises:
+            StoreUnavailableError: retry later.
+        """
+        asked_at = time.time_ns()
+        with self._translated():
+            seconds, microseconds = await self._client.time()
+        middle = (asked_at + time.time_ns()) // 2
+        return seconds * 1_000 + microseconds // 1_000 - middle // 1_000_000
+
+    async def begin(
+        self, epoch: str, *, partitions: int, replacing: str | None = None
+    ) -> str:
+        """Open an epoch if the store is cold, or in the epoch `replacing`.
+
+        Returns the epoch in force afterwards: `epoch`, or that of whoever was first.
+
+        Raises:
+            StoreUnavailableError: back off, retry.
+        """
+        state = (2, self._layout.meta, self._layout.feed)
+        in_force: bytes = await self._write(
+            *("FCALL", "revocation_begin", *state, epoch, partitions, replacing or "")
+        )
+        return in_force.decode()
+
+    async def apply(self, epoch: str, batch: Batch) -> None:
+        """Merge entries, move marks forward and feed replicas.
+
+        A batch of more than `MAX_ENTRIES_PER_CALL` takes several calls, of which the
+        last moves the marks: whatever happens, no mark claims what is not written.
+
+        Raises:
+            StoreColdError: the store is not in this epoch; rebuild it.
+            StoreMovedBackError: a mark is behind `expected`; read marks and seek.
+            StoreUnavailableError: down, read-only or out of memory; back off, retry.
+            StoreUnsuitableError: the epoch was begun for fewer partitions.
+        """
+        entries, size = batch.entries, MAX_ENTRIES_PER_CALL
+        last = max(0, len(entries) - 1) // size * size
+        for first in range(0, last, size):
+            positions = _positions({}, batch.expected)
+            await self._apply(epoch, positions, entries[first : first + size])
+        positions = _positions(batch.marks, batch.expected)
+        await self._apply(epoch, positions, entries[last:])
+
+    async def _apply(
+        self, epoch: str, positions: Sequence[bytes | int], entries: Sequence[Entry]
+    ) -> None:
+        keys = self._layout.written([entry.target for entry in entries])
+        arguments: list[bytes | int] = []
+        for entry in entries:
+            relevant_until = entry.relevant_until(self._longest_token_ms)
+            arguments += (
+                encode_value(entry),
+                _NEVER if relevant_until is None else relevant_until,
+            )
+        await self._write(
+            *("FCALL", "revocation_apply", 2 + len(keys)),
+            *(self._layout.meta, self._layout.feed, *keys),
+            *(epoch, self._longest_token_ms, len(positions) // 3),
+            *positions,
+            *arguments,
+        )
+
+    async def check_suitable(self) -> None:
+        """Refuse a store that would lose revocations, and load the functions into it.
+
+        Raises:
+            StoreUnsuitableError: says what is wrong and what to set.
+            StoreUnavailableError: retry later.
+        """
+        try:
+            with self._translated():
+                info = await self._client.info()
+                complaint = _complaint(info)
+                if complaint is None:
+                    await self._load_functions()
+        except StoreUnavailableError as error:
+            if _is_for_ever(error.__cause__):
+                raise StoreUnsuitableError(str(error)) from error
+            raise
+        skew = await self.clock_skew_ms()
+        if complaint is None and abs(skew) > self._max_clock_skew_ms:
+            complaint = (
+                f"its clock differs by {skew} ms from ours, at most "
+                f"{self._max_clock_skew_ms} ms are allowed: keys would expire early or "
+                "late; let both hosts follow the same NTP servers"
+            )
+        if complaint is not None:
+            raise StoreUnsuitableError(f"the store at {self._where}: {complaint}")
+
+    async def _load_functions(self) -> None:
+        # Only when they differ: a load is written to every replica and to the AOF.
+        loaded = await self._client.execute_command(
+            *("FUNCTION", "LIST", "LIBRARYNAME", _LIBRARY, "WITHCODE")
+        )
+        if not any(FUNCTIONS in library for library in loaded):
+            await self._client.function_load(FUNCTIONS.decode(), replace=True)
+
+    async def _read(self, *command: Any) -> Any:
+        """Return the reply, or None when the functions are missing: a cold store."""
+        with self._translated():
+            try:
+                return await self._client.execute_command(*command)
+            except ResponseError as error:
+                if not _is_missing_function(error):
+                    raise
+                return None
+
+    async def _write(self, *command: Any) -> Any:
+        """Return the reply; a server that restarted empty gets the functions again."""
+        with self._translated():
+            try:
+                return await self._client.execute_command(*command)
+            except ResponseError as error:
+                if not _is_missing_function(error):
+                    raise
+            await self._load_functions()
+            return await self._client.execute_command(*command)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except RedisError as error:
+            code, _, detail = str(error).partition(" ")
+            if code in _REFUSALS:
+                raise _REFUSALS[code](
+                    f"the store at {self._where}: {detail}"
+                ) from error
+            remedy = _REMEDIES.get(type(error), "retry later")
+            raise StoreUnavailableError(
+                f"the store at {self._where} is unavailable "
+                f"({type(error).__name__}: {error}); {remedy}"
+            ) from error
