@@ -27,6 +27,15 @@ Version = NewType("Version", int)
 MAX_ID_CHARACTERS: Final = 512
 """The longest issuer and id that an event may name."""
 
+ISSUER_PATTERN: Final = r"^[!#-\[\]-{}~]+$"
+"""Printable ASCII without space, `"`, `|` and `\\`: all that a URI may hold, and more.
+
+So a bar ends the issuer in a key, and a bulk event's update stays within its limit.
+"""
+
+RESOURCE_PATTERN: Final = r"^[^:]+:[\s\S]"
+"""`type:id`, for instance `dataset:42`."""
+
 RECENT_EVENTS: Final = 8
 """How many event ids an entry remembers, to know a producer's retry."""
 
@@ -109,8 +118,8 @@ class Entry:
     """Absolute state of one target, as of the event at `source`.
 
     `expires_at` is used by denylist kinds only, `version` by users only. `recent`
-    holds the offsets and ids of the latest events applied, oldest first, at most
-    `RECENT_EVENTS`; it matters to authorities only.
+    holds the offsets and fingerprints of the latest events applied, oldest first, at
+    most `RECENT_EVENTS`; it matters to authorities only.
     """
 
     target: Target
@@ -143,16 +152,18 @@ def merge(one: Entry, other: Entry) -> Entry:
     set at one place (which no ledger writes) the more severe.
     """
     status = max(one, other, key=_status_order)
-    recent = sorted(set(one.recent) | set(other.recent))[-RECENT_EVENTS:]
+    recent = one.recent
+    if recent != other.recent:
+        recent = tuple(sorted({*recent, *other.recent})[-RECENT_EVENTS:])
     return Entry(
-        target=one.target,
-        source=max(one.source, other.source, key=_log_order),
-        version=max(one.version, other.version),
-        not_before=max(one.not_before, other.not_before),
-        expires_at=max(one.expires_at, other.expires_at),
-        status=status.status,
-        status_offset=status.status_offset,
-        recent=tuple(recent),
+        one.target,
+        max(one.source, other.source, key=_log_order),
+        max(one.version, other.version),
+        max(one.not_before, other.not_before),
+        max(one.expires_at, other.expires_at),
+        status.status,
+        status.status_offset,
+        recent,
     )
 
 
@@ -191,14 +202,16 @@ def decode_entry(value: bytes) -> Entry:
     """
     try:
         return _entry_from_json(orjson.loads(value))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except _MALFORMED as error:
         raise _malformed(error) from error
 
 
 def encode_update(update: Update) -> bytes:
     """Encode as JSON, for a record in the same partition as `update.source`."""
-    document: dict[str, Any] = {"offset": update.source.offset}
-    document["time"] = update.source.time
+    document: dict[str, Any] = {
+        "offset": update.source.offset,
+        "time": update.source.time,
+    }
     if update.entries:
         document["entries"] = [_entry_to_json(entry) for entry in update.entries]
     if update.rerouted:
@@ -214,15 +227,16 @@ def decode_update(value: bytes, partition: int) -> Update:
     """
     try:
         document = orjson.loads(value)
-        offset, time = document["offset"], document["time"]
-        entries = tuple(map(_entry_from_json, document.get("entries", ())))
-        rerouted = tuple((to, at) for to, at in document.get("rerouted", ()))
-        numbers = (offset, time, *(number for pair in rerouted for number in pair))
-        if not all(type(number) is int for number in numbers):
-            raise TypeError("offsets and times are whole numbers")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        source = Position(partition, document["offset"], document["time"])
+        entries = document.get("entries", ())
+        rerouted = tuple([(to, at) for to, at in document.get("rerouted", ())])
+        _require_counts(*source, *[number for pair in rerouted for number in pair])
+        return Update(source, tuple(map(_entry_from_json, entries)), rerouted)
+    except _MALFORMED as error:
         raise _malformed(error) from error
-    return Update(Position(partition, offset, time), entries, rerouted)
+
+
+_MALFORMED: Final = (ValueError, KeyError, TypeError, AttributeError)
 
 
 def _malformed(error: Exception) -> MalformedUpdateError:
@@ -257,22 +271,39 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
 
 def _entry_from_json(document: dict[str, Any]) -> Entry:
     get = document.get
+    issuer, name = document["issuer"], document["id"]
+    if type(issuer) is not str or type(name) is not str:
+        raise TypeError("issuer and id are text")
     partition, offset, time = document["source"]
-    entry = Entry(
-        Target(_KINDS[document["kind"]], document["issuer"], document["id"]),
-        Position(partition, offset, time),
-        get("version", 0),
-        get("not_before", 0),
-        get("expires_at", 0),
-        _STATUSES[get("status", "active")],
-        get("status_offset", -1),
-        tuple((at, event_id) for at, event_id in get("recent", ())),
+    version, not_before = get("version", 0), get("not_before", 0)
+    expires_at, status_offset = get("expires_at", 0), get("status_offset", -1)
+    _require_counts(
+        partition, offset, time, version, not_before, expires_at, status_offset + 1
     )
-    numbers = (partition, offset, time, entry.version, entry.not_before)
-    if not all(type(number) is int for number in (*numbers, entry.expires_at)):
-        raise TypeError("positions, versions and times are whole numbers")
-    return entry
+    return Entry(
+        Target(_KINDS[document["kind"]], issuer, name),
+        Position(partition, offset, time),
+        version,
+        not_before,
+        expires_at,
+        _STATUSES[get("status", "active")],
+        status_offset,
+        tuple(map(_recent_from_json, get("recent", ()))),
+    )
 
 
+def _recent_from_json(pair: list[Any]) -> tuple[Offset, str]:
+    offset, fingerprint = pair
+    if type(offset) is not int or type(fingerprint) is not str:
+        raise TypeError("recent events are pairs of an offset and a text")
+    return Offset(offset), fingerprint
+
+
+def _require_counts(*values: Any) -> None:
+    if not _WHOLE.issuperset(map(type, values)) or min(values) < 0:
+        raise ValueError("positions, versions and times are whole numbers from 0 on")
+
+
+_WHOLE: Final = frozenset({int})
 _KINDS: Final = {str(kind): kind for kind in Kind}
 _STATUSES: Final = {str(status): status for status in Status}

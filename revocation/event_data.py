@@ -19,13 +19,17 @@ from pydantic import (
     model_validator,
 )
 
-from revocation.entries import MAX_ID_CHARACTERS, Kind, Target, grant_id
+from revocation.entries import (
+    ISSUER_PATTERN,
+    MAX_ID_CHARACTERS,
+    RESOURCE_PATTERN,
+    Kind,
+    Target,
+    grant_id,
+)
 
 MAX_BULK_USERS: Final = 1_000
 """The most users that one bulk event may name."""
-
-RESOURCE_PATTERN: Final = r"^[^:]+:[\s\S]"
-"""`type:id`, for instance `dataset:42`."""
 
 # Versions may use half of the integers that JSON and Lua hold exactly (2**53), so that
 # counting on from the greatest never leaves them.
@@ -43,7 +47,7 @@ Issuer = Annotated[
     Field(
         min_length=1,
         max_length=MAX_ID_CHARACTERS,
-        pattern=r"^[^|\x00-\x20\x7f]+$",
+        pattern=ISSUER_PATTERN,
         description="The `iss` claim of the tokens concerned.",
     ),
 ]

@@ -4,6 +4,7 @@ One target is always in one partition, and an update lies in the partition numbe
 event that caused it, so the topics of events and entries have equally many partitions.
 """
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,6 +16,9 @@ PULSE_KEY: Final = b"revocation.pulse"
 
 MAX_EVENT_BYTES: Final = 262_144
 """The largest event; 1,000 users of 200 bytes fit."""
+
+MAX_UPDATE_BYTES: Final = 2_097_152
+"""The largest update: what 1,000 users of one event come to, with their history."""
 
 _MAX_RECORD_BYTES: Final = 1_048_576
 _MAX_DEAD_LETTER_BYTES: Final = 2 * _MAX_RECORD_BYTES
@@ -56,12 +60,19 @@ class Topics:
 
         `cleanup.policy=delete`: in a compacted topic the last record of a key wins, and
         a paused authority may append an older entry after a newer one.
+        `retention.bytes`: a limit in bytes would cut the log before its time.
         `LogAppendTime`: one clock, the brokers', dates every record (KIP-32).
-        `window_ms`: how long a record must stay readable for a region to be rebuilt.
+        `unclean.leader.election`: a replica that is behind must not become the truth.
+
+        Args:
+            partitions: of each topic.
+            window_ms: how long a record must stay readable for a region to be rebuilt.
         """
         logged = {
             "cleanup.policy": "delete",
             "message.timestamp.type": "LogAppendTime",
+            "retention.bytes": "-1",
+            "unclean.leader.election.enable": "false",
         }
         kept = {"retention.ms": window_ms}
         return (
@@ -75,7 +86,7 @@ class Topics:
                 name=self.entries,
                 partitions=partitions,
                 exact=logged,
-                minimum={**kept, "max.message.bytes": _MAX_RECORD_BYTES},
+                minimum={**kept, "max.message.bytes": MAX_UPDATE_BYTES},
             ),
             TopicSpec(
                 name=self.dead_letters,
@@ -99,15 +110,12 @@ def partition_of(key: bytes, partitions: int) -> int:
 def murmur2(data: bytes) -> int:
     """Return Kafka's 32-bit murmur2 hash (org.apache.kafka.common.utils.Utils)."""
     factor, mask = 0x5BD1E995, 0xFFFFFFFF
-    length = len(data)
-    value = 0x9747B28C ^ length
-    whole = length & ~3
-    for start in range(0, whole, 4):
-        chunk = int.from_bytes(data[start : start + 4], "little") * factor & mask
-        chunk = (chunk ^ chunk >> 24) * factor & mask
-        value = value * factor & mask ^ chunk
-    if length != whole:
-        value ^= int.from_bytes(data[whole:], "little")
-        value = value * factor & mask
+    words, rest = divmod(len(data), 4)
+    value = 0x9747B28C ^ len(data)
+    for word in struct.unpack_from(f"<{words}I", data):
+        chunk = word * factor & mask
+        value = (value * factor ^ (chunk ^ chunk >> 24) * factor) & mask
+    if rest:
+        value = (value ^ int.from_bytes(data[-rest:], "little")) * factor & mask
     value = (value ^ value >> 13) * factor & mask
     return value ^ value >> 15

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 import uvloop
+from aiokafka import TopicPartition
 from rich.console import Console
 from rich.table import Table
 
@@ -110,18 +111,13 @@ async def _end_offsets(settings: RegionsSettings) -> dict[int, int]:
     consumer = new_consumer(settings, client_id="revocation-status")
     await consumer.start()
     try:
-        partitions = await consumer.partitions_for_topic(settings.topics.entries) or ()
-        places = {_tp(settings, number): number for number in sorted(partitions)}
-        ends = await consumer.end_offsets(list(places))
-        return {places[tp]: end for tp, end in ends.items()}
+        topic, numbers = settings.topics.entries, range(settings.partitions)
+        ends = await consumer.end_offsets(
+            [TopicPartition(topic, number) for number in numbers]
+        )
+        return {tp.partition: end for tp, end in ends.items()}
     finally:
         await consumer.stop()
-
-
-def _tp(settings: RegionsSettings, partition: int) -> Any:
-    from aiokafka import TopicPartition  # noqa: PLC0415 - a name clash otherwise
-
-    return TopicPartition(settings.topics.entries, partition)
 
 
 def _describe(region: Region, ends: dict[int, int]) -> dict[str, Any]:

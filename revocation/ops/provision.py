@@ -1,5 +1,6 @@
 """Creates the topics, and refuses ones that would lose revocations."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Self
 
@@ -13,6 +14,8 @@ from revocation.topics import TopicSpec
 
 _FOREVER_MS = -1
 _TOPIC_EXISTS = 36
+_VISIBLE_TRIES = 100
+_VISIBLE_PAUSE_SECONDS = 0.05
 
 
 async def provision(settings: KafkaSettings) -> list[str]:
@@ -27,6 +30,7 @@ async def provision(settings: KafkaSettings) -> list[str]:
         missing = [spec for spec in wanted if spec.name not in existing]
         if missing:
             await _create(admin, missing, settings.replication_factor)
+            await _visible(admin, missing)
         await _verify(admin, wanted)
     return [spec.name for spec in missing]
 
@@ -88,6 +92,16 @@ async def _create(
         if code not in (0, _TOPIC_EXISTS):
             reason = message or for_code(code).__name__
             raise TopicError(f"cannot create topic {name}: {reason}")
+
+
+async def _visible(admin: AIOKafkaAdminClient, created: list[TopicSpec]) -> None:
+    """Wait until brokers tell others of topics just created: it takes a moment."""
+    names = {spec.name for spec in created}
+    for _ in range(_VISIBLE_TRIES):
+        described = await admin.describe_topics(list(names))
+        if names <= {each["topic"] for each in described if each["partitions"]}:
+            return
+        await asyncio.sleep(_VISIBLE_PAUSE_SECONDS)
 
 
 async def _verify(admin: AIOKafkaAdminClient, specs: tuple[TopicSpec, ...]) -> None:

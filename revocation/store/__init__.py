@@ -111,10 +111,13 @@ class Store(StoreReader, Protocol):
     async def apply(self, epoch: str, batch: Batch) -> None:
         """Merge entries, move marks forward and feed replicas, all or nothing.
 
+        An entry that no living token can be touched by changes only what is there.
+
         Raises:
             StoreColdError: the store is not in this epoch; rebuild it.
             StoreMovedBackError: a mark is behind `expected`; read marks and seek.
             StoreUnavailableError: down, read-only or out of memory; back off, retry.
+            StoreUnsuitableError: the epoch was begun for fewer partitions.
         """
 
     async def check_suitable(self) -> None:

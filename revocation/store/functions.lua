@@ -143,8 +143,9 @@ end
 -- `deleted` is final; else the later status counts, and of two at one place (which no
 -- ledger writes) the more severe.
 local function outranks(one, other)
-  if one.status == 'deleted' or other.status == 'deleted' then
-    return one.status == 'deleted'
+  local final = one.status == 'deleted'
+  if final ~= (other.status == 'deleted') then
+    return final
   end
   local mine, theirs = tonumber(one.status_offset), tonumber(other.status_offset)
   return mine > theirs

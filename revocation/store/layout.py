@@ -17,6 +17,7 @@ as_of applied_offset rebuilt`.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -61,31 +62,32 @@ class Layout:
         """Return the key under which the target is written."""
         return self.tag + digest(target, self.peppers[0])
 
-    def written(self, targets: Iterable[Target]) -> list[bytes]:
+    def written_keys(self, targets: Iterable[Target]) -> list[bytes]:
         """Return the keys under which the targets are written."""
-        return _keys(self.tag, targets, self.peppers[0])
+        tag, pepper = self.tag, self.peppers[0]
+        return [tag + digest(target, pepper) for target in targets]
 
     def keys(self, targets: Sequence[Target]) -> list[bytes]:
         """Return every key under which the targets may be, all peppers in turn."""
+        tag = self.tag
         return [
-            key for pepper in self.peppers for key in _keys(self.tag, targets, pepper)
+            tag + digest(target, pepper)
+            for pepper in self.peppers
+            for target in targets
         ]
 
 
 def digest(target: Target, pepper: bytes) -> bytes:
     """Return the keyed BLAKE2b-128 of the target (RFC 7693 section 2.5)."""
-    return _keys(b"", (target,), pepper)[0]
+    state = _keyed(pepper).copy()
+    state.update(str(target).encode())
+    return state.digest()
 
 
-def _keys(tag: bytes, targets: Iterable[Target], pepper: bytes) -> list[bytes]:
-    # Copying the keyed state costs a third less than hashing the pepper each time.
-    keyed = blake2b(key=pepper[:64], digest_size=DIGEST_BYTES)
-    keys = []
-    for target in targets:
-        state = keyed.copy()
-        state.update(str(target).encode())
-        keys.append(tag + state.digest())
-    return keys
+@lru_cache(maxsize=8)
+def _keyed(pepper: bytes) -> blake2b:
+    """Hash the pepper once: a copy costs a third less than a keyed start."""
+    return blake2b(key=pepper[:64], digest_size=DIGEST_BYTES)
 
 
 def encode_value(entry: Entry) -> bytes:

@@ -1,44 +1,26 @@
 """The store in Redis 7.0 or Valkey 8 and later, by the functions in `functions.lua`.
 
-One call writes a batch and one call answers a check, each atomic on the server. Nothing
-waits here for a server to come back: whoever calls knows how long to be patient.
+One call writes a batch and one call answers a check, each atomic on the server.
 """
 
-import contextlib
-import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import urlsplit
-
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    ConnectionError as RedisConnectionError,
-    NoPermissionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    ResponseError,
-)
 
 from revocation.decision import Freshness
 from revocation.entries import Entry, Offset, Target, UnixMs, merge
-from revocation.errors import (
-    SettingsError,
-    StoreColdError,
-    StoreError,
-    StoreMovedBackError,
-    StoreUnavailableError,
-    StoreUnsuitableError,
-)
+from revocation.errors import StoreUnavailableError, StoreUnsuitableError
 from revocation.store import Answer, Batch, Mark, Region
-from revocation.store.layout import Layout, decode_marks, decode_value
-from revocation.store.layout import encode_mark, encode_value
+from revocation.store.connection import Connection, lacks_functions, needs_mending
+from revocation.store.layout import (
+    Layout,
+    decode_marks,
+    decode_value,
+    encode_mark,
+    encode_value,
+)
 
 MAX_ENTRIES_PER_CALL: Final = 1_000
 """The server does nothing else during a call: 1,000 entries are about 4 ms."""
@@ -53,27 +35,6 @@ _LIBRARY: Final = "revocation"
 _MIN_VERSION: Final = {"redis_version": 7, "valkey_version": 8}
 _NOT_READY: Final = Freshness(ready=False, as_of=UnixMs(0))
 _NEVER: Final = -1
-
-_KEEPALIVE: Final = {
-    getattr(socket, name): value
-    for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2))
-    if hasattr(socket, name)
-}
-"""Finds dead peers between calls, without the health check's extra round trip."""
-
-_REFUSALS: Final[Mapping[str, type[StoreError]]] = {
-    "COLD": StoreColdError,
-    "MOVED_BACK": StoreMovedBackError,
-    "PARTITIONS": StoreUnsuitableError,
-}
-"""What `functions.lua` answers instead of writing."""
-
-_REMEDIES: Final[Mapping[type[RedisError], str]] = {
-    OutOfMemoryError: "nothing was written; raise its maxmemory",
-    ReadOnlyError: "it is a replica; point the URL at the primary",
-    NoPermissionError: "docs/store-layout.md lists what each user must be allowed",
-    AuthenticationError: "check the user and password in the URL",
-}
 
 
 class RedisStore:
@@ -110,22 +71,21 @@ class RedisStore:
         self._layout = layout
         self._longest_token_ms = longest_token_ms
         self._max_clock_skew_ms = max_clock_skew_ms
-        self._where = _without_secrets(url)
-        self._pool = _new_pool(url, timeout_ms / 1_000, max_connections)
-        self._client = Redis.from_pool(self._pool)
+        self._connection = Connection(
+            url, timeout_ms=timeout_ms, max_connections=max_connections
+        )
 
     async def start(self) -> None:
-        """Connect.
+        """Connect, and see whether the store answers.
 
         Raises:
             StoreUnavailableError: retry later.
         """
-        with self._translated():
-            await self._pool.release(await self._pool.get_connection())
+        await self.find(())
 
     async def stop(self) -> None:
         """Disconnect; may be called twice, and `start` again after it."""
-        await self._client.aclose()
+        await self._connection.stop()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -147,10 +107,16 @@ class RedisStore:
                 f"{len(keys)} keys in one call, at most {MAX_KEYS_PER_CALL} fit; "
                 "ask for fewer targets"
             )
-        reply = await self._read(
-            *("FCALL_RO", "revocation_find", 1 + len(keys), self._layout.meta, *keys)
-        )
-        if reply is None or reply[0] is None:
+        try:
+            reply = await self._connection.call(
+                *("FCALL_RO", "revocation_find", 1 + len(keys)),
+                *(self._layout.meta, *keys),
+            )
+        except StoreUnavailableError as error:
+            if not lacks_functions(error):
+                raise
+            return Answer({}, _NOT_READY)
+        if reply[0] is None:
             return Answer({}, _NOT_READY)
         _, ready, as_of, *hits = reply
         found: dict[Target, Entry] = {}
@@ -167,7 +133,7 @@ class RedisStore:
         Raises:
             StoreUnavailableError: retry later.
         """
-        state = await self._read("HGETALL", self._layout.meta)
+        state = await self._connection.call("HGETALL", self._layout.meta)
         if b"epoch" not in state:
             return Region(None, _NOT_READY, {})
         freshness = Freshness(state[b"ready"] == b"1", UnixMs(int(state[b"as_of"])))
@@ -180,10 +146,10 @@ class RedisStore:
             StoreUnavailableError: retry later.
         """
         asked_at = time.time_ns()
-        with self._translated():
-            seconds, microseconds = await self._client.time()
+        seconds, microseconds = await self._connection.call("TIME")
         middle = (asked_at + time.time_ns()) // 2
-        return seconds * 1_000 + microseconds // 1_000 - middle // 1_000_000
+        skew: int = seconds * 1_000 + microseconds // 1_000 - middle // 1_000_000
+        return skew
 
     async def begin(
         self, epoch: str, *, partitions: int, replacing: str | None = None
@@ -224,7 +190,7 @@ class RedisStore:
     async def _apply(
         self, epoch: str, positions: Sequence[bytes | int], entries: Sequence[Entry]
     ) -> None:
-        keys = self._layout.written([entry.target for entry in entries])
+        keys = self._layout.written_keys(entry.target for entry in entries)
         arguments: list[bytes | int] = []
         for entry in entries:
             relevant_until = entry.relevant_until(self._longest_token_ms)
@@ -248,66 +214,74 @@ class RedisStore:
             StoreUnavailableError: retry later.
         """
         try:
-            with self._translated():
-                info = await self._client.info()
-                complaint = _complaint(info)
-                if complaint is None:
-                    await self._load_functions()
+            complaint = _complaint(await self._connection.call("INFO"))
+            if complaint is None:
+                complaint = self._clock_complaint(await self.clock_skew_ms())
+            if complaint is None:
+                await self._load_functions()
         except StoreUnavailableError as error:
-            if _is_for_ever(error.__cause__):
+            if needs_mending(error):
                 raise StoreUnsuitableError(str(error)) from error
             raise
-        skew = await self.clock_skew_ms()
-        if complaint is None and abs(skew) > self._max_clock_skew_ms:
-            complaint = (
-                f"its clock differs by {skew} ms from ours, at most "
-                f"{self._max_clock_skew_ms} ms are allowed: keys would expire early or "
-                "late; let both hosts follow the same NTP servers"
-            )
         if complaint is not None:
-            raise StoreUnsuitableError(f"the store at {self._where}: {complaint}")
+            where = self._connection.where
+            raise StoreUnsuitableError(f"the store at {where}: {complaint}")
+
+    def _clock_complaint(self, skew: int) -> str | None:
+        if abs(skew) <= self._max_clock_skew_ms:
+            return None
+        return (
+            f"its clock differs by {skew} ms from ours, at most "
+            f"{self._max_clock_skew_ms} ms are allowed, or keys expire at the wrong "
+            "time; let both hosts follow the same NTP servers"
+        )
 
     async def _load_functions(self) -> None:
         # Only when they differ: a load is written to every replica and to the AOF.
-        loaded = await self._client.execute_command(
+        loaded = await self._connection.call(
             *("FUNCTION", "LIST", "LIBRARYNAME", _LIBRARY, "WITHCODE")
         )
         if not any(FUNCTIONS in library for library in loaded):
-            await self._client.function_load(FUNCTIONS.decode(), replace=True)
+            await self._connection.call("FUNCTION", "LOAD", "REPLACE", FUNCTIONS)
 
-    async def _read(self, *command: Any) -> Any:
-        """Return the reply, or None when the functions are missing: a cold store."""
-        with self._translated():
-            try:
-                return await self._client.execute_command(*command)
-            except ResponseError as error:
-                if not _is_missing_function(error):
-                    raise
-                return None
-
-    async def _write(self, *command: Any) -> Any:
+    async def _write(self, *command: bytes | str | int) -> Any:
         """Return the reply; a server that restarted empty gets the functions again."""
-        with self._translated():
-            try:
-                return await self._client.execute_command(*command)
-            except ResponseError as error:
-                if not _is_missing_function(error):
-                    raise
-            await self._load_functions()
-            return await self._client.execute_command(*command)
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
         try:
-            yield
-        except RedisError as error:
-            code, _, detail = str(error).partition(" ")
-            if code in _REFUSALS:
-                raise _REFUSALS[code](
-                    f"the store at {self._where}: {detail}"
-                ) from error
-            remedy = _REMEDIES.get(type(error), "retry later")
-            raise StoreUnavailableError(
-                f"the store at {self._where} is unavailable "
-                f"({type(error).__name__}: {error}); {remedy}"
-            ) from error
+            return await self._connection.call(*command)
+        except StoreUnavailableError as error:
+            if not lacks_functions(error):
+                raise
+        await self._load_functions()
+        return await self._connection.call(*command)
+
+
+def _positions(
+    marks: Mapping[int, Mark], expected: Mapping[int, Offset]
+) -> list[bytes | int]:
+    positions: list[bytes | int] = []
+    for partition in {**marks, **expected}:
+        mark = marks.get(partition)
+        positions += (
+            partition,
+            expected.get(partition, b""),
+            b"" if mark is None else encode_mark(mark),
+        )
+    return positions
+
+
+def _complaint(info: Mapping[str, Any]) -> str | None:
+    """Say what makes a server unsuitable. Valkey calls itself Redis 7.2 as well."""
+    name = "valkey_version" if "valkey_version" in info else "redis_version"
+    version = str(info.get(name, "unknown"))
+    major = version.partition(".")[0]
+    if not major.isdigit() or int(major) < _MIN_VERSION[name]:
+        return f"{name} is {version}; use Redis 7.0, Valkey 8 or later"
+    # INFO has the policy on managed services too, where CONFIG is often forbidden.
+    policy = info.get("maxmemory_policy", "unknown")
+    if policy != "noeviction":
+        return (
+            f"its maxmemory-policy is {policy}: an evicted key would make a revoked "
+            "token count again. Run `CONFIG SET maxmemory-policy noeviction` and set "
+            "the same in its configuration"
+        )
+    return None

@@ -1,0 +1,173 @@
+"""A real Apache Kafka broker: one node, its own controller (KRaft), on loopback.
+
+Its settings are made for quick failover on a small machine. Nothing here is advice for
+production, where brokers are three and more and somebody else's care.
+"""
+
+import base64
+import socket
+import struct
+import subprocess
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from revocation.embedded import jars
+from revocation.embedded.process import LOOPBACK, Server, free_ports
+from revocation.errors import EmbeddedError
+
+_LOG4J: Final = Path(__file__).with_name("log4j2.xml")
+_SETTINGS: Final = """\
+# Written anew at each start. One node is the broker and its own controller.
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller_port}
+listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=BROKER://{host}:{port}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=BROKER
+controller.listener.names=CONTROLLER
+log.dirs={data}
+
+# A misspelt topic is an error, not a new topic with the wrong settings.
+auto.create.topics.enable=false
+
+# The broker's own topics: there is no second node to replicate to, and one partition
+# each is quickest to load after a start.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+
+# A group's first member need not wait 3 s for company.
+group.initial.rebalance.delay.ms=0
+# Stations here have sessions of 3 s, tests shorter ones; the default forbids less than 6.
+group.min.session.timeout.ms=500
+
+# After kill -9 the broker waits until its own old registration has lapsed: 9 s by
+# default.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
+
+# A small machine: threads for two cores, and not 128 MB for a cleaner that only has the
+# consumer offsets to clean.
+num.network.threads=2
+num.io.threads=2
+background.threads=2
+log.cleaner.dedupe.buffer.size=4194304
+"""
+
+
+class KafkaServer(Server):
+    """A Kafka broker with its data in `folder`."""
+
+    name = "kafka"
+    start_seconds = 90
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Find Java and the jars; nothing is started yet.
+
+        Raises:
+            PrerequisiteError: Java or Maven is missing.
+        """
+        super().__init__(folder, port=port)
+        self._java = jars.java()
+        self._classpath = jars.classpath(tell)
+        self._controller_port = free_ports(1)[0]
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients begin."""
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command line of the broker."""
+        return (*self.tool("kafka.Kafka", heap="512m"), str(self._settings))
+
+    def tool(self, name: str, *, heap: str = "128m") -> tuple[str, ...]:
+        """Return the command of one of Kafka's programs, by its Java class.
+
+        For instance `org.apache.kafka.tools.consumer.group.ConsumerGroupCommand`.
+        """
+        return (
+            self._java,
+            f"-Xmx{heap}",
+            # The second compiler needs minutes to pay off, and both cores until then.
+            "-XX:TieredStopAtLevel=1",
+            f"-Dlog4j2.configurationFile={_LOG4J}",
+            "-cp",
+            self._classpath,
+            name,
+        )
+
+    def prepare(self) -> None:
+        """Write the settings and format the data folder if it is new.
+
+        Raises:
+            EmbeddedError: the folder cannot be formatted.
+        """
+        data = self.folder / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        self._settings.write_text(
+            _SETTINGS.format(
+                host=LOOPBACK,
+                port=self.port,
+                controller_port=self._controller_port,
+                data=data,
+            )
+        )
+        if not (data / "meta.properties").exists():
+            self._format()
+
+    def answers(self) -> bool:
+        """Tell whether a metadata request is answered and names this broker."""
+        try:
+            return _brokers_at(self.port) > 0
+        except (OSError, struct.error):
+            return False
+
+    @property
+    def _settings(self) -> Path:
+        return self.folder / "server.properties"
+
+    def _format(self) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # An argument that begins with a dash would be read as an option.
+        cluster = f"A{cluster[1:]}"
+        tool = (*self.tool("kafka.tools.StorageTool"), "format")
+        options = ("--cluster-id", cluster, "--config", str(self._settings))
+        done = subprocess.run(  # noqa: S603 - no argument from outside
+            [*tool, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise EmbeddedError(
+                f"Kafka's data folder {self.folder} could not be formatted; is the disk "
+                f"full or the folder another Kafka's? It said: {done.stdout[-2_000:]}"
+            )
+
+
+def _brokers_at(port: int) -> int:
+    """Return how many brokers a metadata request (version 1, no topics) names."""
+    request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
+    with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
+        connection.sendall(struct.pack(">i", len(request)) + request)
+        with connection.makefile("rb") as answer:
+            _length, _correlation, brokers = struct.unpack(">iii", answer.read(12))
+    return int(brokers)

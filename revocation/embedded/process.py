@@ -1,0 +1,288 @@
+"""Processes that outlive the command that started them, and are ended only by identity.
+
+A process is known by its pid *and* its start time: after a crash or a reboot its pid may
+be somebody else's, and nobody else's process is ever signalled. Needs Linux (`/proc`).
+"""
+
+import os
+import random
+import signal
+import socket
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from revocation.errors import EmbeddedError
+
+LOOPBACK: Final = "127.0.0.1"
+_POLL_SECONDS: Final = 0.03
+_LOG_LINES: Final = 12
+_OWN_VARIABLES: Final = "REVOCATION_"
+
+
+class Process(BaseModel):
+    """A process that was started, and all that is needed to start it again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    command: tuple[str, ...]
+    env: dict[str, str]
+    """What was added to the environment."""
+    log: Path
+    pid: int
+    born: str
+    """Boot and start time: together with the pid this is nobody else."""
+
+
+def spawn(
+    name: str, command: tuple[str, ...], *, env: Mapping[str, str], log: Path
+) -> Process:
+    """Start a process in a session of its own, with its output appended to `log`.
+
+    It inherits no `REVOCATION_*` variable: those of the caller's shell may well point at
+    another installation.
+
+    Raises:
+        EmbeddedError: the program cannot be started.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(_OWN_VARIABLES)
+    }
+    try:
+        pid = os.posix_spawn(
+            command[0],
+            command,
+            {**inherited, **env},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (
+                    os.POSIX_SPAWN_OPEN,
+                    1,
+                    str(log),
+                    os.O_WRONLY | os.O_CREAT | os.O_APPEND,
+                    0o600,
+                ),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+            setsigmask=(),
+            # Python ignores it, and ignored signals are inherited.
+            setsigdef=(signal.SIGPIPE,),
+        )
+    except OSError as error:
+        raise EmbeddedError(f"cannot start {name} ({command[0]}): {error}") from error
+    seen = _look(pid)
+    return Process(
+        name=name,
+        command=command,
+        env=dict(env),
+        log=log,
+        pid=pid,
+        born=seen.born if seen else "",
+    )
+
+
+def alive(process: Process) -> bool:
+    """Tell whether the process runs; a stranger under the same pid does not count."""
+    seen = _look(process.pid)
+    if seen is None or seen.born != process.born:
+        return False
+    if seen.ended:
+        _reap(process.pid)
+        return False
+    return True
+
+
+def kill(process: Process) -> None:
+    """End the process and its group at once (SIGKILL), and wait until it is gone."""
+    if alive(process):
+        _kill_group(process)
+        _wait_for_end([process], seconds=10)
+
+
+def end(processes: Iterable[Process], *, grace_seconds: float = 10) -> None:
+    """End the processes in peace (SIGTERM), and by SIGKILL those that do not."""
+    running = [process for process in processes if alive(process)]
+    for process in running:
+        _terminate(process)
+    _wait_for_end(running, seconds=grace_seconds)
+    for process in running:
+        _kill_group(process)
+    _wait_for_end(running, seconds=10)
+
+
+def wait_until(
+    ready: Callable[[], bool], processes: Iterable[Process], *, seconds: float
+) -> None:
+    """Wait until `ready`, as long as all `processes` live.
+
+    Raises:
+        EmbeddedError: one of them ended, or time is up; with the end of its log.
+    """
+    watched = tuple(processes)
+    deadline = time.monotonic() + seconds
+    while not ready():
+        for process in watched:
+            if not alive(process):
+                raise EmbeddedError(f"{process.name} ended. {_last_words(process)}")
+        if time.monotonic() > deadline:
+            names = ", ".join(process.name for process in watched)
+            words = "\n".join(_last_words(process) for process in watched)
+            raise EmbeddedError(f"{names} not ready within {seconds:g} s. {words}")
+        time.sleep(_POLL_SECONDS)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that are free now and that no outgoing connection takes.
+
+    Below the range of outgoing connections: while a server is down, a client that tries
+    to reach it again and again could be given that very port as its own.
+    """
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    held: list[socket.socket] = []
+    try:
+        while len(held) < count:
+            port = random.randrange(10_000, max(lowest, 12_000))  # noqa: S311 - no secret
+            candidate = socket.socket()
+            try:
+                candidate.bind((LOOPBACK, port))
+            except OSError:
+                candidate.close()
+            else:
+                held.append(candidate)
+        return [int(each.getsockname()[1]) for each in held]
+    finally:
+        for each in held:
+            each.close()
+
+
+class Server(ABC):
+    """A server in a folder of its own; restarted, it has the same port and data."""
+
+    name: str
+    start_seconds: float = 30
+
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        self.folder = folder.absolute()
+        self.port = port if port is not None else free_ports(1)[0]
+        self.process: Process | None = None
+
+    @property
+    @abstractmethod
+    def command(self) -> tuple[str, ...]:
+        """The command line, with absolute paths."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Tell whether it answers a real request now."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Write what it needs before its start; data that is there stays."""
+
+    @property
+    def log(self) -> Path:
+        """Where its output goes."""
+        return self.folder / f"{self.name}.log"
+
+    def start(self) -> Self:
+        """Start it and wait until it answers.
+
+        Raises:
+            EmbeddedError: it ended or did not answer in time; nothing is left running.
+        """
+        self.prepare()
+        self.process = spawn(self.name, self.command, env={}, log=self.log)
+        try:
+            wait_until(self.answers, [self.process], seconds=self.start_seconds)
+        except BaseException:
+            self.kill()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End it in peace; does nothing when it does not run."""
+        if self.process:
+            end([self.process])
+
+    def kill(self) -> None:
+        """End it as a crash would (SIGKILL); does nothing when it does not run."""
+        if self.process:
+            kill(self.process)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class _Look(NamedTuple):
+    born: str
+    ended: bool
+
+
+def _look(pid: int) -> _Look | None:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The command's name stands in parentheses and may hold spaces and parentheses.
+    fields = stat.rpartition(")")[2].split()
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return _Look(born=f"{boot}/{fields[19]}", ended=fields[0] in "ZX")
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return  # somebody else's child, who reaps it
+
+
+def _terminate(process: Process) -> None:
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
+    try:
+        # The handle stays with the process that had the pid when it was opened, so
+        # nobody can take the pid between the look and the signal.
+        if alive(process):
+            signal.pidfd_send_signal(handle, signal.SIGTERM)
+    finally:
+        os.close(handle)
+
+
+def _kill_group(process: Process) -> None:
+    seen = _look(process.pid)
+    if seen is not None and seen.born != process.born:
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # it and its children are gone
+
+
+def _wait_for_end(processes: Iterable[Process], *, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while any([alive(process) for process in processes]):  # noqa: C419 - reap each
+        if time.monotonic() > deadline:
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _last_words(process: Process) -> str:
+    try:
+        lines = process.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+    except OSError:
+        lines = []
+    return "\n  ".join([f"The end of {process.log}:", *lines])

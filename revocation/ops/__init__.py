@@ -1,0 +1,1 @@
+"""What operators and developers use around the stations; no station imports it."""

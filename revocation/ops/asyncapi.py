@@ -1,0 +1,308 @@
+"""The AsyncAPI 3.0 document: topics, who sends and who receives, keys and headers.
+
+Payloads refer to the JSON Schema files beside it, so that each shape is told once.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+from revocation.entries import Offset, Position, UnixMs
+from revocation.errors import ContractError, RevocationError
+from revocation.events import CONTENT_TYPE, EVENT_TYPES, CloudEvent
+from revocation.kafka import dead_letter_headers
+from revocation.settings import AuthoritySettings, KafkaSettings
+from revocation.topics import PULSE_KEY, Topics, TopicSpec
+
+Json = dict[str, Any]
+
+CONTRACT_VERSION: Final = "1.0.0"
+"""Grows with the contract, not with the package (semantic versioning)."""
+
+_BINDING: Final = "0.5.0"
+_PULSE: Final = PULSE_KEY.decode()
+_PLAIN: Final = re.compile(r"[A-Za-z$][A-Za-z0-9 ._/()-]*(?<! )")
+_YAML_WORDS: Final = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+
+
+def document() -> Json:
+    """Return the document for the default settings."""
+    # No environment: the document must not depend on where it is generated.
+    settings = KafkaSettings.model_construct()
+    specs = settings.topics.specs(
+        partitions=settings.partitions, window_ms=settings.retention_ms
+    )
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Token revocation",
+            "version": CONTRACT_VERSION,
+            "description": "Producers say what happened; authorities conclude; "
+            "projectors of each region apply. Topic names begin with a setting, "
+            "partitions and replicas are its defaults; "
+            "retention and sizes are the least allowed.",
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "kafka": {"host": settings.bootstrap_servers, "protocol": "kafka"},
+        },
+        "channels": _channels(settings.topics, specs, settings.replication_factor),
+        "operations": _operations(settings.topics),
+        "components": {
+            "messages": _messages(),
+            "messageTraits": {"structured": _structured()},
+        },
+    }
+
+
+def _channels(topics: Topics, specs: Iterable[TopicSpec], replicas: int) -> Json:
+    described = {
+        topics.events: ("events", "What happened.", [*EVENT_TYPES, "binary", "pulse"]),
+        topics.entries: ("entries", "What the authority concluded.", ["update"]),
+        topics.dead_letters: (
+            "deadLetters",
+            "What could not be read or broke a rule, in its original bytes.",
+            ["deadLetter"],
+        ),
+    }
+    channels = {}
+    for spec in specs:
+        name, summary, messages = described[spec.name]
+        channels[name] = {
+            "address": spec.name,
+            "summary": summary,
+            "messages": {
+                each: {"$ref": f"#/components/messages/{each}"} for each in messages
+            },
+            "bindings": {"kafka": _topic_binding(spec, replicas)},
+        }
+    return channels
+
+
+def _topic_binding(spec: TopicSpec, replicas: int) -> Json:
+    exact = dict(spec.exact)
+    policies = exact.pop("cleanup.policy").split(",")
+    return {
+        "topic": spec.name,
+        "partitions": spec.partitions,
+        "replicas": replicas,
+        "topicConfiguration": {"cleanup.policy": policies, **exact, **spec.minimum},
+        "bindingVersion": _BINDING,
+    }
+
+
+def _operations(topics: Topics) -> Json:
+    authority = AuthoritySettings.model_fields["authority_id"].default
+    events = [*EVENT_TYPES, "binary"]
+    return {
+        "publish": _operation(
+            "send", "events", events, "A producer says what happened."
+        ),
+        "pulse": _operation(
+            "send", "events", ["pulse"], "The authority marks a place in the log."
+        ),
+        "reroute": _operation(
+            "send",
+            "events",
+            [*EVENT_TYPES],
+            "The authority sends a misplaced event on to its target's partition, "
+            "with the header `rerouted-from`.",
+        ),
+        "conclude": _operation(
+            "receive",
+            "events",
+            [*events, "pulse"],
+            "The authority takes events; a second group is a twin.",
+            group={"type": "string", "default": authority},
+        ),
+        "emit": _operation(
+            "send",
+            "entries",
+            ["update"],
+            "The authority says what it concluded, in the partition of the source.",
+        ),
+        "project": _operation(
+            "receive",
+            "entries",
+            ["update"],
+            "The projectors of one region apply updates.",
+            group={
+                "type": "string",
+                "pattern": f"^{re.escape(topics.prefix)}-projector-[a-z0-9-]+$",
+            },
+        ),
+        "park": _operation(
+            "send",
+            "deadLetters",
+            ["deadLetter"],
+            "Authority or projector set a record aside that they cannot use.",
+        ),
+    }
+
+
+def _operation(
+    action: str,
+    channel: str,
+    messages: Iterable[str],
+    summary: str,
+    *,
+    group: Json | None = None,
+) -> Json:
+    operation: Json = {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "summary": summary,
+        "messages": [
+            {"$ref": f"#/channels/{channel}/messages/{each}"} for each in messages
+        ],
+    }
+    if group is not None:
+        binding = {"groupId": group, "bindingVersion": _BINDING}
+        operation["bindings"] = {"kafka": binding}
+    return operation
+
+
+def _messages() -> Json:
+    return {
+        **{name: _event(name, model) for name, model in EVENT_TYPES.items()},
+        "binary": _binary(),
+        "pulse": {
+            "title": "Pulse",
+            "summary": "A record whose place and time in the log is all it says.",
+            "payload": {"type": "object", "maxProperties": 0},
+            "bindings": _key({"const": _PULSE}),
+        },
+        "update": {
+            "title": "Update",
+            "summary": "All that was concluded from one record of the events topic.",
+            "payload": {"$ref": "./update.json"},
+            "bindings": _key(
+                {
+                    "type": "string",
+                    "description": "The first entry's `issuer|kind|id`; "
+                    f"`{_PULSE}` if there is none.",
+                }
+            ),
+        },
+        "deadLetter": _dead_letter(),
+    }
+
+
+def _event(name: str, model: type[CloudEvent]) -> Json:
+    return {
+        "name": name,
+        "title": model.__name__,
+        "summary": model.__doc__,
+        "payload": {"$ref": f"./{name}.json"},
+        "traits": [{"$ref": "#/components/messageTraits/structured"}],
+    }
+
+
+def _structured() -> Json:
+    """What all events in structured mode share."""
+    return {
+        "contentType": CONTENT_TYPE,
+        "headers": {
+            "type": "object",
+            "properties": {
+                "content-type": {
+                    "type": "string",
+                    "pattern": "^application/cloudevents",
+                    "description": "Send it. Without it and without `ce_specversion` "
+                    "the value is read as structured all the same.",
+                },
+                "rerouted-from": {
+                    "type": "string",
+                    "pattern": "^[0-9]+-[0-9]+$",
+                    "description": "Partition and offset where the authority found "
+                    "the event misplaced.",
+                },
+            },
+        },
+        "bindings": _event_key(),
+    }
+
+
+def _binary() -> Json:
+    """One message for all types: in binary mode the envelope is in the headers."""
+    required = ["ce_specversion", "ce_id", "ce_source", "ce_type"]
+    attributes: Json = {name: {"type": "string"} for name in (*required, "ce_time")}
+    attributes["ce_type"] = {"enum": [*EVENT_TYPES]}
+    # Types that share a model of `data` are told once, by the last of them.
+    payloads: dict[Any, str] = {
+        model.model_fields["data"].annotation: f"./{name}.json#/properties/data"
+        for name, model in EVENT_TYPES.items()
+    }
+    return {
+        "title": "BinaryMode",
+        "summary": "Any event in binary mode: the value is `data` alone.",
+        "headers": {
+            "type": "object",
+            "properties": {"content-type": {"const": "application/json"}, **attributes},
+            "required": required,
+        },
+        "payload": {"anyOf": [{"$ref": each} for each in payloads.values()]},
+        "bindings": _event_key(),
+    }
+
+
+def _dead_letter() -> Json:
+    somewhere = Position(0, Offset(0), UnixMs(0))
+    names = [name for name, _ in dead_letter_headers(RevocationError(), "", somewhere)]
+    headers: dict[str, Json] = {name: {"type": "string"} for name in names}
+    codes = [each.code for each in ContractError.__subclasses__()]
+    headers["dead-letter-code"] = {"enum": [*codes, RevocationError.code]}
+    for name in ("partition", "offset", "timestamp"):
+        headers[f"dead-letter-{name}"]["pattern"] = "^[0-9]+$"
+    return {
+        "title": "DeadLetter",
+        "summary": "Key, value and headers as they were, and why the record is here.",
+        "contentType": "application/octet-stream",
+        "headers": {
+            "type": "object",
+            "description": "Beside the original headers; every value is ASCII text.",
+            "properties": headers,
+            "required": names,
+        },
+        "payload": {"description": "The original value, whatever it was."},
+        "bindings": _key({"description": "The original key, if there was one."}),
+    }
+
+
+def _event_key() -> Json:
+    return _key(
+        {
+            "type": "string",
+            "description": "`issuer|kind|id` of the target; a bulk event: of its "
+            "first user. It chooses the partition as Kafka's Java client does.",
+        }
+    )
+
+
+def _key(schema: Json) -> Json:
+    return {"kafka": {"key": schema, "bindingVersion": _BINDING}}
+
+
+def to_yaml(value: Any) -> str:
+    """Return block YAML; what is not a plain word is written as JSON."""
+    return _block(value, "\n").lstrip() + "\n"
+
+
+def _block(value: Any, indent: str) -> str:
+    deeper = indent + "  "
+    if value and isinstance(value, dict):
+        return "".join(
+            f"{indent}{_scalar(key)}:{_block(item, deeper)}"
+            for key, item in value.items()
+        )
+    if value and isinstance(value, list):
+        return "".join(f"{indent}- {_block(item, deeper).lstrip()}" for item in value)
+    return f" {_scalar(value)}"
+
+
+def _scalar(value: Any) -> str:
+    plain = isinstance(value, str) and _PLAIN.fullmatch(value)
+    if plain and value.lower() not in _YAML_WORDS:
+        return str(value)
+    return json.dumps(value)

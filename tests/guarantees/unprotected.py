@@ -1,0 +1,72 @@
+"""Runs a station with one protection taken out, to show what it protects from.
+
+Usage: `python unprotected.py PROTECTION authority|projector`.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from revocation import __main__, kafka, ledger
+from revocation.authority import app, outlet
+from revocation.store import layout
+
+
+def bump_on_every_sight() -> None:
+    """The ledger no longer knows a record or an event that it has seen."""
+    ledger._seen = lambda *_: False
+
+
+def acknowledge_at_once() -> None:
+    """A record counts as done when taken, and its outputs linger in memory."""
+    keep_outputs_back()
+    emit = app.Authority._emit
+
+    async def emit_after_acknowledging(self: Any, update: Any) -> Any:
+        for held in self._held[update.source.partition]:
+            held.event.ack()
+        return await emit(self, update)
+
+    app.Authority._emit = emit_after_acknowledging
+
+
+def keep_outputs_back() -> None:
+    """Outputs stay in the producer for 1.5 s, as they do when a network is slow."""
+    new_producer = kafka.new_producer
+
+    def lingering(*arguments: Any, **options: Any) -> Any:
+        producer = new_producer(*arguments, **options)
+        producer._message_accumulator._linger_time = 1.5
+        return producer
+
+    outlet.new_producer = lingering
+
+
+def skip_what_is_unreadable() -> None:
+    """A record that cannot be read is logged and forgotten."""
+
+    async def skip(self: Any, event: Any, *_: Any) -> None:
+        self._held[event.message.partition].append(app._Held(event, []))
+
+    app.Authority._park = skip
+
+
+def identifiers_as_keys() -> None:
+    """Keys name what they are about."""
+    layout.digest = lambda target, _: str(target).encode()
+
+
+PROTECTIONS: dict[str, Callable[[], None]] = {
+    protection.__name__: protection
+    for protection in (
+        bump_on_every_sight,
+        acknowledge_at_once,
+        keep_outputs_back,
+        skip_what_is_unreadable,
+        identifiers_as_keys,
+    )
+}
+
+if __name__ == "__main__":
+    PROTECTIONS[sys.argv.pop(1)]()
+    __main__.main()

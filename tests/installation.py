@@ -1,0 +1,247 @@
+"""A whole installation for one test: real processes on the session's broker.
+
+Stations run as child processes, as operators run them, and are killed, paused and
+restarted as the machine might. With `unprotected` a station runs with one protection
+taken out (see `unprotected.py`): a promise's test first shows what would happen then.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from revocation.embedded.valkey import Valkey
+from revocation.entries import Target
+from revocation.errors import StoreUnavailableError
+from revocation.events import Event
+from revocation.publisher import Publisher
+from revocation.receipts import Receipt, wait_applied
+from revocation.settings import PublisherSettings, RegionsSettings
+from revocation.store import Answer
+from revocation.store.layout import Layout
+from revocation.store.redis import RedisStore
+
+_UNPROTECTED = Path(__file__).parent / "guarantees" / "unprotected.py"
+
+
+class Station:
+    """One station as a child process."""
+
+    def __init__(
+        self, name: str, command: list[str], env: dict[str, str], log: Path
+    ) -> None:
+        self.name = name
+        self._command = command
+        self._env = env
+        self.log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, or start again after a kill."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._env, stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """End the process as a power cut would."""
+        self._signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+
+    def pause(self) -> None:
+        """Stop the process as a long garbage collection or a frozen VM would."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End the process, politely at first."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code, or None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+
+class Installation:
+    """Stations, stores and clients of one test."""
+
+    def __init__(self, folder: Path, bootstrap_servers: str, *, partitions: int) -> None:
+        self.folder = folder
+        self.stations: dict[str, Station] = {}
+        self.stores: dict[str, Valkey] = {}
+        pepper = folder / "pepper"
+        pepper.write_text(secrets.token_hex(32))
+        self.settings = {
+            "bootstrap_servers": bootstrap_servers,
+            "topic_prefix": f"test-{secrets.token_hex(4)}",
+            "partitions": str(partitions),
+            "replication_factor": "1",
+            "pepper_file": str(pepper),
+            "session_timeout_ms": "3000",
+            "heartbeat_interval_ms": "500",
+        }
+
+    def env(self, **more: str) -> dict[str, str]:
+        """Return the environment of a station."""
+        settings = {**self.settings, **more}
+        named = {f"REVOCATION_{name.upper()}": value for name, value in settings.items()}
+        return {**os.environ, **named}
+
+    def add_authority(
+        self, name: str = "authority", *, unprotected: str | None = None, **more: str
+    ) -> Station:
+        """Start a worker of the authority."""
+        data_dir = str(self.folder / name)
+        settings = {"data_dir": data_dir, "instance_id": name, **more}
+        return self._add(name, ["authority"], unprotected, settings)
+
+    def add_region(
+        self, region: str, *, unprotected: str | None = None, **more: str
+    ) -> Station:
+        """Start a store and a projector for a region."""
+        store = self.stores[region] = Valkey.start(self.folder / f"store-{region}")
+        self.projector(region, store.url, unprotected=unprotected, **more)
+        return self.stations[f"projector-{region}"]
+
+    def projector(
+        self, region: str, url: str, *, unprotected: str | None = None, **more: str
+    ) -> Station:
+        """Start a projector for a region whose store is there."""
+        name = f"projector-{region}"
+        settings = {"region": region, "store_url": url, "instance_id": name, **more}
+        return self._add(name, ["projector"], unprotected, settings)
+
+    def _add(
+        self, name: str, command: list[str], unprotected: str | None, more: dict[str, str]
+    ) -> Station:
+        program = ["-m", "revocation"]
+        if unprotected is not None:
+            program = [str(_UNPROTECTED), unprotected]
+        station = Station(
+            name,
+            [sys.executable, *program, *command],
+            self.env(**more),
+            self.folder / f"{name}.log",
+        )
+        self.stations[name] = station
+        station.start()
+        return station
+
+    async def create_topics(self) -> None:
+        """Run `revocation topics init`."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "revocation", "topics", "init"),
+            env=self.env(),
+            stdout=subprocess.DEVNULL,
+        )
+        assert await process.wait() == 0
+
+    def publisher(self) -> Publisher:
+        """Return a publisher for this installation."""
+        return Publisher(PublisherSettings(**self._typed()))
+
+    @contextlib.asynccontextmanager
+    async def reader(self, region: str) -> AsyncIterator[RedisStore]:
+        """Connect to a region's store."""
+        settings = RegionsSettings(
+            **self._typed(), regions={region: self.stores[region].url}
+        )
+        store = RedisStore(
+            self.stores[region].url,
+            Layout("r", settings.peppers),
+            longest_token_ms=settings.relevance_ms,
+        )
+        await store.start()
+        try:
+            yield store
+        finally:
+            await store.stop()
+
+    async def applied(
+        self, receipts: list[Receipt], *regions: str, timeout: float = 40
+    ) -> dict[str, float]:
+        """Wait until regions have applied receipts; all regions if none is named."""
+        async with contextlib.AsyncExitStack() as stack:
+            readers = {
+                region: await stack.enter_async_context(self.reader(region))
+                for region in regions or self.stores
+            }
+            return await wait_applied(receipts, readers, timeout_seconds=timeout)
+
+    async def publish(self, *events: Event) -> list[Receipt]:
+        """Publish events, many at a time; returns once all are acknowledged."""
+        async with self.publisher() as publisher:
+            sent = [await publisher.send(event) for event in events]
+            return [receipt for each in sent for receipt in await each]
+
+    async def ready(self, *regions: str, timeout: float = 40) -> None:
+        """Wait until regions are complete; all regions if none is named."""
+
+        async def complete() -> bool:
+            for region in regions or self.stores:
+                async with self.reader(region) as reader:
+                    if not (await reader.region()).freshness.ready:
+                        return False
+            return True
+
+        await eventually(complete, timeout=timeout)
+
+    async def find(self, region: str, *targets: Target) -> Answer:
+        """Look targets up in a region."""
+        async with self.reader(region) as reader:
+            return await reader.find(targets)
+
+    def stop(self) -> None:
+        """End everything that was started."""
+        for station in self.stations.values():
+            station.stop()
+        for store in self.stores.values():
+            store.stop()
+
+    def _typed(self) -> dict[str, object]:
+        names = ("bootstrap_servers", "topic_prefix", "pepper_file")
+        typed: dict[str, object] = {name: self.settings[name] for name in names}
+        return {**typed, "partitions": int(self.settings["partitions"])}
+
+
+async def eventually(
+    condition: Callable[[], object], *, timeout: float = 20, pause: float = 0.05
+) -> None:
+    """Wait until the condition, plain or a coroutine function, holds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            answer = condition()
+            if asyncio.iscoroutine(answer):
+                answer = await answer
+            if answer:
+                return
+        except StoreUnavailableError:
+            pass
+        assert time.monotonic() < deadline, f"not within {timeout} s"
+        await asyncio.sleep(pause)
+
