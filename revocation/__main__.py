@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from revocation.cli import admin, ask, publish, stations
+from revocation.cli import admin, ask, play, publish, stations
 from revocation.errors import NotAppliedError, RevocationError, SettingsError
 from revocation.logs import configure_logging
 
@@ -26,7 +26,7 @@ app.add_typer(admin.topics, name="topics")
 app.add_typer(admin.schemas, name="schemas")
 for command in (stations.authority, stations.projector, stations.sidecar):
     app.command()(command)
-for command in (ask.check, ask.status):
+for command in (ask.check, ask.status, play.demo):
     app.command()(command)
 
 

@@ -4,12 +4,25 @@
 Every verifier, in memory or remote, uses these two and nothing else.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, TypeGuard
 
-from revocation.entries import Entry, Kind, Status, Target, UnixMs, grant_id
+from revocation.entries import (
+    DENYLIST_KINDS,
+    ISSUER_PATTERN,
+    MAX_ID_CHARACTERS,
+    RESOURCE_PATTERN,
+    Entry,
+    Kind,
+    Status,
+    Target,
+    UnixMs,
+    grant_id,
+)
 
 Claims = Mapping[str, Any]
 """The claims set of a JWT whose signature somebody has verified (RFC 7519)."""
@@ -26,7 +39,7 @@ class Reason(StrEnum):
     NOT_READY = "not_ready"
     """The region's cache is empty or half loaded: nobody knows."""
     UNVERIFIABLE = "unverifiable"
-    """The token lacks a claim that a check needs, or has one of the wrong type."""
+    """The token lacks a claim that a check needs, or has one that no event can name."""
     EXPIRED = "expired"
     """Past `exp`; denylist entries end there too, so nothing could be said."""
     LIFETIME_EXCEEDED = "lifetime_exceeded"
@@ -101,7 +114,10 @@ DEFAULT_POLICIES: Final[Mapping[str, StalenessPolicy]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What an installation asks of its tokens. Times are in ms, claims are names."""
+    """What an installation asks of its tokens. Times are in ms, claims are names.
+
+    `iss`, `iat` and `exp` are required whatever `required_claims` holds.
+    """
 
     longest_token_ms: int
     clock_allowance_ms: int = 5_000
@@ -135,29 +151,68 @@ def targets_of(
     kid: str | None = None,
     resources: Sequence[str] = (),
 ) -> tuple[Target, ...]:
-    """Return every target that may reject the token, in the order of `decide`."""
-    issuer = claims.get("iss")
-    if not isinstance(issuer, str):
+    """Return every target that may reject the token, in the order of `decide`.
+
+    What no event can name is left out; `decide` calls such a token unverifiable.
+    """
+    if not _is_claims_set(claims) or not _is_issuer(claims.get("iss")):
         return ()
-    user, client = claims.get("sub"), _client(claims)
+    issuer, user, clients = claims["iss"], claims.get("sub"), _clients(claims)
     named: list[tuple[Kind, Any]] = [
         (Kind.KEY, kid),
         (Kind.ISSUER, issuer),
         (Kind.TENANT, claims.get(rules.tenant_claim)),
-        (Kind.CLIENT, client),
+        *[(Kind.CLIENT, client) for client in clients],
         (Kind.USER, user),
-        (Kind.SESSION, claims.get("sid")),
-        (Kind.TOKEN, claims.get("jti")),
-        *((Kind.RESOURCE, resource) for resource in resources),
     ]
-    if isinstance(user, str) and isinstance(client, str):
-        named.insert(5, (Kind.GRANT, grant_id(user, client)))
-    return tuple(Target(kind, issuer, name) for kind, name in named if name)
+    targets = [Target(kind, issuer, name) for kind, name in named if _is_id(name)]
+    if _is_id(user):
+        targets += [
+            Target(Kind.GRANT, issuer, grant_id(user, client)) for client in clients
+        ]
+    for kind, name in (Kind.SESSION, "sid"), (Kind.TOKEN, "jti"):
+        value = claims.get(name)
+        if _is_id(value):
+            targets.append(Target(kind, issuer, value))
+    targets += [
+        Target(Kind.RESOURCE, issuer, each) for each in resources if _is_resource(each)
+    ]
+    return tuple(targets)
 
 
-def _client(claims: Claims) -> Any:
-    """RFC 9068 has `client_id`, OpenID Connect `azp`."""
-    return claims.get("client_id") or claims.get("azp")
+def _clients(claims: Claims) -> tuple[str, ...]:
+    """RFC 9068 has `client_id`, OpenID Connect `azp`; if they differ, both count."""
+    client, party = claims.get("client_id"), claims.get("azp")
+    named = (client,) if client == party else (client, party)
+    return tuple([each for each in named if _is_id(each)])
+
+
+def _is_claims_set(claims: Any) -> bool:
+    # The type first: `isinstance` of an abstract class is slow.
+    return type(claims) is dict or isinstance(claims, Mapping)
+
+
+def _is_id(value: Any) -> TypeGuard[str]:
+    """Whether an event can name it. A lone surrogate has no bytes to look up."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARACTERS:
+        return False
+    return value.isascii() or _SURROGATE.search(value) is None
+
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def _is_issuer(value: Any) -> bool:
+    return isinstance(value, str) and _is_issuer_text(value)
+
+
+@lru_cache(maxsize=1_024)  # issuers are few; a regular expression takes its time
+def _is_issuer_text(value: str) -> bool:
+    return _is_id(value) and re.fullmatch(ISSUER_PATTERN, value) is not None
+
+
+def _is_resource(value: Any) -> bool:
+    return _is_id(value) and re.match(RESOURCE_PATTERN, value) is not None
 
 
 def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
@@ -168,8 +223,12 @@ def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
     policy: StalenessPolicy,
     rules: Rules,
     now: UnixMs,
+    kid: str | None = None,
+    resources: Sequence[str] = (),
 ) -> Verdict:
     """Return the verdict about a token whose signature was verified elsewhere.
+
+    Never raises, whatever the claims are.
 
     Args:
         claims: the token's claims set.
@@ -178,113 +237,158 @@ def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
         policy: what the route class does when that is too old.
         rules: what the installation asks of its tokens.
         now: the verifier's clock.
+        kid: as given to `targets_of`.
+        resources: as given to `targets_of`.
     """
-    staleness = max(0, now - freshness.as_of)
-    stale = staleness > policy.fresh_ms
-
-    def verdict(
-        reason: Reason, receipt: str | None = None, detail: str | None = None
-    ) -> Verdict:
-        return Verdict(
-            active=reason is Reason.ACTIVE,
-            reason=reason,
-            as_of=freshness.as_of,
-            staleness_ms=staleness,
-            stale=stale,
-            receipt=receipt,
-            detail=detail,
-        )
-
-    if not freshness.ready:
-        return verdict(Reason.NOT_READY)
-    lacking = _unverifiable(claims, rules)
-    if lacking:
-        return verdict(Reason.UNVERIFIABLE, detail=lacking)
-    timely = _timely(claims, rules, now)
-    if timely is not Reason.ACTIVE:
-        return verdict(timely)
-    for entry in sorted(found.values(), key=_precedence):
-        reason = _judge(claims, entry, rules, now)
-        if reason is not Reason.ACTIVE:
-            return verdict(reason, entry.source.receipt)
-    if staleness > policy.max_staleness_ms and policy.beyond is Beyond.DENY:
-        return verdict(Reason.STALE)
-    return verdict(Reason.ACTIVE)
-
-
-_ORDER: Final = {
-    kind: place
-    for place, kind in enumerate(
-        (
-            Kind.KEY,
-            Kind.ISSUER,
-            Kind.TENANT,
-            Kind.CLIENT,
-            Kind.USER,
-            Kind.GRANT,
-            Kind.SESSION,
-            Kind.TOKEN,
-            Kind.RESOURCE,
-        )
+    staleness = _staleness(freshness.as_of, rules, now)
+    if freshness.ready:
+        finding = _unverifiable(claims, rules, now, kid, resources)
+        finding = finding or _untimely(claims, rules, now)
+        finding = finding or _rejection(claims, found, rules, now)
+        if staleness > policy.max_staleness_ms and policy.beyond is Beyond.DENY:
+            finding = finding or _Finding(Reason.STALE)
+    else:
+        finding = _Finding(Reason.NOT_READY)
+    reason, receipt, detail = finding or _PASSED
+    return Verdict(
+        active=reason is Reason.ACTIVE,
+        reason=reason,
+        as_of=freshness.as_of,
+        staleness_ms=staleness,
+        stale=staleness > min(policy.fresh_ms, policy.max_staleness_ms),
+        receipt=receipt,
+        detail=detail,
     )
+
+
+class _Finding(NamedTuple):
+    reason: Reason
+    receipt: str | None = None
+    detail: str | None = None
+
+
+_PASSED: Final = _Finding(Reason.ACTIVE)
+
+
+def _staleness(as_of: UnixMs, rules: Rules, now: UnixMs) -> int:
+    """Return how old the knowledge may be.
+
+    A watermark of the future says that a clock is wrong by at least as much, and the
+    age is unknown by at least as much.
+    """
+    if as_of <= now:
+        return now - as_of
+    ahead = as_of - now
+    return ahead if ahead > rules.clock_allowance_ms else 0
+
+
+def _unverifiable(
+    claims: Claims, rules: Rules, now: UnixMs, kid: Any, resources: Iterable[Any]
+) -> _Finding | None:
+    """Find what would let the token slip past a check.
+
+    The detail names a claim, never its value: that may be personal.
+    """
+    if not _is_claims_set(claims):
+        detail: str | None = "the claims are no JSON object"
+    elif kid not in _ABSENT and not _is_id(kid):
+        detail = "no event can name the `kid`"
+    elif not all(map(_is_resource, resources)):
+        detail = "no event can name a resource asked for: it is not `type:id`"
+    else:
+        detail = _unnameable(claims, rules) or _immeasurable(claims, rules, now)
+    return _Finding(Reason.UNVERIFIABLE, detail=detail) if detail else None
+
+
+_ABSENT: Final = (None, "")
+_IDS: Final = ("sub", "jti", "sid", "client_id", "azp")
+
+
+def _unnameable(claims: Claims, rules: Rules) -> str | None:
+    for name in rules.required_claims:
+        if claims.get(name) in _ABSENT:
+            return f"the token has no `{name}` claim"
+    if not _is_issuer(claims.get("iss")):
+        return "no event can name the `iss` claim"
+    for name in (*_IDS, rules.tenant_claim):
+        value = claims.get(name)
+        if value not in _ABSENT and not _is_id(value):
+            return f"no event can name the `{name}` claim"
+    return None
+
+
+def _immeasurable(claims: Claims, rules: Rules, now: UnixMs) -> str | None:
+    for name in ("iat", "exp"):
+        value = claims.get(name)
+        # The range also keeps NaN, infinity and overflow out of every comparison.
+        if type(value) not in _NUMBERS or not 0 <= value <= _MAX_NUMERIC_DATE:
+            return f"the `{name}` claim is no time in seconds"
+    if claims["iat"] * 1000 > now + rules.leeway_ms:
+        return "the `iat` claim lies in the future, where no cut-off reaches it"
+    version = claims.get(rules.version_claim)
+    if version is not None and type(version) is not int:
+        return f"the `{rules.version_claim}` claim is no whole number"
+    return None
+
+
+_NUMBERS: Final = (int, float)
+_MAX_NUMERIC_DATE: Final = 253_402_300_799
+
+
+def _untimely(claims: Claims, rules: Rules, now: UnixMs) -> _Finding | None:
+    if claims["exp"] * 1000 + rules.leeway_ms <= now:
+        return _Finding(Reason.EXPIRED)
+    if (claims["exp"] - claims["iat"]) * 1000 > rules.longest_token_ms:
+        return _Finding(Reason.LIFETIME_EXCEEDED)
+    return None
+
+
+def _rejection(
+    claims: Claims, found: Found, rules: Rules, now: UnixMs
+) -> _Finding | None:
+    entries: Iterable[Entry] = found.values()
+    if len(found) > 1:
+        entries = sorted(entries, key=_precedence)
+    for entry in entries:
+        reason = _judge(claims, entry, rules, now)
+        if reason is not None:
+            return _Finding(reason, entry.source.receipt)
+    return None
+
+
+_REASONS: Final = {
+    Kind.KEY: Reason.KEY_REVOKED,
+    Kind.ISSUER: Reason.ISSUER_REVOKED,
+    Kind.TENANT: Reason.TENANT_REVOKED,
+    Kind.CLIENT: Reason.CLIENT_REVOKED,
+    Kind.USER: Reason.ISSUED_BEFORE_CUT_OFF,
+    Kind.GRANT: Reason.GRANT_REVOKED,
+    Kind.SESSION: Reason.SESSION_ENDED,
+    Kind.TOKEN: Reason.TOKEN_REVOKED,
+    Kind.RESOURCE: Reason.RESOURCE_DELETED,
 }
+"""In the order in which they are given."""
+
+_ORDER: Final = {kind: place for place, kind in enumerate(_REASONS)}
 
 
 def _precedence(entry: Entry) -> int:
     return _ORDER[entry.target.kind]
 
 
-def _unverifiable(claims: Claims, rules: Rules) -> str | None:
-    """Name the claim whose absence would let the token slip past a check."""
-    for name in rules.required_claims:
-        if claims.get(name) in (None, ""):
-            return f"the token has no `{name}` claim"
-    for name in ("iss", "sub", "jti", "sid", "client_id", "azp", rules.tenant_claim):
-        if not isinstance(claims.get(name, ""), str):
-            return f"the `{name}` claim is not a string"
-    for name in ("iat", "exp"):
-        value = claims.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return f"the `{name}` claim is not a number"
-    version = claims.get(rules.version_claim, 0)
-    if isinstance(version, bool) or not isinstance(version, int):
-        return f"the `{rules.version_claim}` claim is not a whole number"
-    return None
+def _judge(claims: Claims, entry: Entry, rules: Rules, now: UnixMs) -> Reason | None:
+    kind = entry.target.kind
+    if kind is Kind.USER:
+        return _judge_user(claims, entry, rules)
+    if kind in DENYLIST_KINDS:
+        rejected = now < entry.expires_at
+    else:
+        before = claims["iat"] * 1000 < entry.not_before
+        rejected = before or entry.status is not Status.ACTIVE
+    return _REASONS[kind] if rejected else None
 
 
-def _timely(claims: Claims, rules: Rules, now: UnixMs) -> Reason:
-    if claims["exp"] * 1000 + rules.leeway_ms <= now:
-        return Reason.EXPIRED
-    if (claims["exp"] - claims["iat"]) * 1000 > rules.longest_token_ms:
-        return Reason.LIFETIME_EXCEEDED
-    return Reason.ACTIVE
-
-
-_BOUNDARY_REASON: Final = {
-    Kind.KEY: Reason.KEY_REVOKED,
-    Kind.ISSUER: Reason.ISSUER_REVOKED,
-    Kind.TENANT: Reason.TENANT_REVOKED,
-    Kind.CLIENT: Reason.CLIENT_REVOKED,
-    Kind.GRANT: Reason.GRANT_REVOKED,
-    Kind.RESOURCE: Reason.RESOURCE_DELETED,
-}
-
-
-def _judge(claims: Claims, entry: Entry, rules: Rules, now: UnixMs) -> Reason:
-    match entry.target.kind:
-        case Kind.TOKEN:
-            return Reason.TOKEN_REVOKED if now < entry.expires_at else Reason.ACTIVE
-        case Kind.SESSION:
-            return Reason.SESSION_ENDED if now < entry.expires_at else Reason.ACTIVE
-        case Kind.USER:
-            return _judge_user(claims, entry, rules)
-        case kind:
-            disabled = entry.status is not Status.ACTIVE
-            before = claims["iat"] * 1000 < entry.not_before
-            return _BOUNDARY_REASON[kind] if disabled or before else Reason.ACTIVE
-
-
-def _judge_user(claims: Claims, entry: Entry, rules: Rules) -> Reason:
+def _judge_user(claims: Claims, entry: Entry, rules: Rules) -> Reason | None:
     """Judge by status, then counter, then clock.
 
     `iat` has whole seconds and an issuer's clock may be behind, so close to the cut-off
@@ -300,8 +404,8 @@ def _judge_user(claims: Claims, entry: Entry, rules: Rules) -> Reason:
         return Reason.VERSION_SUPERSEDED
     issued_at = claims["iat"] * 1000
     if issued_at >= entry.not_before:
-        return Reason.ACTIVE
+        return None
     close = issued_at >= entry.not_before - rules.clock_allowance_ms
     if close and version is not None:
-        return Reason.ACTIVE
+        return None
     return Reason.ISSUED_BEFORE_CUT_OFF

@@ -261,7 +261,7 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
         document["version"] = entry.version
     if entry.not_before:
         document["not_before"] = entry.not_before
-    if entry.status_offset >= 0:
+    if entry.status_offset >= 0 or entry.status is not Status.ACTIVE:
         document["status"] = entry.status
         document["status_offset"] = entry.status_offset
     if entry.recent:

@@ -4,7 +4,10 @@ The result is a function of the log alone (the event, its place, its broker time
 two authorities that read the same log conclude the same.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from revocation import events
@@ -12,6 +15,7 @@ from revocation.entries import (
     DENYLIST_KINDS,
     RECENT_EVENTS,
     Entry,
+    Kind,
     Position,
     Status,
     Target,
@@ -23,9 +27,16 @@ from revocation.events import Event
 FUTURE_TOLERANCE_MS: Final = 5_000
 """How far in the future of its record's time a producer's cut-off may lie."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_FINGERPRINT_BYTES: Final = 12
+
 
 class Limits(NamedTuple):
-    """How long tokens and sessions live at most, and the leeway on top, in ms."""
+    """How long tokens and sessions live at most, and the leeway on top, in ms.
+
+    `leeway_ms`: how long past a token's `exp` any verifier's clock may still accept it.
+    """
 
     longest_token_ms: int
     longest_session_ms: int
@@ -33,9 +44,13 @@ class Limits(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What an event asks for, once for each of its targets."""
+    """What an event asks for, once for each of its targets.
 
-    bump: bool = False
+    `bump`: by how much the version rises. `cut`: tokens issued before are rejected;
+    `at_record_time`: before the record, whatever time the producer gave.
+    """
+
+    bump: int = 0
     cut: bool = False
     at_record_time: bool = False
     status: Status | None = None
@@ -43,7 +58,7 @@ class Effect(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The event counts. `clamped`: the producer's time was outside what is allowed."""
+    """The event counts. `clamped`: a time of the producer's was not to be believed."""
 
     entry: Entry
     clamped: bool = False
@@ -65,38 +80,54 @@ class Superseded:
 
 Result = Accepted | Duplicate | Superseded
 
+# A status, and a deletion, are cut at the record's time: whatever the producer's clock
+# says, no token from before the record may survive them.
+_LOG_OUT: Final = Effect(bump=1, cut=True)
+_DISABLE: Final = Effect(bump=1, cut=True, at_record_time=True, status=Status.DISABLED)
+_DELETE: Final = Effect(bump=1, cut=True, at_record_time=True, status=Status.DELETED)
+_WIPE: Final = Effect(cut=True, at_record_time=True)
+_DENY: Final = Effect()
+
+_EFFECTS: Final[Mapping[type[Event], Effect]] = {
+    events.TokenRevoked: _DENY,
+    events.SessionEnded: _DENY,
+    events.UserLoggedOut: _LOG_OUT,
+    events.UserCredentialsChanged: _LOG_OUT,
+    events.UsersRevoked: _LOG_OUT,
+    events.UserDisabled: _DISABLE,
+    events.UserEnabled: Effect(status=Status.ACTIVE),
+    events.GrantRevoked: Effect(cut=True),
+    events.KeyRevoked: Effect(status=Status.DISABLED),
+}
+
+_BROAD_EFFECTS: Final[Mapping[bool | None, Effect]] = {
+    None: Effect(cut=True),
+    True: Effect(cut=True, at_record_time=True, status=Status.DISABLED),
+    False: Effect(cut=True, status=Status.ACTIVE),
+}
+"""By `disable`, of clients, tenants and issuers."""
+
 
 def effect_of(event: Event) -> Effect:
-    """Return what an event does to its targets.
+    """Return what an event does to its targets."""
+    # Looked up first: `isinstance` is slow for pydantic's models.
+    effect = _EFFECTS.get(type(event))
+    if effect is not None:
+        return effect
+    if isinstance(event, events.DataDeleted):
+        return _DELETE if event.data.resource is None else _WIPE
+    return _BROAD_EFFECTS[getattr(event.data, "disable", None)]
 
-    A status, and a deletion, are cut at the record's time: whatever the producer's
-    clock says, no token from before the record may survive them.
+
+def fingerprint(event: Event) -> str:
+    """Return what tells an event from all others, and is the same for its retry.
+
+    CloudEvents has `source` and `id` name an event, and two producers may count alike;
+    `type` keeps a producer that names two different acts alike from losing one. It is
+    short, and shows nothing that an `id` might hold.
     """
-    match event:
-        case events.UserDisabled():
-            return Effect(True, True, True, Status.DISABLED)
-        case events.UserEnabled():
-            return Effect(status=Status.ACTIVE)
-        case events.DataDeleted(data=data):
-            if data.resource is not None:
-                return Effect(cut=True, at_record_time=True)
-            return Effect(True, True, True, Status.DELETED)
-        case events.KeyRevoked():
-            return Effect(status=Status.DISABLED)
-        case events.GrantRevoked():
-            return Effect(cut=True)
-        case events.ClientRevoked() | events.TenantRevoked() | events.IssuerRevoked():
-            return Effect(cut=True, status=_asked_status(event.data.disable))
-        case events.TokenRevoked() | events.SessionEnded():
-            return Effect()
-        case _:
-            return Effect(bump=True, cut=True)
-
-
-def _asked_status(disable: bool | None) -> Status | None:
-    if disable is None:
-        return None
-    return Status.DISABLED if disable else Status.ACTIVE
+    named = f"{event.type} {len(event.source)} {event.source}{event.id}"
+    return blake2b(named.encode(), digest_size=_FINGERPRINT_BYTES).hexdigest()
 
 
 def apply(
@@ -117,47 +148,72 @@ def apply(
     """
     if target.kind in DENYLIST_KINDS:
         return _deny(event, target, at, limits)
-    if current is not None and _seen(current, event.id, at):
+    known_as = fingerprint(event)
+    if current is None:
+        current = Entry(target, at)
+    elif at.offset <= current.source.offset or _recalls(current, known_as):
         return Duplicate(current)
-    return _change(current or Entry(target, at), event, at, limits)
+    return _change(current, event, known_as, at, limits)
 
 
-def _seen(current: Entry, event_id: str, at: Position) -> bool:
-    replayed = at.offset <= current.source.offset
-    return replayed or any(event_id == known for _, known in current.recent)
+def _recalls(current: Entry, known_as: str) -> bool:
+    return any(known_as == recent for _, recent in current.recent)
 
 
-def _deny(event: Event, target: Target, at: Position, limits: Limits) -> Result:
-    session = isinstance(event, events.SessionEnded)
+def _deny(
+    event: Event, target: Target, at: Position, limits: Limits
+) -> Accepted | Superseded:
+    """Deny until no verifier accepts the token any more.
+
+    The issuer's clock may be ahead by the leeway, so a token may expire that much later
+    than the longest lifetime from now. One that claims more is rejected for that.
+    """
+    session = target.kind is Kind.SESSION
     longest = limits.longest_session_ms if session else limits.longest_token_ms
-    ends_at = at.time + longest
-    asked = getattr(event.data, "exp", None)
-    if asked is not None:
-        ends_at = min(asked * 1000, ends_at)
-    if ends_at + limits.leeway_ms <= at.time:
+    ends_at = at.time + longest + limits.leeway_ms
+    exp, clamped = getattr(event.data, "exp", None), False
+    if exp is not None:
+        asked = exp * 1000
+        # Older than any token can be: a slip of units, such as a duration.
+        clamped = asked < at.time - longest
+        ends_at = ends_at if clamped else min(asked, ends_at)
+    expires_at = ends_at + limits.leeway_ms
+    if expires_at <= at.time:
         return Superseded(None)
-    return Accepted(Entry(target, at, expires_at=UnixMs(ends_at + limits.leeway_ms)))
+    return Accepted(Entry(target, at, expires_at=UnixMs(expires_at)), clamped)
 
 
-def _change(current: Entry, event: Event, at: Position, limits: Limits) -> Result:
+def _change(
+    current: Entry, event: Event, known_as: str, at: Position, limits: Limits
+) -> Accepted | Superseded:
     effect = effect_of(event)
-    if current.status is Status.DELETED and effect.status is Status.ACTIVE:
+    status, status_offset = current.status, current.status_offset
+    if effect.status is not None and status is not Status.DELETED:
+        status, status_offset = effect.status, at.offset
+    elif effect.status is Status.ACTIVE:
         return Superseded(current)
-    entry = replace(
-        current,
-        source=at,
-        recent=(*current.recent, (at.offset, event.id))[-RECENT_EVENTS:],
-    )
-    clamped = False
-    if effect.bump:
-        asked = getattr(event.data, "version", None) or 0
-        entry = replace(entry, version=Version(max(current.version + 1, asked)))
+    not_before, clamped = current.not_before, False
     if effect.cut:
         cut_off, clamped = _cut_off(event, effect, at, limits)
-        entry = replace(entry, not_before=max(current.not_before, cut_off))
-    if effect.status is not None and current.status is not Status.DELETED:
-        entry = replace(entry, status=effect.status, status_offset=at.offset)
+        not_before = max(not_before, cut_off)
+    entry = Entry(
+        current.target,
+        at,
+        version=_version(current, event, effect),
+        not_before=not_before,
+        status=status,
+        status_offset=status_offset,
+        recent=(*current.recent, (at.offset, known_as))[-RECENT_EVENTS:],
+    )
     return Accepted(entry, clamped)
+
+
+def _version(current: Entry, event: Event, effect: Effect) -> Version:
+    """Count on, or to where the producer's own counter is by now."""
+    counted = current.version + effect.bump
+    if current.target.kind is not Kind.USER:
+        return Version(counted)
+    return Version(max(counted, getattr(event.data, "version", None) or 0))
 
 
 def _cut_off(
@@ -166,7 +222,7 @@ def _cut_off(
     """Clamp: a slip of units must not lock users out for 50,000 years (RFC 8417)."""
     if effect.at_record_time or event.time is None:
         return at.time, False
-    asked = UnixMs(int(event.time.timestamp() * 1000))
+    asked = UnixMs((event.time - _EPOCH) // _MILLISECOND)
     earliest = at.time - limits.longest_token_ms
     if earliest <= asked <= at.time + FUTURE_TOLERANCE_MS:
         return asked, False

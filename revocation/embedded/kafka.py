@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from revocation.embedded import jars
-from revocation.embedded.process import LOOPBACK, Server, free_ports
+from revocation.embedded.process import LOOPBACK, free_ports
+from revocation.embedded.server import Server
 from revocation.errors import EmbeddedError
 
 _LOG4J: Final = Path(__file__).with_name("log4j2.xml")
@@ -46,7 +47,7 @@ share.coordinator.state.topic.num.partitions=1
 
 # A group's first member need not wait 3 s for company.
 group.initial.rebalance.delay.ms=0
-# Stations here have sessions of 3 s, tests shorter ones; the default forbids less than 6.
+# Stations here have sessions of 3 s, tests shorter ones; by default 6 s is the least.
 group.min.session.timeout.ms=500
 
 # After kill -9 the broker waits until its own old registration has lapsed: 9 s by
@@ -63,11 +64,11 @@ log.cleaner.dedupe.buffer.size=4194304
 """
 
 
-class KafkaServer(Server):
+class Kafka(Server):
     """A Kafka broker with its data in `folder`."""
 
     name = "kafka"
-    start_seconds = 90
+    launch_seconds = 90
 
     def __init__(
         self,
@@ -94,21 +95,24 @@ class KafkaServer(Server):
     @property
     def command(self) -> tuple[str, ...]:
         """The command line of the broker."""
-        return (*self.tool("kafka.Kafka", heap="512m"), str(self._settings))
+        options = ("-Xmx512m", "-Drevocation.log=INFO")
+        return (*self.tool("kafka.Kafka", *options), str(self._settings))
 
-    def tool(self, name: str, *, heap: str = "128m") -> tuple[str, ...]:
+    def tool(self, name: str, *options: str) -> tuple[str, ...]:
         """Return the command of one of Kafka's programs, by its Java class.
 
-        For instance `org.apache.kafka.tools.consumer.group.ConsumerGroupCommand`.
+        For instance `org.apache.kafka.tools.consumer.group.ConsumerGroupCommand`; its
+        arguments follow. `options` are Java's.
         """
         return (
             self._java,
-            f"-Xmx{heap}",
+            "-Xmx128m",
             # The second compiler needs minutes to pay off, and both cores until then.
             "-XX:TieredStopAtLevel=1",
             f"-Dlog4j2.configurationFile={_LOG4J}",
             "-cp",
             self._classpath,
+            *options,
             name,
         )
 
@@ -129,20 +133,17 @@ class KafkaServer(Server):
             )
         )
         if not (data / "meta.properties").exists():
-            self._format()
+            self._format(data)
 
     def answers(self) -> bool:
         """Tell whether a metadata request is answered and names this broker."""
-        try:
-            return _brokers_at(self.port) > 0
-        except (OSError, struct.error):
-            return False
+        return answers(self.port)
 
     @property
     def _settings(self) -> Path:
         return self.folder / "server.properties"
 
-    def _format(self) -> None:
+    def _format(self, data: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # An argument that begins with a dash would be read as an option.
         cluster = f"A{cluster[1:]}"
@@ -158,16 +159,20 @@ class KafkaServer(Server):
         )
         if done.returncode != 0:
             raise EmbeddedError(
-                f"Kafka's data folder {self.folder} could not be formatted; is the disk "
-                f"full or the folder another Kafka's? It said: {done.stdout[-2_000:]}"
+                f"Kafka's data folder {data} could not be formatted; is the disk full, "
+                f"or the folder another Kafka's? It said: {done.stdout[-2_000:]}"
             )
 
 
-def _brokers_at(port: int) -> int:
-    """Return how many brokers a metadata request (version 1, no topics) names."""
-    request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
-    with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
-        connection.sendall(struct.pack(">i", len(request)) + request)
-        with connection.makefile("rb") as answer:
-            _length, _correlation, brokers = struct.unpack(">iii", answer.read(12))
-    return int(brokers)
+def answers(port: int) -> bool:
+    """Tell whether a metadata request is answered and names a broker."""
+    # Version 1, for no topics: length, then key, version, correlation, client, topics.
+    request = struct.pack(">ihhihi", 14, 3, 1, 1, -1, 0)
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
+            connection.sendall(request)
+            with connection.makefile("rb") as answer:
+                _length, _correlation, brokers = struct.unpack(">iii", answer.read(12))
+    except (OSError, struct.error):
+        return False
+    return bool(brokers > 0)

@@ -1,18 +1,20 @@
-"""Processes that outlive the command that started them, and are ended only by identity.
+"""Processes that outlive the command that started them, and are ended by identity.
 
-A process is known by its pid *and* its start time: after a crash or a reboot its pid may
-be somebody else's, and nobody else's process is ever signalled. Needs Linux (`/proc`).
+A process is known by its pid *and* its start time: after a crash or a reboot its pid
+may be somebody else's, and nobody else's process is ever signalled. Linux only (/proc).
 """
 
 import os
 import random
 import signal
 import socket
+import threading
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from types import FrameType
+from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -44,32 +46,19 @@ def spawn(
 ) -> Process:
     """Start a process in a session of its own, with its output appended to `log`.
 
-    It inherits no `REVOCATION_*` variable: those of the caller's shell may well point at
-    another installation.
-
     Raises:
         EmbeddedError: the program cannot be started.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    inherited = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(_OWN_VARIABLES)
-    }
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:
         pid = os.posix_spawn(
             command[0],
             command,
-            {**inherited, **env},
+            environment(env),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (
-                    os.POSIX_SPAWN_OPEN,
-                    1,
-                    str(log),
-                    os.O_WRONLY | os.O_CREAT | os.O_APPEND,
-                    0o600,
-                ),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
             ],
             setsid=True,
@@ -88,6 +77,20 @@ def spawn(
         pid=pid,
         born=seen.born if seen else "",
     )
+
+
+def environment(added: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a child.
+
+    It inherits no `REVOCATION_*` variable: those of the caller's shell may well point
+    at another installation.
+    """
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(_OWN_VARIABLES)
+    }
+    return {**inherited, **added}
 
 
 def alive(process: Process) -> bool:
@@ -132,12 +135,44 @@ def wait_until(
     while not ready():
         for process in watched:
             if not alive(process):
-                raise EmbeddedError(f"{process.name} ended. {_last_words(process)}")
+                raise EmbeddedError(f"{process.name} ended. {last_words(process.log)}")
         if time.monotonic() > deadline:
             names = ", ".join(process.name for process in watched)
-            words = "\n".join(_last_words(process) for process in watched)
+            words = "\n".join(last_words(process.log) for process in watched)
             raise EmbeddedError(f"{names} not ready within {seconds:g} s. {words}")
         time.sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back: between a start and its record nothing may end us.
+
+    Only the main thread is ever interrupted so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+    held = {
+        number: signal.signal(number, lambda *arrived: came.append(arrived))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
+        for arrived, _ in came:
+            signal.raise_signal(arrived)
+
+
+def last_words(log: Path) -> str:
+    """Return the end of a log, for a message."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
+    except OSError:
+        lines = []
+    return "\n  ".join([f"The end of {log}:", *lines])
 
 
 def free_ports(count: int) -> list[int]:
@@ -164,67 +199,6 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-class Server(ABC):
-    """A server in a folder of its own; restarted, it has the same port and data."""
-
-    name: str
-    start_seconds: float = 30
-
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
-        self.folder = folder.absolute()
-        self.port = port if port is not None else free_ports(1)[0]
-        self.process: Process | None = None
-
-    @property
-    @abstractmethod
-    def command(self) -> tuple[str, ...]:
-        """The command line, with absolute paths."""
-
-    @abstractmethod
-    def answers(self) -> bool:
-        """Tell whether it answers a real request now."""
-
-    @abstractmethod
-    def prepare(self) -> None:
-        """Write what it needs before its start; data that is there stays."""
-
-    @property
-    def log(self) -> Path:
-        """Where its output goes."""
-        return self.folder / f"{self.name}.log"
-
-    def start(self) -> Self:
-        """Start it and wait until it answers.
-
-        Raises:
-            EmbeddedError: it ended or did not answer in time; nothing is left running.
-        """
-        self.prepare()
-        self.process = spawn(self.name, self.command, env={}, log=self.log)
-        try:
-            wait_until(self.answers, [self.process], seconds=self.start_seconds)
-        except BaseException:
-            self.kill()
-            raise
-        return self
-
-    def stop(self) -> None:
-        """End it in peace; does nothing when it does not run."""
-        if self.process:
-            end([self.process])
-
-    def kill(self) -> None:
-        """End it as a crash would (SIGKILL); does nothing when it does not run."""
-        if self.process:
-            kill(self.process)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-
 class _Look(NamedTuple):
     born: str
     ended: bool
@@ -238,7 +212,10 @@ def _look(pid: int) -> _Look | None:
     # The command's name stands in parentheses and may hold spaces and parentheses.
     fields = stat.rpartition(")")[2].split()
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return _Look(born=f"{boot}/{fields[19]}", ended=fields[0] in "ZX")
+    # A process whose first thread has ended is a zombie, but holds its files and ports
+    # until the last one has.
+    ended = fields[0] in "ZX" and int(fields[17]) <= 1
+    return _Look(born=f"{boot}/{fields[19]}", ended=ended)
 
 
 def _reap(pid: int) -> None:
@@ -278,11 +255,3 @@ def _wait_for_end(processes: Iterable[Process], *, seconds: float) -> None:
         if time.monotonic() > deadline:
             return
         time.sleep(_POLL_SECONDS)
-
-
-def _last_words(process: Process) -> str:
-    try:
-        lines = process.log.read_text(errors="replace").splitlines()[-_LOG_LINES:]
-    except OSError:
-        lines = []
-    return "\n  ".join([f"The end of {process.log}:", *lines])

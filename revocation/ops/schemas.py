@@ -18,7 +18,9 @@ from revocation.ops import asyncapi
 Json = dict[str, Any]
 
 _URN: Final = "urn:revocation:schema:"
-_COUNT: Final[Json] = {"type": "integer", "minimum": 0}
+_EXACT: Final = 2**53 - 1
+"""The greatest whole number that every JSON reader holds exactly."""
+_COUNT: Final[Json] = {"type": "integer", "minimum": 0, "maximum": _EXACT}
 _TEXT: Final[Json] = {"type": "string", "minLength": 1}
 
 
@@ -136,16 +138,13 @@ def _subject() -> Json:
     return {
         "description": "What is absent has its default: 0, `active`, none.",
         "properties": {
-            "version": {"type": "integer", "minimum": 1},
-            "not_before": {
-                "type": "integer",
-                "minimum": 1,
-                "description": "Milliseconds; tokens issued before are rejected.",
-            },
+            "version": _COUNT,
+            "not_before": _COUNT
+            | {"description": "Milliseconds; tokens issued before are rejected."},
             "status": {"enum": [str(status) for status in Status]},
-            "status_offset": _COUNT,
+            "status_offset": _COUNT | {"minimum": -1},
             "recent": {
-                "description": "Offset and id of the events applied last.",
+                "description": "Offsets and fingerprints of the events applied last.",
                 "type": "array",
                 "minItems": 1,
                 "maxItems": RECENT_EVENTS,

@@ -1,0 +1,175 @@
+"""The AsyncAPI document: nothing dangles, and it says what topics and code say.
+
+`docs/events.md` tells how it was validated with AsyncAPI's own tools. What its payloads
+refer to is tested in `test_schemas.py`.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings, strategies as st
+from jsonschema import Draft202012Validator
+
+from revocation.entries import Offset, Position, UnixMs, Update, encode_update
+from revocation.errors import ContractError, RevocationError
+from revocation.events import CONTENT_TYPE, EVENT_TYPES
+from revocation.kafka import dead_letter_headers
+from revocation.ops.asyncapi import document, to_yaml
+from revocation.settings import AuthoritySettings, KafkaSettings
+from revocation.topics import PULSE_KEY
+
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+DOCUMENT = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text())
+CHANNELS = DOCUMENT["channels"]
+MESSAGES = DOCUMENT["components"]["messages"]
+DEFAULTS = KafkaSettings.model_construct()
+SPECS = DEFAULTS.topics.specs(
+    partitions=DEFAULTS.partitions, window_ms=DEFAULTS.retention_ms
+)
+
+
+def references(node):
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "$ref":
+                yield value
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def resolve(reference):
+    file, _, pointer = reference.partition("#")
+    node = json.loads((SCHEMAS / file).read_text()) if file else DOCUMENT
+    for step in pointer.split("/")[1:]:
+        node = node[step]
+    return node
+
+
+def headers_of(message):
+    return Draft202012Validator(MESSAGES[message]["headers"])
+
+
+@pytest.mark.parametrize("reference", sorted({*references(DOCUMENT)}))
+def test_a_reference_leads_somewhere(reference):
+    assert resolve(reference)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_a_channel_is_its_topic(spec):
+    (channel,) = (each for each in CHANNELS.values() if each["address"] == spec.name)
+    binding = channel["bindings"]["kafka"]
+
+    assert binding["topic"] == spec.name
+    assert binding["partitions"] == spec.partitions
+    assert binding["replicas"] == DEFAULTS.replication_factor
+    policy = spec.exact["cleanup.policy"]
+    expected = {**spec.exact, **spec.minimum, "cleanup.policy": [policy]}
+    assert binding["topicConfiguration"] == expected
+
+
+def test_there_is_a_channel_for_each_topic_and_no_other():
+    addresses = [channel["address"] for channel in CHANNELS.values()]
+    assert addresses == [spec.name for spec in SPECS]
+
+
+def test_the_document_does_not_depend_on_the_environment(monkeypatch):
+    monkeypatch.setenv("REVOCATION_TOPIC_PREFIX", "other")
+    monkeypatch.setenv("REVOCATION_PARTITIONS", "3")
+
+    assert document() == DOCUMENT
+
+
+def test_every_event_type_may_be_published():
+    publish = DOCUMENT["operations"]["publish"]
+    published = [each["$ref"].rpartition("/")[2] for each in publish["messages"]]
+
+    assert published == [*EVENT_TYPES, "binary"]
+    for name in EVENT_TYPES:
+        assert MESSAGES[name]["payload"] == {"$ref": f"./{name}.json"}
+        assert resolve(MESSAGES[name]["payload"]["$ref"])["$id"].endswith(name)
+
+
+def test_every_data_model_may_be_sent_in_binary_mode():
+    told = [resolve(each["$ref"]) for each in MESSAGES["binary"]["payload"]["anyOf"]]
+    models = {
+        model.model_fields["data"].annotation.__name__ for model in EVENT_TYPES.values()
+    }
+
+    assert {each["$ref"].rpartition("/")[2] for each in told} == models
+
+
+@pytest.mark.parametrize("name", DOCUMENT["operations"])
+def test_an_operation_uses_messages_of_its_channel(name):
+    operation = DOCUMENT["operations"][name]
+
+    assert operation["action"] in {"send", "receive"}
+    for message in operation["messages"]:
+        assert message["$ref"].startswith(f"{operation['channel']['$ref']}/messages/")
+
+
+def test_consumers_name_their_groups():
+    groups = {
+        name: operation["bindings"]["kafka"]["groupId"]
+        for name, operation in DOCUMENT["operations"].items()
+        if operation["action"] == "receive"
+    }
+
+    default = AuthoritySettings.model_fields["authority_id"].default
+    assert groups["conclude"]["default"] == default
+    assert groups["project"]["pattern"] == "^revocation-projector-[a-z0-9-]+$"
+
+
+def test_events_carry_the_content_type():
+    structured = DOCUMENT["components"]["messageTraits"]["structured"]
+    headers = Draft202012Validator(structured["headers"])
+
+    assert structured["contentType"] == CONTENT_TYPE
+    assert headers.is_valid({"content-type": CONTENT_TYPE, "rerouted-from": "3-17"})
+    assert not headers.is_valid({"content-type": "application/json"})
+    assert not headers.is_valid({"rerouted-from": "17"})
+    for name in EVENT_TYPES:
+        (trait,) = MESSAGES[name]["traits"]
+        assert resolve(trait["$ref"]) == structured
+
+
+@pytest.mark.parametrize("error", [RevocationError, *ContractError.__subclasses__()])
+def test_a_dead_letter_has_the_headers_that_are_told(error):
+    at = Position(3, Offset(17), UnixMs(1_795_273_445_000))
+    sent = dead_letter_headers(error("déjà vu"), "revocation.events", at)
+    headers = {name: value.decode("ascii") for name, value in sent}
+
+    headers_of("deadLetter").validate(headers)
+    assert MESSAGES["deadLetter"]["headers"]["required"] == [*headers]
+    assert not headers_of("deadLetter").is_valid(headers | {"dead-letter-code": "?"})
+
+
+def test_pulses_are_told_by_their_key():
+    key = MESSAGES["pulse"]["bindings"]["kafka"]["key"]
+    payload = Draft202012Validator(MESSAGES["pulse"]["payload"])
+
+    assert key == {"const": PULSE_KEY.decode()}
+    assert payload.is_valid({})
+    assert not payload.is_valid({"at": 1})
+    update = resolve(MESSAGES["update"]["payload"]["$ref"])
+    forwarded = Update(Position(0, Offset(7), UnixMs(1)))
+    Draft202012Validator(update).validate(json.loads(encode_update(forwarded)))
+
+
+TEXT = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]))
+TREES = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXT,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3)
+    ),
+)
+WORDS = st.sampled_from(["No", "off", "NULL", "~", "1e3", "0x1", "a: b", "- a", "a #b"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(TREES | st.lists(WORDS) | st.dictionaries(WORDS, WORDS))
+def test_what_we_write_as_yaml_is_read_as_it_was(tree):
+    assert yaml.safe_load(to_yaml(tree)) == tree
