@@ -4,28 +4,27 @@
 Every verifier, in memory or remote, uses these two and nothing else.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeGuard
+from typing import Final, NamedTuple
 
-from revocation.entries import (
-    DENYLIST_KINDS,
-    ISSUER_PATTERN,
-    MAX_ID_CHARACTERS,
-    RESOURCE_PATTERN,
-    Entry,
-    Kind,
-    Status,
-    Target,
-    UnixMs,
-    grant_id,
-)
+from revocation.claims import Claims, Rules, targets_of, unverifiable
+from revocation.entries import DENYLIST_KINDS, Entry, Kind, Status, Target, UnixMs
 
-Claims = Mapping[str, Any]
-"""The claims set of a JWT whose signature somebody has verified (RFC 7519)."""
+__all__ = [
+    "DEFAULT_POLICIES",
+    "Beyond",
+    "Claims",
+    "Found",
+    "Freshness",
+    "Reason",
+    "Rules",
+    "StalenessPolicy",
+    "Verdict",
+    "decide",
+    "targets_of",
+]
 
 Found = Mapping[Target, Entry]
 """The entries that exist among the targets looked up."""
@@ -113,21 +112,6 @@ DEFAULT_POLICIES: Final[Mapping[str, StalenessPolicy]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What an installation asks of its tokens. Times are in ms, claims are names.
-
-    `iss`, `iat` and `exp` are required whatever `required_claims` holds.
-    """
-
-    longest_token_ms: int
-    clock_allowance_ms: int = 5_000
-    leeway_ms: int = 60_000
-    required_claims: tuple[str, ...] = ("iss", "sub", "iat", "exp", "jti")
-    version_claim: str = "ver"
-    tenant_claim: str = "tenant"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The answer about one token, and as of when it is true.
 
@@ -142,77 +126,6 @@ class Verdict:
     stale: bool = False
     receipt: str | None = None
     detail: str | None = None
-
-
-def targets_of(
-    claims: Claims,
-    rules: Rules,
-    *,
-    kid: str | None = None,
-    resources: Sequence[str] = (),
-) -> tuple[Target, ...]:
-    """Return every target that may reject the token, in the order of `decide`.
-
-    What no event can name is left out; `decide` calls such a token unverifiable.
-    """
-    if not _is_claims_set(claims) or not _is_issuer(claims.get("iss")):
-        return ()
-    issuer, user, clients = claims["iss"], claims.get("sub"), _clients(claims)
-    named: list[tuple[Kind, Any]] = [
-        (Kind.KEY, kid),
-        (Kind.ISSUER, issuer),
-        (Kind.TENANT, claims.get(rules.tenant_claim)),
-        *[(Kind.CLIENT, client) for client in clients],
-        (Kind.USER, user),
-    ]
-    targets = [Target(kind, issuer, name) for kind, name in named if _is_id(name)]
-    if _is_id(user):
-        targets += [
-            Target(Kind.GRANT, issuer, grant_id(user, client)) for client in clients
-        ]
-    for kind, name in (Kind.SESSION, "sid"), (Kind.TOKEN, "jti"):
-        value = claims.get(name)
-        if _is_id(value):
-            targets.append(Target(kind, issuer, value))
-    targets += [
-        Target(Kind.RESOURCE, issuer, each) for each in resources if _is_resource(each)
-    ]
-    return tuple(targets)
-
-
-def _clients(claims: Claims) -> tuple[str, ...]:
-    """RFC 9068 has `client_id`, OpenID Connect `azp`; if they differ, both count."""
-    client, party = claims.get("client_id"), claims.get("azp")
-    named = (client,) if client == party else (client, party)
-    return tuple([each for each in named if _is_id(each)])
-
-
-def _is_claims_set(claims: Any) -> bool:
-    # The type first: `isinstance` of an abstract class is slow.
-    return type(claims) is dict or isinstance(claims, Mapping)
-
-
-def _is_id(value: Any) -> TypeGuard[str]:
-    """Whether an event can name it. A lone surrogate has no bytes to look up."""
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARACTERS:
-        return False
-    return value.isascii() or _SURROGATE.search(value) is None
-
-
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
-
-
-def _is_issuer(value: Any) -> bool:
-    return isinstance(value, str) and _is_issuer_text(value)
-
-
-@lru_cache(maxsize=1_024)  # issuers are few; a regular expression takes its time
-def _is_issuer_text(value: str) -> bool:
-    return _is_id(value) and re.fullmatch(ISSUER_PATTERN, value) is not None
-
-
-def _is_resource(value: Any) -> bool:
-    return _is_id(value) and re.match(RESOURCE_PATTERN, value) is not None
 
 
 def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
@@ -241,23 +154,27 @@ def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
         resources: as given to `targets_of`.
     """
     staleness = _staleness(freshness.as_of, rules, now)
-    if freshness.ready:
-        finding = _unverifiable(claims, rules, now, kid, resources)
-        finding = finding or _untimely(claims, rules, now)
-        finding = finding or _rejection(claims, found, rules, now)
-        if staleness > policy.max_staleness_ms and policy.beyond is Beyond.DENY:
-            finding = finding or _Finding(Reason.STALE)
+    if not freshness.ready:
+        finding = _NOT_READY
+    elif detail := unverifiable(claims, rules, now, kid, resources):
+        finding = _Finding(Reason.UNVERIFIABLE, detail=detail)
     else:
-        finding = _Finding(Reason.NOT_READY)
-    reason, receipt, detail = finding or _PASSED
+        finding = (
+            _untimely(claims, rules, now)
+            or _rejection(claims, found, rules, now)
+            or _PASSED
+        )
+    too_stale = staleness > policy.max_staleness_ms and policy.beyond is Beyond.DENY
+    if too_stale and finding is _PASSED:
+        finding = _STALE
     return Verdict(
-        active=reason is Reason.ACTIVE,
-        reason=reason,
+        active=finding is _PASSED,
+        reason=finding.reason,
         as_of=freshness.as_of,
         staleness_ms=staleness,
         stale=staleness > min(policy.fresh_ms, policy.max_staleness_ms),
-        receipt=receipt,
-        detail=detail,
+        receipt=finding.receipt,
+        detail=finding.detail,
     )
 
 
@@ -268,6 +185,8 @@ class _Finding(NamedTuple):
 
 
 _PASSED: Final = _Finding(Reason.ACTIVE)
+_NOT_READY: Final = _Finding(Reason.NOT_READY)
+_STALE: Final = _Finding(Reason.STALE)
 
 
 def _staleness(as_of: UnixMs, rules: Rules, now: UnixMs) -> int:
@@ -280,59 +199,6 @@ def _staleness(as_of: UnixMs, rules: Rules, now: UnixMs) -> int:
         return now - as_of
     ahead = as_of - now
     return ahead if ahead > rules.clock_allowance_ms else 0
-
-
-def _unverifiable(
-    claims: Claims, rules: Rules, now: UnixMs, kid: Any, resources: Iterable[Any]
-) -> _Finding | None:
-    """Find what would let the token slip past a check.
-
-    The detail names a claim, never its value: that may be personal.
-    """
-    if not _is_claims_set(claims):
-        detail: str | None = "the claims are no JSON object"
-    elif kid not in _ABSENT and not _is_id(kid):
-        detail = "no event can name the `kid`"
-    elif not all(map(_is_resource, resources)):
-        detail = "no event can name a resource asked for: it is not `type:id`"
-    else:
-        detail = _unnameable(claims, rules) or _immeasurable(claims, rules, now)
-    return _Finding(Reason.UNVERIFIABLE, detail=detail) if detail else None
-
-
-_ABSENT: Final = (None, "")
-_IDS: Final = ("sub", "jti", "sid", "client_id", "azp")
-
-
-def _unnameable(claims: Claims, rules: Rules) -> str | None:
-    for name in rules.required_claims:
-        if claims.get(name) in _ABSENT:
-            return f"the token has no `{name}` claim"
-    if not _is_issuer(claims.get("iss")):
-        return "no event can name the `iss` claim"
-    for name in (*_IDS, rules.tenant_claim):
-        value = claims.get(name)
-        if value not in _ABSENT and not _is_id(value):
-            return f"no event can name the `{name}` claim"
-    return None
-
-
-def _immeasurable(claims: Claims, rules: Rules, now: UnixMs) -> str | None:
-    for name in ("iat", "exp"):
-        value = claims.get(name)
-        # The range also keeps NaN, infinity and overflow out of every comparison.
-        if type(value) not in _NUMBERS or not 0 <= value <= _MAX_NUMERIC_DATE:
-            return f"the `{name}` claim is no time in seconds"
-    if claims["iat"] * 1000 > now + rules.leeway_ms:
-        return "the `iat` claim lies in the future, where no cut-off reaches it"
-    version = claims.get(rules.version_claim)
-    if version is not None and type(version) is not int:
-        return f"the `{rules.version_claim}` claim is no whole number"
-    return None
-
-
-_NUMBERS: Final = (int, float)
-_MAX_NUMERIC_DATE: Final = 253_402_300_799
 
 
 def _untimely(claims: Claims, rules: Rules, now: UnixMs) -> _Finding | None:

@@ -1,19 +1,27 @@
 """Settings: one frozen class per process, read from the environment and one file.
 
 Each field `x` is read from `REVOCATION_X`, else from the TOML file that
-`REVOCATION_CONFIG` names, else has a default that is safe. Secrets come from files
-named here, never from this project.
+`REVOCATION_CONFIG` names, else has a default that is safe; an empty variable counts as
+unset. Secrets come from files named here, never from this project.
 """
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
+from urllib.parse import quote, urlsplit
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError as UnreadableSettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -30,7 +38,7 @@ Region = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
 class _Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="REVOCATION_", frozen=True, extra="ignore"
+        env_prefix="REVOCATION_", env_ignore_empty=True, frozen=True, extra="ignore"
     )
 
     def __init__(self, **values: Any) -> None:
@@ -43,6 +51,8 @@ class _Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise SettingsError(_explain(error)) from None
+        except UnreadableSettingsError as error:
+            raise SettingsError(f"{error}; tables are given as JSON") from None
 
     @classmethod
     def settings_customise_sources(
@@ -53,20 +63,40 @@ class _Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used here
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        sources = [init_settings, env_settings]
         path = os.environ.get(_CONFIG_VARIABLE)
-        if path:
-            if not Path(path).is_file():
-                raise SettingsError(f"{_CONFIG_VARIABLE} names no file: {path}")
-            sources.append(TomlConfigSettingsSource(settings_cls, Path(path)))
-        return tuple(sources)
+        if not path:
+            return init_settings, env_settings
+        return init_settings, env_settings, _read_file(settings_cls, Path(path))
+
+
+def _read_file(settings: type[BaseSettings], path: Path) -> TomlConfigSettingsSource:
+    if not path.is_file():
+        raise SettingsError(f"{_CONFIG_VARIABLE} names no file: {path}")
+    try:
+        source = TomlConfigSettingsSource(settings, path)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot read the settings in {path}: {error}") from None
+    # One file serves all processes, so each ignores what is another's; but what is
+    # nobody's is a slip of the pen, and the default in its place might be unsafe.
+    unknown = source.toml_data.keys() - _known_names(_Settings)
+    if unknown:
+        raise SettingsError(
+            f"{path} has settings that do not exist: {', '.join(sorted(unknown))}"
+        )
+    return source
+
+
+def _known_names(settings: type[BaseSettings]) -> set[str]:
+    names = set(settings.model_fields)
+    return names.union(*map(_known_names, settings.__subclasses__()))
 
 
 def _explain(error: ValidationError) -> str:
     lines = []
     for each in error.errors(include_url=False, include_input=False):
-        name = "_".join(map(str, each["loc"])).upper()
-        lines.append(f"{'REVOCATION_' + name if name else 'settings'}: {each['msg']}")
+        name, *place = map(str, each["loc"] or ("settings",))
+        named = f"REVOCATION_{name.upper()}" if each["loc"] else name
+        lines.append(f"{' '.join([named, *place])}: {each['msg']}")
     return "; ".join(lines)
 
 
@@ -79,8 +109,9 @@ class LimitSettings(_Settings):
     """How long an ended session without `exp` stays on the denylist."""
     leeway_seconds: int = Field(60, ge=0, le=600)
     """How long past `exp` a verifier may still accept a token."""
-    clock_allowance_seconds: int = Field(5, ge=0, le=60)
-    """How close to a cut-off the `ver` claim is believed over `iat`."""
+    clock_allowance_seconds: int = Field(5, ge=1, le=60)
+    """How far apart the clocks of issuers, brokers, stores and verifiers may be. So
+    close to a cut-off, the `ver` claim is believed over `iat`."""
     refresh_period_seconds: int = Field(86_400, ge=1, le=31 * 86_400)
     """Every standing entry is emitted again once per this period."""
     max_outage_seconds: int = Field(3 * 86_400, ge=0, le=31 * 86_400)
@@ -92,7 +123,7 @@ class LimitSettings(_Settings):
         return Limits(
             longest_token_ms=self.max_token_lifetime_seconds * 1_000,
             longest_session_ms=self.max_session_seconds * 1_000,
-            leeway_ms=self.leeway_seconds * 1_000,
+            leeway_ms=self._grace_seconds * 1_000,
         )
 
     @property
@@ -105,16 +136,22 @@ class LimitSettings(_Settings):
         )
 
     @property
+    def _grace_seconds(self) -> int:
+        """How long past `exp` a token may pass: by the verifier whose clock is last."""
+        return self.leeway_seconds + self.clock_allowance_seconds
+
+    @property
     def relevance_ms(self) -> int:
         """How long after its cut-off a subject entry can touch a living token."""
-        return (self.max_token_lifetime_seconds + self.leeway_seconds) * 1_000
+        return (self.max_token_lifetime_seconds + self._grace_seconds) * 1_000
 
     @property
     def window_ms(self) -> int:
         """How far back a rebuild reads: it then has seen every entry that matters."""
         longest = max(self.max_token_lifetime_seconds, self.max_session_seconds)
-        seconds = longest + self.leeway_seconds + self.refresh_period_seconds
-        return seconds * 1_000
+        # Twice: an issuer's clock may be ahead by the grace, a verifier's behind by it.
+        grace = 2 * self._grace_seconds
+        return (longest + grace + self.refresh_period_seconds) * 1_000
 
     @property
     def retention_ms(self) -> int:
@@ -145,6 +182,15 @@ class PepperSettings(_Settings):
     previous_pepper_file: Path | None = None
     """While rotating: the pepper before, still read, no longer written."""
 
+    @model_validator(mode="after")
+    def _two_peppers(self) -> Self:
+        if self.previous_pepper_file == self.pepper_file:
+            raise ValueError(
+                "previous_pepper_file and pepper_file name the same file; name the "
+                "pepper before, or none when no rotation is under way"
+            )
+        return self
+
     @property
     def peppers(self) -> tuple[bytes, ...]:
         """The peppers, the one that is written first.
@@ -156,15 +202,15 @@ class PepperSettings(_Settings):
         return tuple(_read_secret(path) for path in files if path is not None)
 
 
-def _read_secret(path: Path) -> bytes:
+def _read_secret(path: Path, *, least_bytes: int = MIN_PEPPER_BYTES) -> bytes:
     try:
         secret = path.read_bytes().strip()
     except OSError as error:
         raise SettingsError(f"cannot read the secret in {path}: {error}") from error
-    if len(secret) < MIN_PEPPER_BYTES:
+    if len(secret) < least_bytes:
         raise SettingsError(
             f"the secret in {path} has {len(secret)} bytes, at least "
-            f"{MIN_PEPPER_BYTES} are needed; `openssl rand -hex 32 > {path}` makes one"
+            f"{least_bytes} are needed; `openssl rand -hex 32 > {path}` makes one"
         )
     return secret
 
@@ -173,12 +219,36 @@ class StoreSettings(PepperSettings, LimitSettings):
     """One region's store."""
 
     region: Region
-    store_url: str
-    """For instance `redis://user:password@host:6379/0` or `unix:///run/valkey.sock`."""
+    store_password_file: Path | None = None
+    """The password of the user in `store_url`, rather than in the URL itself."""
+    store_url: str = Field(repr=False)
+    """For instance `redis://user@host:6379/0` or `unix:///run/valkey.sock`."""
     store_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,16}$")] = "r"
     """Begins every key, as a Redis Cluster hash tag."""
     max_clock_skew_ms: int = Field(2_000, ge=1)
     """Start is refused when the store's clock differs by more."""
+
+    @model_validator(mode="after")
+    def _skew_within_allowance(self) -> Self:
+        if self.max_clock_skew_ms > self.clock_allowance_seconds * 1_000:
+            raise ValueError(
+                "max_clock_skew_ms is more than clock_allowance_seconds allows for: a "
+                "store would forget a revocation before the last verifier may"
+            )
+        return self
+
+    @field_validator("store_url")
+    @classmethod
+    def _with_password(cls, url: str, known: ValidationInfo) -> str:
+        path = known.data.get("store_password_file")
+        if path is None:
+            return url
+        parts = urlsplit(url)
+        user, _, host = parts.netloc.rpartition("@")
+        if ":" in user:
+            raise ValueError("has a password, and store_password_file names another")
+        password = quote(_read_secret(path, least_bytes=1), safe="")
+        return parts._replace(netloc=f"{user}:{password}@{host}").geturl()
 
 
 class PublisherSettings(KafkaSettings):
@@ -188,16 +258,9 @@ class PublisherSettings(KafkaSettings):
     """The CloudEvents `source` of events published from the command line."""
 
 
-class AuthoritySettings(KafkaSettings):
-    """A worker of the authority."""
-
-    authority_id: str = Field("revocation-authority", pattern=r"^[a-zA-Z0-9._-]+$")
-    """Consumer group; workers of one group share partitions, a second group is a twin."""
+class _WorkerSettings(KafkaSettings):
     instance_id: str | None = None
-    """Static membership (KIP-345): the same worker under the same name rejoins at once."""
-    data_dir: Path = Path(".revocation/authority")
-    """The ledger's RocksDB files; keep it across restarts."""
-    pulse_interval_ms: int = Field(250, ge=10, le=60_000)
+    """Static membership (KIP-345): the same name rejoins its group at once."""
     session_timeout_ms: int = Field(6_000, ge=1_000)
     """A worker silent for longer loses its partitions to another."""
     heartbeat_interval_ms: int = Field(1_500, ge=100)
@@ -205,7 +268,7 @@ class AuthoritySettings(KafkaSettings):
     """Where `/metrics` is served, on loopback; 0 means nowhere."""
 
     @model_validator(mode="after")
-    def _heartbeats_in_time(self) -> "AuthoritySettings":
+    def _heartbeats_in_time(self) -> Self:
         if self.heartbeat_interval_ms * 3 > self.session_timeout_ms:
             raise ValueError(
                 "heartbeat_interval_ms must be at most a third of session_timeout_ms, "
@@ -214,15 +277,19 @@ class AuthoritySettings(KafkaSettings):
         return self
 
 
-class ProjectorSettings(StoreSettings, KafkaSettings):
-    """A projector of one region."""
+class AuthoritySettings(_WorkerSettings):
+    """A worker of the authority."""
 
-    instance_id: str | None = None
-    """Static membership (KIP-345): the same worker under the same name rejoins at once."""
-    session_timeout_ms: int = Field(6_000, ge=1_000)
-    heartbeat_interval_ms: int = Field(1_500, ge=100)
-    metrics_port: int = Field(0, ge=0, le=65_535)
-    """Where `/metrics` is served, on loopback; 0 means nowhere."""
+    authority_id: str = Field("revocation-authority", pattern=r"^[a-zA-Z0-9._-]+$")
+    """Consumer group: its workers share partitions; a second group is a twin."""
+    data_dir: Path = Path(".revocation/authority")
+    """The ledger's RocksDB files; keep it across restarts."""
+    pulse_interval_ms: int = Field(250, ge=10, le=60_000)
+    """How often a pulse is sent through every partition."""
+
+
+class ProjectorSettings(StoreSettings, _WorkerSettings):
+    """A projector of one region."""
 
 
 class VerifierSettings(StoreSettings):
@@ -243,7 +310,7 @@ class SidecarSettings(VerifierSettings):
 class RegionsSettings(PepperSettings, KafkaSettings):
     """All regions at once, for `status` and for waiting until a receipt is applied."""
 
-    regions: dict[Region, str] = Field(default_factory=dict)
+    regions: dict[Region, str] = Field({}, repr=False, validate_default=True)
     """Store URL of each region, as JSON: `{"eu": "redis://...", "us": "..."}`."""
     store_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,16}$")] = "r"
 

@@ -16,6 +16,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from redis.asyncio import Redis
+
 from revocation.embedded.valkey import Valkey
 from revocation.entries import Target
 from revocation.errors import StoreUnavailableError
@@ -27,7 +29,7 @@ from revocation.store import Answer
 from revocation.store.layout import Layout
 from revocation.store.redis import RedisStore
 
-_UNPROTECTED = Path(__file__).parent / "guarantees" / "unprotected.py"
+_ROOT = Path(__file__).parent.parent
 
 
 class Station:
@@ -46,7 +48,7 @@ class Station:
         """Start, or start again after a kill."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, env=self._env, stdout=log, stderr=log
+                self._command, env=self._env, cwd=_ROOT, stdout=log, stderr=log
             )
 
     def kill(self) -> None:
@@ -89,7 +91,9 @@ class Station:
 class Installation:
     """Stations, stores and clients of one test."""
 
-    def __init__(self, folder: Path, bootstrap_servers: str, *, partitions: int) -> None:
+    def __init__(
+        self, folder: Path, bootstrap_servers: str, *, partitions: int
+    ) -> None:
         self.folder = folder
         self.stations: dict[str, Station] = {}
         self.stores: dict[str, Valkey] = {}
@@ -108,7 +112,9 @@ class Installation:
     def env(self, **more: str) -> dict[str, str]:
         """Return the environment of a station."""
         settings = {**self.settings, **more}
-        named = {f"REVOCATION_{name.upper()}": value for name, value in settings.items()}
+        named = {
+            f"REVOCATION_{name.upper()}": value for name, value in settings.items()
+        }
         return {**os.environ, **named}
 
     def add_authority(
@@ -136,11 +142,15 @@ class Installation:
         return self._add(name, ["projector"], unprotected, settings)
 
     def _add(
-        self, name: str, command: list[str], unprotected: str | None, more: dict[str, str]
+        self,
+        name: str,
+        command: list[str],
+        unprotected: str | None,
+        more: dict[str, str],
     ) -> Station:
         program = ["-m", "revocation"]
         if unprotected is not None:
-            program = [str(_UNPROTECTED), unprotected]
+            program = ["-m", "tests.guarantees.unprotected", unprotected]
         station = Station(
             name,
             [sys.executable, *program, *command],
@@ -182,7 +192,7 @@ class Installation:
             await store.stop()
 
     async def applied(
-        self, receipts: list[Receipt], *regions: str, timeout: float = 40
+        self, receipts: list[Receipt], *regions: str, within: float = 40
     ) -> dict[str, float]:
         """Wait until regions have applied receipts; all regions if none is named."""
         async with contextlib.AsyncExitStack() as stack:
@@ -190,7 +200,7 @@ class Installation:
                 region: await stack.enter_async_context(self.reader(region))
                 for region in regions or self.stores
             }
-            return await wait_applied(receipts, readers, timeout_seconds=timeout)
+            return await wait_applied(receipts, readers, timeout_seconds=within)
 
     async def publish(self, *events: Event) -> list[Receipt]:
         """Publish events, many at a time; returns once all are acknowledged."""
@@ -198,7 +208,7 @@ class Installation:
             sent = [await publisher.send(event) for event in events]
             return [receipt for each in sent for receipt in await each]
 
-    async def ready(self, *regions: str, timeout: float = 40) -> None:
+    async def ready(self, *regions: str, within: float = 40) -> None:
         """Wait until regions are complete; all regions if none is named."""
 
         async def complete() -> bool:
@@ -208,7 +218,7 @@ class Installation:
                         return False
             return True
 
-        await eventually(complete, timeout=timeout)
+        await eventually(complete, within=within)
 
     async def find(self, region: str, *targets: Target) -> Answer:
         """Look targets up in a region."""
@@ -229,10 +239,10 @@ class Installation:
 
 
 async def eventually(
-    condition: Callable[[], object], *, timeout: float = 20, pause: float = 0.05
+    condition: Callable[[], object], *, within: float = 20, pause: float = 0.05
 ) -> None:
     """Wait until the condition, plain or a coroutine function, holds."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + within
     while True:
         try:
             answer = condition()
@@ -242,6 +252,11 @@ async def eventually(
                 return
         except StoreUnavailableError:
             pass
-        assert time.monotonic() < deadline, f"not within {timeout} s"
+        assert time.monotonic() < deadline, f"not within {within} s"
         await asyncio.sleep(pause)
 
+
+async def flush(store: Valkey) -> None:
+    """Empty a store, as an operator's slip or a failover to an empty replica would."""
+    async with Redis.from_url(store.url) as client:
+        await client.flushall()

@@ -120,10 +120,12 @@ def _free_port() -> int:
 
 
 def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((_HOST, port), 1) as peer:
-        peer.sendall(b"PING\r\n")
-        return peer.recv(64).startswith((b"+PONG", b"-NOAUTH"))
-    return False
+    try:
+        with socket.create_connection((_HOST, port), timeout=1) as peer:
+            peer.sendall(b"PING\r\n")
+            return peer.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+    except OSError:
+        return False
 
 
 def redis_program() -> str | None:

@@ -80,6 +80,8 @@ class Outlet:
         headers: Sequence[tuple[str, bytes]],
     ) -> Delivery:
         """Park a record in its original bytes."""
+        if key is None and value is None:
+            value = b""  # aiokafka sends no record that has neither
         return await self._send(
             self._topics.dead_letters, value, key, partition, headers
         )

@@ -84,7 +84,7 @@ def _age(milliseconds: int) -> str:
 
 
 def status(*, as_json: JsonOption = False) -> None:
-    """Show each region's freshness, positions and lag; exit code 3 if one is not ready."""
+    """Show each region's freshness, positions and lag; code 3 if one is not ready."""
     settings = RegionsSettings()
     report = uvloop.run(_report(settings))
     if as_json:

@@ -44,8 +44,8 @@ def demo() -> None:
     if wrong:
         raise typer.Exit(1)
     console.print(
-        "[green]Every stale token was rejected in every region, every fresh token still "
-        "passes, and who logged out logged in again at once.[/green]"
+        "[green]Every stale token was rejected in every region, every fresh token "
+        "still passes, and who logged out logged in again at once.[/green]"
     )
 
 

@@ -153,7 +153,7 @@ async def measure(
     publisher: Publisher,
     advance: Callable[[], None],
 ) -> tuple[dict[str, list[float]], list[str]]:
-    """Revoke many tokens one after another; return milliseconds per region, failures."""
+    """Revoke many tokens one after another; return ms per region, and failures."""
     took: dict[str, list[float]] = {region.name: [] for region in regions}
     wrong: list[str] = []
     fresh = issuer.mint("bystander")

@@ -5,8 +5,6 @@ for programs. Exit codes: 0 done or healthy, 1 failed or not healthy, 2 wrong us
 """
 
 import re
-import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -65,8 +63,6 @@ def up(
     system = Embedded(
         folder, regions=_split(regions), partitions=partitions, tell=_progress()
     )
-    # Without a handler SIGTERM would leave the half that had been started.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     state = system.up()
     if json:
         typer.echo(state.model_dump_json(indent=2))
@@ -113,7 +109,8 @@ def stop(
 
 @app.command()
 def fetch() -> None:
-    """Get Kafka's jars now, so that `up` needs no network."""
+    """Get Kafka's jars now, so that `up` needs no network; checks Java too."""
+    jars.java()
     typer.echo(jars.fetch(_progress()))
 
 

@@ -96,25 +96,15 @@ class Kafka(Server):
     def command(self) -> tuple[str, ...]:
         """The command line of the broker."""
         options = ("-Xmx512m", "-Drevocation.log=INFO")
-        return (*self.tool("kafka.Kafka", *options), str(self._settings))
+        return (*self._run("kafka.Kafka", *options), str(self._settings))
 
-    def tool(self, name: str, *options: str) -> tuple[str, ...]:
-        """Return the command of one of Kafka's programs, by its Java class.
+    def tool(self, name: str) -> tuple[str, ...]:
+        """Return the command of one of Kafka's tools, by its Java class.
 
         For instance `org.apache.kafka.tools.consumer.group.ConsumerGroupCommand`; its
-        arguments follow. `options` are Java's.
+        arguments follow.
         """
-        return (
-            self._java,
-            "-Xmx128m",
-            # The second compiler needs minutes to pay off, and both cores until then.
-            "-XX:TieredStopAtLevel=1",
-            f"-Dlog4j2.configurationFile={_LOG4J}",
-            "-cp",
-            self._classpath,
-            *options,
-            name,
-        )
+        return self._run(name, "-Xmx128m")
 
     def prepare(self) -> None:
         """Write the settings and format the data folder if it is new.
@@ -142,6 +132,18 @@ class Kafka(Server):
     @property
     def _settings(self) -> Path:
         return self.folder / "server.properties"
+
+    def _run(self, name: str, *options: str) -> tuple[str, ...]:
+        return (
+            self._java,
+            # The second compiler needs minutes to pay off, and both cores until then.
+            "-XX:TieredStopAtLevel=1",
+            f"-Dlog4j2.configurationFile={_LOG4J}",
+            *options,
+            "-cp",
+            self._classpath,
+            name,
+        )
 
     def _format(self, data: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

@@ -8,13 +8,14 @@ import os
 import random
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 from pydantic import BaseModel, ConfigDict
 
@@ -164,6 +165,27 @@ def uninterrupted() -> Iterator[None]:
             signal.signal(number, handler)
         for arrived, _ in came:
             signal.raise_signal(arrived)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM run the `finally` blocks, as Ctrl-C does; by itself it runs none.
+
+    A handler that the program has set already stays.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def leave(number: int, _: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def last_words(log: Path) -> str:

@@ -10,7 +10,7 @@ import os
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -65,6 +65,7 @@ class Embedded:
         self._partitions = partitions
         self._settings = dict(settings or {})
         self._tell = tell
+        self._inside = ExitStack()
 
     def up(self) -> State:
         """Start everything and wait until every region gives verdicts.
@@ -74,7 +75,7 @@ class Embedded:
             EmbeddedError: it is up already, or something did not start; then nothing
                 of it is left running.
         """
-        with self._alone():
+        with process.terminable(), self._alone():
             self._refuse_if_up()
             try:
                 return self._bring_up()
@@ -157,11 +158,13 @@ class Embedded:
         return state
 
     def __enter__(self) -> Self:
+        self._inside.enter_context(process.terminable())
         self.up()
+        self._inside.callback(self.down)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.down()
+        self._inside.close()
 
     @property
     def _state_file(self) -> Path:
@@ -295,7 +298,7 @@ class Embedded:
                 "disk, then try again"
             )
         self._state_file.unlink()
-        self._tell(f"ended {len(running)} processes")
+        self._tell(f"ended: {', '.join(running) or 'nothing was running'}")
         return running
 
     def _log(self, name: str) -> Path:

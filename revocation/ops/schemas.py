@@ -18,8 +18,8 @@ from revocation.ops import asyncapi
 Json = dict[str, Any]
 
 _URN: Final = "urn:revocation:schema:"
-_EXACT: Final = 2**53 - 1
-"""The greatest whole number that every JSON reader holds exactly."""
+_EXACT: Final = 2**53
+"""Whole numbers up to here are exact in every JSON reader."""
 _COUNT: Final[Json] = {"type": "integer", "minimum": 0, "maximum": _EXACT}
 _TEXT: Final[Json] = {"type": "string", "minLength": 1}
 

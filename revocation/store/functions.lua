@@ -10,7 +10,7 @@
 
 -- Each record holds at most one call's entries, so this bounds the feed's memory. A
 -- replica that was away for longer loads a snapshot.
-local FEED_RECORDS = 4096
+local FEED_RECORDS = 1024
 
 -- unpack() and the stack of a call hold fewer than 8000 values, two for each entry.
 local MAX_ENTRIES = 3000

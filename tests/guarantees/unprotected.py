@@ -1,6 +1,6 @@
 """Runs a station with one protection taken out, to show what it protects from.
 
-Usage: `python unprotected.py PROTECTION authority|projector`.
+Usage: `python -m tests.guarantees.unprotected PROTECTION authority|projector`.
 """
 
 import sys

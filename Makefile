@@ -1,0 +1,76 @@
+# What a developer and CI run. `make help` lists the targets.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+RUN := $(VENV)/bin/python
+DEPENDENCIES := $(VENV)/.dependencies
+PROJECT := $(VENV)/.project
+KAFKA := $(VENV)/.kafka
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench lock clean prerequisites
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+setup: prerequisites $(PROJECT) $(KAFKA) ## install everything here, in .venv and ~/.cache
+
+demo: setup ## watch real tokens die in three regions
+	@$(RUN) -m revocation demo $(ARGS)
+
+test: setup ## run all tests; ARGS="-k name" for some
+	@$(RUN) -m pytest $(ARGS)
+
+check: prerequisites $(PROJECT) ## lint, format and types
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+
+bench: setup ## run the benchmarks, one after the other
+	@set -e; for script in benchmarks/[!_]*.py; do \
+	  echo "== $$script"; $(RUN) "$$script"; \
+	done
+
+lock: prerequisites $(PROJECT) ## write requirements.lock; ARGS=--upgrade for newer
+	@$(RUN) -m uv pip compile pyproject.toml --quiet --universal \
+	  --python-version 3.11 --all-extras --group dev --generate-hashes \
+	  --no-emit-index-url --no-header $(ARGS) --output-file requirements.lock
+
+clean: ## end the local system here and remove all that was made
+	@if [ -e .revocation/state.json ]; then $(RUN) -m revocation embedded down; fi
+	rm -rf $(VENV) .revocation .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Says what is missing before minutes of installation, not after.
+prerequisites:
+	@command -v $(PYTHON) > /dev/null || { \
+	  echo "no $(PYTHON) on the PATH: install Python 3.11, 3.12 or 3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
+	  echo "$(PYTHON) is $$($(PYTHON) --version): this needs Python 3.11, 3.12 or 3.13;" \
+	    "install one and name it: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+	  echo "$(PYTHON) has no venv: apt-get install python3-venv, or the like" >&2; exit 1; }
+	@test -e $(KAFKA) || command -v java > /dev/null || { \
+	  echo "no java on the PATH: the local Kafka needs Java 17 or later:" \
+	    "apt-get install default-jre-headless, or the like" >&2; exit 1; }
+	@test -e $(KAFKA) || command -v mvn > /dev/null || { \
+	  echo "no mvn on the PATH: Maven fetches the local Kafka, once:" \
+	    "apt-get install maven, or the like" >&2; exit 1; }
+
+# From scratch: what a changed lock no longer names must not stay installed.
+$(DEPENDENCIES): requirements.lock
+	@echo "installing the packages of requirements.lock into $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --requirement requirements.lock
+	@touch $@
+
+$(PROJECT): $(DEPENDENCIES) pyproject.toml
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --no-build-isolation --editable .
+	@touch $@
+
+$(KAFKA): $(PROJECT) revocation/embedded/pom.xml
+	@$(RUN) -m revocation embedded fetch
+	@touch $@

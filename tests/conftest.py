@@ -1,0 +1,61 @@
+"""What every test stands on: real servers, and no settings from outside."""
+
+import os
+import secrets
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from revocation.embedded import Kafka, Valkey
+from revocation.embedded.jars import CACHE_VARIABLE
+
+StoreFactory = Callable[..., Valkey]
+
+
+def pytest_configure() -> None:
+    """End by SIGTERM as by Ctrl-C, or the servers would be left running."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("REVOCATION_") and name != CACHE_VARIABLE:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """One broker for all tests: never killed, and each test has topics of its own."""
+    with Kafka(tmp_path_factory.mktemp("broker") / "kafka") as broker:
+        yield broker
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[Kafka]:
+    """A broker for this test alone, to be killed and launched again."""
+    with Kafka(tmp_path / "own-kafka") as broker:
+        yield broker
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix of topics that no other test has."""
+    return f"test-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[StoreFactory]:
+    """Start stores: `store("eu", persistent=True)`; all end with the test."""
+    started: list[Valkey] = []
+
+    def start(name: str = "store", **options: object) -> Valkey:
+        server = Valkey.start(tmp_path / name, **options)
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.stop()

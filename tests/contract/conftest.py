@@ -1,0 +1,134 @@
+"""Servers and stores for the contract suite."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import Final
+
+import pytest
+from redis.asyncio import Redis
+
+from revocation.entries import UnixMs
+from revocation.store import Store
+from revocation.store.layout import Layout
+from revocation.store.memory import MemoryStore
+from revocation.store.redis import RedisStore
+from tests.servers import Server, redis_program, start_redis, start_valkey
+
+PEPPER: Final = b"0123456789abcdef" * 4
+LONGEST_TOKEN_MS: Final = 3_600_000
+
+SERVERS: Final = [
+    pytest.param("valkey", marks=pytest.mark.connected),
+    pytest.param("redis7", marks=pytest.mark.connected),
+]
+
+StartServer = Callable[..., Server]
+OpenStore = Callable[..., RedisStore]
+
+
+def now_ms() -> UnixMs:
+    return UnixMs(time.time_ns() // 1_000_000)
+
+
+def new_prefix() -> str:
+    return f"t{secrets.token_hex(6)}"
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with start_valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    _require_redis()
+    with start_redis(tmp_path_factory.mktemp("redis7")) as server:
+        yield server
+
+
+def _require_redis() -> None:
+    if redis_program() is None:
+        pytest.skip("no redis-server on the PATH: apt install redis-server")
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest) -> Server:
+    """One of the session's servers; keep to your own prefix there."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=SERVERS)
+def start_own(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartServer]:
+    """Start servers of this test alone, to do what it likes with."""
+    if request.param == "redis7":
+        _require_redis()
+    start = {"valkey": start_valkey, "redis7": start_redis}[request.param]
+    running = []
+
+    def start_one(**options: str) -> Server:
+        context = start(tmp_path_factory.mktemp("own"), **options)
+        running.append(context)
+        return context.__enter__()
+
+    yield start_one
+    for context in running:
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture
+async def open_store() -> AsyncIterator[OpenStore]:
+    """Make stores that are stopped when the test ends."""
+    async with AsyncExitStack() as stack:
+
+        def open_one(
+            url: str, layout: Layout | None = None, **options: int
+        ) -> RedisStore:
+            layout = layout or Layout(new_prefix(), (PEPPER,))
+            options = {"longest_token_ms": LONGEST_TOKEN_MS, **options}
+            store = RedisStore(url, layout, **options)
+            stack.push_async_callback(store.stop)
+            return store
+
+        yield open_one
+
+
+@pytest.fixture
+async def raw(server: Server) -> AsyncIterator[Redis]:
+    """A plain client of the session's server."""
+    async with Redis.from_url(server.url, protocol=2) as client:
+        yield client
+
+
+@pytest.fixture(params=["memory", *SERVERS])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """A cold store of each kind."""
+    if request.param == "memory":
+        yield MemoryStore(longest_token_ms=LONGEST_TOKEN_MS, clock=now_ms)
+        return
+    server: Server = request.getfixturevalue(request.param)
+    layout = Layout(new_prefix(), (PEPPER,))
+    async with RedisStore(
+        server.url, layout, longest_token_ms=LONGEST_TOKEN_MS
+    ) as store:
+        await store.check_suitable()
+        yield store
+
+
+@pytest.fixture
+def layout() -> Layout:
+    return Layout(new_prefix(), (PEPPER,))
+
+
+@pytest.fixture
+async def redis_store(
+    server: Server, open_store: OpenStore, layout: Layout
+) -> RedisStore:
+    """A cold store on the server that `raw` talks to."""
+    store = open_store(server.url, layout)
+    await store.check_suitable()
+    return store

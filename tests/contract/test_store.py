@@ -1,0 +1,301 @@
+"""What every store promises, over memory, Valkey and Redis alike.
+
+`test_redis_store.py` has what concerns servers only.
+"""
+
+import asyncio
+from functools import reduce
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from revocation.entries import Entry, Kind, Offset, Status, UnixMs, merge
+from revocation.errors import (
+    StoreColdError,
+    StoreMovedBackError,
+    StoreUnsuitableError,
+)
+from revocation.store import Batch, Mark, Store
+from tests.contract.conftest import LONGEST_TOKEN_MS
+from tests.contract.samples import (
+    NOT_READY,
+    as_stored,
+    denied,
+    found,
+    gone,
+    histories,
+    mark,
+    put,
+    subject,
+    target,
+)
+
+# Entries ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("entry", [denied(), subject(), subject(kind=Kind.KEY)])
+async def test_what_was_applied_is_found(store: Store, entry: Entry) -> None:
+    await put(store, entry)
+
+    assert await found(store, entry.target) == {entry.target: as_stored(entry)}
+
+
+async def test_only_what_exists_is_found(store: Store) -> None:
+    entry = denied()
+    await put(store, entry)
+
+    asked = [target(kind) for kind in Kind]
+
+    assert set(await found(store, *asked)) == {entry.target}
+    assert await found(store) == {}
+
+
+async def test_a_later_expiry_wins_over_a_later_event(store: Store) -> None:
+    early, late = denied(1, left_ms=90_000), denied(2, left_ms=30_000)
+    await put(store, early)
+    await put(store, late)
+
+    entry = (await found(store, early.target))[early.target]
+
+    assert entry.expires_at == early.expires_at
+    assert entry.source.offset == 2
+
+
+async def test_more_entries_than_fit_in_one_call(store: Store) -> None:
+    entries = [denied(at, name=str(at)) for at in range(2_500)]
+    await store.begin("epoch", partitions=1)
+
+    await store.apply("epoch", Batch(entries, {0: mark(9)}, {}))
+
+    assert len(await found(store, *[entry.target for entry in entries])) == 2_500
+    assert (await store.region()).marks == {0: mark(9)}
+
+
+@given(history=histories(), together=st.booleans())
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+async def test_any_order_and_repetition_gives_the_merge(
+    store: Store, history: tuple[list[Entry], list[int]], *, together: bool
+) -> None:
+    entries, order = history
+    seen = [entries[at] for at in order]
+    for batch in [seen] if together else [[entry] for entry in seen]:
+        await put(store, *batch)
+
+    expected = as_stored(reduce(merge, entries))
+
+    assert await found(store, expected.target) == {expected.target: expected}
+
+
+# Expiry -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        lambda: denied(left_ms=200),
+        lambda: subject(age_ms=LONGEST_TOKEN_MS - 200),
+    ],
+)
+async def test_entries_vanish_when_no_token_can_be_touched(
+    store: Store, passing
+) -> None:
+    entry = passing()
+    await put(store, entry)
+    assert await found(store, entry.target)
+
+    await gone(store, entry.target)
+
+
+async def test_a_raised_expiry_counts_from_then_on(store: Store) -> None:
+    await put(store, denied(1, left_ms=150), denied(2, left_ms=60_000))
+    await asyncio.sleep(0.2)
+
+    assert await found(store, target(Kind.TOKEN))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        subject(age_ms=10 * LONGEST_TOKEN_MS, status=Status.DISABLED),
+        subject(age_ms=10 * LONGEST_TOKEN_MS, status=Status.DELETED),
+        *(
+            subject(age_ms=10 * LONGEST_TOKEN_MS, kind=kind)
+            for kind in (Kind.KEY, Kind.CLIENT, Kind.TENANT, Kind.ISSUER)
+        ),
+    ],
+)
+async def test_standing_entries_never_expire(store: Store, entry: Entry) -> None:
+    await put(store, entry)
+
+    assert await found(store, entry.target)
+
+
+@pytest.mark.parametrize(
+    "entry", [denied(left_ms=-1), subject(age_ms=LONGEST_TOKEN_MS + 1_000)]
+)
+async def test_what_can_touch_no_token_is_not_written(
+    store: Store, entry: Entry
+) -> None:
+    await put(store, entry)
+
+    assert await found(store, entry.target) == {}
+
+
+async def test_an_enabling_heard_of_late_still_ends_the_disabling(store: Store) -> None:
+    long_ago = 10 * LONGEST_TOKEN_MS
+    await put(store, subject(1, age_ms=long_ago, status=Status.DISABLED))
+
+    await put(store, subject(2, age_ms=long_ago, status=Status.ACTIVE))
+
+    assert await found(store, target(Kind.USER)) == {}
+
+
+async def test_a_passed_entry_does_not_shorten_what_is_there(store: Store) -> None:
+    kept = denied(1)
+    await put(store, kept, denied(2, left_ms=-1))
+
+    assert (await found(store, kept.target))[kept.target].expires_at == kept.expires_at
+
+
+# Epochs -------------------------------------------------------------------------------
+
+
+async def test_a_cold_store_finds_nothing_and_is_not_ready(store: Store) -> None:
+    region = await store.region()
+
+    assert (region.epoch, region.freshness, region.marks) == (None, NOT_READY, {})
+    assert await store.find([target(Kind.USER)]) == ({}, NOT_READY)
+
+
+async def test_nothing_is_applied_to_a_cold_store(store: Store) -> None:
+    with pytest.raises(StoreColdError):
+        await store.apply("epoch", Batch([denied()], {0: mark(1)}, {}))
+
+    await store.begin("epoch", partitions=1)
+    assert await found(store, target(Kind.TOKEN)) == {}
+
+
+async def test_the_first_to_begin_an_epoch_wins(store: Store) -> None:
+    assert await store.begin("first", partitions=1) == "first"
+    assert await store.begin("second", partitions=1) == "first"
+    assert await store.begin("second", partitions=1, replacing="other") == "first"
+    assert (await store.region()).epoch == "first"
+
+
+async def test_a_new_epoch_keeps_entries_and_forgets_marks(store: Store) -> None:
+    entry = denied()
+    await store.begin("first", partitions=1)
+    await store.apply("first", Batch([entry], {0: mark(3)}, {}))
+
+    assert await store.begin("second", partitions=1, replacing="first") == "second"
+
+    assert (await store.region()).marks == {}
+    answer = await store.find([entry.target])
+    assert set(answer.found) == {entry.target}
+    assert answer.freshness == NOT_READY
+
+
+async def test_beginning_twice_keeps_the_marks(store: Store) -> None:
+    await store.begin("second", partitions=1, replacing="first")
+    await store.apply("second", Batch([], {0: mark(3)}, {}))
+
+    await store.begin("second", partitions=1, replacing="first")
+
+    assert (await store.region()).marks == {0: mark(3)}
+
+
+async def test_a_write_of_another_epoch_is_refused_whole(store: Store) -> None:
+    await store.begin("new", partitions=1)
+
+    with pytest.raises(StoreColdError, match="new"):
+        await store.apply("old", Batch([denied()], {0: mark(3)}, {}))
+
+    assert await found(store, target(Kind.TOKEN)) == {}
+    assert (await store.region()).marks == {}
+
+
+# Marks --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stored", [{}, {0: mark(4)}])
+async def test_a_store_that_moved_back_is_not_written(store: Store, stored) -> None:
+    await store.begin("epoch", partitions=1)
+    await store.apply("epoch", Batch([], stored, {}))
+
+    with pytest.raises(StoreMovedBackError, match="expected 5"):
+        await store.apply("epoch", Batch([denied()], {0: mark(9)}, {0: Offset(5)}))
+
+    assert await found(store, target(Kind.TOKEN)) == {}
+    assert (await store.region()).marks == stored
+
+
+async def test_a_twin_that_is_ahead_disturbs_nobody(store: Store) -> None:
+    await store.begin("epoch", partitions=1)
+    await store.apply("epoch", Batch([], {0: mark(9)}, {}))
+
+    await store.apply("epoch", Batch([denied()], {0: mark(6)}, {0: Offset(5)}))
+
+    assert (await store.region()).marks == {0: mark(9)}
+    assert await found(store, target(Kind.TOKEN))
+
+
+async def test_no_part_of_a_mark_ever_moves_back(store: Store) -> None:
+    ahead = Mark(Offset(9), Offset(2), UnixMs(70), Offset(8), rebuilt=True)
+    behind = Mark(Offset(5), Offset(4), UnixMs(60), Offset(9), rebuilt=False)
+    await store.begin("epoch", partitions=1)
+    for each in (ahead, behind):
+        await store.apply("epoch", Batch([], {0: each}, {}))
+
+    expected = Mark(Offset(9), Offset(4), UnixMs(70), Offset(9), rebuilt=True)
+
+    assert (await store.region()).marks == {0: expected}
+
+
+async def test_a_mark_before_the_first_event_survives(store: Store) -> None:
+    await store.begin("epoch", partitions=1)
+    await store.apply("epoch", Batch([], {0: Mark.at(Offset(3))}, {}))
+
+    assert (await store.region()).marks == {0: Mark.at(Offset(3))}
+
+
+async def test_a_region_is_ready_when_every_partition_is_rebuilt(store: Store) -> None:
+    await store.begin("epoch", partitions=3)
+    ready = []
+    for marks in (
+        {0: mark(1), 1: mark(1)},
+        {2: mark(1, rebuilt=False)},
+        {2: mark(2)},
+        {2: mark(3, rebuilt=False)},
+    ):
+        await store.apply("epoch", Batch([], marks, {}))
+        ready.append((await store.region()).freshness.ready)
+
+    assert ready == [False, False, True, True]
+
+
+async def test_a_region_knows_as_much_as_its_slowest_partition(store: Store) -> None:
+    await store.begin("epoch", partitions=2)
+    await store.apply("epoch", Batch([], {0: mark(1, as_of=1_790_000_000_123)}, {}))
+    assert (await store.find([])).freshness.as_of == 0
+
+    await store.apply("epoch", Batch([], {1: mark(1, as_of=1_780_000_000_456)}, {}))
+
+    assert (await store.find([])).freshness.as_of == 1_780_000_000_456
+    assert (await store.region()).freshness == (await store.find([])).freshness
+
+
+async def test_a_partition_beyond_the_epoch_is_refused(store: Store) -> None:
+    await store.begin("epoch", partitions=2)
+
+    with pytest.raises(StoreUnsuitableError, match="2 partitions"):
+        await store.apply("epoch", Batch([denied()], {2: mark(1)}, {}))
+
+    assert await found(store, target(Kind.TOKEN)) == {}
+
+
+async def test_clocks_on_one_machine_agree(store: Store) -> None:
+    assert abs(await store.clock_skew_ms()) < 1_000

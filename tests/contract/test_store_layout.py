@@ -1,0 +1,228 @@
+"""What lies in a server, and who may see it: docs/store-layout.md, held to its word.
+
+`test_redis_store.py` has the calls.
+"""
+
+import re
+from functools import reduce
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+from redis.asyncio import Redis
+from redis.crc import key_slot
+
+from revocation.entries import Entry, Kind, Status, Target, merge
+from revocation.errors import StoreUnavailableError, StoreUnsuitableError
+from revocation.store import Batch
+from revocation.store.layout import Layout, digest
+from revocation.store.redis import RedisStore
+from tests.contract.conftest import (
+    LONGEST_TOKEN_MS,
+    PEPPER,
+    OpenStore,
+    StartServer,
+    now_ms,
+)
+from tests.contract.samples import (
+    denied,
+    histories,
+    mark,
+    put,
+    subject,
+    target,
+)
+from tests.servers import Server
+
+pytestmark = pytest.mark.connected
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "store-layout.md"
+
+
+async def feed(raw: Redis, layout: Layout) -> list[dict[bytes, bytes]]:
+    return [fields for _, fields in await raw.xrange(layout.feed)]
+
+
+async def test_nothing_in_the_store_names_anybody(
+    redis_store: RedisStore, raw: Redis, layout: Layout
+) -> None:
+    entries = [denied(name="a-jti"), subject(), subject(kind=Kind.RESOURCE)]
+    await put(redis_store, *entries)
+
+    seen = b""
+    async for key in raw.scan_iter(match=layout.tag + b"*"):
+        seen += key + (await raw.dump(key) or b"")
+
+    assert layout.key(entries[0].target) in seen
+    for each in (b"a-jti", b"one", b"issuer", b"user"):
+        assert each not in seen
+
+
+async def test_all_keys_of_a_region_lie_in_one_slot(layout: Layout) -> None:
+    keys = [layout.meta, layout.feed, *layout.keys([target(kind) for kind in Kind])]
+
+    assert len({key_slot(key) for key in keys}) == 1
+
+
+@given(history=histories())
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+async def test_keys_expire_when_the_merged_entry_matters_no_more(
+    redis_store: RedisStore,
+    raw: Redis,
+    layout: Layout,
+    history: tuple[list[Entry], list[int]],
+) -> None:
+    entries, order = history
+    await put(redis_store, *[entries[at] for at in order])
+
+    expected = reduce(merge, entries).relevant_until(LONGEST_TOKEN_MS)
+
+    expires_at = await raw.pexpiretime(layout.key(entries[0].target))
+    assert expires_at == (-1 if expected is None else expected)
+
+
+async def test_numbers_keep_all_their_digits(
+    redis_store: RedisStore, raw: Redis, layout: Layout
+) -> None:
+    one, other = subject(2**53 - 3, version=2**53 - 5), subject(2**53 - 2, version=1)
+
+    await put(redis_store, one, other)
+
+    value = await raw.get(layout.key(one.target))
+    assert value.startswith(b"0-9007199254740990 9007199254740987 ")
+    assert b"e+" not in value
+
+
+async def test_the_feed_tells_replicas_what_was_written(
+    redis_store: RedisStore, raw: Redis, layout: Layout
+) -> None:
+    token, user = denied(), subject(status=Status.DISABLED)
+    await redis_store.begin("epoch", partitions=1)
+    await redis_store.apply("epoch", Batch([token, user], {0: mark(1, as_of=5)}, {}))
+
+    begun, applied = await feed(raw, layout)
+
+    assert begun == {b"epoch": b"epoch", b"ready": b"0", b"as_of": b"0"}
+    moment = user.source.time
+    assert applied == {
+        b"epoch": b"epoch",
+        b"ready": b"1",
+        b"as_of": b"5",
+        digest(token.target, PEPPER): b"%d 0-7" % token.expires_at,
+        digest(user.target, PEPPER): b"-1 0-7 1 %d disabled 7 %d" % (moment, moment),
+    }
+
+
+async def test_the_feed_is_silent_when_there_is_no_news(
+    redis_store: RedisStore, raw: Redis, layout: Layout
+) -> None:
+    batch = Batch([denied(), subject()], {0: mark(1)}, {})
+    await redis_store.begin("epoch", partitions=2)
+    await redis_store.apply("epoch", batch)
+    before = await feed(raw, layout)
+
+    await redis_store.apply("epoch", batch)
+    await redis_store.apply("epoch", Batch([], {0: mark(2)}, {}))
+
+    assert await feed(raw, layout) == before
+
+
+async def test_the_feed_says_when_a_disabling_has_lapsed(
+    redis_store: RedisStore, raw: Redis, layout: Layout
+) -> None:
+    ages = {"age_ms": 2 * LONGEST_TOKEN_MS}
+    await put(redis_store, subject(1, status=Status.DISABLED, **ages))
+    late = subject(2, status=Status.ACTIVE, **ages)
+    await put(redis_store, late)
+
+    told = (await feed(raw, layout))[-1][digest(late.target, PEPPER)]
+
+    assert int(told.split()[0]) <= now_ms()
+    assert b" active " in told
+
+
+# Digests ------------------------------------------------------------------------------
+
+_issuers = st.text(st.characters(exclude_characters="|"), min_size=1, max_size=8)
+_targets = st.builds(Target, st.sampled_from(Kind), _issuers, st.text(max_size=8))
+
+
+@given(one=_targets, other=_targets)
+def test_digests_do_not_collide_across_kinds_and_issuers(
+    one: Target, other: Target
+) -> None:
+    assert (digest(one, PEPPER) == digest(other, PEPPER)) == (one == other)
+    assert digest(one, PEPPER) != digest(one, PEPPER[::-1])
+
+
+def test_the_documented_digests_are_right() -> None:
+    document = DOCUMENT.read_text()
+    pepper = re.search(r"pepper `(\w{64})`", document)
+    assert pepper is not None
+    examples = re.findall(
+        r"^ +(\S+)\|(\w+)\|(\S+) +([0-9a-f]{32})$", document, re.MULTILINE
+    )
+
+    assert len(examples) == 3
+    for issuer, kind, name, expected in examples:
+        described = Target(Kind(kind), issuer, name)
+        assert digest(described, pepper[1].encode()).hex() == expected
+
+
+# Access -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def documented_users(start_own: StartServer) -> Server:
+    """A server with the users of docs/store-layout.md."""
+    server = start_own()
+    rules = re.findall(r"^ +(ACL SETUSER .+)$", DOCUMENT.read_text(), re.MULTILINE)
+    assert len(rules) == 2
+    async with Redis.from_url(server.url, protocol=2) as raw:
+        for rule in rules:
+            await raw.execute_command(*rule.split())
+    return server
+
+
+def as_user(server: Server, name: str, password: str = "CHANGE-ME") -> str:
+    return server.url.replace("://", f"://{name}:{password}@")
+
+
+async def test_a_documented_verifier_can_only_read(
+    documented_users: Server, open_store: OpenStore
+) -> None:
+    layout = Layout("r", (PEPPER,))
+    verifier = open_store(as_user(documented_users, "verifier"), layout)
+    projector = open_store(as_user(documented_users, "projector"), layout)
+    await verifier.start()
+    await projector.check_suitable()
+    old = {"age_ms": 2 * LONGEST_TOKEN_MS}
+    await put(projector, denied(1), subject(1, status=Status.DISABLED, **old))
+    await put(projector, denied(2), subject(2, status=Status.ACTIVE, **old))
+    await projector.apply("epoch", Batch([], {0: mark(1)}, {}))
+
+    answer = await verifier.find([target(Kind.TOKEN), target(Kind.USER)])
+
+    assert set(answer.found) == {target(Kind.TOKEN)}
+    assert (await verifier.region()).epoch == "epoch"
+    assert abs(await verifier.clock_skew_ms()) < 1_000
+    with pytest.raises(StoreUnavailableError, match=r"store-layout\.md"):
+        await verifier.apply("epoch", Batch([], {}, {}))
+    with pytest.raises(StoreUnsuitableError, match=r"store-layout\.md"):
+        await verifier.check_suitable()
+
+
+async def test_a_wrong_password_is_told_without_repeating_it(
+    documented_users: Server, open_store: OpenStore
+) -> None:
+    store = open_store(as_user(documented_users, "verifier", "wrong-password"))
+
+    with pytest.raises(StoreUnsuitableError) as caught:
+        await store.check_suitable()
+
+    assert "check the user and password" in str(caught.value)
+    assert "wrong-password" not in str(caught.value)

@@ -1,0 +1,222 @@
+"""How processes are started and ended. Sibling: test_system.py."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from revocation.embedded.process import (
+    Process,
+    alive,
+    end,
+    free_ports,
+    kill,
+    last_words,
+    spawn,
+    terminable,
+    uninterrupted,
+    wait_until,
+)
+from revocation.errors import EmbeddedError
+
+Shell = Callable[..., Process]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """Start shell scripts; what is left of them is killed."""
+    started: list[Process] = []
+
+    def start(script: str, **env: str) -> Process:
+        command = ("/bin/sh", "-c", script)
+        process = spawn("script", command, env=env, log=tmp_path / "script.log")
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        kill(process)
+
+
+def said(process: Process, *, word: str = "\n") -> str:
+    """Return the output as soon as it holds the word."""
+    wait_until(
+        lambda: process.log.exists() and word in process.log.read_text(),
+        [],
+        seconds=10,
+    )
+    return process.log.read_text()
+
+
+def test_a_stranger_under_a_reused_pid_is_never_ended(shell: Shell) -> None:
+    """Only pid and start time together are a process; neither signal is sent."""
+    stranger = shell("exec sleep 60")
+    recorded = stranger.model_copy(update={"born": "an-earlier-boot/4711"})
+
+    assert not alive(recorded)
+    end([recorded], grace_seconds=0.1)
+    kill(recorded)
+
+    assert alive(stranger)
+
+
+def test_end_is_polite(shell: Shell) -> None:
+    """SIGTERM comes first, so a station can leave its group and flush."""
+    process = shell("trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.01; done")
+    said(process)
+
+    end([process])
+
+    assert not alive(process)
+    assert said(process) == "up\nbye\n"
+
+
+def test_end_does_not_ask_for_ever(shell: Shell) -> None:
+    """What ignores SIGTERM is killed after the grace period."""
+    process = shell("trap '' TERM; echo up; while :; do sleep 0.01; done")
+    said(process)
+
+    end([process], grace_seconds=0.2)
+
+    assert not alive(process)
+
+
+@pytest.mark.parametrize("ended_by", [kill, lambda process: end([process])])
+def test_children_end_with_their_parent(
+    shell: Shell, ended_by: Callable[[Process], None]
+) -> None:
+    """A station's own children are ended with it: they are of its group."""
+    process = shell("sleep 60 & echo $!; wait")
+    child = int(said(process))
+
+    ended_by(process)
+
+    # An orphan may stay a zombie where nobody reaps; it runs no more.
+    wait_until(lambda: not runs(child), [], seconds=5)
+
+
+def runs(pid: int) -> bool:
+    """Tell whether a process is there and no zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_ending_the_dead_does_nothing(shell: Shell) -> None:
+    """Ending is idempotent."""
+    process = shell("exit 0")
+    wait_until(lambda: not alive(process), [], seconds=5)
+
+    end([process])
+    kill(process)
+
+
+def test_settings_of_the_callers_shell_stay_outside(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the local system could write into the installation of the shell."""
+    monkeypatch.setenv("REVOCATION_BOOTSTRAP_SERVERS", "production:9092")
+    process = shell("env; echo done", REVOCATION_REGION="eu")
+
+    output = said(process, word="done")
+
+    assert "REVOCATION_REGION=eu" in output
+    assert "production" not in output
+
+
+def test_a_started_process_outlives_its_session(shell: Shell) -> None:
+    """A session of its own: closing the terminal or Ctrl-C does not reach it."""
+    process = shell("exec sleep 60")
+
+    assert os.getsid(process.pid) == process.pid
+
+
+def test_waiting_ends_with_the_process(shell: Shell) -> None:
+    """Nobody waits out a time limit for a process that is gone; its log is shown."""
+    process = shell("echo the disk is full; exit 1")
+
+    with pytest.raises(EmbeddedError, match=r"script ended(?s:.*)the disk is full"):
+        wait_until(lambda: False, [process], seconds=10)
+
+
+def test_waiting_ends_with_time(shell: Shell) -> None:
+    """The message names who was not ready and shows its log."""
+    process = shell("echo still loading; exec sleep 60")
+    said(process)
+
+    with pytest.raises(EmbeddedError, match=r"script not ready(?s:.*)still loading"):
+        wait_until(lambda: False, [process], seconds=0.05)
+
+
+def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+    """The message names the station and the program."""
+    with pytest.raises(EmbeddedError, match=r"cannot start kafka .*nowhere/java"):
+        spawn("kafka", (f"{tmp_path}/nowhere/java",), env={}, log=tmp_path / "log")
+
+
+def test_the_last_words_of_nobody(tmp_path: Path) -> None:
+    """A missing log does not hide the error that it was wanted for."""
+    assert str(tmp_path / "none.log") in last_words(tmp_path / "none.log")
+
+
+def test_free_ports_are_apart_from_outgoing_connections() -> None:
+    """A client that knocks on a dead server's port is never given that port."""
+    lowest = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]
+
+    ports = free_ports(20)
+
+    assert len(set(ports)) == 20
+    assert all(10_000 <= port < int(lowest) for port in ports)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_until_the_record_is_written(number: int) -> None:
+    """The signal is held back inside, not lost."""
+    done = []
+
+    def start_and_record() -> None:
+        with uninterrupted():
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)
+            done.append("recorded")
+
+    with pytest.raises(KeyboardInterrupt):
+        start_and_record()
+
+    assert done == ["recorded"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
+def test_sigterm_is_made_an_exit_only_where_it_would_kill(handler) -> None:
+    """A handler that the program has set stays; afterwards all is as before."""
+    before = signal.signal(signal.SIGTERM, handler)
+    left = False
+    try:
+        try:
+            with terminable():
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.01)
+        except SystemExit as error:
+            left = error.code == 128 + signal.SIGTERM
+        after = signal.getsignal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert left is (handler is signal.SIG_DFL)
+    assert after is handler
+
+
+def test_python_is_startable(tmp_path: Path) -> None:
+    """The command that stations are started with works detached."""
+    command = (sys.executable, "-c", "import sys; print(sys.stdin.read() == '')")
+    process = spawn("python", command, env={}, log=tmp_path / "python.log")
+
+    assert said(process) == "True\n"
+    kill(process)

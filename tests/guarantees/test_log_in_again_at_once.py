@@ -1,0 +1,63 @@
+"""log-in-again-at-once: with a `ver` claim, within the second of a global logout."""
+
+import time
+
+import pytest
+
+from revocation.decision import Reason, Rules
+from revocation.settings import LimitSettings
+from revocation.verifier import Verifier
+from tests.guarantees.conftest import Install
+from tests.installation import Installation
+from tests.traffic import claims, logged_out, user
+
+pytestmark = [pytest.mark.guarantee, pytest.mark.connected]
+
+
+async def log_out_and_in(
+    installation: Installation, rules: Rules
+) -> tuple[Reason, Reason, Reason]:
+    """Log out everywhere, then in again: the verdicts of old, new and bare token."""
+    receipts = await installation.publish(logged_out("alice"))
+    await installation.applied(receipts)
+    answer = await installation.find("eu", user("alice"))
+    entry = answer.found[user("alice")]
+    # The second of the cut-off itself: `iat` has no milliseconds to show it is later.
+    second = entry.not_before // 1_000
+    async with installation.reader("eu") as store:
+        verifier = Verifier(store, rules)
+        await verifier.start()
+        now = int(time.time())
+        asked = {
+            "old": claims(
+                "alice", now=now, age=now - second + 30, ver=entry.version - 1
+            ),
+            "new": claims("alice", now=now, age=now - second, ver=entry.version),
+            "bare": claims("alice", now=now, age=now - second),
+        }
+        verdicts = {name: await verifier.check(each) for name, each in asked.items()}
+    return verdicts["old"].reason, verdicts["new"].reason, verdicts["bare"].reason
+
+
+async def test_a_login_in_the_second_of_the_logout(install: Install) -> None:
+    """By the clock alone the new token dies too; with the counter it lives at once."""
+    installation = await install()
+    installation.add_region("eu")
+    installation.add_authority()
+    await installation.ready()
+    rules = LimitSettings().rules
+    by_clock_alone = Rules(
+        longest_token_ms=rules.longest_token_ms, clock_allowance_ms=0
+    )
+    while True:  # a cut-off at a full second would prove nothing
+        unprotected = await log_out_and_in(installation, by_clock_alone)
+        if unprotected[1] is not Reason.ACTIVE:
+            break
+
+    assert unprotected[1] is Reason.ISSUED_BEFORE_CUT_OFF
+
+    old, new, bare = await log_out_and_in(installation, rules)
+
+    assert old is Reason.VERSION_SUPERSEDED
+    assert new is Reason.ACTIVE
+    assert bare in (Reason.ISSUED_BEFORE_CUT_OFF, Reason.ACTIVE)

@@ -1,0 +1,106 @@
+"""never-unrevoked: late appends, replays, rebuilds never make a revoked token pass."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from aiokafka import TopicPartition
+
+from revocation.entries import Entry, Target, decode_update
+from revocation.kafka import new_consumer
+from revocation.settings import KafkaSettings
+from revocation.store import Batch
+from tests.guarantees.conftest import Install
+from tests.installation import Installation, eventually
+from tests.traffic import logouts, user
+
+pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(240)]
+
+USERS = 40
+
+
+async def late_appends(installation: Installation) -> Counter[str]:
+    """Have a paused worker append older entries after another's newer ones.
+
+    The worker keeps outputs back for 1.5 s, so that a pause always finds some unsent.
+    Returns the version that each user must end with.
+    """
+    slow = installation.add_authority("slow", unprotected="keep_outputs_back")
+    await installation.ready()
+    first, before = logouts(300, USERS, seed=5)
+    await installation.publish(*first)
+    await asyncio.sleep(0.7)  # taken, concluded, not yet sent
+    slow.pause()
+    installation.add_authority("other")
+    second, after = logouts(300, USERS, seed=6)
+    receipts = await installation.publish(*second)
+    await installation.applied(receipts, within=60)
+    slow.resume()
+    return before + after
+
+
+async def log_of_entries(installation: Installation) -> list[Entry]:
+    """Return every user entry of the log, each partition in its order."""
+    settings = KafkaSettings(**installation._typed())
+    topic = settings.topics.entries
+    consumer = new_consumer(settings, client_id="tests")
+    await consumer.start()
+    consumer.assign([TopicPartition(topic, n) for n in range(settings.partitions)])
+    ends = await consumer.end_offsets(consumer.assignment())
+    entries: list[Entry] = []
+    while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+        for tp, records in (await consumer.getmany(timeout_ms=500)).items():
+            for record in records:
+                entries += decode_update(record.value, tp.partition).entries
+    await consumer.stop()
+    return entries
+
+
+async def test_entries_appended_late_by_a_paused_worker(install: Install) -> None:
+    """A user's last entry is an older one; a rebuilt region is right all the same."""
+    installation = await install()
+    projector = installation.add_region("eu")
+    expected = await late_appends(installation)
+
+    async def older_after_newer() -> dict[Target, int]:
+        last = {
+            entry.target: entry.version for entry in await log_of_entries(installation)
+        }
+        return {
+            target: version
+            for target, version in last.items()
+            if version < expected[target.id]
+        }
+
+    # What a compacted topic would keep, and a region rebuilt from it would believe.
+    await eventually(older_after_newer, within=30)
+
+    projector.kill()
+    installation.stores["eu"].kill()
+    installation.stores["eu"].launch()
+    projector.start()
+    await installation.ready("eu")
+    answer = await installation.find("eu", *map(user, expected))
+    assert expected == {
+        target.id: entry.version for target, entry in answer.found.items()
+    }
+
+
+async def test_replays_and_reordering(install: Install) -> None:
+    """Parts of the log, backwards, and all of it once more: nothing changes."""
+    installation = await install()
+    installation.add_region("eu")
+    installation.add_authority()
+    await installation.ready()
+    published, expected = logouts(500, USERS, seed=9)
+    await installation.applied(await installation.publish(*published))
+    before = (await installation.find("eu", *map(user, expected))).found
+    entries = await log_of_entries(installation)
+    async with installation.reader("eu") as store:
+        epoch = (await store.region()).epoch
+        assert epoch is not None
+        for again in (entries[:300], entries[::-1], entries):
+            await store.apply(epoch, Batch(again, {}, {}))
+    after = (await installation.find("eu", *map(user, expected))).found
+
+    assert after == before

@@ -1,0 +1,108 @@
+"""no-acked-revocation-lost: whatever single process or broker is killed."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from revocation.embedded import Kafka
+from tests.guarantees.conftest import Install
+from tests.installation import Installation, eventually
+from tests.traffic import chunks, logouts, user
+
+pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(300)]
+
+USERS = 300
+
+
+async def complete(
+    installation: Installation, expected: Counter[str], *, within: float = 60
+) -> None:
+    """Wait until every region has every user at the version that the model says."""
+
+    async def as_expected() -> bool:
+        for region in installation.stores:
+            answer = await installation.find(region, *map(user, expected))
+            versions = {
+                target.id: entry.version for target, entry in answer.found.items()
+            }
+            if versions != expected:
+                return False
+        return True
+
+    await eventually(as_expected, within=within, pause=0.3)
+
+
+async def kill_with_outputs_unsent(
+    installation: Installation, protection: str
+) -> Counter[str]:
+    """Kill the authority while what it took is still in its memory."""
+    authority = installation.add_authority(unprotected=protection)
+    await installation.ready()
+    published, expected = logouts(300, USERS, seed=11)
+    await installation.publish(*published)
+    await asyncio.sleep(1.3)  # taken and, unprotected, committed; not yet sent
+    authority.kill()
+    authority.start()
+    return expected
+
+
+async def test_committing_before_delivery_loses_events(install: Install) -> None:
+    """With the protection off, what the killed authority held is gone."""
+    installation = await install()
+    installation.add_region("eu")
+    expected = await kill_with_outputs_unsent(installation, "acknowledge_at_once")
+
+    with pytest.raises(AssertionError):
+        await complete(installation, expected, within=12)
+
+
+async def test_authority_killed_with_outputs_unsent(install: Install) -> None:
+    """What was not delivered was not committed, and is concluded on again."""
+    installation = await install()
+    installation.add_region("eu")
+    expected = await kill_with_outputs_unsent(installation, "keep_outputs_back")
+
+    await complete(installation, expected)
+
+
+async def test_projector_killed_under_load(install: Install) -> None:
+    """It reads on from the marks in its store."""
+    installation = await install()
+    projector = installation.add_region("eu")
+    installation.add_authority()
+    await installation.ready()
+    published, expected = logouts(3_000, USERS, seed=12)
+    for part in chunks(published, 1_000):
+        publishing = asyncio.create_task(installation.publish(*part))
+        await asyncio.sleep(0.3)
+        projector.kill()
+        projector.start()
+        await publishing
+
+    await complete(installation, expected)
+
+
+async def test_broker_killed_under_load_and_back_after_ten_seconds(
+    own_kafka: Kafka, install: Install
+) -> None:
+    """Every station recovers by itself, and nothing acknowledged is missing."""
+    installation = await install(bootstrap_servers=own_kafka.bootstrap_servers)
+    for region in ("eu", "us"):
+        installation.add_region(region)
+    installation.add_authority()
+    await installation.ready()
+    published, expected = logouts(4_000, USERS, seed=13)
+    parts = chunks(published, 1_000)
+    await installation.publish(*parts[0])
+    publishing = asyncio.create_task(installation.publish(*parts[1], *parts[2]))
+    await asyncio.sleep(0.2)
+    own_kafka.kill()
+    await asyncio.sleep(10)
+    await asyncio.to_thread(own_kafka.launch)
+    await publishing
+    await installation.publish(*parts[3])
+
+    await complete(installation, expected, within=90)
+    exit_codes = [station.exit_code for station in installation.stations.values()]
+    assert exit_codes == [None] * 3

@@ -1,0 +1,102 @@
+"""regions-are-independent: one region down or slow delays no other."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from revocation.errors import NotAppliedError
+from revocation.projector.station import Projector
+from revocation.settings import ProjectorSettings
+from revocation.store import Batch
+from revocation.store.layout import Layout
+from revocation.store.redis import RedisStore
+from tests.guarantees.conftest import Install
+from tests.installation import Installation
+from tests.traffic import logouts, user
+
+pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(180)]
+
+DOWN_SECONDS = 10
+PROMPT_SECONDS = 2.0
+
+
+class BothRegions(RedisStore):
+    """The protection off: one projector that writes region after region."""
+
+    other: RedisStore
+
+    async def apply(self, epoch: str, batch: Batch) -> None:
+        """Write to the other region first."""
+        await self.other.region()
+        await super().apply(epoch, batch)
+
+
+def store_of(installation: Installation, region: str, kind: type[RedisStore]) -> Any:
+    """Return a store of the test's installation."""
+    settings = ProjectorSettings(
+        **installation._typed(),
+        region=region,
+        store_url=installation.stores[region].url,
+    )
+    layout = Layout("r", settings.peppers)
+    url, longest = settings.store_url, settings.relevance_ms
+    return settings, kind(url, layout, longest_token_ms=longest)
+
+
+async def slowest(installation: Installation, region: str, *, seconds: float) -> float:
+    """Publish for some time; return the longest that the region took, in seconds."""
+    deadline = time.monotonic() + seconds
+    worst = 0.0
+    while time.monotonic() < deadline:
+        published, _ = logouts(20, 20, seed=int(time.monotonic()))
+        began = time.monotonic()
+        receipts = await installation.publish(*published)
+        await installation.applied(receipts, region, within=30)
+        worst = max(worst, time.monotonic() - began)
+    return worst
+
+
+async def test_one_projector_for_all_regions_stalls_them_all(install: Install) -> None:
+    """With the protection off, us waits for eu."""
+    installation = await install()
+    for region in ("eu", "us"):
+        installation.add_region(region).stop()
+    installation.add_authority()
+    settings, us = store_of(installation, "us", BothRegions)
+    _, us.other = store_of(installation, "eu", RedisStore)
+    projector = Projector(settings, us)
+    await projector.start()
+    try:
+        await installation.ready("us")
+        installation.stores["eu"].kill()
+        with pytest.raises(NotAppliedError):
+            receipts = await installation.publish(*logouts(20, 20, seed=1)[0])
+            await installation.applied(receipts, "us", within=PROMPT_SECONDS)
+    finally:
+        await projector.stop()
+
+
+async def test_a_region_down_for_ten_seconds_delays_no_other(install: Install) -> None:
+    """us and ap stay prompt while eu is down; eu then has all they have."""
+    installation = await install()
+    for region in ("eu", "us", "ap"):
+        installation.add_region(region)
+    installation.add_authority()
+    await installation.ready()
+    eu = installation.stores["eu"]
+    eu.kill()
+    worst = await asyncio.gather(
+        *(slowest(installation, name, seconds=DOWN_SECONDS) for name in ("us", "ap"))
+    )
+    eu.launch()
+    await installation.ready("eu")
+    users = [user(f"user-{number}") for number in range(20)]
+    states = [
+        (await installation.find(name, *users)).found for name in installation.stores
+    ]
+
+    assert max(worst) < PROMPT_SECONDS
+    assert states[0] == states[1] == states[2]
+    assert len(states[0]) == len(users)

@@ -1,0 +1,97 @@
+"""Topics: who goes where, as Kafka's own clients see it."""
+
+import pytest
+from aiokafka.partitioner import DefaultPartitioner, murmur2 as aiokafka_murmur2
+from hypothesis import given, strategies as st
+
+from revocation import events, ledger
+from revocation.entries import Kind, Position, Target, Update, encode_update
+from revocation.topics import (
+    MAX_EVENT_BYTES,
+    MAX_UPDATE_BYTES,
+    Topics,
+    murmur2,
+    partition_of,
+    record_key,
+)
+from tests.unit.strategies import LIMITS, NOW, targets
+
+ISSUER_BYTES = 512
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"21", -973932308),
+        (b"foobar", -790332482),
+        (b"a-little-bit-long-string", -985981536),
+        (b"a-little-bit-longer-string", -1486304829),
+        (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
+        (b"abc", 479470107),
+    ],
+)
+def test_murmur2_gives_what_kafka_tests_for(data, expected):
+    """The vectors of UtilsTest.testMurmur2 in Apache Kafka; Java's ints are signed."""
+    assert murmur2(data) == expected % 2**32
+
+
+@given(st.binary(max_size=70))
+def test_murmur2_gives_what_aiokafka_gives(data):
+    assert murmur2(data) == aiokafka_murmur2(data) % 2**32
+
+
+@given(st.binary(min_size=1, max_size=40), st.integers(1, 50))
+def test_a_record_goes_where_aiokafka_would_send_it(key, partitions):
+    everywhere = list(range(partitions))
+    chosen = DefaultPartitioner()(key, everywhere, everywhere)
+    assert partition_of(key, partitions) == chosen
+
+
+@given(targets())
+def test_a_key_names_its_target(target):
+    """The issuer holds no bar, so the first two bars end issuer and kind."""
+    issuer, kind, name = record_key(target).decode().split("|", 2)
+    assert Target(Kind(kind), issuer, name) == target
+
+
+def test_topics_begin_with_their_prefix():
+    topics = Topics(prefix="test")
+    assert topics.events == "test.events"
+    assert topics.entries == "test.entries"
+    assert topics.dead_letters == "test.dead-letters"
+
+
+def test_no_topic_is_compacted_or_cut_by_size_or_dated_by_producers():
+    specs = Topics().specs(partitions=3, window_ms=1_000)
+    assert [spec.name for spec in specs] == [
+        "revocation.events",
+        "revocation.entries",
+        "revocation.dead-letters",
+    ]
+    for spec in specs:
+        assert spec.partitions == 3
+        assert spec.exact == {
+            "cleanup.policy": "delete",
+            "message.timestamp.type": "LogAppendTime",
+            "retention.bytes": "-1",
+            "unclean.leader.election.enable": "false",
+        }
+        assert spec.minimum["retention.ms"] == 1_000
+
+
+def test_the_largest_update_fits_into_its_topic():
+    """An update that did not fit would stop its authority for good."""
+    users = [f"{number:04}" + "x" * 250 for number in range(1_000)]
+    entries = {}
+    for offset in range(10):
+        event = events.UsersRevoked.new(
+            source="/idp", issuer="i" * ISSUER_BYTES, users=users
+        )
+        assert len(events.encode(event)) > 0.98 * MAX_EVENT_BYTES
+        at = Position(1_023, 2**52 + offset, NOW)
+        for target in events.targets(event):
+            result = ledger.apply(entries.get(target), event, target, at, LIMITS)
+            entries[target] = result.entry
+    size = len(encode_update(Update(at, tuple(entries.values()))))
+    _, spec, _ = Topics().specs(partitions=1, window_ms=1)
+    assert size < MAX_UPDATE_BYTES == spec.minimum["max.message.bytes"]
