@@ -2,16 +2,16 @@
 ARG PYTHON=3.13.14-slim-bookworm
 
 FROM python:${PYTHON} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1
 WORKDIR /src
-RUN python -m venv /opt/revocation
-COPY pyproject.toml README.md ./
+RUN pip install uv==0.13.9 && python -m venv --without-pip /opt/revocation
+COPY pyproject.toml README.md requirements.lock ./
 COPY revocation ./revocation
-# Every dependency has a wheel: a compiler in the image would only be used by intruders.
-RUN /opt/revocation/bin/pip install --only-binary=:all: hatchling \
-    && /opt/revocation/bin/pip install --no-build-isolation --only-binary=:all: \
-        ".[authority,sidecar]" \
-    && /opt/revocation/bin/pip uninstall --yes hatchling pip
+# The versions and hashes of the lock. Every dependency has a wheel: a compiler in the
+# image would only be of use to intruders.
+RUN uv pip install --python=/opt/revocation/bin/python --compile-bytecode \
+        --only-binary=:all: --no-binary=revocation \
+        --constraints=requirements.lock ".[authority,sidecar]"
 
 FROM python:${PYTHON}
 LABEL org.opencontainers.image.title="revocation" \

@@ -3,13 +3,14 @@
 import os
 import secrets
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from revocation.embedded import Kafka, Valkey
 from revocation.embedded.jars import CACHE_VARIABLE
+from tests.installation import Install, Installation
 
 StoreFactory = Callable[..., Valkey]
 
@@ -59,3 +60,23 @@ def store(tmp_path: Path) -> Iterator[StoreFactory]:
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+async def install(kafka: Kafka, tmp_path: Path) -> AsyncIterator[Install]:
+    """Return a function that makes an installation with its topics, nothing running."""
+    made: list[Installation] = []
+
+    async def make(
+        *, partitions: int = 4, bootstrap_servers: str = kafka.bootstrap_servers
+    ) -> Installation:
+        folder = tmp_path / f"installation-{len(made)}"
+        folder.mkdir()
+        installation = Installation(folder, bootstrap_servers, partitions=partitions)
+        made.append(installation)
+        await installation.create_topics()
+        return installation
+
+    yield make
+    for installation in made:
+        installation.stop()

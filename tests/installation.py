@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -236,6 +236,10 @@ class Installation:
         names = ("bootstrap_servers", "topic_prefix", "pepper_file")
         typed: dict[str, object] = {name: self.settings[name] for name in names}
         return {**typed, "partitions": int(self.settings["partitions"])}
+
+
+Install = Callable[..., Awaitable[Installation]]
+"""What the fixture `install` gives: makes an installation with nothing running."""
 
 
 async def eventually(

@@ -6,7 +6,7 @@
 -- No function has the flag `allow-oom`: a full server refuses the whole call, so
 -- nothing is ever half written. Every check comes before the first write for the same
 -- reason. Numbers are compared as doubles, exact to 2^53, but written as the text they
--- came in: tostring() would turn 1790000000000 into 1.79e+12.
+-- came in or by '%d': tostring() keeps 14 digits.
 
 -- Each record holds at most one call's entries, so this bounds the feed's memory. A
 -- replica that was away for longer loads a snapshot.
@@ -152,7 +152,7 @@ local function outranks(one, other)
     or (mine == theirs and SEVERITY[one.status] > SEVERITY[other.status])
 end
 
-local function join_subjects(key, stored, value, expires_at, longest, now)
+local function join_subjects(key, stored, value, expires_at, longest)
   local held = read_subject(stored, redis.call('PEXPIRETIME', key))
   local came = read_subject(value, expires_at)
   local latest = came.offset > held.offset and came or held
@@ -161,10 +161,9 @@ local function join_subjects(key, stored, value, expires_at, longest, now)
   value = latest.receipt .. ' ' .. greater(held.version, came.version) .. ' '
     .. not_before .. ' ' .. ruling.status .. ' ' .. ruling.status_offset .. ' '
     .. latest.time
-  -- An active entry without an expiry is of a kind that stands for ever. A region that
-  -- was away may hear late that a subject is active again: then the key has lapsed.
+  -- The ruling entry knows whether it stands for ever, by its status or its kind.
   local relevant_until = NEVER
-  if ruling.status == 'active' and ruling.expires_at >= 0 then
+  if ruling.expires_at ~= NEVER then
     relevant_until = tonumber(greater(not_before, latest.time)) + longest
     relevant_until = math.max(held.expires_at, relevant_until)
   end
@@ -174,9 +173,8 @@ local function join_subjects(key, stored, value, expires_at, longest, now)
   local text = string.format('%d', relevant_until)
   if relevant_until == NEVER then
     redis.call('SET', key, value)
-  elseif relevant_until <= now then
-    redis.call('DEL', key)
   else
+    -- May be past: a region that was away hears late that a subject is enabled again.
     redis.call('SET', key, value, 'PXAT', text)
   end
   return value, text
@@ -204,7 +202,7 @@ local function write_entries(keys, args)
     if not stored then
       value = (number > now or number == NEVER) and value or nil
     elseif string.find(value, ' ', 1, true) then
-      value, expires_at = join_subjects(key, stored, value, number, longest, now)
+      value, expires_at = join_subjects(key, stored, value, number, longest)
     else
       value, expires_at = join_denied(key, stored, value, number)
     end

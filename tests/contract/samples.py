@@ -82,7 +82,7 @@ async def gone(store: Store, missed: Target) -> None:
 
 
 _BASE = now_ms()
-_small = st.integers(0, 6)
+_small = st.integers(0, 3)
 
 
 @st.composite
@@ -98,7 +98,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Entry], list[int]]:
             expires_at = UnixMs(_BASE + 3_600_000 + draw(_small))
             entries.append(Entry(name, at, expires_at=expires_at))
             continue
-        status_offset = draw(st.integers(-1, 6))
+        status_offset = draw(st.integers(-1, 2))
         status = Status.ACTIVE if status_offset < 0 else draw(st.sampled_from(Status))
         entries.append(
             Entry(

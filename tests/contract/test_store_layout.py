@@ -4,6 +4,7 @@
 """
 
 import re
+from dataclasses import replace
 from functools import reduce
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from redis.asyncio import Redis
 from redis.crc import key_slot
 
-from revocation.entries import Entry, Kind, Status, Target, merge
+from revocation.entries import Entry, Kind, Status, Target, Version, merge
 from revocation.errors import StoreUnavailableError, StoreUnsuitableError
 from revocation.store import Batch
 from revocation.store.layout import Layout, digest
@@ -85,6 +86,25 @@ async def test_keys_expire_when_the_merged_entry_matters_no_more(
     assert expires_at == (-1 if expected is None else expected)
 
 
+async def test_the_longest_lifetime_that_was_ever_set_counts(
+    server: Server,
+    open_store: OpenStore,
+    redis_store: RedisStore,
+    raw: Redis,
+    layout: Layout,
+) -> None:
+    longer = open_store(server.url, layout, longest_token_ms=2 * LONGEST_TOKEN_MS)
+    entry = subject(1)
+    later = replace(entry, version=Version(2), source=subject(2).source)
+    expiries = []
+    for store, each in ((redis_store, entry), (longer, entry), (redis_store, later)):
+        await put(store, each)
+        expires_at = await raw.pexpiretime(layout.key(entry.target))
+        expiries.append(expires_at - entry.source.time)
+
+    assert expiries == [LONGEST_TOKEN_MS, 2 * LONGEST_TOKEN_MS, 2 * LONGEST_TOKEN_MS]
+
+
 async def test_numbers_keep_all_their_digits(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
@@ -131,6 +151,14 @@ async def test_the_feed_is_silent_when_there_is_no_news(
     assert await feed(raw, layout) == before
 
 
+async def test_the_feed_does_not_tell_of_what_was_not_written(
+    redis_store: RedisStore, raw: Redis, layout: Layout
+) -> None:
+    await put(redis_store, denied(left_ms=-1))
+
+    assert len(await feed(raw, layout)) == 1
+
+
 async def test_the_feed_says_when_a_disabling_has_lapsed(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
@@ -147,7 +175,9 @@ async def test_the_feed_says_when_a_disabling_has_lapsed(
 
 # Digests ------------------------------------------------------------------------------
 
-_issuers = st.text(st.characters(exclude_characters="|"), min_size=1, max_size=8)
+_issuers = st.text(
+    st.characters(codec="utf-8", exclude_characters="|"), min_size=1, max_size=8
+)
 _targets = st.builds(Target, st.sampled_from(Kind), _issuers, st.text(max_size=8))
 
 

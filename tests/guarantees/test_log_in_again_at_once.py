@@ -7,8 +7,7 @@ import pytest
 from revocation.decision import Reason, Rules
 from revocation.settings import LimitSettings
 from revocation.verifier import Verifier
-from tests.guarantees.conftest import Install
-from tests.installation import Installation
+from tests.installation import Install, Installation
 from tests.traffic import claims, logged_out, user
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected]

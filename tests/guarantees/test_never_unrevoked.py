@@ -10,8 +10,7 @@ from revocation.entries import Entry, Target, decode_update
 from revocation.kafka import new_consumer
 from revocation.settings import KafkaSettings
 from revocation.store import Batch
-from tests.guarantees.conftest import Install
-from tests.installation import Installation, eventually
+from tests.installation import Install, Installation, eventually
 from tests.traffic import logouts, user
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(240)]

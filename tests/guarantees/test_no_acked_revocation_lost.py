@@ -6,8 +6,7 @@ from collections import Counter
 import pytest
 
 from revocation.embedded import Kafka
-from tests.guarantees.conftest import Install
-from tests.installation import Installation, eventually
+from tests.installation import Install, Installation, eventually
 from tests.traffic import chunks, logouts, user
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(300)]

@@ -10,8 +10,7 @@ from revocation.settings import LimitSettings
 from revocation.store import Answer
 from revocation.store.redis import RedisStore
 from revocation.verifier import Verifier
-from tests.guarantees.conftest import Install
-from tests.installation import eventually, flush
+from tests.installation import Install, eventually, flush
 from tests.traffic import claims, logged_out
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected]
@@ -30,7 +29,7 @@ class Believing(RedisStore):
 
 
 async def test_a_flushed_region_says_not_ready_until_rebuilt(install: Install) -> None:
-    """Never `active` from the flush to the end of the rebuild; others notice nothing."""
+    """Never `active` from flush to the end of the rebuild; others notice nothing."""
     installation = await install()
     projector = installation.add_region("eu")
     installation.add_region("us")

@@ -1,4 +1,4 @@
-"""nothing-personal-at-rest: caches, logs and metrics hold no identifier in the clear."""
+"""nothing-personal-at-rest: no identifier in the clear in caches, logs or metrics."""
 
 import asyncio
 import urllib.request
@@ -10,8 +10,7 @@ from revocation import events
 from revocation.embedded.process import free_ports
 from revocation.embedded.valkey import Valkey
 from revocation.events import Event
-from tests.guarantees.conftest import Install
-from tests.installation import Installation
+from tests.installation import Install, Installation
 from tests.traffic import ISSUER, SOURCE
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(120)]

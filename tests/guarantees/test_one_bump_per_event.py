@@ -5,8 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.guarantees.conftest import Install
-from tests.installation import Installation
+from tests.installation import Install, Installation
 from tests.traffic import chunks, logouts, user
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(240)]

@@ -10,8 +10,7 @@ from revocation import kafka as clients
 from revocation.events import encode
 from revocation.settings import KafkaSettings
 from revocation.topics import MAX_EVENT_BYTES, partition_of, record_key
-from tests.guarantees.conftest import Install
-from tests.installation import Installation, eventually
+from tests.installation import Install, Installation, eventually
 from tests.traffic import logouts, user
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(240)]

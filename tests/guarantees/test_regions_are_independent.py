@@ -12,8 +12,7 @@ from revocation.settings import ProjectorSettings
 from revocation.store import Batch
 from revocation.store.layout import Layout
 from revocation.store.redis import RedisStore
-from tests.guarantees.conftest import Install
-from tests.installation import Installation
+from tests.installation import Install, Installation
 from tests.traffic import logouts, user
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(180)]
@@ -71,15 +70,15 @@ async def test_one_projector_for_all_regions_stalls_them_all(install: Install) -
     try:
         await installation.ready("us")
         installation.stores["eu"].kill()
+        receipts = await installation.publish(*logouts(20, 20, seed=1)[0])
         with pytest.raises(NotAppliedError):
-            receipts = await installation.publish(*logouts(20, 20, seed=1)[0])
             await installation.applied(receipts, "us", within=PROMPT_SECONDS)
     finally:
         await projector.stop()
 
 
 async def test_a_region_down_for_ten_seconds_delays_no_other(install: Install) -> None:
-    """us and ap stay prompt while eu is down; eu then has all they have."""
+    """The others stay prompt while eu is down; eu then has all that they have."""
     installation = await install()
     for region in ("eu", "us", "ap"):
         installation.add_region(region)

@@ -1,0 +1,201 @@
+"""From publishing a revocation to its token being rejected, in three regions.
+
+Ours: 1,000 single revocations at 200/s through the whole embedded system; a watcher
+process per region checks each token until it is rejected. Alternative, in the same run
+and on the same broker: a bare chain without authority, watermark or feed (producer,
+topic, aiokafka consumer, one SET, one reader that polls EXISTS), one region.
+
+    python benchmarks/propagation.py [--count 1000] [--rate 200]
+
+Measured (2 shared vCPU, everything on them): see CHANGELOG.md for the latest figures.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from figures import Figure, percentiles, report
+from redis.asyncio import Redis
+
+from revocation.cli.wiring import new_verifier
+from revocation.embedded import Embedded, State
+from revocation.events import Event, TokenRevoked, UserLoggedOut
+from revocation.kafka import new_consumer, new_producer
+from revocation.publisher import Publisher
+from revocation.settings import KafkaSettings, PublisherSettings, VerifierSettings
+
+ISSUER = "https://idp.example/"
+P50_LIMIT_MS = 20
+P99_LIMIT_MS = 60
+_POLL_SECONDS = 0.002
+_WARM_UP = 100
+
+
+def revocation(number: int) -> tuple[dict[str, Any], Event]:
+    """Return claims and the event that revokes them; tokens and logouts in turn."""
+    now, name = int(time.time()), f"{number}-{time.perf_counter_ns()}"
+    claims = {"iss": ISSUER, "sub": name, "jti": name, "iat": now - 60}
+    claims["exp"] = now + 600
+    new: dict[str, Any] = {"source": "/benchmark", "issuer": ISSUER}
+    if number % 2:
+        return claims, UserLoggedOut.new(**new, user=name)
+    return claims, TokenRevoked.new(**new, jti=name)
+
+
+def watch(orders: Connection, region: str, store_url: str) -> None:
+    """Check each token that is sent until it is rejected; answer with all durations."""
+
+    async def run() -> list[float]:
+        took: list[float] = []
+        pending: list[tuple[dict[str, Any], float]] = []
+        more = True
+        settings = VerifierSettings(region=region, store_url=store_url)
+        async with new_verifier(settings) as verifier:
+            while more or pending:
+                while more and orders.poll():
+                    order = orders.recv()
+                    more = order is not None
+                    pending += [order] if more else []
+                for order in tuple(pending):
+                    claims, since = order
+                    if not (await verifier.check(claims)).active:
+                        took.append((time.perf_counter() - since) * 1_000)
+                        pending.remove(order)
+                await asyncio.sleep(_POLL_SECONDS)
+        return took
+
+    orders.send(uvloop.run(run()))
+
+
+async def paced(
+    count: int, rate: float, act: Callable[[int], Awaitable[object]]
+) -> None:
+    """Act `count` times at a steady rate."""
+    began = time.perf_counter()
+    for number in range(count):
+        await act(number)
+        ahead = began + (number + 1) / rate - time.perf_counter()
+        await asyncio.sleep(max(0.0, ahead))
+
+
+async def publish(watchers: list[Connection], count: int, rate: float) -> list[float]:
+    """Publish at a steady rate; return how long acknowledgements took."""
+    acknowledged: list[float] = []
+    async with Publisher(PublisherSettings()) as publisher:
+
+        async def one(number: int) -> None:
+            claims, event = revocation(number)
+            since = time.perf_counter()
+            for watcher in watchers:
+                watcher.send((claims, since))
+            receipts = await publisher.send(event)
+            receipts.add_done_callback(
+                lambda _: acknowledged.append((time.perf_counter() - since) * 1_000)
+            )
+
+        await paced(count, rate, one)
+    for watcher in watchers:
+        watcher.send(None)
+    return acknowledged
+
+
+def ours(state: State, count: int, rate: float) -> dict[str, list[float]]:
+    """Return the durations per region, and those of the acknowledgements."""
+    context = multiprocessing.get_context("spawn")
+    pipes = {name: context.Pipe() for name in state.regions}
+    processes = [
+        context.Process(
+            target=watch, args=(pipes[name][1], name, region.store_url), daemon=True
+        )
+        for name, region in state.regions.items()
+    ]
+    for process in processes:
+        process.start()
+    mine = [pipe[0] for pipe in pipes.values()]
+    acknowledged = uvloop.run(publish(mine, count, rate))
+    took = {name: pipe[0].recv() for name, pipe in pipes.items()}
+    for process in processes:
+        process.join()
+    return {**took, "acknowledged": acknowledged}
+
+
+async def bare(state: State, count: int, rate: float) -> list[float]:
+    """Return the durations of the bare chain into one store."""
+    settings = KafkaSettings()
+    store = Redis.from_url(next(iter(state.regions.values())).store_url)
+    topic = settings.topics.dead_letters  # nobody else reads it here
+    consumer = new_consumer(settings, topic, client_id="bare")
+    producer = new_producer(settings, client_id="bare")
+    await consumer.start()
+    await producer.start()
+    took: list[float] = []
+    pending: dict[str, float] = {}
+
+    async def project() -> None:
+        while True:
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    await store.set(record.value, 1, ex=600)
+
+    async def read() -> None:
+        while len(took) < count:
+            for name, since in tuple(pending.items()):
+                if await store.exists(name):
+                    took.append((time.perf_counter() - since) * 1_000)
+                    del pending[name]
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def one(number: int) -> None:
+        name = f"bare-{number}-{time.perf_counter_ns()}"
+        pending[name] = time.perf_counter()
+        await producer.send(topic, name.encode(), key=name.encode())
+
+    projecting, reading = asyncio.create_task(project()), asyncio.create_task(read())
+    await paced(count, rate, one)
+    await reading
+    projecting.cancel()
+    await consumer.stop()
+    await producer.stop()
+    await store.aclose()
+    return took
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=1_000)
+    parser.add_argument("--rate", type=float, default=200.0)
+    asked = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Embedded(Path(folder) / "system", tell=print) as system,
+    ):
+        state = system.state()
+        os.environ["REVOCATION_CONFIG"] = str(state.config_file)
+        ours(state, _WARM_UP, asked.rate)
+        took = ours(state, asked.count, asked.rate)
+        floor = percentiles(uvloop.run(bare(state, asked.count, asked.rate)))
+    figures = []
+    for name, values in took.items():
+        p50, p99, longest = percentiles(values)
+        limits = (
+            (None, None) if name == "acknowledged" else (P50_LIMIT_MS, P99_LIMIT_MS)
+        )
+        figures += [
+            Figure(f"propagation.{name}.p50", p50, floor[0], limits[0], "ms"),
+            Figure(f"propagation.{name}.p99", p99, floor[1], limits[1], "ms"),
+            Figure(f"propagation.{name}.max", longest, floor[2], None, "ms"),
+        ]
+    report(f"Publish to reject, {asked.count} at {asked.rate:g}/s", figures)
+
+
+if __name__ == "__main__":
+    main()

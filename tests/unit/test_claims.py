@@ -1,0 +1,209 @@
+"""What a claims set names, and what makes a token unverifiable."""
+
+from collections import ChainMap
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given, strategies as st
+
+from revocation.claims import Rules, targets_of, unverifiable
+from revocation.entries import Kind, Target, grant_id
+from revocation.topics import record_key
+from tests.unit.strategies import CLAIMS, ISSUER, NOW, RULES, json_values, odd_claims
+
+EVERYTHING = [
+    (Kind.KEY, "k1"),
+    (Kind.ISSUER, ISSUER),
+    (Kind.TENANT, "acme"),
+    (Kind.CLIENT, "shop"),
+    (Kind.USER, "alice"),
+    (Kind.GRANT, "shop|alice"),
+    (Kind.SESSION, "session-1"),
+    (Kind.TOKEN, "token-1"),
+    (Kind.RESOURCE, "dataset:42"),
+]
+
+
+def named(claims, rules=RULES, **asked):
+    return {(each.kind, each.id) for each in targets_of(claims, rules, **asked)}
+
+
+def complaint(claims, rules=RULES, *, kid=None, resources=()):
+    return unverifiable(claims, rules, NOW, kid, resources)
+
+
+def test_a_token_names_all_that_may_reject_it():
+    found = targets_of(CLAIMS, RULES, kid="k1", resources=["dataset:42"])
+    assert set(found) == {Target(kind, ISSUER, name) for kind, name in EVERYTHING}
+    assert len(found) == len(EVERYTHING)
+
+
+@pytest.mark.parametrize("wrap", [dict, MappingProxyType, ChainMap])
+def test_any_mapping_is_a_claims_set(wrap):
+    assert targets_of(wrap(CLAIMS), RULES) == targets_of(CLAIMS, RULES)
+    assert complaint(wrap(CLAIMS)) is None
+
+
+def test_what_is_absent_is_not_looked_up():
+    claims = {"iss": ISSUER, "jti": "token-1", "sid": "", "tenant": None}
+    assert named(claims) == {(Kind.ISSUER, ISSUER), (Kind.TOKEN, "token-1")}
+
+
+@pytest.mark.parametrize(
+    ("client_id", "azp", "clients"),
+    [
+        ("shop", None, {"shop"}),
+        (None, "shop", {"shop"}),
+        ("", "shop", {"shop"}),
+        ("shop", "shop", {"shop"}),
+        ("shop", "bank", {"shop", "bank"}),
+    ],
+)
+def test_a_client_is_named_by_oauth_or_openid_connect(client_id, azp, clients):
+    claims = {**CLAIMS, "client_id": client_id, "azp": azp}
+    ids = [each.id for each in targets_of(claims, RULES) if each.kind is Kind.CLIENT]
+    assert sorted(ids) == sorted(clients)
+    grants = {name for kind, name in named(claims) if kind is Kind.GRANT}
+    assert grants == {grant_id("alice", client) for client in clients}
+
+
+def test_a_grant_needs_a_user_and_a_client():
+    for absent in "sub", "client_id":
+        kinds = {kind for kind, _ in named({**CLAIMS, absent: None})}
+        assert Kind.GRANT not in kinds
+
+
+def test_the_tenants_claim_is_as_configured():
+    rules = Rules(longest_token_ms=1, tenant_claim="org")
+    assert (Kind.TENANT, "acme") not in named(CLAIMS, rules)
+    assert (Kind.TENANT, "acme") in named({**CLAIMS, "org": "acme"}, rules)
+
+
+@given(odd_claims(), json_values, st.lists(json_values, max_size=3))
+def test_whatever_is_named_can_be_looked_up(claims, kid, resources):
+    for target in targets_of(claims, RULES, kid=kid, resources=resources):
+        assert record_key(target)
+        assert target.id
+
+
+@given(odd_claims())
+def test_a_claim_is_looked_up_or_absent_or_complained_of(claims):
+    """Nothing that might reject the token is silently left out."""
+    if complaint(claims) is None:
+        ids = {each.id for each in targets_of(claims, RULES)}
+        names = ["iss", "sub", "jti", "sid", "client_id", "azp", "tenant"]
+        wanted = [claims.get(name) for name in names]
+        assert ids.issuperset(value for value in wanted if value not in (None, ""))
+
+
+UNNAMEABLE = [5, True, ["x"], {"x": 1}, 1.5, "x" * 513, "\ud800", 0, False, [], {}]
+
+
+@pytest.mark.parametrize("name", ["sub", "jti", "sid", "client_id", "azp", "tenant"])
+@pytest.mark.parametrize("value", UNNAMEABLE)
+def test_a_claim_that_no_event_can_name_is_complained_of(name, value):
+    assert f"`{name}`" in complaint({**CLAIMS, name: value})
+    required = Rules(longest_token_ms=3_600_000, required_claims=())
+    assert f"`{name}`" in complaint({**CLAIMS, name: value}, required)
+
+
+@pytest.mark.parametrize("value", [*UNNAMEABLE, "", None, "a|b", "a b", "é"])
+def test_an_issuer_that_no_event_can_name_is_complained_of(value):
+    assert "`iss`" in complaint({**CLAIMS, "iss": value})
+    required = Rules(longest_token_ms=3_600_000, required_claims=())
+    assert "`iss`" in complaint({**CLAIMS, "iss": value}, required)
+    assert targets_of({**CLAIMS, "iss": value}, RULES) == ()
+
+
+@pytest.mark.parametrize("value", UNNAMEABLE)
+def test_a_kid_that_no_event_can_name_is_complained_of(value):
+    assert "`kid`" in complaint(CLAIMS, kid=value)
+
+
+@pytest.mark.parametrize("value", [*UNNAMEABLE, "", None, "42", "dataset:", ":42"])
+def test_a_resource_that_no_event_can_name_is_complained_of(value):
+    """A slip such as `42` for `dataset:42` would protect nothing, unnoticed."""
+    assert "resource" in complaint(CLAIMS, resources=["dataset:1", value])
+
+
+def test_absent_optional_claims_are_fine():
+    for name in "sid", "client_id", "azp", "tenant", "ver":
+        assert complaint({**CLAIMS, name: None}) is None
+    for name in "sid", "client_id", "azp", "tenant":
+        assert complaint({**CLAIMS, name: ""}) is None
+    assert complaint(CLAIMS, kid="") is None
+
+
+@pytest.mark.parametrize("name", ["iss", "sub", "iat", "exp", "jti"])
+@pytest.mark.parametrize("absent", [None, "", "missing"])
+def test_a_required_claim_must_be_there(name, absent):
+    claims = {**CLAIMS, name: absent}
+    if absent == "missing":
+        del claims[name]
+    assert complaint(claims) == f"the token has no `{name}` claim"
+
+
+@pytest.mark.parametrize("name", ["iat", "exp"])
+def test_times_are_required_even_when_not_configured(name):
+    rules = Rules(longest_token_ms=3_600_000, required_claims=())
+    claims = {**CLAIMS, name: None}
+    assert complaint(claims, rules) == f"the `{name}` claim is no time in seconds"
+
+
+def test_more_claims_can_be_required():
+    rules = Rules(longest_token_ms=1, required_claims=("iss", "scope"))
+    assert complaint(CLAIMS, rules) == "the token has no `scope` claim"
+
+
+@pytest.mark.parametrize("name", ["iat", "exp"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("1800000000", True, [1], {"x": 1}),
+        *(float("nan"), float("inf"), float("-inf"), 1e308),
+        *(-1, -0.5, 10**400, NOW),
+    ],
+)
+def test_a_time_must_be_one(name, value):
+    message = f"the `{name}` claim is no time in seconds"
+    assert complaint({**CLAIMS, name: value}) == message
+
+
+@pytest.mark.parametrize("ahead", [60, 60.0])
+def test_an_issuers_clock_may_be_ahead_by_the_leeway(ahead):
+    assert complaint({**CLAIMS, "iat": NOW // 1000 + ahead}) is None
+
+
+@pytest.mark.parametrize("ahead", [60.001, 61, 10**6])
+def test_a_token_of_the_future_is_complained_of(ahead):
+    """It would pass every cut-off, and outlive its denylist entry."""
+    claims = {**CLAIMS, "iat": NOW // 1000 + ahead, "exp": NOW // 1000 + ahead + 1}
+    assert "future" in complaint(claims)
+
+
+@pytest.mark.parametrize("value", ["3", 3.0, True, [3], float("nan")])
+def test_a_version_must_be_a_whole_number(value):
+    assert complaint({**CLAIMS, "ver": value}) == "the `ver` claim is no whole number"
+
+
+@pytest.mark.parametrize("claims", [None, 5, "iss", [], ["iss"], b"{}"])
+def test_what_is_no_claims_set_is_complained_of(claims):
+    assert complaint(claims) == "the claims are no JSON object"
+    assert targets_of(claims, RULES, kid="k1") == ()
+
+
+@given(odd_claims(), json_values, st.lists(json_values, max_size=2))
+def test_a_complaint_never_quotes_a_value(claims, kid, resources):
+    fixed = {
+        *("the claims are no JSON object", "no event can name the `kid`"),
+        "no event can name a resource asked for: it is not `type:id`",
+        "the `iat` claim lies in the future, where no cut-off reaches it",
+        "the `ver` claim is no whole number",
+    }
+    for name in [*CLAIMS, "azp"]:
+        fixed |= {
+            f"the token has no `{name}` claim",
+            f"no event can name the `{name}` claim",
+            f"the `{name}` claim is no time in seconds",
+        }
+    assert complaint(claims, kid=kid, resources=resources) in {None, *fixed}

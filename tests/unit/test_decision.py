@@ -1,0 +1,377 @@
+"""The verdict: each reason, their order, and what may never happen."""
+
+import itertools
+
+import pytest
+from hypothesis import assume, example, given, strategies as st
+
+from revocation.decision import (
+    DEFAULT_POLICIES,
+    Beyond,
+    Freshness,
+    Reason,
+    Rules,
+    StalenessPolicy,
+    decide,
+    targets_of,
+)
+from revocation.entries import Entry, Kind, Position, Status, Target, grant_id, merge
+from tests.unit.strategies import (
+    CLAIMS,
+    ISSUER,
+    LIMITS,
+    NOW,
+    RULES,
+    entries,
+    json_values,
+    odd_claims,
+    sound_claims,
+)
+
+READ, WRITE = DEFAULT_POLICIES["read"], DEFAULT_POLICIES["write"]
+FRESH = Freshness(ready=True, as_of=NOW - 300)
+ISSUED_AT = CLAIMS["iat"] * 1000
+HERE = Position(3, 7, NOW - 60_000)
+ACTIVE, DISABLED, DELETED = Status.ACTIVE, Status.DISABLED, Status.DELETED
+
+IDS = {
+    Kind.KEY: "k1",
+    Kind.ISSUER: ISSUER,
+    Kind.TENANT: "acme",
+    Kind.CLIENT: "shop",
+    Kind.USER: "alice",
+    Kind.GRANT: grant_id("alice", "shop"),
+    Kind.SESSION: "session-1",
+    Kind.TOKEN: "token-1",
+    Kind.RESOURCE: "dataset:42",
+}
+ASKED = {"kid": "k1", "resources": ["dataset:42"]}
+
+
+def known(kind, **state):
+    """An entry about the target that the token of `CLAIMS` names."""
+    return Entry(Target(kind, ISSUER, IDS[kind]), HERE, **state)
+
+
+def verdict(*found, claims=CLAIMS, freshness=FRESH, policy=READ, now=NOW, **options):
+    return decide(
+        claims,
+        {entry.target: entry for entry in found},
+        freshness,
+        policy=policy,
+        rules=options.pop("rules", RULES),
+        now=now,
+        **{**ASKED, **options},
+    )
+
+
+def issued(seconds_after, cut_off=NOW - 60_000, **claims):
+    """Claims of a token issued some seconds after a cut-off."""
+    issued_at = cut_off / 1000 + seconds_after
+    return {**CLAIMS, "iat": issued_at, "exp": issued_at + 600, **claims}
+
+
+AFTER = ISSUED_AT + 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (known(Kind.KEY, status=DISABLED), Reason.KEY_REVOKED),
+        (known(Kind.ISSUER, not_before=AFTER), Reason.ISSUER_REVOKED),
+        (known(Kind.ISSUER, status=DISABLED), Reason.ISSUER_REVOKED),
+        (known(Kind.TENANT, not_before=AFTER), Reason.TENANT_REVOKED),
+        (known(Kind.TENANT, status=DISABLED), Reason.TENANT_REVOKED),
+        (known(Kind.CLIENT, not_before=AFTER), Reason.CLIENT_REVOKED),
+        (known(Kind.CLIENT, status=DISABLED), Reason.CLIENT_REVOKED),
+        (known(Kind.USER, status=DELETED), Reason.USER_DELETED),
+        (known(Kind.USER, status=DISABLED), Reason.USER_DISABLED),
+        (known(Kind.USER, version=4), Reason.VERSION_SUPERSEDED),
+        (known(Kind.USER, not_before=NOW), Reason.ISSUED_BEFORE_CUT_OFF),
+        (known(Kind.GRANT, not_before=AFTER), Reason.GRANT_REVOKED),
+        (known(Kind.SESSION, expires_at=NOW + 1), Reason.SESSION_ENDED),
+        (known(Kind.TOKEN, expires_at=NOW + 1), Reason.TOKEN_REVOKED),
+        (known(Kind.RESOURCE, not_before=AFTER), Reason.RESOURCE_DELETED),
+    ],
+)
+def test_what_rejects_a_token(entry, reason):
+    given_verdict = verdict(entry)
+    assert not given_verdict.active
+    assert given_verdict.reason is reason
+    assert given_verdict.receipt == "3-7"
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_an_entry_that_no_longer_applies_rejects_nothing(kind):
+    """A cut-off at the very ms of `iat`, a lapsed denial, the same version."""
+    entry = known(kind, not_before=ISSUED_AT, version=3, expires_at=NOW)
+    assert verdict(entry).active
+
+
+def test_nothing_found_and_fresh_is_active():
+    given_verdict = verdict()
+    assert given_verdict.active
+    assert given_verdict.reason is Reason.ACTIVE
+    assert given_verdict.as_of == NOW - 300
+    assert given_verdict.staleness_ms == 300
+    assert not given_verdict.stale
+    assert given_verdict.receipt is given_verdict.detail is None
+
+
+# Order --------------------------------------------------------------------------------
+
+PRECEDENCE = [
+    known(Kind.KEY, status=DISABLED),
+    known(Kind.ISSUER, status=DISABLED),
+    known(Kind.TENANT, status=DISABLED),
+    known(Kind.CLIENT, status=DISABLED),
+    known(Kind.USER, status=DELETED, version=4, not_before=NOW),
+    known(Kind.GRANT, not_before=AFTER),
+    known(Kind.SESSION, expires_at=NOW + 1),
+    known(Kind.TOKEN, expires_at=NOW + 1),
+    known(Kind.RESOURCE, not_before=AFTER),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), [*itertools.pairwise(PRECEDENCE)])
+@pytest.mark.parametrize("policy", [READ, WRITE])
+def test_the_broader_reason_is_given(first, second, policy):
+    stale = Freshness(ready=True, as_of=0)
+    both = [
+        verdict(*pair, policy=policy) for pair in [(first, second), (second, first)]
+    ]
+    assert {each.reason for each in both} == {verdict(first).reason}
+    known_though_stale = verdict(second, first, freshness=stale, policy=policy)
+    assert known_though_stale.reason is verdict(first).reason
+
+
+def test_of_a_user_the_status_is_given_first_then_version_then_cut_off():
+    reasons = [
+        verdict(known(Kind.USER, status=status, version=version, not_before=NOW)).reason
+        for status, version in [(DELETED, 9), (DISABLED, 9), (ACTIVE, 9), (ACTIVE, 0)]
+    ]
+    assert reasons == [
+        Reason.USER_DELETED,
+        Reason.USER_DISABLED,
+        Reason.VERSION_SUPERSEDED,
+        Reason.ISSUED_BEFORE_CUT_OFF,
+    ]
+
+
+def test_a_cache_that_is_not_ready_says_nothing_else():
+    cold = Freshness(ready=False, as_of=NOW)
+    for claims in CLAIMS, {}, None:
+        given_verdict = verdict(*PRECEDENCE, claims=claims, freshness=cold)
+        assert given_verdict.reason is Reason.NOT_READY
+        assert not given_verdict.active
+
+
+def test_what_is_unverifiable_is_said_before_what_is_known():
+    given_verdict = verdict(*PRECEDENCE, claims={**CLAIMS, "jti": None})
+    assert given_verdict.reason is Reason.UNVERIFIABLE
+    assert given_verdict.detail == "the token has no `jti` claim"
+    assert given_verdict.receipt is None
+
+
+@pytest.mark.parametrize("asked", [{"kid": 5}, {"resources": ["42"]}])
+def test_what_is_asked_beside_the_claims_must_be_nameable_too(asked):
+    assert verdict(**asked).reason is Reason.UNVERIFIABLE
+
+
+def test_an_expired_token_is_expired_before_anything_known():
+    """Denylist entries end there, so nothing else could be said reliably."""
+    late = (CLAIMS["exp"] * 1000) + RULES.leeway_ms
+    fresh = Freshness(ready=True, as_of=late)
+    assert verdict(*PRECEDENCE, now=late, freshness=fresh).reason is Reason.EXPIRED
+    assert verdict(now=late - 1, freshness=fresh).active
+
+
+def test_a_token_may_not_live_longer_than_its_denylist_entry():
+    issued_at = CLAIMS["iat"]
+    longest = {**CLAIMS, "exp": issued_at + 3_600}
+    assert verdict(claims=longest).active
+    longer = {**CLAIMS, "exp": issued_at + 3_600.001}
+    assert verdict(claims=longer).reason is Reason.LIFETIME_EXCEEDED
+
+
+# Logging in again ---------------------------------------------------------------------
+
+LOGGED_OUT = known(Kind.USER, version=4, not_before=HERE.time)
+
+
+@pytest.mark.parametrize(
+    ("after", "version", "reason"),
+    [
+        (0, 4, Reason.ACTIVE),
+        (-0.9, 4, Reason.ACTIVE),
+        (-5, 4, Reason.ACTIVE),
+        (-5, 9, Reason.ACTIVE),
+        (-5.001, 4, Reason.ISSUED_BEFORE_CUT_OFF),
+        (-600, 9, Reason.ISSUED_BEFORE_CUT_OFF),
+        (-0.001, None, Reason.ISSUED_BEFORE_CUT_OFF),
+        (-0.001, 3, Reason.VERSION_SUPERSEDED),
+        (0, None, Reason.ACTIVE),
+        (30, None, Reason.ACTIVE),
+        (30, 4, Reason.ACTIVE),
+        (30, 3, Reason.VERSION_SUPERSEDED),
+        (30, -1, Reason.VERSION_SUPERSEDED),
+        (30, 10**400, Reason.ACTIVE),
+    ],
+)
+def test_close_to_a_cut_off_the_version_is_believed_over_the_clock(
+    after, version, reason
+):
+    assert verdict(LOGGED_OUT, claims=issued(after, ver=version)).reason is reason
+
+
+def test_the_version_excuses_only_from_the_users_cut_off():
+    claims = issued(-1, ver=9)
+    for kind in Kind.ISSUER, Kind.TENANT, Kind.CLIENT, Kind.GRANT, Kind.RESOURCE:
+        assert not verdict(known(kind, not_before=HERE.time), claims=claims).active
+
+
+def test_the_version_claim_is_as_configured():
+    rules = Rules(longest_token_ms=3_600_000, version_claim="gen")
+    claims = issued(-1, ver=9, gen=3)
+    superseded = Reason.VERSION_SUPERSEDED
+    assert verdict(LOGGED_OUT, claims=claims, rules=rules).reason is superseded
+
+
+# Freshness ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("policy", "age", "reason", "stale"),
+    [
+        (WRITE, 5_000, Reason.ACTIVE, False),
+        (WRITE, 5_001, Reason.STALE, True),
+        (READ, 5_000, Reason.ACTIVE, False),
+        (READ, 5_001, Reason.ACTIVE, True),
+        (READ, 60_000, Reason.ACTIVE, True),
+        (READ, 60_001, Reason.STALE, True),
+        (StalenessPolicy(beyond=Beyond.ALLOW), 10**9, Reason.ACTIVE, True),
+        (StalenessPolicy(max_staleness_ms=0), 0, Reason.ACTIVE, False),
+        (StalenessPolicy(max_staleness_ms=0), 1, Reason.STALE, True),
+    ],
+)
+def test_what_is_known_may_be_only_so_old(policy, age, reason, stale):
+    freshness = Freshness(ready=True, as_of=NOW - age)
+    given_verdict = verdict(policy=policy, freshness=freshness)
+    assert given_verdict.reason is reason
+    assert given_verdict.stale is stale
+    assert given_verdict.staleness_ms == age
+
+
+@pytest.mark.parametrize(
+    ("ahead", "staleness", "reason"),
+    [
+        (1, 0, Reason.ACTIVE),
+        (5_000, 0, Reason.ACTIVE),
+        (5_001, 5_001, Reason.STALE),
+        (10**9, 10**9, Reason.STALE),
+    ],
+)
+def test_a_watermark_of_the_future_is_a_wrong_clock(ahead, staleness, reason):
+    """With a clock that is behind, a dead pipeline would look fresh."""
+    freshness = Freshness(ready=True, as_of=NOW + ahead)
+    given_verdict = verdict(policy=WRITE, freshness=freshness)
+    assert given_verdict.staleness_ms == staleness
+    assert given_verdict.reason is reason
+
+
+def test_a_rejection_stands_however_old():
+    ancient = Freshness(ready=True, as_of=0)
+    entry = known(Kind.TOKEN, expires_at=NOW + 1)
+    assert verdict(entry, freshness=ancient).reason is Reason.TOKEN_REVOKED
+
+
+# Laws ---------------------------------------------------------------------------------
+
+about = {
+    kind: entries(Target(kind, ISSUER, name), at=st.integers(0, 12))
+    for kind, name in IDS.items()
+}
+any_found = st.sets(st.sampled_from(Kind)).flatmap(
+    lambda kinds: st.tuples(*[about[kind] for kind in kinds])
+)
+any_freshness = st.builds(
+    Freshness, st.booleans(), st.integers(NOW - 100_000, NOW + 100_000)
+)
+
+
+@given(
+    odd_claims(),
+    any_found,
+    any_freshness,
+    st.none() | json_values,
+    st.lists(json_values, max_size=2),
+)
+@example({**CLAIMS, "exp": 10**400, "iat": 1.5}, (), FRESH, None, [])
+@example({**CLAIMS, "exp": float("nan"), "iat": float("nan")}, (), FRESH, None, [])
+def test_no_claims_raise_or_are_active_unchecked(
+    claims, found, freshness, kid, resources
+):
+    given_verdict = verdict(
+        *found, claims=claims, freshness=freshness, kid=kid, resources=resources
+    )
+    assert given_verdict.active is (given_verdict.reason is Reason.ACTIVE)
+    if given_verdict.active:
+        assert freshness.ready
+        for name in RULES.required_claims:
+            assert claims[name]
+        wanted = targets_of(claims, RULES, kid=kid, resources=resources)
+        assert len(wanted) >= 3 + len(resources)
+
+
+@given(sound_claims(), any_found, any_freshness)
+def test_the_order_in_which_entries_are_found_means_nothing(claims, found, freshness):
+    one = verdict(*found, claims=claims, freshness=freshness)
+    assert verdict(*reversed(found), claims=claims, freshness=freshness) == one
+
+
+LIFTED_BY_STATUS = {
+    *(Reason.USER_DISABLED, Reason.KEY_REVOKED, Reason.ISSUER_REVOKED),
+    *(Reason.TENANT_REVOKED, Reason.CLIENT_REVOKED, Reason.GRANT_REVOKED),
+    Reason.RESOURCE_DELETED,
+}
+
+
+@given(
+    sound_claims(),
+    st.sampled_from(Kind).flatmap(lambda k: st.tuples(about[k], about[k])),
+)
+def test_what_is_rejected_stays_rejected_whatever_is_merged_in(claims, pair):
+    """A status alone may be lifted, by a later one. Nothing else, never.
+
+    The version's excuse close to a cut-off is no exception: merging only moves the
+    cut-off away from `iat`, and the version up.
+    """
+    entry, other = pair
+    merged = merge(entry, other)
+    before = verdict(entry, claims=claims)
+    assume(not before.active)
+    if verdict(merged, claims=claims).active:
+        assert entry.status is DISABLED
+        assert merged.status is ACTIVE
+        assert other.status_offset > entry.status_offset
+        unblocked = Entry(
+            entry.target,
+            entry.source,
+            entry.version,
+            entry.not_before,
+            entry.expires_at,
+        )
+        assert verdict(unblocked, claims=claims).active, "only the status rejected it"
+
+
+@given(sound_claims(), st.integers(0, 4_000))
+def test_a_denied_token_stays_rejected_until_it_expires(claims, seconds):
+    """The ledger's denial lasts longer than the last verifier accepts the token."""
+    now = NOW + seconds * 1000
+    expires_at = claims["exp"] * 1000 + LIMITS.leeway_ms
+    entry = known(Kind.TOKEN, expires_at=expires_at)
+    fresh = Freshness(ready=True, as_of=now)
+    assert not verdict(entry, claims=claims, now=now, freshness=fresh).active
+    if now >= expires_at:
+        gone = verdict(claims=claims, now=now, freshness=fresh)
+        assert gone.reason is Reason.EXPIRED
