@@ -1,7 +1,6 @@
 """How fast a projector catches up, beside the least that any consumer would do.
 
-Ours: the projector with all it promises (merge, marks, watermark, feed, epoch).
-Alternative: bare `getmany`, decode, keyed digest and one Lua call of SET for each batch,
+Ours: the projector with all that it promises (merge, marks, watermark, feed).
 no merge, no positions. Both read the same backlog of single-entry updates into the same
 store, flushed in between, in alternating rounds; the median counts.
 

@@ -6,7 +6,7 @@ revocation still counts; a known one of the wrong shape is refused.
 """
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -323,24 +323,10 @@ def parse(document: Mapping[str, Any]) -> Event:
     return decode(value)
 
 
-def split_users(
-    event: UsersRevoked, groups: Iterable[Sequence[str]]
-) -> tuple[UsersRevoked, ...]:
-    """Split a bulk event into one per group of users, each with an id of its own."""
-    return tuple(
-        event.model_copy(
-            update={
-                "id": _part_id(event.id, number),
-                "data": event.data.model_copy(update={"users": tuple(group)}),
-            }
-        )
-        for number, group in enumerate(groups)
-    )
+def about(event: UsersRevoked, users: Iterable[str]) -> UsersRevoked:
+    """Return the part of a bulk event that is about some of its users.
 
-
-def _part_id(event_id: str, number: int) -> str:
-    """Name a part: readable while that is a valid id, and the same on each retry."""
-    part_id = f"{event_id}/{number}"
-    if len(part_id) <= _MAX_EVENT_ID:
-        return part_id
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, part_id))
+    The id stays: each user is in one part, and a retry of the whole is known in each.
+    """
+    data = event.data.model_copy(update={"users": tuple(users)})
+    return event.model_copy(update={"data": data})

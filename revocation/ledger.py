@@ -151,13 +151,15 @@ def apply(
     known_as = fingerprint(event)
     if current is None:
         current = Entry(target, at)
-    elif at.offset <= current.source.offset or _recalls(current, known_as):
+    elif _seen(current, known_as, at):
         return Duplicate(current)
     return _change(current, event, known_as, at, limits)
 
 
-def _recalls(current: Entry, known_as: str) -> bool:
-    return any(known_as == recent for _, recent in current.recent)
+def _seen(current: Entry, known_as: str, at: Position) -> bool:
+    """Know a record that is taken again, and an event that was published again."""
+    taken_again = at.offset <= current.source.offset
+    return taken_again or any(known_as == recent for _, recent in current.recent)
 
 
 def _deny(

@@ -121,14 +121,11 @@ def _by_partition(event: Event, partitions: int) -> list[tuple[Event, Target]]:
         return [(event, targets[0])]
     groups: dict[int, list[Target]] = {}
     for target in targets:
-        groups.setdefault(partition_of(record_key(target), partitions), []).append(
-            target
-        )
-    parts = events.split_users(
-        event, [[target.id for target in group] for group in groups.values()]
-    )
+        partition = partition_of(record_key(target), partitions)
+        groups.setdefault(partition, []).append(target)
     return [
-        (part, group[0]) for part, group in zip(parts, groups.values(), strict=True)
+        (events.about(event, (target.id for target in group)), group[0])
+        for group in groups.values()
     ]
 
 

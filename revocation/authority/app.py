@@ -161,13 +161,7 @@ class Authority(faust.App):
         _count(conclusion)
         at = record.at
         sent_on = [
-            await self._outlet.event(
-                reroute.partition,
-                reroute.key,
-                reroute.value,
-                [("rerouted-from", at.receipt.encode())],
-            )
-            for reroute in conclusion.reroutes
+            await self._outlet.event(*reroute) for reroute in conclusion.reroutes
         ]
         for entry in conclusion.changed:
             self._ledger.remember(at.partition, entry)  # 1.

@@ -1,7 +1,7 @@
 """What one record of the events topic leads to. Pure: nothing is sent or stored."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from revocation import events, ledger
@@ -9,6 +9,8 @@ from revocation.entries import DENYLIST_KINDS, Entry, Position, Target
 from revocation.events import Event, UsersRevoked
 from revocation.ledger import Accepted, Limits
 from revocation.topics import partition_of, record_key
+
+Headers = Sequence[tuple[str, bytes]]
 
 Recall = Callable[[Target], Entry | None]
 """Returns what the ledger holds about a target."""
@@ -19,7 +21,7 @@ class Record(NamedTuple):
 
     key: bytes | None
     value: bytes | None
-    headers: Iterable[tuple[str, bytes]]
+    headers: Headers
     at: Position
 
 
@@ -29,6 +31,7 @@ class Reroute(NamedTuple):
     partition: int
     key: bytes
     value: bytes
+    headers: Headers
 
 
 class Conclusion(NamedTuple):
@@ -73,13 +76,19 @@ def conclude(
             emitted.append(result.entry)
         clamped += isinstance(result, Accepted) and result.clamped
     reroutes = tuple(
-        _reroute(event, partition, moved) for partition, moved in elsewhere.items()
+        _reroute(record, event, partition, moved)
+        for partition, moved in elsewhere.items()
     )
     return Conclusion(tuple(emitted), reroutes, event.type, results, clamped)
 
 
-def _reroute(event: Event, partition: int, moved: list[Target]) -> Reroute:
-    """Keep the event's id: each target is then still counted once."""
+def _reroute(
+    record: Record, event: Event, partition: int, moved: list[Target]
+) -> Reroute:
+    """Send on the original bytes; of a bulk event the part that belongs there."""
+    value, headers = record.value or b"", record.headers
     if isinstance(event, UsersRevoked):
-        (event,) = events.split_users(event, [[target.id for target in moved]])
-    return Reroute(partition, record_key(moved[0]), events.encode(event))
+        value = events.encode(events.about(event, (target.id for target in moved)))
+        headers = (("content-type", events.CONTENT_TYPE.encode()),)
+    origin = ("rerouted-from", record.at.receipt.encode())
+    return Reroute(partition, record_key(moved[0]), value, (*headers, origin))

@@ -17,7 +17,6 @@ from revocation.errors import EmbeddedError, PrerequisiteError
 CACHE_VARIABLE: Final = "REVOCATION_CACHE_DIR"
 _POM: Final = Path(__file__).with_name("pom.xml")
 _OLDEST_JAVA: Final = 17
-_FETCH_SECONDS: Final = 900
 
 
 def java() -> str:
@@ -125,7 +124,6 @@ def _fetch_into(folder: Path, mvn: str) -> None:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=_FETCH_SECONDS,
         )
         if done.returncode != 0 or not jars.is_dir():
             reason = "\n  ".join(done.stdout.splitlines()[-12:])

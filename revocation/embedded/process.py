@@ -5,7 +5,7 @@ may be somebody else's, and nobody else's process is ever signalled. Linux only 
 """
 
 import os
-import random
+import secrets
 import signal
 import socket
 import sys
@@ -22,9 +22,13 @@ from pydantic import BaseModel, ConfigDict
 from revocation.errors import EmbeddedError
 
 LOOPBACK: Final = "127.0.0.1"
+_FIRST_PORT: Final = 10_000
 _POLL_SECONDS: Final = 0.03
 _LOG_LINES: Final = 12
 _OWN_VARIABLES: Final = "REVOCATION_"
+
+_given: set[int] = set()
+"""Ports given out already: who asked may not have bound them yet."""
 
 
 class Process(BaseModel):
@@ -146,7 +150,7 @@ def wait_until(
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back: between a start and its record nothing may end us.
+    """Hold Ctrl-C and SIGTERM back until the end of the block; nothing is lost.
 
     Only the main thread is ever interrupted so.
     """
@@ -198,27 +202,30 @@ def last_words(log: Path) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return loopback ports that are free now and that no outgoing connection takes.
+    """Return loopback ports that are free and that no outgoing connection takes.
 
     Below the range of outgoing connections: while a server is down, a client that tries
     to reach it again and again could be given that very port as its own.
     """
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    held: list[socket.socket] = []
-    try:
-        while len(held) < count:
-            port = random.randrange(10_000, max(lowest, 12_000))  # noqa: S311 - no secret
-            candidate = socket.socket()
-            try:
-                candidate.bind((LOOPBACK, port))
-            except OSError:
-                candidate.close()
-            else:
-                held.append(candidate)
-        return [int(each.getsockname()[1]) for each in held]
-    finally:
-        for each in held:
-            each.close()
+    size = max(lowest, _FIRST_PORT + 2_000) - _FIRST_PORT
+    ports: list[int] = []
+    while len(ports) < count:
+        # Not from `random`: tests seed that, and all would be given the same ports.
+        port = _FIRST_PORT + secrets.randbelow(size)
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            ports.append(port)
+    return ports
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as candidate:
+        try:
+            candidate.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 class _Look(NamedTuple):

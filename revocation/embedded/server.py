@@ -6,12 +6,14 @@ from typing import Any, Self
 
 from revocation.embedded.process import (
     Process,
+    alive,
     end,
     free_ports,
     kill,
     spawn,
     wait_until,
 )
+from revocation.errors import EmbeddedError
 
 
 class Server(ABC):
@@ -57,8 +59,11 @@ class Server(ABC):
         """Start it, or start it again, and wait until it answers.
 
         Raises:
-            EmbeddedError: it ended or did not answer in time; nothing is left running.
+            EmbeddedError: it runs already, ended, or did not answer in time; in the
+                last two cases nothing is left running.
         """
+        if self.process and alive(self.process):
+            raise EmbeddedError(f"{self.name} runs already (pid {self.process.pid})")
         self.prepare()
         self.process = spawn(self.name, self.command, env={}, log=self.log)
         try:
@@ -79,7 +84,7 @@ class Server(ABC):
             kill(self.process)
 
     def __enter__(self) -> Self:
-        return self if self.process else self.launch()
+        return self.launch()
 
     def __exit__(self, *_: object) -> None:
         self.stop()

@@ -28,7 +28,6 @@ from revocation.embedded.state import Region, State, Status
 from revocation.errors import EmbeddedError
 
 DEFAULT_FOLDER: Final = Path(".revocation")
-_TOPICS_SECONDS: Final = 60
 _READY_SECONDS: Final = 120
 _START_SECONDS: Final = 60
 
@@ -81,7 +80,9 @@ class Embedded:
                 return self._bring_up()
             except BaseException:
                 self._tell("ending what was started")
-                self._take_down()
+                # Whoever presses Ctrl-C once more wants it to be quick, not half done.
+                with process.uninterrupted():
+                    self._take_down()
                 raise
 
     def down(self) -> list[str]:
@@ -91,7 +92,7 @@ class Embedded:
         """
         if not self.folder.exists():
             return []
-        with self._alone():
+        with self._alone(), process.uninterrupted():
             return self._take_down()
 
     def start(self, name: str) -> Process:
@@ -242,7 +243,8 @@ class Embedded:
     def _create_topics(self, plan: Plan) -> None:
         launch = plan.topics()
         log = self._log(launch.name)
-        with log.open("ab") as output:
+        # `topics init` gives up by itself when Kafka does not answer.
+        with log.open("wb") as output:
             done = subprocess.run(  # noqa: S603 - our own command
                 launch.command,
                 env=process.environment(launch.env),
@@ -250,7 +252,6 @@ class Embedded:
                 stdout=output,
                 stderr=output,
                 check=False,
-                timeout=_TOPICS_SECONDS,
             )
         if done.returncode != 0:
             words = process.last_words(log)

@@ -81,23 +81,46 @@ def _channels(topics: Topics, specs: Iterable[TopicSpec], replicas: int) -> Json
 
 
 def _topic_binding(spec: TopicSpec, replicas: int) -> Json:
-    exact = dict(spec.exact)
-    policies = exact.pop("cleanup.policy").split(",")
+    exact = {name: _typed(value) for name, value in spec.exact.items()}
+    exact["cleanup.policy"] = spec.exact["cleanup.policy"].split(",")
     return {
         "topic": spec.name,
         "partitions": spec.partitions,
         "replicas": replicas,
-        "topicConfiguration": {"cleanup.policy": policies, **exact, **spec.minimum},
+        "topicConfiguration": {**exact, **spec.minimum},
         "bindingVersion": _BINDING,
     }
 
 
+def _typed(value: str) -> Any:
+    """Return a number or boolean as such: to Kafka all is text, to the binding not."""
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
 def _operations(topics: Topics) -> Json:
-    authority = AuthoritySettings.model_fields["authority_id"].default
-    events = [*EVENT_TYPES, "binary"]
+    return {
+        **_to_events(),
+        **_from_events_to_entries(),
+        **_from_entries(topics),
+        "park": _operation(
+            "send",
+            "deadLetters",
+            ["deadLetter"],
+            "Authority or projector set a record aside that they cannot use.",
+        ),
+    }
+
+
+def _to_events() -> Json:
     return {
         "publish": _operation(
-            "send", "events", events, "A producer says what happened."
+            "send",
+            "events",
+            [*EVENT_TYPES, "binary"],
+            "A producer says what happened.",
         ),
         "pulse": _operation(
             "send", "events", ["pulse"], "The authority marks a place in the log."
@@ -109,12 +132,18 @@ def _operations(topics: Topics) -> Json:
             "The authority sends a misplaced event on to its target's partition, "
             "with the header `rerouted-from`.",
         ),
+    }
+
+
+def _from_events_to_entries() -> Json:
+    default = AuthoritySettings.model_fields["authority_id"].default
+    return {
         "conclude": _operation(
             "receive",
             "events",
-            [*events, "pulse"],
+            [*EVENT_TYPES, "binary", "pulse"],
             "The authority takes events; a second group is a twin.",
-            group={"type": "string", "default": authority},
+            group={"type": "string", "default": default},
         ),
         "emit": _operation(
             "send",
@@ -122,21 +151,18 @@ def _operations(topics: Topics) -> Json:
             ["update"],
             "The authority says what it concluded, in the partition of the source.",
         ),
+    }
+
+
+def _from_entries(topics: Topics) -> Json:
+    groups = f"^{re.escape(topics.prefix)}-projector-[a-z0-9-]+$"
+    return {
         "project": _operation(
             "receive",
             "entries",
             ["update"],
             "The projectors of one region apply updates.",
-            group={
-                "type": "string",
-                "pattern": f"^{re.escape(topics.prefix)}-projector-[a-z0-9-]+$",
-            },
-        ),
-        "park": _operation(
-            "send",
-            "deadLetters",
-            ["deadLetter"],
-            "Authority or projector set a record aside that they cannot use.",
+            group={"type": "string", "pattern": groups},
         ),
     }
 

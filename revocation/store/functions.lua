@@ -262,7 +262,7 @@ end
 -- then for each key nil or {value, when it expires in ms or -1}.
 local function find(keys)
   local reply = redis.call('HMGET', keys[1], 'epoch', 'ready', 'as_of')
-  if reply[1] and #keys > 1 then
+  if #keys > 1 then
     for at, value in ipairs(redis.call('MGET', unpack(keys, 2))) do
       reply[at + 3] = value and {value, redis.call('PEXPIRETIME', keys[at + 1])}
     end

@@ -58,8 +58,6 @@ class MemoryStore:
     async def find(self, targets: Sequence[Target]) -> Answer:
         """Look targets up, with the freshness of the same instant."""
         self._refuse_if_away()
-        if self._epoch is None:
-            return Answer({}, self._freshness())
         kept = {target: self._alive(target) for target in targets}
         found = {target: each.entry for target, each in kept.items() if each}
         return Answer(found, self._freshness())
@@ -141,8 +139,6 @@ class MemoryStore:
         if held is not None:
             entry = merge(held.entry, entry)
         until = entry.relevant_until(self._longest_token_ms)
-        if until is not None and held is not None:
-            until = max(until, held.until or until)
         value = encode_value(entry)
         stored = decode_value(entry.target, value, -1 if until is None else until)
         self._kept[entry.target] = _Kept(stored, until)

@@ -151,6 +151,18 @@ async def test_the_feed_is_silent_when_there_is_no_news(
     assert await feed(raw, layout) == before
 
 
+async def test_the_feed_says_how_fresh_the_region_is(
+    redis_store: RedisStore, raw: Redis, layout: Layout
+) -> None:
+    await redis_store.begin("epoch", partitions=1)
+    for each in (mark(1, as_of=5, rebuilt=False), mark(2, as_of=6), mark(2, as_of=7)):
+        await redis_store.apply("epoch", Batch([], {0: each}, {}))
+
+    told = [(each[b"ready"], each[b"as_of"]) for each in await feed(raw, layout)]
+
+    assert told == [(b"0", b"0"), (b"0", b"5"), (b"1", b"6"), (b"1", b"7")]
+
+
 async def test_the_feed_does_not_tell_of_what_was_not_written(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import itertools
 import time
 
 import pytest
@@ -13,7 +14,7 @@ from revocation.entries import Kind
 from revocation.errors import StoreColdError, StoreUnavailableError
 from revocation.store import Batch
 from revocation.store.layout import Layout
-from revocation.store.redis import RedisStore
+from revocation.store.redis import MAX_ENTRIES_PER_CALL, RedisStore
 from tests.contract.conftest import OpenStore, StartServer
 from tests.contract.test_store import NOT_READY, denied, mark, put, target
 
@@ -130,6 +131,27 @@ async def test_a_full_server_writes_nothing_and_says_so(
         await raw.config_set("maxmemory", 0)
     await store.apply("epoch", batch)
     assert (await store.region()).freshness.ready
+
+
+async def test_no_mark_claims_what_a_broken_off_batch_did_not_write(
+    redis_store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [denied(name=str(at)) for at in range(MAX_ENTRIES_PER_CALL + 1)]
+    await put(redis_store)
+    call, calls = redis_store._connection.call, itertools.count()
+
+    async def call_once(*command: object) -> object:
+        if next(calls):
+            raise StoreUnavailableError("the second call fails")
+        return await call(*command)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(redis_store._connection, "call", call_once)
+        with pytest.raises(StoreUnavailableError):
+            await redis_store.apply("epoch", Batch(entries, {0: mark(1)}, {}))
+
+    assert set((await redis_store.find([entries[0].target])).found)
+    assert (await redis_store.region()).marks == {}
 
 
 async def test_a_replica_answers_and_refuses_to_write(

@@ -134,6 +134,16 @@ def test_a_store_that_ends_at_once(store) -> None:
         store(options={"nonsense": "1"})
 
 
+def test_a_server_is_not_launched_twice(store) -> None:
+    """The second could not be told from the first, and one would be forgotten."""
+    server = store()
+
+    with pytest.raises(EmbeddedError, match="store runs already"):
+        server.launch()
+
+    assert server.answers()
+
+
 def test_servers_end_with_their_context(tmp_path: Path) -> None:
     """And stopping again does nothing."""
     with Valkey(tmp_path / "store") as server:

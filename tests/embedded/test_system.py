@@ -17,6 +17,9 @@ from revocation.embedded.system import Embedded
 from revocation.errors import EmbeddedError
 from revocation.settings import PepperSettings
 
+# A whole system on a busy machine.
+pytestmark = pytest.mark.timeout(180)
+
 _UP = "from revocation.embedded.cli import app; app()"
 
 
@@ -65,7 +68,6 @@ def status_of(system: Embedded, name: str) -> StationStatus:
 
 
 @pytest.mark.connected
-@pytest.mark.timeout(120)
 def test_a_day_in_the_life(folder: Path, bystander: Process) -> None:
     """Up, a crash and its repair, down: everything runs, and then nothing does."""
     lines: list[str] = []
@@ -103,7 +105,6 @@ def fresh(system: Embedded, region: str) -> bool:
 
 
 @pytest.mark.connected
-@pytest.mark.timeout(120)
 def test_the_servers_come_back_where_they_were(folder: Path) -> None:
     """A killed broker and a killed, empty store: the region is complete again."""
     with Embedded(folder, regions=("eu",), partitions=3) as system:

@@ -12,9 +12,15 @@ from revocation.authority import app, outlet
 from revocation.store import layout
 
 
+def replace(owner: Any, name: str, value: Any) -> None:
+    """Replace what must be there: a renamed protection must not stay on unseen."""
+    assert hasattr(owner, name), f"{owner} has no {name}"
+    setattr(owner, name, value)
+
+
 def bump_on_every_sight() -> None:
     """The ledger no longer knows a record or an event that it has seen."""
-    ledger._seen = lambda *_: False
+    replace(ledger, "_seen", lambda *_: False)
 
 
 def acknowledge_at_once() -> None:
@@ -27,7 +33,7 @@ def acknowledge_at_once() -> None:
             held.event.ack()
         return await emit(self, update)
 
-    app.Authority._emit = emit_after_acknowledging
+    replace(app.Authority, "_emit", emit_after_acknowledging)
 
 
 def keep_outputs_back() -> None:
@@ -36,10 +42,10 @@ def keep_outputs_back() -> None:
 
     def lingering(*arguments: Any, **options: Any) -> Any:
         producer = new_producer(*arguments, **options)
-        producer._message_accumulator._linger_time = 1.5
+        replace(producer._message_accumulator, "_linger_time", 1.5)
         return producer
 
-    outlet.new_producer = lingering
+    replace(outlet, "new_producer", lingering)
 
 
 def skip_what_is_unreadable() -> None:
@@ -48,12 +54,12 @@ def skip_what_is_unreadable() -> None:
     async def skip(self: Any, event: Any, *_: Any) -> None:
         self._held[event.message.partition].append(app._Held(event, []))
 
-    app.Authority._park = skip
+    replace(app.Authority, "_park", skip)
 
 
 def identifiers_as_keys() -> None:
     """Keys name what they are about."""
-    layout.digest = lambda target, _: str(target).encode()
+    replace(layout, "digest", lambda target, _: str(target).encode())
 
 
 PROTECTIONS: dict[str, Callable[[], None]] = {

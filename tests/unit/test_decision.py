@@ -1,76 +1,23 @@
-"""The verdict: each reason, their order, and what may never happen."""
+"""The verdict: each reason, and their order."""
 
 import itertools
 
 import pytest
-from hypothesis import assume, example, given, strategies as st
 
-from revocation.decision import (
-    DEFAULT_POLICIES,
-    Beyond,
-    Freshness,
-    Reason,
-    Rules,
-    StalenessPolicy,
-    decide,
-    targets_of,
-)
-from revocation.entries import Entry, Kind, Position, Status, Target, grant_id, merge
-from tests.unit.strategies import (
-    CLAIMS,
-    ISSUER,
-    LIMITS,
-    NOW,
-    RULES,
-    entries,
-    json_values,
-    odd_claims,
-    sound_claims,
+from revocation.decision import Beyond, Freshness, Reason, Rules, StalenessPolicy
+from revocation.entries import Kind, Status
+from tests.unit.strategies import CLAIMS, NOW, RULES
+from tests.unit.verdicts import (
+    HERE,
+    ISSUED_AT,
+    READ,
+    WRITE,
+    issued,
+    known,
+    verdict,
 )
 
-READ, WRITE = DEFAULT_POLICIES["read"], DEFAULT_POLICIES["write"]
-FRESH = Freshness(ready=True, as_of=NOW - 300)
-ISSUED_AT = CLAIMS["iat"] * 1000
-HERE = Position(3, 7, NOW - 60_000)
 ACTIVE, DISABLED, DELETED = Status.ACTIVE, Status.DISABLED, Status.DELETED
-
-IDS = {
-    Kind.KEY: "k1",
-    Kind.ISSUER: ISSUER,
-    Kind.TENANT: "acme",
-    Kind.CLIENT: "shop",
-    Kind.USER: "alice",
-    Kind.GRANT: grant_id("alice", "shop"),
-    Kind.SESSION: "session-1",
-    Kind.TOKEN: "token-1",
-    Kind.RESOURCE: "dataset:42",
-}
-ASKED = {"kid": "k1", "resources": ["dataset:42"]}
-
-
-def known(kind, **state):
-    """An entry about the target that the token of `CLAIMS` names."""
-    return Entry(Target(kind, ISSUER, IDS[kind]), HERE, **state)
-
-
-def verdict(*found, claims=CLAIMS, freshness=FRESH, policy=READ, now=NOW, **options):
-    return decide(
-        claims,
-        {entry.target: entry for entry in found},
-        freshness,
-        policy=policy,
-        rules=options.pop("rules", RULES),
-        now=now,
-        **{**ASKED, **options},
-    )
-
-
-def issued(seconds_after, cut_off=NOW - 60_000, **claims):
-    """Claims of a token issued some seconds after a cut-off."""
-    issued_at = cut_off / 1000 + seconds_after
-    return {**CLAIMS, "iat": issued_at, "exp": issued_at + 600, **claims}
-
-
 AFTER = ISSUED_AT + 1
 
 
@@ -283,95 +230,3 @@ def test_a_rejection_stands_however_old():
     ancient = Freshness(ready=True, as_of=0)
     entry = known(Kind.TOKEN, expires_at=NOW + 1)
     assert verdict(entry, freshness=ancient).reason is Reason.TOKEN_REVOKED
-
-
-# Laws ---------------------------------------------------------------------------------
-
-about = {
-    kind: entries(Target(kind, ISSUER, name), at=st.integers(0, 12))
-    for kind, name in IDS.items()
-}
-any_found = st.sets(st.sampled_from(Kind)).flatmap(
-    lambda kinds: st.tuples(*[about[kind] for kind in kinds])
-)
-any_freshness = st.builds(
-    Freshness, st.booleans(), st.integers(NOW - 100_000, NOW + 100_000)
-)
-
-
-@given(
-    odd_claims(),
-    any_found,
-    any_freshness,
-    st.none() | json_values,
-    st.lists(json_values, max_size=2),
-)
-@example({**CLAIMS, "exp": 10**400, "iat": 1.5}, (), FRESH, None, [])
-@example({**CLAIMS, "exp": float("nan"), "iat": float("nan")}, (), FRESH, None, [])
-def test_no_claims_raise_or_are_active_unchecked(
-    claims, found, freshness, kid, resources
-):
-    given_verdict = verdict(
-        *found, claims=claims, freshness=freshness, kid=kid, resources=resources
-    )
-    assert given_verdict.active is (given_verdict.reason is Reason.ACTIVE)
-    if given_verdict.active:
-        assert freshness.ready
-        for name in RULES.required_claims:
-            assert claims[name]
-        wanted = targets_of(claims, RULES, kid=kid, resources=resources)
-        assert len(wanted) >= 3 + len(resources)
-
-
-@given(sound_claims(), any_found, any_freshness)
-def test_the_order_in_which_entries_are_found_means_nothing(claims, found, freshness):
-    one = verdict(*found, claims=claims, freshness=freshness)
-    assert verdict(*reversed(found), claims=claims, freshness=freshness) == one
-
-
-LIFTED_BY_STATUS = {
-    *(Reason.USER_DISABLED, Reason.KEY_REVOKED, Reason.ISSUER_REVOKED),
-    *(Reason.TENANT_REVOKED, Reason.CLIENT_REVOKED, Reason.GRANT_REVOKED),
-    Reason.RESOURCE_DELETED,
-}
-
-
-@given(
-    sound_claims(),
-    st.sampled_from(Kind).flatmap(lambda k: st.tuples(about[k], about[k])),
-)
-def test_what_is_rejected_stays_rejected_whatever_is_merged_in(claims, pair):
-    """A status alone may be lifted, by a later one. Nothing else, never.
-
-    The version's excuse close to a cut-off is no exception: merging only moves the
-    cut-off away from `iat`, and the version up.
-    """
-    entry, other = pair
-    merged = merge(entry, other)
-    before = verdict(entry, claims=claims)
-    assume(not before.active)
-    if verdict(merged, claims=claims).active:
-        assert entry.status is DISABLED
-        assert merged.status is ACTIVE
-        assert other.status_offset > entry.status_offset
-        unblocked = Entry(
-            entry.target,
-            entry.source,
-            entry.version,
-            entry.not_before,
-            entry.expires_at,
-        )
-        assert verdict(unblocked, claims=claims).active, "only the status rejected it"
-
-
-@given(sound_claims(), st.integers(0, 4_000))
-def test_a_denied_token_stays_rejected_until_it_expires(claims, seconds):
-    """The ledger's denial lasts longer than the last verifier accepts the token."""
-    now = NOW + seconds * 1000
-    expires_at = claims["exp"] * 1000 + LIMITS.leeway_ms
-    entry = known(Kind.TOKEN, expires_at=expires_at)
-    fresh = Freshness(ready=True, as_of=now)
-    assert not verdict(entry, claims=claims, now=now, freshness=fresh).active
-    if now >= expires_at:
-        gone = verdict(claims=claims, now=now, freshness=fresh)
-        assert gone.reason is Reason.EXPIRED
