@@ -6,6 +6,7 @@ from typing import Final
 import typer
 
 from revocation.cli import admin, ask, play, publish, stations
+from revocation.embedded.cli import app as embedded
 from revocation.errors import NotAppliedError, RevocationError, SettingsError
 from revocation.logs import configure_logging
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.add_typer(publish.app, name="publish")
 app.add_typer(admin.topics, name="topics")
 app.add_typer(admin.schemas, name="schemas")
+app.add_typer(embedded, name="embedded")
 for command in (stations.authority, stations.projector, stations.sidecar):
     app.command()(command)
 for command in (ask.check, ask.status, play.demo):

@@ -33,28 +33,29 @@ KEPT = [promise for promise in PROMISES if promise.status == "kept"]
 PLANNED = [promise for promise in PROMISES if promise.status == "planned"]
 
 
+def name_of(promise):
+    return promise.name
+
+
 def test_the_table_is_read():
     assert len(KEPT) >= 8
     assert len({promise.name for promise in PROMISES}) == len(PROMISES)
 
 
-@pytest.mark.parametrize("promise", KEPT, ids=str)
+@pytest.mark.parametrize("promise", KEPT, ids=name_of)
 def test_a_promise_has_its_test(promise):
     assert promise.test == f"[`{promise.file}`](../{promise.file})"
     assert (ROOT / promise.file).is_file()
 
 
-@pytest.mark.parametrize("promise", KEPT, ids=str)
-def test_a_promises_test_first_shows_it_broken(promise):
-    """Marked as a guarantee, with at least two tests: unprotected, and protected."""
-    text = (ROOT / promise.file).read_text()
-    tests = re.findall(r"^(?:async )?def (test_\w+)", text, re.MULTILINE)
-    assert "pytest.mark.guarantee" in text
-    assert len(tests) >= 2
-    assert promise.broken_by.strip()
+@pytest.mark.parametrize("promise", KEPT, ids=name_of)
+def test_a_promises_test_is_marked_and_says_what_it_breaks(promise):
+    """How it is first shown broken stands in the table; that it is, is the test's."""
+    assert "pytest.mark.guarantee" in (ROOT / promise.file).read_text()
+    assert len(promise.broken_by) > 20
 
 
-@pytest.mark.parametrize("promise", PLANNED, ids=str)
+@pytest.mark.parametrize("promise", PLANNED, ids=name_of)
 def test_a_planned_promise_claims_nothing(promise):
     assert promise.test.strip() == promise.broken_by.strip() == "-"
     assert not (ROOT / promise.file).exists()
@@ -65,7 +66,7 @@ def test_a_test_keeps_a_promise_of_the_table():
     assert files == {promise.file for promise in KEPT}
 
 
-@pytest.mark.parametrize("promise", PROMISES, ids=str)
+@pytest.mark.parametrize("promise", PROMISES, ids=name_of)
 def test_a_promise_says_what_it_does_not_cover(promise):
     sections = re.split(r"^### ", DOCUMENT.read_text(), flags=re.MULTILINE)[1:]
     (section,) = [each for each in sections if each.startswith(f"`{promise.name}`\n")]
