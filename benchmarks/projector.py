@@ -17,10 +17,9 @@ from statistics import median
 
 import orjson
 import uvloop
-from figures import Figure, report
+from _figures import Figure, report
 from redis.asyncio import Redis
 
-from revocation.cli.wiring import new_store
 from revocation.embedded import Kafka, Valkey
 from revocation.entries import (
     Entry,
@@ -37,6 +36,7 @@ from revocation.kafka import new_consumer, new_producer
 from revocation.ops.provision import provision
 from revocation.projector.station import Projector
 from revocation.settings import ProjectorSettings
+from revocation.store.redis import RedisStore
 
 LEAST_RATIO = 0.4
 _ISSUER = "https://idp.example/"
@@ -76,7 +76,7 @@ async def fill(settings: ProjectorSettings, records: int) -> None:
 
 async def ours(settings: ProjectorSettings) -> float:
     """Return the seconds until the store is complete."""
-    store = new_store(settings)
+    store = RedisStore.from_settings(settings)
     began = time.perf_counter()
     projector = Projector(settings, store)
     await projector.start()

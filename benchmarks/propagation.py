@@ -22,15 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
-from figures import Figure, percentiles, report
+from _figures import Figure, percentiles, report
 from redis.asyncio import Redis
 
-from revocation.cli.wiring import new_verifier
 from revocation.embedded import Embedded, State
 from revocation.events import Event, TokenRevoked, UserLoggedOut
 from revocation.kafka import new_consumer, new_producer
 from revocation.publisher import Publisher
 from revocation.settings import KafkaSettings, PublisherSettings, VerifierSettings
+from revocation.verifier import Verifier
 
 ISSUER = "https://idp.example/"
 P50_LIMIT_MS = 20
@@ -58,7 +58,7 @@ def watch(orders: Connection, region: str, store_url: str) -> None:
         pending: list[tuple[dict[str, Any], float]] = []
         more = True
         settings = VerifierSettings(region=region, store_url=store_url)
-        async with new_verifier(settings) as verifier:
+        async with Verifier.from_settings(settings) as verifier:
             while more or pending:
                 while more and orders.poll():
                     order = orders.recv()

@@ -1,1 +1,33 @@
-"""Event-driven token revocation with provable freshness."""
+"""Event-driven token revocation with provable freshness.
+
+If you are here to read the code, start with these, in the order of the flow:
+
+- `events.py`: what producers say happened (CloudEvents),
+- `ledger.py`: the rule from events to entries (pure),
+- `entries.py`: what the authority concludes, and how entries merge (pure),
+- `authority/`: runs the ledger on Faust,
+- `projector/`: keeps a region's store,
+- `store/`: what lies in Redis,
+- `decision.py`: the rule from claims and entries to a verdict (pure),
+- `verifier/`, `sidecar/`: ask it.
+"""
+
+from revocation.decision import Reason, StalenessPolicy, Verdict
+from revocation.errors import RevocationError
+from revocation.publisher import Publisher
+from revocation.receipts import Receipt, wait_applied
+from revocation.settings import PublisherSettings, VerifierSettings
+from revocation.verifier import Verifier
+
+__all__ = [
+    "Publisher",
+    "PublisherSettings",
+    "Reason",
+    "Receipt",
+    "RevocationError",
+    "StalenessPolicy",
+    "Verdict",
+    "Verifier",
+    "VerifierSettings",
+    "wait_applied",
+]

@@ -6,6 +6,7 @@ unset. Secrets come from files named here, never from this project.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 from urllib.parse import quote, urlsplit
@@ -25,7 +26,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from revocation.decision import Rules
+from revocation.decision import Rules, StalenessPolicy
 from revocation.errors import SettingsError
 from revocation.ledger import Limits
 from revocation.topics import Topics
@@ -298,6 +299,14 @@ class VerifierSettings(StoreSettings):
     write_max_staleness_ms: int = Field(5_000, ge=0)
     """Writes are rejected when the region knows nothing newer than this."""
     read_max_staleness_ms: int = Field(60_000, ge=0)
+
+    @property
+    def policies(self) -> Mapping[str, StalenessPolicy]:
+        """The staleness policy of each route class."""
+        return {
+            "read": StalenessPolicy(max_staleness_ms=self.read_max_staleness_ms),
+            "write": StalenessPolicy(max_staleness_ms=self.write_max_staleness_ms),
+        }
 
 
 class SidecarSettings(VerifierSettings):

@@ -13,12 +13,13 @@ from aiokafka import TopicPartition
 from rich.console import Console
 from rich.table import Table
 
+from revocation.cli.regions import open_regions
 from revocation.cli.stations import RegionOption, chosen
-from revocation.cli.wiring import new_verifier, open_regions
 from revocation.errors import StoreUnavailableError
 from revocation.kafka import new_consumer
 from revocation.settings import RegionsSettings, VerifierSettings
 from revocation.store import Region
+from revocation.verifier import Verifier
 
 _EXIT_NEGATIVE = 3
 _JWS_PARTS = 3
@@ -44,7 +45,7 @@ def check(
     settings = VerifierSettings(**chosen(region))
 
     async def ask() -> dict[str, Any]:
-        async with new_verifier(settings) as verifier:
+        async with Verifier.from_settings(settings) as verifier:
             verdict = await verifier.check(
                 claims, route=route, kid=kid, resources=resource or ()
             )

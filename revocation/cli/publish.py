@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from revocation import events
-from revocation.cli.wiring import open_regions
+from revocation.cli.regions import open_regions
 from revocation.errors import ContractError
 from revocation.events import EVENT_TYPES, CloudEvent, Event
 from revocation.publisher import Publisher

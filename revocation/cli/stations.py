@@ -10,8 +10,9 @@ import typer
 import uvloop
 from prometheus_client import start_http_server
 
-from revocation.cli.wiring import new_store, new_verifier
 from revocation.settings import AuthoritySettings, ProjectorSettings, SidecarSettings
+from revocation.store.redis import RedisStore
+from revocation.verifier import Verifier
 
 _log = structlog.get_logger()
 
@@ -63,7 +64,7 @@ def projector(region: RegionOption = None) -> None:
 
     async def run() -> None:
         await verify(settings)
-        station = Projector(settings, new_store(settings))
+        station = Projector(settings, RedisStore.from_settings(settings))
         await station.start()
         _serve_metrics(settings.metrics_port)
         _log.info("projector started", region=settings.region)
@@ -82,7 +83,7 @@ def sidecar(region: RegionOption = None) -> None:
     from revocation.sidecar.http import create_app  # noqa: PLC0415
 
     settings = SidecarSettings(**chosen(region))
-    app = create_app(new_verifier(settings), region=settings.region)
+    app = create_app(Verifier.from_settings(settings), region=settings.region)
     uvicorn.run(
         app,
         host=settings.sidecar_host,

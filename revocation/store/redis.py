@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from revocation.decision import Freshness
 from revocation.entries import Entry, Offset, Target, UnixMs, merge
 from revocation.errors import StoreUnavailableError, StoreUnsuitableError
+from revocation.settings import StoreSettings
 from revocation.store import Answer, Batch, Mark, Region
 from revocation.store.connection import Connection, lacks_functions, needs_mending
 from revocation.store.layout import (
@@ -73,6 +74,20 @@ class RedisStore:
         self._max_clock_skew_ms = max_clock_skew_ms
         self._connection = Connection(
             url, timeout_ms=timeout_ms, max_connections=max_connections
+        )
+
+    @classmethod
+    def from_settings(cls, settings: StoreSettings) -> Self:
+        """Return the store of the settings' region.
+
+        Raises:
+            SettingsError: a secret cannot be read, or the URL is of no known kind.
+        """
+        return cls(
+            settings.store_url,
+            Layout(settings.store_prefix, settings.peppers),
+            longest_token_ms=settings.relevance_ms,
+            max_clock_skew_ms=settings.max_clock_skew_ms,
         )
 
     async def start(self) -> None:

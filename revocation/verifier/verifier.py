@@ -23,7 +23,9 @@ from revocation.errors import (
     StoreUnavailableError,
     StoreUnsuitableError,
 )
+from revocation.settings import VerifierSettings
 from revocation.store import Answer, Region, StoreReader
+from revocation.store.redis import RedisStore
 
 _UNKNOWN: Final = Answer({}, Freshness(ready=False, as_of=UnixMs(0)))
 
@@ -33,7 +35,8 @@ class Verifier:
 
     An async context manager. Usage:
 
-        async with Verifier(store, rules) as verifier:
+        settings = VerifierSettings(region="eu", store_url=..., pepper_file=...)
+        async with Verifier.from_settings(settings) as verifier:
             verdict = await verifier.check(claims, route="write")
             if not verdict.active: ...
 
@@ -62,6 +65,21 @@ class Verifier:
         self._policies = policies
         self._max_clock_skew_ms = max_clock_skew_ms
         self._skew_ms = 0
+
+    @classmethod
+    def from_settings(cls, settings: VerifierSettings | None = None) -> Self:
+        """Return a verifier for the settings' region.
+
+        Raises:
+            SettingsError: names what is missing or wrong.
+        """
+        settings = settings or VerifierSettings()
+        return cls(
+            RedisStore.from_settings(settings),
+            settings.rules,
+            settings.policies,
+            max_clock_skew_ms=settings.max_clock_skew_ms,
+        )
 
     async def start(self) -> None:
         """Connect and measure the clocks' difference.
