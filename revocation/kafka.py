@@ -47,6 +47,14 @@ def new_consumer(
     )
 
 
+def dead_letter_value(key: bytes | None, value: bytes | None) -> bytes | None:
+    """Return the original value; empty if there is no key either.
+
+    aiokafka sends no record that has neither, other clients do.
+    """
+    return b"" if key is None and value is None else value
+
+
 def dead_letter_headers(
     error: RevocationError, topic: str, at: Position
 ) -> list[tuple[str, bytes]]:

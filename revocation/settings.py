@@ -265,8 +265,9 @@ class _WorkerSettings(KafkaSettings):
     session_timeout_ms: int = Field(6_000, ge=1_000)
     """A worker silent for longer loses its partitions to another."""
     heartbeat_interval_ms: int = Field(1_500, ge=100)
+    metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(0, ge=0, le=65_535)
-    """Where `/metrics` is served, on loopback; 0 means nowhere."""
+    """Where `/metrics` is served; 0 means nowhere."""
 
     @model_validator(mode="after")
     def _heartbeats_in_time(self) -> Self:

@@ -10,7 +10,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 
 from revocation.entries import Entry, Update, encode_update
-from revocation.kafka import new_producer
+from revocation.kafka import dead_letter_value, new_producer
 from revocation.settings import AuthoritySettings
 from revocation.topics import PULSE_KEY, record_key
 
@@ -80,8 +80,7 @@ class Outlet:
         headers: Sequence[tuple[str, bytes]],
     ) -> Delivery:
         """Park a record in its original bytes."""
-        if key is None and value is None:
-            value = b""  # aiokafka sends no record that has neither
+        value = dead_letter_value(key, value)
         return await self._send(
             self._topics.dead_letters, value, key, partition, headers
         )

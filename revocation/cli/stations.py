@@ -37,7 +37,7 @@ def authority() -> None:
 
     settings = AuthoritySettings()
     uvloop.run(verify(settings))
-    _serve_metrics(settings.metrics_port)
+    _serve_metrics(settings)
     _log.info("authority starting", id=settings.authority_id)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -66,7 +66,7 @@ def projector(region: RegionOption = None) -> None:
         await verify(settings)
         station = Projector(settings, RedisStore.from_settings(settings))
         await station.start()
-        _serve_metrics(settings.metrics_port)
+        _serve_metrics(settings)
         _log.info("projector started", region=settings.region)
         try:
             await _until_told(station.wait)
@@ -100,9 +100,9 @@ def chosen(region: str | None) -> dict[str, Any]:
     return {} if region is None else {"region": region}
 
 
-def _serve_metrics(port: int) -> None:
-    if port:
-        start_http_server(port, addr="127.0.0.1")
+def _serve_metrics(settings: AuthoritySettings | ProjectorSettings) -> None:
+    if settings.metrics_port:
+        start_http_server(settings.metrics_port, addr=settings.metrics_host)
 
 
 async def _until_told(wait: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -17,10 +17,12 @@ import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
 
 from revocation import metrics
 from revocation.entries import Entry, Offset, Position, decode_update
@@ -30,7 +32,12 @@ from revocation.errors import (
     StoreError,
     StoreMovedBackError,
 )
-from revocation.kafka import dead_letter_headers, new_consumer, new_producer
+from revocation.kafka import (
+    dead_letter_headers,
+    dead_letter_value,
+    new_consumer,
+    new_producer,
+)
 from revocation.projector.progress import Progress
 from revocation.settings import ProjectorSettings
 from revocation.store import Batch, Mark, Store
@@ -40,6 +47,7 @@ _log = structlog.get_logger()
 MAX_ENTRIES_PER_CALL: Final = 1_000
 _MAX_RECORDS: Final = 2_000
 _POLL_MS: Final = 500
+_TELL_EVERY_MS: Final = 1_000
 _MIN_BACKOFF_SECONDS: Final = 0.05
 _MAX_BACKOFF_SECONDS: Final = 2.0
 
@@ -57,6 +65,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._progress: dict[int, Progress] = {}
         self._written: dict[int, Offset] = {}
         self._resuming = False
+        self._told_ms = 0.0
         self._holes: set[tuple[int, Offset]] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -148,7 +157,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                 try:
                     update = decode_update(record.value or b"", tp.partition)
                 except MalformedUpdateError as error:
-                    await self._park(record, error)
+                    await self._with_patience(partial(self._park, record, error))
                     progress.skip(following)
                 else:
                     entries.extend(update.entries)
@@ -185,7 +194,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             metrics.APPLIED.labels(self._settings.region).inc(len(entries))
 
     async def _with_patience(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Retry with backoff and jitter while the store is away: never skip."""
+        """Retry with backoff and jitter while store or broker is away: never skip."""
         delay = _MIN_BACKOFF_SECONDS
         while True:
             try:
@@ -196,11 +205,17 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                 region, code = self._settings.region, error.code
                 metrics.STORE_RETRIES.labels(region, code).inc()
                 _log.warning("store refused, retrying", code=code, error=str(error))
+            except KafkaError as error:
+                _log.warning("kafka does not answer, retrying", error=repr(error))
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
             delay = min(delay * 2, _MAX_BACKOFF_SECONDS)
 
     async def _resume(self) -> None:
-        """Seek each partition to where the store has it, or to the window's start."""
+        """Seek each partition to where the store has it, or to the log's beginning.
+
+        The log is kept no longer than a rebuild needs it. To begin at a point in time
+        would miss standing entries that an authority which was away has not refreshed.
+        """
         self._resuming = False
         assigned = list(self._consumer.assignment())
         first = await self._consumer.beginning_offsets(assigned)
@@ -222,11 +237,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             )
             region = await self._store.region()
         self._epoch = region.epoch or ""
-        starts = await self._window_starts(assigned, end)
         for tp in assigned:
             mark = region.marks.get(tp.partition)
             if mark is None:
-                mark = Mark.at(starts[tp])
+                mark = Mark.at(Offset(first[tp]))
                 metrics.REBUILDS.labels(self._settings.region).inc()
                 _log.info("rebuilding", partition=tp.partition, until=end[tp])
             else:
@@ -237,22 +251,12 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             at: offset for at, offset in self._written.items() if at in region.marks
         }
 
-    async def _window_starts(
-        self, assigned: list[TopicPartition], end: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, Offset]:
-        since = int(time.time() * 1_000) - self._settings.window_ms
-        found = await self._consumer.offsets_for_times(dict.fromkeys(assigned, since))
-        return {
-            tp: Offset(at.offset if at is not None else end[tp])
-            for tp, at in found.items()
-        }
-
     async def _park(self, record: Any, error: MalformedUpdateError) -> None:
         at = Position(record.partition, Offset(record.offset), record.timestamp)
         headers = dead_letter_headers(error, self._topic, at)
         await self._producer.send_and_wait(
             self._settings.topics.dead_letters,
-            record.value,
+            dead_letter_value(record.key, record.value),
             key=record.key,
             partition=record.partition,
             headers=[*record.headers, *headers],
@@ -273,6 +277,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             if mark.rebuilt:
                 delay = max(0.0, now_ms - mark.as_of) / 1_000
                 metrics.PROPAGATION.labels(region).observe(delay)
+            elif now_ms - self._told_ms > _TELL_EVERY_MS:
+                self._told_ms = now_ms
+                place = {"offset": mark.next_offset, "until": end}
+                _log.info("rebuilding", partition=tp.partition, **place)
 
 
 def _chunks(entries: list[Entry]) -> Iterator[list[Entry]]:
