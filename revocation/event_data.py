@@ -230,6 +230,5 @@ class UsersData(_WithinTenant):
 
     def targets(self) -> tuple[Target, ...]:
         """Return each user once."""
-        return tuple(
-            Target(Kind.USER, self.issuer, user) for user in dict.fromkeys(self.users)
-        )
+        issuer, users = self.issuer, dict.fromkeys(self.users)
+        return tuple([Target(Kind.USER, issuer, user) for user in users])

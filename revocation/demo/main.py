@@ -1,5 +1,6 @@
 """Starts everything, plays the story, and leaves nothing behind."""
 
+import asyncio
 import contextlib
 import sys
 import tempfile
@@ -24,11 +25,13 @@ from revocation.settings import PublisherSettings
 _REGIONS: Final = ("eu", "us", "ap")
 _PARTITIONS: Final = 12
 _SERVICE_SECONDS: Final = 30
+_PAUSE_SECONDS: Final = 1.0
+"""Between acts, so that people can see each happen."""
 
 
 def demo() -> None:
     """Run the demo; raises `typer.Exit` with code 1 if something went wrong."""
-    console = Console()
+    console = Console(log_path=False)
     with tempfile.TemporaryDirectory(prefix="revocation-demo-") as name:
         folder = Path(name)
         system = Embedded(
@@ -107,6 +110,7 @@ async def _play(
         screen = Screen(console, [act.title for act in acts], list(urls))
         with screen.shown():
             for act in acts:
+                await asyncio.sleep(_PAUSE_SECONDS)
                 wrong += await story.play(act, regions, publisher, screen.report)
         with Progress(console=console, transient=True) as progress:
             task = progress.add_task("measuring", total=story.MEASURED)

@@ -41,7 +41,8 @@ class Screen:
             self._live.update(self._table())
 
     def _table(self) -> Table:
-        table = Table("event", *self._regions, title="The moment each token dies")
+        title = "The moment each token dies"
+        table = Table("event", *self._regions, title=title, show_lines=True)
         for act in self._titles:
             table.add_row(act, *(self._cells[act, region] for region in self._regions))
         return table
@@ -53,7 +54,7 @@ def _describe(seen: Seen | None) -> str:
     as_of = datetime.fromtimestamp(seen.as_of / 1_000, UTC)
     return (
         f"[red]rejected[/red] after [bold]{seen.milliseconds:.1f} ms[/bold]\n"
-        f"{seen.reason}\n[dim]as of {as_of:%H:%M:%S.%f}[/dim]"
+        f"{seen.reason}\n[dim]as of {as_of:%H:%M:%S}.{seen.as_of % 1_000:03} UTC[/dim]"
     )
 
 
