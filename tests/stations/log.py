@@ -1,0 +1,99 @@
+"""A played events topic, and an authority's ledger that reads it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from revocation import events
+from revocation.authority.conclude import Conclusion, Headers, Record, conclude
+from revocation.entries import Entry, Position, Target
+from revocation.events import Event
+from revocation.topics import partition_of, record_key
+from tests.unit.strategies import LIMITS, NOW
+
+PARTITIONS = 4
+
+
+def home(event: Event) -> int:
+    """Return the partition of an event's first target."""
+    return partition_of(record_key(events.targets(event)[0]), PARTITIONS)
+
+
+def record(
+    event: Event,
+    partition: int | None = None,
+    *,
+    offset: int = 7,
+    key: bytes | None = b"any",
+    headers: Headers = (),
+) -> Record:
+    """Return the record of an event, at home unless told otherwise."""
+    partition = home(event) if partition is None else partition
+    value = events.encode(event)
+    return Record(key, value, headers, Position(partition, offset, NOW))
+
+
+class Sent(NamedTuple):
+    """A record that was appended."""
+
+    key: bytes
+    value: bytes
+    headers: Headers
+
+
+class PlayedLog:
+    """Partitions of the events topic; all records have one broker time."""
+
+    def __init__(self) -> None:
+        self.partitions: list[list[Sent]] = [[] for _ in range(PARTITIONS)]
+        self.ledgers: list[dict[Target, Entry]] = [{} for _ in range(PARTITIONS)]
+        self.denied: dict[Target, Entry] = {}
+        self._read = [0] * PARTITIONS
+        self.results: defaultdict[str, int] = defaultdict(int)
+
+    def append(self, event: Event, partition: int) -> None:
+        self.partitions[partition].append(Sent(b"any", events.encode(event), ()))
+
+    def unread(self) -> list[int]:
+        """Return the partitions that hold records not yet concluded on."""
+        return [at for at in range(PARTITIONS) if self.unread_in(at)]
+
+    def unread_in(self, partition: int) -> range:
+        """Return the offsets in a partition not yet concluded on."""
+        return range(self._read[partition], len(self.partitions[partition]))
+
+    def step(self, partition: int) -> Conclusion:
+        """Conclude on the next record of a partition, as the authority does."""
+        offset = self._read[partition]
+        self._read[partition] += 1
+        sent = self.partitions[partition][offset]
+        ledger = self.ledgers[partition]
+        at = Position(partition, offset, NOW)
+        conclusion = conclude(Record(*sent, at), ledger.get, LIMITS, PARTITIONS)
+        for entry in conclusion.changed:
+            ledger[entry.target] = entry
+        for entry in set(conclusion.entries) - set(conclusion.changed):
+            self.denied[entry.target] = entry
+        for to, *rerouted in conclusion.reroutes:
+            self.partitions[to].append(Sent(*rerouted))
+        for result, times in conclusion.results.items():
+            self.results[result] += times
+        return conclusion
+
+    def read_again_from(self, partition: int, offset: int) -> None:
+        """Go back, as after a kill before the commit."""
+        self._read[partition] = min(self._read[partition], offset)
+
+    def state(self) -> dict[Target, Sequence[object]]:
+        """Return all that the ledger holds, but for where it was said."""
+        held = {**self.denied}
+        for ledger in self.ledgers:
+            assert not held.keys() & ledger.keys(), "a target was split"
+            held.update(ledger)
+        return {target: _wherever(entry) for target, entry in held.items()}
+
+
+def _wherever(entry: Entry) -> Sequence[object]:
+    said = [fingerprint for _, fingerprint in entry.recent]
+    times = entry.not_before, entry.expires_at
+    return entry.version, times, entry.status, entry.status_offset < 0, said

@@ -1,0 +1,100 @@
+"""What holds for every log, wherever its producers put their records."""
+
+from hypothesis import given, settings, strategies as st
+
+from revocation import events
+from tests.stations.log import PARTITIONS, PlayedLog, home
+from tests.unit.strategies import any_event
+
+GROUPS = 3
+
+
+@st.composite
+def written(draw):
+    """Events, each with the partition that its producer chose.
+
+    The events of one issuer, so also of one target, are in one partition: the order
+    between partitions is nobody's.
+    """
+    chosen = [draw(st.integers(0, PARTITIONS - 1)) for _ in range(GROUPS)]
+    said = []
+    for _ in range(draw(st.integers(1, 14))):
+        group = draw(st.integers(0, GROUPS - 1))
+        what = draw(any_event())
+        data = what.data.model_copy(update={"issuer": f"https://idp.example/{group}"})
+        said.append((what.model_copy(update={"data": data}), chosen[group]))
+    retried = draw(st.lists(st.sampled_from(said), max_size=3))
+    return said + retried
+
+
+def read_all(log, choose):
+    """Conclude on everything, the partitions interleaved as `choose` likes."""
+    while unread := log.unread():
+        log.step(choose(unread))
+
+
+def placed_right(said):
+    """What a log holds that everybody writes to as our own publisher does."""
+    log = PlayedLog()
+    for what, _ in said:
+        for part in at_home(what):
+            log.append(part, home(part))
+    read_all(log, min)
+    return log
+
+
+def at_home(what):
+    if not isinstance(what, events.UsersRevoked):
+        return [what]
+    return [events.about(what, [name]) for name in dict.fromkeys(what.data.users)]
+
+
+@given(written(), st.data())
+def test_misplaced_records_lead_to_the_same_ledger(said, data):
+    log = PlayedLog()
+    for what, partition in said:
+        log.append(what, partition)
+
+    read_all(log, lambda unread: data.draw(st.sampled_from(unread)))
+
+    right = placed_right(said)
+    assert log.state() == right.state()
+    assert log.results == right.results
+
+
+@given(written(), st.data())
+@settings(max_examples=50)
+def test_so_do_records_that_are_taken_again(said, data):
+    """A kill before the commit sends misplaced records on twice: by id they are known.
+
+    Of events about one target there are at most as many as an entry remembers.
+    """
+    said = said[:4]
+    log = PlayedLog()
+    for what, partition in said:
+        log.append(what, partition)
+    for _ in range(data.draw(st.integers(0, 3))):
+        if unread := log.unread():
+            log.step(data.draw(st.sampled_from(unread)))
+    again = data.draw(st.integers(0, PARTITIONS - 1))
+    log.read_again_from(again, data.draw(st.integers(0, 3)))
+
+    read_all(log, min)
+
+    assert log.state() == placed_right(said).state()
+
+
+@given(written())
+def test_a_record_is_sent_on_once_at_most(said):
+    """Where it arrives it is at home: nothing goes round in circles."""
+    log = PlayedLog()
+    for what, partition in said:
+        log.append(what, partition)
+    written_by_producers = list(map(len, log.partitions))
+    for partition, size in enumerate(written_by_producers):
+        for _ in range(size):
+            log.step(partition)
+
+    arrived = [log.step(at) for at in range(PARTITIONS) for _ in log.unread_in(at)]
+
+    assert not any(conclusion.reroutes for conclusion in arrived)
