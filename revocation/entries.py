@@ -300,10 +300,12 @@ def _recent_from_json(pair: list[Any]) -> tuple[Offset, str]:
 
 
 def _require_counts(*values: Any) -> None:
-    if not _WHOLE.issuperset(map(type, values)) or min(values) < 0:
-        raise ValueError("positions, versions and times are whole numbers from 0 on")
+    whole = _WHOLE.issuperset(map(type, values))
+    if not whole or min(values) < 0 or max(values) > _MAX_COUNT:
+        raise ValueError("positions, versions and times are whole numbers up to 2^53-1")
 
 
 _WHOLE: Final = frozenset({int})
+_MAX_COUNT: Final = 2**53 - 1
 _KINDS: Final = {str(kind): kind for kind in Kind}
 _STATUSES: Final = {str(status): status for status in Status}

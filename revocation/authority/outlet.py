@@ -1,10 +1,12 @@
 """The one ordered way out of the authority, and the order of acknowledgements."""
 
+import asyncio
 import os
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -18,12 +20,25 @@ Delivery = Any
 """A future that becomes the record's metadata once Kafka has acknowledged it."""
 
 _log = structlog.get_logger()
-_EXIT_UNSENT = 70
+_EXIT_UNSENT: Final = 70
+_MOST_WAITING: Final = 2_000
 _PULSE_VALUE = b"{}"
+
+
+class _Waiting(NamedTuple):
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    partition: int
+    headers: Sequence[tuple[str, bytes]]
+    delivery: Delivery
 
 
 class Outlet:
     """Sends through one idempotent producer: per partition, in the order of the calls.
+
+    Records of some milliseconds are handed over together: aiokafka then makes one
+    request of them for all partitions, instead of one for each record.
 
     What cannot be delivered ends the process at once (exit code 70): anything sent
     later in that partition would claim to have everything before it. The records are
@@ -31,10 +46,16 @@ class Outlet:
     """
 
     _producer: AIOKafkaProducer
+    _handing_over: asyncio.Task[None]
 
     def __init__(self, settings: AuthoritySettings) -> None:
         self._settings = settings
         self._topics = settings.topics
+        self._interval_seconds = settings.batch_interval_ms / 1_000
+        self._waiting: list[_Waiting] = []
+        self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._stopping = False
 
     async def start(self) -> None:
         """Connect."""
@@ -42,9 +63,14 @@ class Outlet:
             self._settings, client_id=self._settings.authority_id
         )
         await self._producer.start()
+        self._handing_over = asyncio.create_task(self._hand_over())
 
     async def stop(self) -> None:
         """Flush and disconnect."""
+        self._stopping = True
+        self._filled.set()
+        # Not cancelled: between two records of a partition there must be no gap.
+        await self._handing_over
         await self._producer.stop()
 
     async def update(self, update: Update) -> Delivery:
@@ -93,14 +119,50 @@ class Outlet:
         partition: int,
         headers: Sequence[tuple[str, bytes]] = (),
     ) -> Delivery:
-        try:
-            delivery = await self._producer.send(
-                topic, value, key=key, partition=partition, headers=list(headers)
-            )
-        except Exception as error:  # noqa: BLE001 - whatever it is, nothing may follow
-            give_up("record could not be sent", error)
+        delivery: Delivery = asyncio.get_running_loop().create_future()
         delivery.add_done_callback(_require_delivery)
+        waiting = _Waiting(topic, value, key, partition, headers, delivery)
+        self._waiting.append(waiting)
+        self._filled.set()
+        while len(self._waiting) > _MOST_WAITING:
+            self._emptied.clear()
+            await self._emptied.wait()
         return delivery
+
+    async def _hand_over(self) -> None:
+        handed_over = 0.0
+        while self._waiting or not self._stopping:
+            await self._filled.wait()
+            ahead = handed_over + self._interval_seconds - time.perf_counter()
+            await asyncio.sleep(max(0.0, ahead))
+            handed_over = time.perf_counter()
+            await self._hand_over_all()
+
+    async def _hand_over_all(self) -> None:
+        self._filled.clear()
+        records, self._waiting = self._waiting, []
+        self._emptied.set()
+        for record in records:
+            try:
+                sent = await self._producer.send(
+                    record.topic,
+                    record.value,
+                    key=record.key,
+                    partition=record.partition,
+                    headers=list(record.headers),
+                )
+            except Exception as error:  # noqa: BLE001 - nothing may follow, whatever it is
+                give_up("record could not be sent", error)
+            sent.add_done_callback(partial(_pass_on, record.delivery))
+
+
+def _pass_on(delivery: Delivery, sent: Delivery) -> None:
+    if sent.cancelled():
+        delivery.cancel()
+    elif sent.exception() is not None:
+        delivery.set_exception(sent.exception())
+    else:
+        delivery.set_result(sent.result())
 
 
 def _require_delivery(delivery: Delivery) -> None:

@@ -16,7 +16,7 @@ import contextlib
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -44,7 +44,6 @@ from revocation.store import Batch, Mark, Store
 
 _log = structlog.get_logger()
 
-MAX_ENTRIES_PER_CALL: Final = 1_000
 _MAX_RECORDS: Final = 2_000
 _POLL_MS: Final = 500
 _TELL_EVERY_MS: Final = 1_000
@@ -61,9 +60,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._settings = settings
         self._store = store
         self._topic = settings.topics.entries
+        self._interval_seconds = settings.batch_interval_ms / 1_000
         self._epoch = ""
         self._progress: dict[int, Progress] = {}
-        self._written: dict[int, Offset] = {}
+        self._written: dict[int, Mark] = {}
         self._resuming = False
         self._told_ms = 0.0
         self._holes: set[tuple[int, Offset]] = set()
@@ -135,9 +135,12 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             records = await self._consumer.getmany(  # 1.
                 timeout_ms=_POLL_MS, max_records=_MAX_RECORDS
             )
+            began = time.perf_counter()
             if records and not self._resuming:
                 await self._project(records)
                 self._observe(records)
+            # aiokafka asks for no more while records wait: fewer, larger batches.
+            await asyncio.sleep(began + self._interval_seconds - time.perf_counter())
 
     async def _project(self, records: Records) -> None:
         entries: list[Entry] = []
@@ -179,18 +182,21 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                 each.settle(applied)
 
     async def _write(self, entries: list[Entry]) -> None:
-        marks = {at: progress.mark for at, progress in self._progress.items()}
-        expected = {at: self._written[at] for at in marks if at in self._written}
-        *first, last = _chunks(entries)
+        moved = {
+            at: progress.mark
+            for at, progress in self._progress.items()
+            if progress.mark != self._written.get(at)
+        }
+        expected = {
+            at: self._written[at].next_offset for at in moved if at in self._written
+        }
         try:
-            for chunk in first:
-                await self._store.apply(self._epoch, Batch(chunk, {}, {}))
-            await self._store.apply(self._epoch, Batch(last, marks, expected))  # 2.
+            await self._store.apply(self._epoch, Batch(entries, moved, expected))  # 2.
         except (StoreColdError, StoreMovedBackError) as error:
             _log.warning("store lost its place", code=error.code, error=str(error))
             self._resuming = True  # 3.
         else:
-            self._written = {at: mark.next_offset for at, mark in marks.items()}
+            self._written.update(moved)
             metrics.APPLIED.labels(self._settings.region).inc(len(entries))
 
     async def _with_patience(self, action: Callable[[], Awaitable[None]]) -> None:
@@ -237,6 +243,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             )
             region = await self._store.region()
         self._epoch = region.epoch or ""
+        self._written.clear()
         for tp in assigned:
             mark = region.marks.get(tp.partition)
             if mark is None:
@@ -244,12 +251,9 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                 metrics.REBUILDS.labels(self._settings.region).inc()
                 _log.info("rebuilding", partition=tp.partition, until=end[tp])
             else:
-                self._written[tp.partition] = mark.next_offset
+                self._written[tp.partition] = mark
             self._progress[tp.partition] = Progress(mark, rebuilt_at=end[tp])
             self._consumer.seek(tp, mark.next_offset)
-        self._written = {
-            at: offset for at, offset in self._written.items() if at in region.marks
-        }
 
     async def _park(self, record: Any, error: MalformedUpdateError) -> None:
         at = Position(record.partition, Offset(record.offset), record.timestamp)
@@ -281,9 +285,3 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                 self._told_ms = now_ms
                 place = {"offset": mark.next_offset, "until": end}
                 _log.info("rebuilding", partition=tp.partition, **place)
-
-
-def _chunks(entries: list[Entry]) -> Iterator[list[Entry]]:
-    """Yield at least one chunk, none larger than one call may be."""
-    for start in range(0, max(1, len(entries)), MAX_ENTRIES_PER_CALL):
-        yield entries[start : start + MAX_ENTRIES_PER_CALL]

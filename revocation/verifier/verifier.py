@@ -147,6 +147,8 @@ class Verifier:
             rules=self._rules,
             # The brokers' clock may be ahead of ours by as much: rather too stale.
             now=UnixMs(time.time_ns() // 1_000_000 + self._skew_ms),
+            kid=kid,
+            resources=resources,
         )
         stale = verdict.stale and verdict.reason is not Reason.NOT_READY
         metrics.VERDICTS.labels(verdict.reason, route, stale).inc()

@@ -1,8 +1,33 @@
-"""A loaded machine must not fail a law: examples have no deadline."""
+"""Rules for generated examples, and a ledger without Kafka."""
 
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
+from revocation.authority.app import Authority
+from revocation.authority.table import LedgerTable
+from revocation.settings import AuthoritySettings
+
+# A loaded machine must not fail a law: examples have no deadline.
 settings.register_profile(
     "stations", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("stations")
+
+
+@pytest.fixture
+async def authority(tmp_path: Path) -> AsyncIterator[Authority]:
+    """An authority that is not started; its ledger is a real RocksDB."""
+    settings = AuthoritySettings(
+        topic_prefix="played", partitions=4, data_dir=tmp_path / "authority"
+    )
+    station = Authority(settings)
+    yield station
+    await station._ledger.data.stop()
+
+
+@pytest.fixture
+def ledger(authority: Authority) -> LedgerTable:
+    return authority._ledger

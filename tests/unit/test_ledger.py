@@ -140,6 +140,12 @@ def test_a_record_at_the_same_offset_counts_once():
     assert apply(entry, logout) == Duplicate(entry)
 
 
+def test_a_record_is_known_by_its_place_alone():
+    """Whatever ids are remembered: an offset is read once for good."""
+    entry = Entry(ALICE, HERE, version=1)
+    assert apply(entry, user_event()) == Duplicate(entry)
+
+
 def test_a_record_at_an_older_offset_was_counted():
     entry = apply(None, user_event()).entry
     assert apply(entry, user_event(), at(99)) == Duplicate(entry)

@@ -1,0 +1,109 @@
+"""What may be claimed of a partition; `test_progress_laws.py` has all interleavings."""
+
+from revocation.entries import Position, Update
+from revocation.projector.progress import Progress
+from revocation.store import Mark
+
+START = Mark.at(0)
+
+
+def update(offset, time=None, rerouted=()):
+    time = 1_000 + offset if time is None else time
+    return Update(Position(0, offset, time), (), tuple(rerouted))
+
+
+def progress(mark=START, *, rebuilt_at=0):
+    return Progress(mark, rebuilt_at=rebuilt_at)
+
+
+def test_an_update_is_claimed_as_it_is_read():
+    one = progress()
+    one.read(1, update(40, 7_000))
+    assert one.mark == Mark(1, 40, 7_000, 40, rebuilt=True)
+    assert (one.next_read, one.waiting) == (1, False)
+
+
+def test_an_entry_said_again_claims_nothing_new():
+    """It has the place and time of an event of long ago."""
+    one = progress()
+    one.read(1, update(40, 7_000))
+    one.read(2, update(3, 1_000))
+    assert one.mark == Mark(2, 40, 7_000, 40, rebuilt=True)
+
+
+def test_what_was_sent_on_is_waited_for():
+    """The partition itself has it, and says so to others, but claims it to nobody."""
+    one = progress()
+    one.read(1, update(40, rerouted=[(1, 9), (2, 5)]))
+    assert one.mark == Mark(0, -1, 0, 40, rebuilt=False)
+    one.settle({1: 9, 2: 4})
+    assert one.waiting
+    one.settle({1: 9, 2: 5})
+    assert one.mark == Mark(1, 40, 1_040, 40, rebuilt=True)
+    assert not one.waiting
+
+
+def test_a_partition_nobody_knows_of_is_waited_for():
+    one = progress()
+    one.read(1, update(40, rerouted=[(3, 0)]))
+    one.settle({1: 99})
+    assert one.waiting
+
+
+def test_what_comes_after_waits_as_well():
+    one = progress()
+    one.read(1, update(40, rerouted=[(1, 9)]))
+    one.read(2, update(41))
+    one.skip(3)
+    assert one.mark.next_offset == 0
+    assert one.next_read == 3
+    one.settle({1: 9})
+    assert one.mark == Mark(3, 41, 1_041, 41, rebuilt=True)
+
+
+def test_as_much_is_claimed_as_can_be():
+    one = progress()
+    one.read(1, update(40, rerouted=[(1, 5)]))
+    one.read(2, update(41, rerouted=[(1, 9)]))
+    one.settle({1: 8})
+    assert one.mark.source_offset == 40
+    assert one.waiting
+
+
+def test_a_parked_record_is_passed():
+    """It says nothing about the events topic."""
+    one = progress()
+    one.read(1, update(40))
+    one.skip(2)
+    assert one.mark == Mark(2, 40, 1_040, 40, rebuilt=True)
+
+
+def test_a_rebuild_is_complete_at_the_end_it_found():
+    one = progress(Mark.at(5), rebuilt_at=7)
+    one.read(6, update(40))
+    assert not one.mark.rebuilt
+    one.read(7, update(41))
+    assert one.mark.rebuilt
+
+
+def test_a_rebuild_is_not_complete_while_something_waits():
+    one = progress(Mark.at(5), rebuilt_at=6)
+    one.read(6, update(40, rerouted=[(1, 9)]))
+    assert not one.mark.rebuilt
+    one.settle({1: 9})
+    assert one.mark.rebuilt
+
+
+def test_what_is_rebuilt_stays_so():
+    """Reading on from a store that is complete, whatever the log has by now."""
+    mark = Mark(5, 40, 1_040, 40, rebuilt=True)
+    one = progress(mark, rebuilt_at=1_000)
+    one.read(6, update(41))
+    assert one.mark.rebuilt
+
+
+def test_a_log_read_again_moves_nothing_back():
+    mark = Mark(5, 40, 9_000, 40, rebuilt=True)
+    one = progress(mark)
+    one.read(3, update(20))
+    assert one.mark == mark
