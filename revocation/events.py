@@ -66,7 +66,9 @@ class CloudEvent(BaseModel):
     time: Timestamp | None = Field(
         None, description="When it happened; if absent, when Kafka appended it."
     )
-    datacontenttype: Literal["application/json"] = "application/json"
+    datacontenttype: Annotated[
+        str | None, Field(pattern=r"^application/json *(;.*)?$", max_length=256)
+    ] = "application/json"
     traceparent: Annotated[str, Field(max_length=256)] | None = Field(
         None, description="W3C Trace Context."
     )

@@ -16,7 +16,7 @@ EVENTS = Counter(
 )
 CLAMPED = Counter(
     "revocation_clamped_cut_offs_total",
-    "Cut-offs outside what is allowed, replaced by the record's time. Alarm on any.",
+    "Times of producers that cannot be right, replaced by safe ones. Alarm on any.",
 )
 REROUTED = Counter(
     "revocation_rerouted_events_total",

@@ -1,7 +1,7 @@
 """The publisher: the first station, used by producers in Python and by the CLI."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -82,6 +82,7 @@ class Publisher:
         counting twice.
 
         Raises:
+            OversizedRecordError: the event is larger than any may be; nothing was sent.
             PublishError: not acknowledged; the event may or may not be in the log.
         """
         return await (await self.send(event))
@@ -93,40 +94,44 @@ class Publisher:
         the receipts.
 
         Raises:
+            OversizedRecordError: the event is larger than any may be; nothing was sent.
             PublishError: not acknowledged; here, or when the result is awaited.
         """
         if self._producer is None:
             raise PublishError("the publisher is not started; use `async with`")
-        partitions = self._settings.partitions
+        # Encoded before the first is sent: an event is refused whole or not at all.
+        records = [
+            (place, events.encode(part), record_key(target))
+            for place, part, target in _parts(event, self._settings.partitions)
+        ]
         try:
             deliveries = [
                 await self._producer.send(
                     self._settings.topics.events,
-                    events.encode(each),
-                    key=record_key(target),
-                    partition=partition_of(record_key(target), partitions),
+                    value,
+                    key=key,
+                    partition=partition,
                     headers=[("content-type", events.CONTENT_TYPE.encode())],
                 )
-                for each, target in _by_partition(event, partitions)
+                for partition, value, key in records
             ]
         except KafkaError as error:
             raise _not_acknowledged(error) from error
         return asyncio.ensure_future(_receipts(deliveries))
 
 
-def _by_partition(event: Event, partitions: int) -> list[tuple[Event, Target]]:
-    """Split a bulk event so that each record holds one partition's users."""
-    targets = events.targets(event)
-    if not isinstance(event, UsersRevoked):
-        return [(event, targets[0])]
+def _parts(event: Event, partitions: int) -> Iterator[tuple[int, Event, Target]]:
+    """Yield partition, event and first target; a bulk event once for each partition."""
     groups: dict[int, list[Target]] = {}
-    for target in targets:
+    for target in events.targets(event):
         partition = partition_of(record_key(target), partitions)
         groups.setdefault(partition, []).append(target)
-    return [
-        (events.about(event, (target.id for target in group)), group[0])
-        for group in groups.values()
-    ]
+    for partition, group in groups.items():
+        if isinstance(event, UsersRevoked):
+            users = (target.id for target in group)
+            yield partition, events.about(event, users), group[0]
+        else:
+            yield partition, event, group[0]
 
 
 async def _receipts(deliveries: Sequence[Any]) -> tuple[Receipt, ...]:

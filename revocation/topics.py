@@ -55,7 +55,9 @@ class Topics:
         """What could not be read, in its original bytes."""
         return f"{self.prefix}.dead-letters"
 
-    def specs(self, *, partitions: int, window_ms: int) -> tuple[TopicSpec, ...]:
+    def specs(
+        self, *, partitions: int, replication_factor: int, window_ms: int
+    ) -> tuple[TopicSpec, ...]:
         """Return the topics as they must be.
 
         `cleanup.policy=delete`: in a compacted topic the last record of a key wins, and
@@ -63,9 +65,11 @@ class Topics:
         `retention.bytes`: a limit in bytes would cut the log before its time.
         `LogAppendTime`: one clock, the brokers', dates every record (KIP-32).
         `unclean.leader.election`: a replica that is behind must not become the truth.
+        `min.insync.replicas`: an acknowledged record must outlive its leader.
 
         Args:
             partitions: of each topic.
+            replication_factor: of each topic.
             window_ms: how long a record must stay readable for a region to be rebuilt.
         """
         logged = {
@@ -74,7 +78,10 @@ class Topics:
             "retention.bytes": "-1",
             "unclean.leader.election.enable": "false",
         }
-        kept = {"retention.ms": window_ms}
+        kept = {
+            "retention.ms": window_ms,
+            "min.insync.replicas": min(2, max(1, replication_factor - 1)),
+        }
         return (
             TopicSpec(
                 name=self.events,

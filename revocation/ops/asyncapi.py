@@ -31,7 +31,9 @@ def document() -> Json:
     # No environment: the document must not depend on where it is generated.
     settings = KafkaSettings.model_construct()
     specs = settings.topics.specs(
-        partitions=settings.partitions, window_ms=settings.retention_ms
+        partitions=settings.partitions,
+        replication_factor=settings.replication_factor,
+        window_ms=settings.retention_ms,
     )
     return {
         "asyncapi": "3.0.0",

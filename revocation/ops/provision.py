@@ -47,7 +47,9 @@ async def verify(settings: KafkaSettings) -> None:
 
 def _specs(settings: KafkaSettings) -> tuple[TopicSpec, ...]:
     return settings.topics.specs(
-        partitions=settings.partitions, window_ms=settings.retention_ms
+        partitions=settings.partitions,
+        replication_factor=settings.replication_factor,
+        window_ms=settings.retention_ms,
     )
 
 

@@ -34,6 +34,7 @@ from revocation.entries import (
 from revocation.store import Mark
 
 DIGEST_BYTES: Final = 16
+_FOR_EVER: Final = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,9 @@ def decode_value(target: Target, value: bytes, expires_at: int) -> Entry:
     partition, offset = map(int, receipt.split("-"))
     if target.kind in DENYLIST_KINDS:
         source = Position(partition, Offset(offset), UnixMs(0))
-        return Entry(target, source, expires_at=UnixMs(expires_at))
+        # That the key exists is the whole answer, even if somebody made it for ever.
+        until = expires_at if expires_at >= 0 else _FOR_EVER
+        return Entry(target, source, expires_at=UnixMs(until))
     version, not_before, status, status_offset, time = rest
     return Entry(
         target,

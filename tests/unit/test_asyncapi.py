@@ -26,7 +26,9 @@ CHANNELS = DOCUMENT["channels"]
 MESSAGES = DOCUMENT["components"]["messages"]
 DEFAULTS = KafkaSettings.model_construct()
 SPECS = DEFAULTS.topics.specs(
-    partitions=DEFAULTS.partitions, window_ms=DEFAULTS.retention_ms
+    partitions=DEFAULTS.partitions,
+    replication_factor=DEFAULTS.replication_factor,
+    window_ms=DEFAULTS.retention_ms,
 )
 
 

@@ -62,7 +62,7 @@ def test_topics_begin_with_their_prefix():
 
 
 def test_no_topic_is_compacted_or_cut_by_size_or_dated_by_producers():
-    specs = Topics().specs(partitions=3, window_ms=1_000)
+    specs = Topics().specs(partitions=3, replication_factor=3, window_ms=1_000)
     assert [spec.name for spec in specs] == [
         "revocation.events",
         "revocation.entries",
@@ -93,5 +93,5 @@ def test_the_largest_update_fits_into_its_topic():
             result = ledger.apply(entries.get(target), event, target, at, LIMITS)
             entries[target] = result.entry
     size = len(encode_update(Update(at, tuple(entries.values()))))
-    _, spec, _ = Topics().specs(partitions=1, window_ms=1)
+    _, spec, _ = Topics().specs(partitions=1, replication_factor=1, window_ms=1)
     assert size < MAX_UPDATE_BYTES == spec.minimum["max.message.bytes"]
