@@ -13,6 +13,7 @@ its entry emitted again. An output that fails for good ends the process before 3
 """
 
 import asyncio
+import traceback
 from collections import defaultdict
 from dataclasses import replace
 from functools import partial
@@ -54,6 +55,7 @@ class Authority(faust.App):
         self._in_order = InOrder()
         self._held: defaultdict[int, list[_Held]] = defaultdict(list)
         self._owned: set[int] = set()
+        self._emitted: dict[int, Offset] = {}
         raw: dict[str, Any] = {
             "key_type": bytes,
             "value_type": bytes,
@@ -75,7 +77,7 @@ class Authority(faust.App):
         self._ledger = cast("LedgerTable", table)
         self._refresher = Refresher(
             self._ledger,
-            self._outlet.standing,
+            self._emit_again,
             period_seconds=settings.refresh_period_seconds,
             relevance_ms=settings.relevance_ms,
         )
@@ -107,6 +109,7 @@ class Authority(faust.App):
         self._in_order.drop(partitions)
         for partition in partitions:
             self._held.pop(partition, None)
+            self._emitted.pop(partition, None)
 
     @Service.task
     async def _pulse(self) -> None:
@@ -117,7 +120,15 @@ class Authority(faust.App):
 
     @Service.task
     async def _refresh(self) -> None:
-        await self._refresher.run(lambda: self._owned)
+        await self._refresher.run(lambda: self._owned & self._emitted.keys())
+
+    async def _emit_again(self, entry: Entry) -> None:
+        """Emit a standing entry, unless its own update is still to come.
+
+        Its place, said before that, would claim records that were not emitted yet.
+        """
+        if entry.source.offset <= self._emitted.get(entry.source.partition, -1):
+            await self._outlet.standing(entry)
 
     async def _consume(self, stream: faust.StreamT[bytes]) -> None:
         # Acknowledged by `InOrder`, not when the loop body ends.
@@ -144,8 +155,11 @@ class Authority(faust.App):
         except ContractError as error:
             await self._park(event, record, error)
         except Exception as error:  # noqa: BLE001 - no record may stop the others
-            _log.exception("conclusion failed", receipt=at.receipt)
-            await self._park(event, record, RevocationError(repr(error)))
+            # Not the message, which may quote what the record is about.
+            where = traceback.format_tb(error.__traceback__)
+            kind = type(error).__name__
+            _log.error("conclusion failed", receipt=at.receipt, kind=kind, where=where)
+            await self._park(event, record, RevocationError(type(error).__name__))
         else:
             await self._carry_out(event, record, conclusion)
 
@@ -184,6 +198,7 @@ class Authority(faust.App):
                     places[metadata.partition] = metadata.offset
         update = replace(update, rerouted=tuple(places.items()))
         delivery = await self._outlet.update(update)  # 2.
+        self._emitted[partition] = update.source.offset
         for each in held:
             self._in_order.take(partition, each.event.ack, [delivery])  # 3.
         return delivery

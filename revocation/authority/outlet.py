@@ -120,7 +120,6 @@ class Outlet:
         headers: Sequence[tuple[str, bytes]] = (),
     ) -> Delivery:
         delivery: Delivery = asyncio.get_running_loop().create_future()
-        delivery.add_done_callback(_require_delivery)
         waiting = _Waiting(topic, value, key, partition, headers, delivery)
         self._waiting.append(waiting)
         self._filled.set()
@@ -160,14 +159,9 @@ def _pass_on(delivery: Delivery, sent: Delivery) -> None:
     if sent.cancelled():
         delivery.cancel()
     elif sent.exception() is not None:
-        delivery.set_exception(sent.exception())
-    else:
+        give_up("record was not acknowledged", sent.exception())
+    elif not delivery.cancelled():
         delivery.set_result(sent.result())
-
-
-def _require_delivery(delivery: Delivery) -> None:
-    if not delivery.cancelled() and delivery.exception() is not None:
-        give_up("record was not acknowledged", delivery.exception())
 
 
 def give_up(what: str, error: BaseException) -> NoReturn:

@@ -14,18 +14,8 @@ from revocation.entries import Entry
 _TICK_SECONDS = 1.0
 
 
-class _Walk:
-    """How a partition's rows are walked: so many each second, round and round."""
-
-    __slots__ = ("credit", "per_tick")
-
-    def __init__(self, rows: int, ticks: float) -> None:
-        self.credit = 0.0
-        self.per_tick = rows / ticks
-
-
 class Refresher:
-    """Walks the ledger's partitions evenly.
+    """Walks the ledger's partitions evenly, so many entries each second.
 
     Where a walk is, is kept in the table: else a worker that is restarted daily would
     never reach the last rows.
@@ -43,7 +33,8 @@ class Refresher:
         self._emit = emit
         self._ticks = max(1.0, period_seconds / _TICK_SECONDS)
         self._relevance_ms = relevance_ms
-        self._walks: dict[int, _Walk] = {}
+        self._credits: dict[int, float] = {}
+        """How many entries of a partition are due by now, and the part of a next."""
         self.log_time_ms = 0
         """The latest broker time seen; entries are dropped by it, not by our clock."""
 
@@ -52,28 +43,27 @@ class Refresher:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             partitions = set(owned())
-            for partition in self._walks.keys() - partitions:
-                del self._walks[partition]
+            for partition in self._credits.keys() - partitions:
+                del self._credits[partition]
             for partition in partitions:
                 await self._advance(partition)
 
     async def _advance(self, partition: int) -> None:
-        walk = self._walks.get(partition)
-        if walk is None:
-            rows = self._table.count(partition)
-            walk = self._walks[partition] = _Walk(rows, self._ticks)
-        walk.credit += walk.per_tick
-        share, walk.credit = int(walk.credit), walk.credit % 1
-        entries = self._table.walk(partition, share)
-        for entry in entries:
-            await self._refresh(partition, entry)
-        if len(entries) < share:
-            del self._walks[partition]
+        rows = self._table.count(partition)
+        # Begins with one, or a worker restarted often would never come to the next.
+        credit = self._credits.get(partition, 1.0) + rows / self._ticks
+        self._credits[partition] = credit % 1
+        entries = self._table.walk(partition, min(int(credit), rows))
+        # Before the first wait: what is in the table may have changed after it.
+        standing = [entry for entry in entries if not self._forget(partition, entry)]
+        for entry in standing:
+            await self._emit(entry)
+            metrics.REFRESHED.inc()
 
-    async def _refresh(self, partition: int, entry: Entry) -> None:
+    def _forget(self, partition: int, entry: Entry) -> bool:
+        """Drop an entry that no living token can meet; a version is never dropped."""
         until = entry.relevant_until(self._relevance_ms)
-        if until is not None and until < self.log_time_ms and not entry.version:
-            self._table.forget(partition, entry.target)
-            return
-        await self._emit(entry)
-        metrics.REFRESHED.inc()
+        if until is None or until >= self.log_time_ms or entry.version:
+            return False
+        self._table.forget(partition, entry.target)
+        return True

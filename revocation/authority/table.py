@@ -5,7 +5,8 @@ that topic is merged into the table, never put over what is there: a paused work
 twin may have appended an older entry after a newer one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, cast
 
 import faust
@@ -37,6 +38,10 @@ _NOT_ENTRIES = frozenset({_WALKED, RocksDBStore.offset_key})
 class LedgerTable(faust.Table[bytes, bytes]):
     """The ledger, one RocksDB per partition; written without Faust's changelog."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._counts: dict[int, int] = {}
+
     def recall(self, partition: int, target: Target) -> Entry | None:
         """Return the target's entry, if there is one."""
         value = self._rows(partition).get(record_key(target))
@@ -44,32 +49,34 @@ class LedgerTable(faust.Table[bytes, bytes]):
 
     def remember(self, partition: int, entry: Entry) -> None:
         """Keep the target's entry."""
-        self._rows(partition).put(record_key(entry.target), encode_entry(entry))
+        rows, key = self._rows(partition), record_key(entry.target)
+        if partition in self._counts and rows.get(key) is None:
+            self._counts[partition] += 1
+        rows.put(key, encode_entry(entry))
 
     def forget(self, partition: int, target: Target) -> None:
         """Drop the target's entry."""
-        self._rows(partition).delete(record_key(target))
+        rows, key = self._rows(partition), record_key(target)
+        if partition in self._counts and rows.get(key) is not None:
+            self._counts[partition] -= 1
+        rows.delete(key)
 
     def count(self, partition: int) -> int:
-        """Return how many entries a partition has."""
-        rows = self._rows(partition).keys()
-        return sum(key not in _NOT_ENTRIES for key in rows)
+        """Return how many entries a partition has; the first call counts them."""
+        if partition not in self._counts:
+            keys = self._rows(partition).keys()
+            self._counts[partition] = sum(key not in _NOT_ENTRIES for key in keys)
+        return self._counts[partition]
 
     def walk(self, partition: int, most: int) -> list[Entry]:
-        """Return the next entries of a round through a partition; fewer at its end."""
-        if most == 0:
-            return []
+        """Return the next entries of an endless round through a partition."""
         rows = self._rows(partition)
         last = rows.get(_WALKED) or _WALKED
-        found = []
-        for key, value in rows.items(from_key=last):
-            if key > last and key not in _NOT_ENTRIES:
-                found.append(decode_entry(value))
-                last = key
-                if len(found) == most:
-                    break
-        rows.put(_WALKED, last if len(found) == most else _WALKED)
-        return found
+        found = list(islice(_rows_after(rows, last), most))
+        found += islice(_rows_after(rows, _WALKED), most - len(found))
+        if found:
+            rows.put(_WALKED, found[-1][0])
+        return [decode_entry(value) for _, value in found]
 
     def reached(self, partition: int, offset: Offset) -> None:
         """Note that the table holds all up to this offset of the entries topic."""
@@ -107,3 +114,9 @@ class LedgerTable(faust.Table[bytes, bytes]):
         # Faust's store finds the partition through the event being processed, of which
         # there is none while recovering or refreshing.
         return cast("Any", self.data)._db_for_partition(partition)  # noqa: SLF001
+
+
+def _rows_after(rows: Any, last: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for key, value in rows.items(from_key=last):
+        if key > last and key not in _NOT_ENTRIES:
+            yield key, value

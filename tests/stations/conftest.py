@@ -1,6 +1,6 @@
 """Rules for generated examples, and a ledger without Kafka."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest

@@ -25,13 +25,18 @@ class Sent(NamedTuple):
 
 
 class PlayedProducer:
-    """Keeps what is sent; `refusal` is raised instead, `prompt` acknowledges at once."""
+    """Keeps what is sent, or raises `refusal`; `prompt`: acknowledges at once.
+
+    While `open_` is not set, sending waits, as for a broker that is away.
+    """
 
     def __init__(self, *, prompt: bool = False) -> None:
         self.sent: list[Sent] = []
         self.refusal: Exception | None = None
         self.started = self.stopped = False
         self._prompt = prompt
+        self.open_ = asyncio.Event()
+        self.open_.set()
 
     async def start(self) -> None:
         self.started = True
@@ -44,6 +49,7 @@ class PlayedProducer:
     ) -> asyncio.Future[RecordMetadata]:
         """As aiokafka, of which the first line is a quotation."""
         assert not (value is None and key is None), "Need at least one: key or value"
+        await self.open_.wait()
         if self.refusal is not None:
             raise self.refusal
         delivery = asyncio.get_running_loop().create_future()

@@ -12,6 +12,7 @@ from revocation.authority.outlet import Outlet, give_up
 from revocation.entries import Entry, Position, Update, decode_update
 from revocation.settings import AuthoritySettings
 from revocation.topics import PULSE_KEY, Topics, record_key
+from tests.installation import eventually
 from tests.stations.kafka import PlayedProducer
 from tests.unit.histories import ALICE
 from tests.unit.strategies import NOW
@@ -41,19 +42,24 @@ def exits(monkeypatch):
 
 
 @pytest.fixture
-async def producer(monkeypatch):
-    played = PlayedProducer()
-    monkeypatch.setattr(outlet, "new_producer", lambda *_, **__: played)
-    return played
+def producer():
+    return PlayedProducer()
+
+
+class ByHand(Outlet):
+    """Hands over what it is given at once."""
+
+    async def _send(self, *record, **options):
+        delivery = await super()._send(*record, **options)
+        await self._hand_over_all()
+        return delivery
 
 
 @pytest.fixture
-async def out(producer):
-    way_out = Outlet(SETTINGS)
-    await way_out.start()
-    yield way_out
-    await way_out.stop()
-    assert producer.stopped
+def out(producer):
+    way_out = ByHand(SETTINGS)
+    way_out._producer = producer
+    return way_out
 
 
 async def test_an_update_goes_to_the_partition_number_of_its_source(out, producer):
@@ -109,6 +115,17 @@ async def test_a_dead_letter_keeps_its_bytes(out, producer, key, value, parked):
     assert (sent.key, sent.value) == (key, parked)
 
 
+# Deliveries ---------------------------------------------------------------------------
+
+
+async def test_a_delivery_says_where_the_record_lies(out, producer):
+    delivery = await out.pulse(2)
+    assert not delivery.done()
+    producer.sent[0].deliver(offset=41)
+    place = await delivery
+    assert (place.topic, place.partition, place.offset) == (EVENTS, 2, 41)
+
+
 async def test_what_cannot_be_sent_ends_the_process(out, producer, exits):
     producer.refusal = KafkaTimeoutError()
     with pytest.raises(Exited):
@@ -117,20 +134,30 @@ async def test_what_cannot_be_sent_ends_the_process(out, producer, exits):
 
 
 async def test_what_is_not_acknowledged_ends_the_process(out, producer, exits):
-    """As soon as it is known, and whoever waits for the delivery."""
-    delivery = await out.pulse(0)
+    """As soon as it is known, and whether anybody still waits for it or not."""
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # of `Exited`
-    delivery.set_exception(KafkaTimeoutError())
+    delivery = await out.pulse(0)
+    delivery.cancel()
+    producer.sent[0].delivery.set_exception(KafkaTimeoutError())
     await asyncio.sleep(0)
     assert exits == [70]
 
 
-async def test_a_delivery_given_up_at_the_end_is_no_failure(out, exits):
-    """Futures are cancelled when the producer is closed, after everything else."""
+@pytest.mark.parametrize("outcome", ["cancel", "deliver"])
+async def test_nobody_need_wait_for_a_delivery(out, producer, exits, outcome):
+    """A waiter that was cancelled takes its future with it; that is no failure."""
+    failed = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: failed.append(context))
     delivery = await out.pulse(0)
     delivery.cancel()
-    await asyncio.sleep(0)
-    assert exits == []
+    if outcome == "deliver":
+        producer.sent[0].deliver()
+    else:
+        producer.sent[0].delivery.cancel()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert exits == failed == []
 
 
 def test_giving_up_leaves_at_once(exits):
@@ -138,3 +165,47 @@ def test_giving_up_leaves_at_once(exits):
     with pytest.raises(Exited):
         give_up("a reason", ValueError("detail"))
     assert exits == [70]
+
+
+# Batches ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def started(monkeypatch, producer):
+    monkeypatch.setattr(outlet, "new_producer", lambda *_, **__: producer)
+    way_out = Outlet(SETTINGS)
+    await way_out.start()
+    yield way_out
+    await way_out.stop()
+
+
+async def test_what_waits_is_handed_over_in_the_order_of_the_calls(started, producer):
+    for number in range(100):
+        await started.event(number % 3, None, b"%d" % number, [])
+    await eventually(lambda: len(producer.sent) == 100, pause=0.001)
+    assert [sent.value for sent in producer.sent] == [b"%d" % n for n in range(100)]
+
+
+async def test_stopping_hands_over_what_waits(started, producer):
+    for number in range(100):
+        await started.pulse(number % 3)
+    await started.stop()
+    assert len(producer.sent) == 100
+    assert producer.stopped
+
+
+async def test_an_outlet_that_is_behind_lets_its_callers_wait(started, producer):
+    """Else a storm would fill the memory while a broker is away."""
+    producer.open_.clear()
+    calling = asyncio.create_task(many(started, 6_000))
+    await asyncio.sleep(0.05)
+    assert not calling.done()
+    assert len(started._waiting) <= outlet._MOST_WAITING + 1
+    producer.open_.set()
+    await calling
+    await eventually(lambda: len(producer.sent) == 6_000, pause=0.001)
+
+
+async def many(way_out, count):
+    for _ in range(count):
+        await way_out.pulse(0)

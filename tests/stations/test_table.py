@@ -1,11 +1,200 @@
 """The ledger's table, over a real RocksDB in a folder of its own."""
 
-from revocation.entries import Entry
+import itertools
+from dataclasses import replace
+from functools import reduce
+from types import SimpleNamespace
+
+import pytest
+from faust.types import TP
+from hypothesis import HealthCheck, given, settings, strategies as st
+from structlog.testing import capture_logs
+
+from revocation.authority.app import Authority
+from revocation.entries import (
+    Entry,
+    Kind,
+    Position,
+    Target,
+    Update,
+    encode_update,
+    merge,
+)
 from tests.unit.histories import ALICE, HERE
+from tests.unit.strategies import ISSUER, NOW, SUBJECT_KINDS, entries_of_one_target
+
+PARTITION = 3
+_numbers = itertools.count()
 
 
-async def test_what_is_remembered_is_recalled(ledger):
-    entry = Entry(ALICE, HERE, version=3)
-    ledger.remember(3, entry)
-    assert ledger.recall(3, ALICE) == entry
-    assert ledger.recall(2, ALICE) is None
+def entry(name, **state):
+    return Entry(Target(Kind.USER, ISSUER, str(name)), HERE, **state)
+
+
+def changelog(*values, partition=PARTITION, since=100):
+    """Records of the entries topic as Faust hands them over while recovering."""
+    return [
+        SimpleNamespace(
+            message=SimpleNamespace(partition=partition, offset=offset, value=value)
+        )
+        for offset, value in enumerate(values, start=since)
+    ]
+
+
+def update(*entries, partition=PARTITION):
+    return encode_update(Update(Position(partition, 7, NOW), entries))
+
+
+def reached(ledger, partition=PARTITION):
+    return ledger.data.persisted_offset(TP("played.entries", partition))
+
+
+# Rows ---------------------------------------------------------------------------------
+
+
+def test_what_is_remembered_is_recalled(ledger):
+    ledger.remember(PARTITION, entry("alice", version=3))
+    ledger.remember(PARTITION, entry("alice", version=4))
+    assert ledger.recall(PARTITION, ALICE) == entry("alice", version=4)
+
+
+def test_a_partition_knows_its_own_only(ledger):
+    ledger.remember(PARTITION, entry("alice"))
+    assert ledger.recall(PARTITION + 1, ALICE) is None
+
+
+def test_what_is_forgotten_is_gone(ledger):
+    ledger.remember(PARTITION, entry("alice"))
+    ledger.forget(PARTITION, ALICE)
+    ledger.forget(PARTITION, ALICE)
+    assert ledger.recall(PARTITION, ALICE) is None
+
+
+async def test_everything_survives_the_process(authority):
+    before = authority._ledger
+    for name in range(4):
+        before.remember(PARTITION, entry(name))
+    before.reached(PARTITION, 41)
+    walked = before.walk(PARTITION, 1)
+    await before.data.stop()
+
+    after = Authority(authority._settings)._ledger
+    assert after.count(PARTITION) == 4
+    assert reached(after) == 41
+    assert after.recall(PARTITION, walked[0].target) == walked[0]
+    assert walked + after.walk(PARTITION, 3) == [entry(name) for name in range(4)]
+    await after.data.stop()
+
+
+def test_entries_are_counted_and_nothing_else(ledger):
+    ledger.reached(PARTITION, 41)
+    for name in ("a", "b", "c"):
+        ledger.remember(PARTITION, entry(name))
+    ledger.walk(PARTITION, 1)
+    assert ledger.count(PARTITION) == 3
+    ledger.remember(PARTITION, entry("a", version=2))
+    ledger.remember(PARTITION, entry("d"))
+    ledger.forget(PARTITION, entry("b").target)
+    ledger.forget(PARTITION, entry("nobody").target)
+    assert ledger.count(PARTITION) == 3
+    assert ledger.count(PARTITION + 1) == 0
+
+
+# Walks --------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 9), st.lists(st.integers(0, 9), min_size=1, max_size=12))
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_walk_goes_round_and_round(ledger, rows, shares):
+    """Whatever the shares: each in its turn, none left out, none twice in a round."""
+    everything = [entry(name) for name in range(rows)]
+    for each in everything:
+        ledger.remember(PARTITION, each)
+    for each in range(rows, 9):
+        ledger.forget(PARTITION, entry(each).target)
+    start = (int(ledger.walk(PARTITION, 1)[0].target.id) + 1) % rows
+    walked = []
+    for share in shares:
+        walked += ledger.walk(PARTITION, min(share, rows))
+    turns = itertools.islice(itertools.cycle(everything), start, None)
+    assert walked == list(itertools.islice(turns, len(walked)))
+    assert len(walked) == sum(min(share, rows) for share in shares)
+
+
+def test_nobody_walks_through_an_empty_partition(ledger):
+    ledger.reached(PARTITION, 41)
+    assert ledger.walk(PARTITION, 5) == []
+
+
+def test_a_walk_goes_on_when_the_row_it_stood_on_is_gone(ledger):
+    for name in ("a", "b", "c"):
+        ledger.remember(PARTITION, entry(name))
+    ledger.walk(PARTITION, 2)
+    ledger.forget(PARTITION, entry("b").target)
+    assert ledger.walk(PARTITION, 2) == [entry("c"), entry("a")]
+
+
+# Recovery -----------------------------------------------------------------------------
+
+
+@given(entries_of_one_target(4, SUBJECT_KINDS), st.randoms())
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_changelog_in_any_order_merges_by_the_greatest(ledger, history, random):
+    """A paused worker's older entry may lie behind a newer one, and some twice."""
+    target = Target(Kind.USER, ISSUER, f"user-{next(_numbers)}")
+    history = [replace(each, target=target) for each in history]
+    read = random.sample(history, len(history)) + random.choices(history, k=2)
+    cut = random.randint(0, len(read))
+    for batch in (read[:cut], read[cut:]):
+        ledger.apply_changelog_batch(changelog(*map(update, batch)))
+    assert ledger.recall(PARTITION, target) == reduce(merge, history)
+
+
+def test_recovering_does_not_undo_what_the_table_has(ledger):
+    """The table survives a kill that the last outputs did not."""
+    ledger.remember(PARTITION, entry("alice", version=5))
+    ledger.apply_changelog_batch(changelog(update(entry("alice", version=4))))
+    assert ledger.recall(PARTITION, ALICE).version == 5
+
+
+def test_each_user_of_a_bulk_event_is_recovered(ledger):
+    bulk = [entry(name, version=2) for name in range(5)]
+    ledger.apply_changelog_batch(changelog(update(*bulk)))
+    assert ledger.count(PARTITION) == 5
+    assert all(ledger.recall(PARTITION, each.target) == each for each in bulk)
+
+
+@pytest.mark.parametrize("kind", [Kind.TOKEN, Kind.SESSION])
+def test_denylist_entries_are_not_kept(ledger, kind):
+    denied = Entry(Target(kind, ISSUER, "x"), HERE, expires_at=NOW)
+    ledger.apply_changelog_batch(changelog(update(denied, entry("alice"))))
+    assert ledger.recall(PARTITION, denied.target) is None
+    assert ledger.count(PARTITION) == 1
+
+
+@pytest.mark.parametrize("value", [None, b"", b"not json", b"[]", b'{"offset":-1}'])
+def test_what_is_no_update_is_passed_and_logged(ledger, value):
+    """Nothing about it stops a worker that recovers; its bytes are not in the log."""
+    with capture_logs() as logs:
+        ledger.apply_changelog_batch(
+            changelog(update(entry("a")), value, update(entry("b")))
+        )
+    assert ledger.count(PARTITION) == 2
+    assert [(log["partition"], log["offset"]) for log in logs] == [(PARTITION, 101)]
+    assert reached(ledger) == 102
+
+
+def test_how_far_each_partition_came_is_remembered(ledger):
+    """Faust reads on from there when the worker starts again."""
+    batch = changelog(update(), update(), since=7)
+    batch += changelog(update(partition=1), partition=1, since=30)
+    ledger.apply_changelog_batch(batch)
+    assert reached(ledger) == 8
+    assert reached(ledger, 1) == 30
+    assert reached(ledger, 2) is None

@@ -1,0 +1,263 @@
+"""In which order the authority sends, acknowledges and commits; without Kafka."""
+
+import asyncio
+import contextlib
+import itertools
+from types import SimpleNamespace
+
+import pytest
+
+from revocation import events
+from revocation.authority import app
+from revocation.entries import Entry, Position, Update, decode_update
+from revocation.events import encode, targets
+from revocation.topics import PULSE_KEY
+from tests.stations.kafka import PlayedProducer
+from tests.stations.log import home
+from tests.unit.histories import event, user_event
+from tests.unit.strategies import NOW
+
+ALICE = user_event()
+HOME = home(ALICE)
+ELSEWHERE = (HOME + 1) % 4
+
+
+class Fed:
+    """An authority that is fed records by hand."""
+
+    def __init__(self, authority):
+        self.authority = authority
+        self.producer = PlayedProducer()
+        self.acknowledged = []
+        authority._outlet._producer = self.producer
+        authority._owned = {0, 1, 2, 3}
+
+    def record(self, offset, value, *, partition=HOME, key=b"any", headers=()):
+        return SimpleNamespace(
+            message=SimpleNamespace(
+                partition=partition,
+                offset=offset,
+                timestamp=(NOW + offset) / 1_000,
+                key=key,
+                value=value,
+                headers=list(headers),
+            ),
+            ack=lambda: self.acknowledged.append((partition, offset)),
+        )
+
+    async def take(self, offset, what, **where):
+        value = what if isinstance(what, bytes | None) else encode(what)
+
+        await self.authority._take(self.record(offset, value, **where))
+        await self.hand_over()
+
+    async def hand_over(self):
+        """Let everything run that can, and the producer have what waits for it."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await self.authority._outlet._hand_over_all()
+
+    def begin(self, offset, what, **where):
+        """Take a record that will have to wait for something."""
+        return asyncio.create_task(self.take(offset, what, **where))
+
+    async def pulse(self, offset, partition=HOME):
+        await self.take(offset, b"{}", partition=partition, key=PULSE_KEY)
+
+    def sent_to(self, topic):
+        name = getattr(self.authority._settings.topics, topic)
+        return [sent for sent in self.producer.sent if sent.topic == name]
+
+    @property
+    def updates(self):
+        return [
+            decode_update(sent.value, sent.partition)
+            for sent in self.sent_to("entries")
+        ]
+
+    async def deliver(self, which=-1, offset=0):
+        self.producer.sent[which].deliver(offset)
+        await self.hand_over()
+        await self.hand_over()
+
+
+@pytest.fixture
+async def fed(authority):
+    return Fed(authority)
+
+
+async def test_a_record_is_acknowledged_when_its_update_is_delivered(fed):
+    await fed.take(7, ALICE)
+    assert fed.updates[0].source == Position(HOME, 7, NOW + 7)
+    assert fed.acknowledged == []
+    await fed.deliver()
+    assert fed.acknowledged == [(HOME, 7)]
+
+
+async def test_what_was_concluded_is_remembered_before_it_is_sent(fed, monkeypatch):
+    """So a kill in between leads to the same entry once more, not to another."""
+    (target,) = targets(ALICE)
+    known = []
+
+    async def look(_):
+        known.append(fed.authority._ledger.recall(HOME, target))
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(fed.authority._outlet, "update", look)
+    with contextlib.suppress(asyncio.CancelledError):
+        await fed.take(7, ALICE)
+    assert known[0].version == 1
+
+
+async def test_a_pulse_is_forwarded_behind_all_before_it(fed):
+    await fed.take(7, ALICE)
+    await fed.pulse(8)
+    assert fed.updates[1] == Update(Position(HOME, 8, NOW + 8))
+    await fed.deliver(1, offset=31)
+    assert fed.acknowledged == []
+    await fed.deliver(0, offset=30)
+    assert fed.acknowledged == [(HOME, 7), (HOME, 8)]
+
+
+async def test_a_delivered_pulse_bounds_what_a_restart_reads_again(fed):
+    await fed.pulse(8)
+    topic = fed.authority._ledger.changelog_topic.get_topic_name()
+    place = app.faust.types.TP(topic, HOME)
+    assert fed.authority._ledger.data.persisted_offset(place) is None
+    await fed.deliver(offset=31)
+    assert fed.authority._ledger.data.persisted_offset(place) == 31
+
+
+async def test_a_misplaced_record_is_named_by_the_next_update(fed):
+    """Which waits until it is acknowledged where it was sent on to."""
+    await fed.take(7, ALICE, partition=ELSEWHERE)
+    pulse = fed.begin(8, b"{}", partition=ELSEWHERE, key=PULSE_KEY)
+    await fed.hand_over()
+    assert fed.updates == []
+    (sent_on,) = fed.sent_to("events")
+    assert (sent_on.partition, sent_on.value) == (HOME, encode(ALICE))
+    await fed.deliver(offset=55)
+    await pulse
+    (update,) = fed.updates
+    assert update.rerouted == ((HOME, 55),)
+    assert fed.acknowledged == []
+    await fed.deliver()
+    assert fed.acknowledged == [(ELSEWHERE, 7), (ELSEWHERE, 8)]
+
+
+async def test_of_many_places_in_a_partition_the_last_is_named(fed):
+    for offset in range(3):
+        await fed.take(offset, user_event(), partition=ELSEWHERE)
+    for number in range(3):
+        await fed.deliver(number, offset=50 + number)
+    await fed.pulse(3, partition=ELSEWHERE)
+    assert fed.updates[0].rerouted == ((HOME, 52),)
+
+
+@pytest.mark.parametrize("value", [None, b"", b"not json"])
+async def test_what_is_unreadable_is_parked_before_anything_later_is_said(fed, value):
+    """With its bytes, its headers and where it was; then the next update follows."""
+    await fed.take(7, value, headers=[("mine", b"\xff")])
+    (parked,) = fed.sent_to("dead_letters")
+    headers = dict(parked.headers)
+    assert (parked.key, parked.value) == (b"any", value)
+    assert headers["mine"] == b"\xff"
+    assert headers["dead-letter-code"] == b"malformed_event"
+    assert headers["dead-letter-offset"] == b"7"
+    pulse = fed.begin(8, b"{}", key=PULSE_KEY)
+    await fed.hand_over()
+    assert fed.updates == []
+    await fed.deliver()
+    await pulse
+    assert fed.updates[0].rerouted == ()
+
+
+async def test_a_fault_of_ours_parks_the_record_and_stops_nobody(fed, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(app, "conclude", fail)
+    await fed.take(7, ALICE)
+    (parked,) = fed.sent_to("dead_letters")
+    assert dict(parked.headers)["dead-letter-code"] == b"revocation_error"
+
+
+async def test_a_ledger_that_cannot_be_read_parks_nothing(fed, monkeypatch):
+    """A broken disk is no fault of the record: the process gives up."""
+    gave_up = []
+
+    def leave(what, error):
+        gave_up.append(what)
+        raise KeyboardInterrupt(what) from error
+
+    monkeypatch.setattr(app, "give_up", leave)
+    monkeypatch.setattr(fed.authority._ledger, "_rows", lambda _: None)
+    with pytest.raises(KeyboardInterrupt):
+        await fed.take(7, ALICE)
+    assert gave_up == ["the ledger cannot be read"]
+    assert fed.producer.sent == []
+
+
+async def test_what_is_held_of_a_partition_given_away_is_forgotten(fed):
+    """Its next owner takes it again from the last commit."""
+    await fed.take(7, ALICE, partition=ELSEWHERE)
+    revoked = {app.faust.types.TP("played.events", ELSEWHERE)}
+    await fed.authority._revoked(None, revoked)
+    await fed.pulse(8, partition=ELSEWHERE)
+    await fed.deliver()
+    assert fed.updates[0].rerouted == ()
+    assert fed.acknowledged == [(ELSEWHERE, 8)]
+
+
+# Standing entries ---------------------------------------------------------------------
+
+
+async def refreshed(fed):
+    """Refresh for a whole period at once; return the sources that were claimed."""
+    before = len(fed.updates)
+    fed.authority._refresher._ticks = 1
+    await fed.authority._refresher._advance(HOME)
+    await fed.hand_over()
+    return [update.source.offset for update in fed.updates[before:]]
+
+
+async def test_what_was_emitted_is_emitted_again_when_its_time_comes(fed):
+    await fed.take(7, ALICE)
+    await fed.pulse(8)
+    assert await refreshed(fed) == [7]
+
+
+async def test_what_waits_for_records_before_it_is_not_claimed_by_a_refresh(fed):
+    """Its entry is in the table already; its place would claim them as well."""
+    await fed.take(6, user(away_from(HOME)))
+    await fed.deliver(offset=55)
+    await fed.pulse(7)
+    await fed.take(8, user(away_from(HOME)))
+    taking = fed.begin(9, ALICE)
+    await fed.hand_over()
+    assert fed.authority._ledger.recall(HOME, targets(ALICE)[0])
+    assert await refreshed(fed) == []
+    await fed.deliver(offset=56)
+    await taking
+    assert fed.updates[-1].rerouted
+    assert await refreshed(fed) == [9]
+
+
+async def test_what_a_kill_left_unsent_is_not_claimed_by_a_refresh(fed):
+    """The table survived; the records before it are taken again first."""
+    (target,) = targets(ALICE)
+    fed.authority._ledger.remember(HOME, Entry(target, Position(HOME, 9, NOW)))
+    await fed.pulse(7)
+    assert await refreshed(fed) == []
+    await fed.pulse(9)
+    assert await refreshed(fed) == [9]
+
+
+def away_from(partition):
+    """The name of a user whose home is another partition."""
+    names = map("user-{}".format, itertools.count())
+    return next(name for name in names if home(user(name)) != partition)
+
+
+def user(name):
+    return event(events.UserLoggedOut, user=name)
