@@ -137,7 +137,7 @@ class Installation:
         self, region: str, url: str, *, unprotected: str | None = None, **more: str
     ) -> Station:
         """Start a projector for a region whose store is there."""
-        name = f"projector-{region}"
+        name = more.pop("instance_id", f"projector-{region}")
         settings = {"region": region, "store_url": url, "instance_id": name, **more}
         return self._add(name, ["projector"], unprotected, settings)
 
