@@ -37,8 +37,9 @@ class _Waiting(NamedTuple):
 class Outlet:
     """Sends through one idempotent producer: per partition, in the order of the calls.
 
-    Records of some milliseconds are handed over together: aiokafka then makes one
-    request of them for all partitions, instead of one for each record.
+    Records are handed over at most once in `batch_interval_ms`: aiokafka then makes one
+    request of them for all partitions, and every projector wakes once for all of them.
+    A record that comes alone is not held up.
 
     What cannot be delivered ends the process at once (exit code 70): anything sent
     later in that partition would claim to have everything before it. The records are

@@ -60,7 +60,6 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._settings = settings
         self._store = store
         self._topic = settings.topics.entries
-        self._interval_seconds = settings.batch_interval_ms / 1_000
         self._epoch = ""
         self._progress: dict[int, Progress] = {}
         self._written: dict[int, Mark] = {}
@@ -102,8 +101,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         if task is None:
             return
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task})  # what made it fail, if anything did, `wait` raises
         await self._consumer.stop()
         await self._producer.stop()
         await self._store.stop()
@@ -135,12 +133,9 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             records = await self._consumer.getmany(  # 1.
                 timeout_ms=_POLL_MS, max_records=_MAX_RECORDS
             )
-            began = time.perf_counter()
             if records and not self._resuming:
                 await self._project(records)
                 self._observe(records)
-            # aiokafka asks for no more while records wait: fewer, larger batches.
-            await asyncio.sleep(began + self._interval_seconds - time.perf_counter())
 
     async def _project(self, records: Records) -> None:
         entries: list[Entry] = []
@@ -252,8 +247,8 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                 _log.info("rebuilding", partition=tp.partition, until=end[tp])
             else:
                 self._written[tp.partition] = mark
+            self._consumer.seek(tp, mark.next_offset)  # refuses what was revoked by now
             self._progress[tp.partition] = Progress(mark, rebuilt_at=end[tp])
-            self._consumer.seek(tp, mark.next_offset)
 
     async def _park(self, record: Any, error: MalformedUpdateError) -> None:
         at = Position(record.partition, Offset(record.offset), record.timestamp)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from revocation.authority.app import Authority
 from revocation.authority.table import LedgerTable
 from revocation.settings import AuthoritySettings
+from tests.stations.regions import Region
 
 # A loaded machine must not fail a law: examples have no deadline.
 settings.register_profile(
@@ -31,3 +32,11 @@ async def authority(tmp_path: Path) -> AsyncIterator[Authority]:
 @pytest.fixture
 def ledger(authority: Authority) -> LedgerTable:
     return authority._ledger
+
+
+@pytest.fixture
+async def region(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Region]:
+    """A region whose projector is not started yet; it is stopped after the test."""
+    made = Region(monkeypatch)
+    yield made
+    await made.projector.stop()

@@ -3,6 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
+from aiokafka.errors import IllegalStateError
 from aiokafka.structs import RecordMetadata, TopicPartition
 
 
@@ -61,3 +62,111 @@ class PlayedProducer:
 
     async def send_and_wait(self, *arguments, **options) -> RecordMetadata:
         return await (await self.send(*arguments, **options))
+
+
+class Read(NamedTuple):
+    """A record as a consumer gives it."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    timestamp: int
+
+
+class PlayedConsumer:
+    """A member of a group that reads one topic, whose log the test writes."""
+
+    def __init__(self, topic: str, partitions: int) -> None:
+        self.topic = topic
+        self.logs: list[list[Read]] = [[] for _ in range(partitions)]
+        self.ends = [0] * partitions
+        self.firsts = [0] * partitions
+        self.positions: dict[TopicPartition, int] = {}
+        self.seeks: list[tuple[int, int]] = []
+        self.polls = 0
+        self.stop_reading_at: dict[int, int] = {}
+        self.stopped = False
+
+    # What the test does ---------------------------------------------------------------
+
+    def append(
+        self,
+        partition: int,
+        value: bytes | None,
+        *,
+        timestamp: int,
+        key: bytes | None = b"key",
+        hole: int = 0,
+    ) -> int:
+        """Append a record, perhaps behind a hole; return its offset."""
+        offset = self.ends[partition] + hole
+        read = Read(partition, offset, key, value, (("mine", b"\xff"),), timestamp)
+        self.logs[partition].append(read)
+        self.ends[partition] = offset + 1
+        return offset
+
+    def truncate(self, partition: int, first: int) -> None:
+        """Delete what is older, as retention does."""
+        self.firsts[partition] = first
+
+    async def assign(self, *partitions: int) -> None:
+        """Rebalance the group: this member has these partitions from now on."""
+        await self.listener.on_partitions_revoked(self.assignment())
+        self.positions = {TopicPartition(self.topic, at): 0 for at in partitions}
+        await self.listener.on_partitions_assigned(self.assignment())
+
+    # What aiokafka offers -------------------------------------------------------------
+
+    def subscribe(self, topics, listener) -> None:
+        assert topics == [self.topic]
+        self.listener = listener
+
+    async def start(self) -> None:
+        await self.assign(*range(len(self.logs)))
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+    def assignment(self) -> set[TopicPartition]:
+        return set(self.positions)
+
+    async def beginning_offsets(self, partitions) -> dict[TopicPartition, int]:
+        return {tp: self.firsts[tp.partition] for tp in partitions}
+
+    async def end_offsets(self, partitions) -> dict[TopicPartition, int]:
+        return {tp: self.ends[tp.partition] for tp in partitions}
+
+    def highwater(self, tp: TopicPartition) -> int:
+        return self.ends[tp.partition]
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        if tp not in self.positions:
+            raise IllegalStateError(f"No current assignment for partition {tp}")
+        self.positions[tp] = offset
+        self.seeks.append((tp.partition, offset))
+
+    async def getmany(self, *, timeout_ms: int, max_records: int):
+        """Return what is there, or wait for more."""
+        self.polls += 1
+        records = self._read(max_records)
+        for _ in range(timeout_ms):
+            if records:
+                break
+            await asyncio.sleep(0.001)
+            records = self._read(max_records)
+        await asyncio.sleep(0)
+        return records
+
+    def _read(self, most: int) -> dict[TopicPartition, list[Read]]:
+        found = {}
+        for tp, position in self.positions.items():
+            since = max(position, self.firsts[tp.partition])
+            until = self.stop_reading_at.get(tp.partition, self.ends[tp.partition])
+            log = self.logs[tp.partition]
+            here = [read for read in log if since <= read.offset < until][:most]
+            if here:
+                found[tp] = here
+                self.positions[tp] = here[-1].offset + 1
+        return found
