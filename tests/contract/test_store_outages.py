@@ -74,7 +74,7 @@ async def test_a_server_that_was_killed_comes_back_cold(
     server.kill()
     with pytest.raises(StoreUnavailableError):
         await store.find([])
-    server.start()
+    server.launch()
 
     assert await store.find([target(Kind.TOKEN)]) == ({}, NOT_READY)
     with pytest.raises(StoreColdError):
