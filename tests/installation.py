@@ -18,6 +18,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from revocation.embedded.process import free_ports
 from revocation.embedded.valkey import Valkey
 from revocation.entries import Target
 from revocation.errors import StoreUnavailableError
@@ -140,6 +141,14 @@ class Installation:
         name = more.pop("instance_id", f"projector-{region}")
         settings = {"region": region, "store_url": url, "instance_id": name, **more}
         return self._add(name, ["projector"], unprotected, settings)
+
+    def add_sidecar(self, region: str, **more: str) -> tuple[Station, str]:
+        """Start a sidecar for a region whose store is there; returns its URL too."""
+        port = str(free_ports(1)[0])
+        url = self.stores[region].url
+        settings = {"region": region, "store_url": url, "sidecar_port": port, **more}
+        station = self._add(f"sidecar-{region}", ["sidecar"], None, settings)
+        return station, f"http://127.0.0.1:{port}"
 
     def _add(
         self,

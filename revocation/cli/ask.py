@@ -1,7 +1,7 @@
 """The commands that ask: whether a token counts, and how the regions are."""
 
 import base64
-import binascii
+import sys
 import time
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -10,19 +10,19 @@ import orjson
 import typer
 import uvloop
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
 from revocation.cli.regions import open_regions
 from revocation.cli.stations import RegionOption, chosen
-from revocation.errors import StoreUnavailableError
+from revocation.errors import StoreUnavailableError, TopicError
 from revocation.kafka import new_consumer
 from revocation.settings import RegionsSettings, VerifierSettings
 from revocation.store import Region
 from revocation.verifier import Verifier
 
 _EXIT_NEGATIVE = 3
-_JWS_PARTS = 3
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
@@ -41,7 +41,7 @@ def check(
     Reads a claims set (JSON) or a compact JWT from stdin. The signature of a JWT is NOT
     verified: this command answers about revocation only.
     """
-    claims, kid = _read_claims(typer.get_text_stream("stdin").read().strip())
+    claims, kid = _read_claims(sys.stdin.buffer.read())
     settings = VerifierSettings(**chosen(region))
 
     async def ask() -> dict[str, Any]:
@@ -63,21 +63,24 @@ def check(
     raise typer.Exit(0 if verdict["active"] else _EXIT_NEGATIVE)
 
 
-def _read_claims(text: str) -> tuple[dict[str, Any], str | None]:
+def _read_claims(given: bytes) -> tuple[dict[str, Any], str | None]:
+    text = given.strip()
     try:
-        if text.startswith("{"):
+        if text.startswith(b"{"):
             return orjson.loads(text), None
-        header, payload, _ = text.split(".")
+        header, payload, _ = text.split(b".")
         kid = orjson.loads(_unpadded(header)).get("kid")
-        return orjson.loads(_unpadded(payload)), kid
-    except (ValueError, AttributeError, binascii.Error) as error:
+        claims = orjson.loads(_unpadded(payload))
+        claims.keys()
+    except (ValueError, AttributeError) as error:
         raise typer.BadParameter(
             "stdin holds neither a JSON claims set nor a compact JWT"
         ) from error
+    return claims, kid
 
 
-def _unpadded(part: str) -> bytes:
-    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+def _unpadded(part: bytes) -> bytes:
+    return base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
 
 
 def _age(milliseconds: int) -> str:
@@ -110,19 +113,26 @@ async def _report(settings: RegionsSettings) -> dict[str, Any]:
 
 async def _end_offsets(settings: RegionsSettings) -> dict[int, int]:
     consumer = new_consumer(settings, client_id="revocation-status")
-    await consumer.start()
     try:
+        await consumer.start()
         topic, numbers = settings.topics.entries, range(settings.partitions)
         ends = await consumer.end_offsets(
             [TopicPartition(topic, number) for number in numbers]
         )
         return {tp.partition: end for tp, end in ends.items()}
+    except KafkaError as error:
+        raise TopicError(
+            f"cannot read the ends of {settings.topics.entries} at "
+            f"{settings.bootstrap_servers}: {error!r}; check "
+            "REVOCATION_BOOTSTRAP_SERVERS, and whether `revocation topics init` ran"
+        ) from error
     finally:
         await consumer.stop()
 
 
 def _describe(region: Region, ends: dict[int, int]) -> dict[str, Any]:
-    now = time.time_ns() // 1_000_000
+    as_of = region.freshness.as_of
+    age = time.time_ns() // 1_000_000 - as_of
     marks = region.marks
     lag = {
         at: max(0, ends[at] - mark.next_offset)
@@ -132,12 +142,12 @@ def _describe(region: Region, ends: dict[int, int]) -> dict[str, Any]:
     return {
         "ready": region.freshness.ready,
         "epoch": region.epoch,
-        "as_of": region.freshness.as_of,
-        "staleness_ms": now - region.freshness.as_of,
+        "as_of": as_of,
+        "staleness_ms": age if as_of else None,
         "lag_records": sum(lag.values()),
         "partitions_rebuilt": sum(mark.rebuilt for mark in marks.values()),
         "partitions": {
-            at: {**mark._asdict(), "lag_records": lag.get(at)}
+            str(at): {**mark._asdict(), "lag_records": lag.get(at)}
             for at, mark in sorted(marks.items())
         },
     }
@@ -150,10 +160,11 @@ def _print_report(report: dict[str, Any]) -> None:
             table.add_row(name, "[red]unreachable[/red]", region["error"])
             continue
         state = "[green]ready[/green]" if region["ready"] else "[red]not ready[/red]"
+        age = region["staleness_ms"]
         table.add_row(
             name,
             state,
-            f"{region['staleness_ms'] / 1_000:.3f} s ago",
+            "unknown" if age is None else f"{age / 1_000:.3f} s ago",
             f"{region['lag_records']} records",
             f"{region['partitions_rebuilt']} partitions",
         )

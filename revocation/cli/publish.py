@@ -1,10 +1,12 @@
 """`revocation publish`: one subcommand per event type, and JSON lines from a file."""
 
 import asyncio
+import contextlib
 import inspect
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -23,19 +25,18 @@ from revocation.events import EVENT_TYPES, CloudEvent, Event
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt, wait_applied
 from revocation.settings import PublisherSettings, RegionsSettings
+from revocation.store import StoreReader
 
 _IN_FLIGHT = 2_000
+
+_Published = tuple[dict[str, Any], tuple[Receipt, ...]]
+"""The report, and the receipts that --wait waits for."""
 
 app = typer.Typer(help="Publish events.", invoke_without_command=True)
 
 FileOption = Annotated[
     Path | None,
-    typer.Option(
-        help="CloudEvents as JSON lines; - reads stdin.",
-        exists=True,
-        allow_dash=True,
-        dir_okay=False,
-    ),
+    typer.Option(help="CloudEvents as JSON lines; - reads stdin."),
 ]
 WaitOption = Annotated[
     str | None,
@@ -61,19 +62,23 @@ def publish(
     if context.invoked_subcommand is not None:
         if file is not None:
             raise typer.BadParameter("give either --file or a subcommand")
+        if wait is not None or as_json:
+            raise typer.BadParameter("give --wait and --json after the subcommand")
         return
     if file is None:
         typer.echo(context.get_help())
         raise typer.Exit(2)
     lines = _read(file).splitlines()
-    report = uvloop.run(_publish_lines(lines))
-    report["applied_ms"] = _wait(report.pop("last"), wait, timeout)
-    _print(report, as_json=as_json)
+    send = partial(_publish_lines, lines)
+    report = uvloop.run(_report(send, wait, timeout, as_json=as_json))
     raise typer.Exit(1 if report["refused"] else 0)
 
 
 def _read(file: Path) -> bytes:
-    return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read --file: {error}") from error
 
 
 def _add_command(model: type[CloudEvent]) -> None:
@@ -96,10 +101,8 @@ def _add_command(model: type[CloudEvent]) -> None:
             time=None if time is None else time.replace(tzinfo=time.tzinfo or UTC),
             **{name: value for name, value in given.items() if value is not None},
         )
-        receipts = uvloop.run(_publish_one(event))
-        applied = _wait(receipts, wait, timeout)
-        printed = {"id": event.id, "receipts": list(map(str, receipts))}
-        _print({**printed, "applied_ms": applied}, as_json=as_json)
+        send = partial(_publish_one, event)
+        uvloop.run(_report(send, wait, timeout, as_json=as_json))
 
     options = [_option_of(name, field) for name, field in members.items()]
     cast("Any", command).__signature__ = inspect.Signature([*options, *_COMMON_OPTIONS])
@@ -154,12 +157,58 @@ def _build(model: type[CloudEvent], **members: Any) -> Event:
         raise typer.BadParameter(f"{place}: {first['msg']}") from None
 
 
-async def _publish_one(event: Event) -> tuple[Receipt, ...]:
+async def _report(
+    send: Callable[[], Awaitable[_Published]],
+    wait: str | None,
+    seconds: float,
+    *,
+    as_json: bool,
+) -> dict[str, Any]:
+    """Publish and wait: nothing if --wait is wrong; what was published is always said.
+
+    Raises:
+        NotAppliedError: names the regions that did not within the time limit.
+    """
+    async with _readers(wait) as readers:
+        report, receipts = await send()
+        report["applied_ms"] = None
+        try:
+            if readers:
+                report["applied_ms"] = await wait_applied(
+                    receipts, readers, timeout_seconds=seconds
+                )
+        finally:
+            _print(report, as_json=as_json)
+    return report
+
+
+@contextlib.asynccontextmanager
+async def _readers(wait: str | None) -> AsyncIterator[dict[str, StoreReader]]:
+    """Connect to the regions that --wait asks for."""
+    if wait is None:
+        yield {}
+        return
+    word, _, region = wait.partition(":")
+    if word != "applied":
+        raise typer.BadParameter("--wait takes applied, applied:all or applied:REGION")
+    settings = RegionsSettings()
+    everywhere = region in ("", "all")
+    if not everywhere and region not in settings.regions:
+        known = ", ".join(sorted(settings.regions))
+        raise typer.BadParameter(
+            f"no region {region!r}; REVOCATION_REGIONS has {known}"
+        )
+    async with open_regions(settings) as readers:
+        yield readers if everywhere else {region: readers[region]}
+
+
+async def _publish_one(event: Event) -> _Published:
     async with Publisher() as publisher:
-        return await publisher.publish(event)
+        receipts = await publisher.publish(event)
+    return {"id": event.id, "receipts": list(map(str, receipts))}, receipts
 
 
-async def _publish_lines(lines: list[bytes]) -> dict[str, Any]:
+async def _publish_lines(lines: list[bytes]) -> _Published:
     """Publish every line that is an event; report those that are not, with numbers."""
     refused: list[dict[str, Any]] = []
     latest: dict[int, Receipt] = {}
@@ -175,7 +224,7 @@ async def _publish_lines(lines: list[bytes]) -> dict[str, Any]:
                 progress.update(task, completed=published + len(refused))
     for each in refused:
         typer.echo(f"line {each['line']}: {each['code']}: {each['message']}", err=True)
-    return {"published": published, "refused": refused, "last": tuple(latest.values())}
+    return {"published": published, "refused": refused}, tuple(latest.values())
 
 
 def _parse(lines: list[bytes], refused: list[dict[str, Any]]) -> Iterator[Event]:
@@ -198,31 +247,6 @@ def _batches(parsed: Iterable[Event]) -> Iterator[list[Event]]:
             batch = []
     if batch:
         yield batch
-
-
-def _wait(
-    receipts: tuple[Receipt, ...], wait: str | None, timeout: float
-) -> dict[str, float] | None:
-    """Wait as --wait asks; returns milliseconds per region."""
-    if wait is None:
-        return None
-    word, _, region = wait.partition(":")
-    if word != "applied":
-        raise typer.BadParameter("--wait takes applied, applied:all or applied:REGION")
-    settings = RegionsSettings()
-    if region not in ("", "all") and region not in settings.regions:
-        known = ", ".join(sorted(settings.regions))
-        raise typer.BadParameter(
-            f"no region {region!r}; REVOCATION_REGIONS has {known}"
-        )
-
-    async def run() -> dict[str, float]:
-        async with open_regions(settings) as readers:
-            everywhere = region in ("", "all")
-            chosen = readers if everywhere else {region: readers[region]}
-            return await wait_applied(receipts, chosen, timeout_seconds=timeout)
-
-    return uvloop.run(run())
 
 
 def _print(report: dict[str, Any], *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -84,6 +85,8 @@ def sidecar(region: RegionOption = None) -> None:
 
     settings = SidecarSettings(**chosen(region))
     app = create_app(Verifier.from_settings(settings), region=settings.region)
+    # uvicorn raises the signal again once it has shut down: to be told is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         app,
         host=settings.sidecar_host,

@@ -3,12 +3,14 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -100,6 +102,7 @@ def create_app(verifier: Verifier, *, region: str) -> Starlette:
             Route("/readyz", ready),
             Route("/metrics", _metrics),
         ],
+        exception_handlers={HTTPException: _refused},
     )
 
 
@@ -114,6 +117,16 @@ async def _read(request: Request) -> bytes | None:
         if len(body) > MAX_BODY_BYTES:
             return None
     return bytes(body)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """Answer a wrong path or method as any other wrong request."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    detail = f"{request.method} {request.url.path} is not served here"
+    problem = _Problem(error.status_code, code, detail)
+    problem.headers.update(error.headers or {})
+    return problem
 
 
 async def _healthy(_: Request) -> Response:

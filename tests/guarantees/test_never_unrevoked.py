@@ -21,14 +21,14 @@ USERS = 40
 async def late_appends(installation: Installation) -> Counter[str]:
     """Have a paused worker append older entries after another's newer ones.
 
-    The worker keeps outputs back for 1.5 s, so that a pause always finds some unsent.
+    The worker keeps outputs back for 4 s, so that a pause always finds some unsent.
     Returns the version that each user must end with.
     """
     slow = installation.add_authority("slow", unprotected="keep_outputs_back")
     await installation.ready()
     first, before = logouts(300, USERS, seed=5)
     await installation.publish(*first)
-    await asyncio.sleep(0.7)  # taken, concluded, not yet sent
+    await asyncio.sleep(1.5)  # taken, concluded, not yet sent
     slow.pause()
     installation.add_authority("other")
     second, after = logouts(300, USERS, seed=6)

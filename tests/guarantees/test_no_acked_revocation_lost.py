@@ -40,7 +40,7 @@ async def kill_with_outputs_unsent(
     await installation.ready()
     published, expected = logouts(300, USERS, seed=11)
     await installation.publish(*published)
-    await asyncio.sleep(1.3)  # taken and, unprotected, committed; not yet sent
+    await asyncio.sleep(2.5)  # taken and, unprotected, committed; not yet sent
     authority.kill()
     authority.start()
     return expected

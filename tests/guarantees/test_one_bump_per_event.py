@@ -1,6 +1,5 @@
 """one-bump-per-event: crashes and retries never move a version twice for one event."""
 
-import asyncio
 from collections import Counter
 
 import pytest
@@ -31,12 +30,13 @@ async def run_with_kills(
     parts = chunks(published, count // (kills + 1))
     receipts = []
     for number, part in enumerate(parts):
-        publishing = asyncio.create_task(installation.publish(*part))
+        written = await installation.publish(*part)
         if number < kills:
-            await asyncio.sleep(1.2)  # in the middle of work, past a commit
+            # In the middle of work: concluded on, and the most of it not committed.
+            await installation.applied(written[: len(written) // 3])
             authority.kill()
             authority.start()
-        receipts += await publishing
+        receipts += written
     await installation.applied(receipts, within=100)
     return expected
 
@@ -46,7 +46,7 @@ async def test_a_ledger_without_memory_bumps_twice(install: Install) -> None:
     installation = await install()
     installation.add_region("eu")
     expected = await run_with_kills(
-        installation, 4_000, kills=2, unprotected="bump_on_every_sight"
+        installation, 12_000, kills=2, unprotected="bump_on_every_sight"
     )
     found = await versions(installation, "eu")
     assert found - expected, "no version moved twice"

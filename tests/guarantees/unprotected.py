@@ -37,12 +37,12 @@ def acknowledge_at_once() -> None:
 
 
 def keep_outputs_back() -> None:
-    """Outputs stay in the producer for 1.5 s, as they do when a network is slow."""
+    """Outputs stay in the producer for 4 s, as they do when a network is slow."""
     new_producer = kafka.new_producer
 
     def lingering(*arguments: Any, **options: Any) -> Any:
         producer = new_producer(*arguments, **options)
-        replace(producer._message_accumulator, "_linger_time", 1.5)
+        replace(producer._message_accumulator, "_linger_time", 4.0)
         return producer
 
     replace(outlet, "new_producer", lingering)

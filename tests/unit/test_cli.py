@@ -1,0 +1,43 @@
+"""What the command line does without any server. Sibling: connected/test_cli.py."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from revocation.__main__ import app
+
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+
+
+def commands(command: object, *path: str) -> Iterator[tuple[str, ...]]:
+    """Yield the words of a command and of all below it."""
+    yield path
+    for name, each in getattr(command, "commands", {}).items():
+        yield from commands(each, *path, name)
+
+
+@pytest.mark.parametrize(
+    "path", list(commands(typer.main.get_command(app))), ids=" ".join
+)
+def test_help(path: tuple[str, ...]) -> None:
+    """Every command explains itself without any settings."""
+    result = CliRunner().invoke(app, [*path, "--help"])
+
+    assert result.exit_code == 0
+    assert "Usage: " in result.output
+
+
+def test_schemas_export(tmp_path: Path) -> None:
+    """What it writes, and names, is what the repository holds."""
+    folder = tmp_path / "new" / "schemas"
+    result = CliRunner().invoke(app, ["schemas", "export", str(folder)])
+    written = {
+        path.name: path.read_bytes() for path in map(Path, result.output.split())
+    }
+
+    assert result.exit_code == 0
+    held = [path for path in SCHEMAS.iterdir() if path.is_file()]
+    assert written == {path.name: path.read_bytes() for path in held}
