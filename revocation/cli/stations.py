@@ -1,6 +1,7 @@
 """The commands that run stations until they are told to stop."""
 
 import asyncio
+import contextlib
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -11,6 +12,7 @@ import typer
 import uvloop
 from prometheus_client import start_http_server
 
+from revocation.errors import StoreUnavailableError
 from revocation.settings import AuthoritySettings, ProjectorSettings, SidecarSettings
 from revocation.store.redis import RedisStore
 from revocation.verifier import Verifier
@@ -84,6 +86,7 @@ def sidecar(region: RegionOption = None) -> None:
     from revocation.sidecar.http import create_app  # noqa: PLC0415
 
     settings = SidecarSettings(**chosen(region))
+    uvloop.run(_refuse_unsuitable(settings))
     app = create_app(Verifier.from_settings(settings), region=settings.region)
     # uvicorn raises the signal again once it has shut down: to be told is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -96,6 +99,13 @@ def sidecar(region: RegionOption = None) -> None:
         log_config=None,
         access_log=False,
     )
+
+
+async def _refuse_unsuitable(settings: SidecarSettings) -> None:
+    """Refuse what will not get better by waiting, before anything is served."""
+    with contextlib.suppress(StoreUnavailableError):
+        async with Verifier.from_settings(settings):
+            pass
 
 
 def chosen(region: str | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The sidecar's HTTP interface: check, health, readiness, metrics."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -7,6 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import orjson
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
@@ -15,11 +17,27 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from revocation.errors import SettingsError, StoreUnavailableError
+from revocation.errors import SettingsError, StoreError, StoreUnavailableError
 from revocation.verifier import Verifier
 
+_log = structlog.get_logger()
+
+_RETRY_SECONDS: Final = 1.0
 MAX_BODY_BYTES: Final = 65_536
 _MAX_RESOURCES: Final = 64
+
+
+async def _connect(verifier: Verifier) -> None:
+    """Connect as soon as the store can be reached; until then it is not ready."""
+    while True:
+        try:
+            return await verifier.start()
+        except StoreError as error:
+            _log.warning("store refused, retrying", code=error.code, error=str(error))
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+_UNCACHED: Final = {"cache-control": "no-store"}
 
 
 class CheckRequest(BaseModel):
@@ -47,7 +65,8 @@ class _Problem(_Json):
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         body = {"type": "about:blank", "status": status, "title": code}
-        super().__init__({**body, "detail": detail}, status_code=status)
+        body["detail"] = detail
+        super().__init__(body, status_code=status, headers=_UNCACHED)
 
 
 def create_app(verifier: Verifier, *, region: str) -> Starlette:
@@ -55,8 +74,10 @@ def create_app(verifier: Verifier, *, region: str) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with verifier:
-            yield
+        connecting = asyncio.create_task(_connect(verifier))
+        yield
+        connecting.cancel()
+        await verifier.stop()
 
     async def check(request: Request) -> Response:
         body = await _read(request)
@@ -104,9 +125,6 @@ def create_app(verifier: Verifier, *, region: str) -> Starlette:
         ],
         exception_handlers={HTTPException: _refused},
     )
-
-
-_UNCACHED: Final = {"cache-control": "no-store"}
 
 
 async def _read(request: Request) -> bytes | None:

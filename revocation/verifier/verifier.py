@@ -40,8 +40,9 @@ class Verifier:
             verdict = await verifier.check(claims, route="write")
             if not verdict.active: ...
 
-    A store that cannot be reached gives `not_ready`, never `active`: nothing is known
-    then. The signature of the token must have been verified before.
+    A store that cannot be reached, or was not started, gives `not_ready`, never
+    `active`: nothing is known then. The signature of the token must have been verified
+    before.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Verifier:
         self._rules = rules
         self._policies = policies
         self._max_clock_skew_ms = max_clock_skew_ms
-        self._skew_ms = 0
+        self._skew_ms: int | None = None
 
     @classmethod
     def from_settings(cls, settings: VerifierSettings | None = None) -> Self:
@@ -139,14 +140,15 @@ class Verifier:
             known = ", ".join(sorted(self._policies))
             raise SettingsError(f"no policy for route class {route!r}; known: {known}")
         found, freshness = await self._find(claims, kid, resources)
+        # The brokers' clock may be ahead of ours by the skew: rather too stale.
+        now = UnixMs(time.time_ns() // 1_000_000 + (self._skew_ms or 0))
         verdict = decide(
             claims,
             found,
             freshness,
             policy=policy,
             rules=self._rules,
-            # The brokers' clock may be ahead of ours by as much: rather too stale.
-            now=UnixMs(time.time_ns() // 1_000_000 + self._skew_ms),
+            now=now,
             kid=kid,
             resources=resources,
         )
@@ -165,6 +167,8 @@ class Verifier:
     async def _find(
         self, claims: Claims, kid: str | None, resources: Sequence[str]
     ) -> Answer:
+        if self._skew_ms is None:
+            return _UNKNOWN
         targets = targets_of(claims, self._rules, kid=kid, resources=resources)
         try:
             return await self._store.find(targets)

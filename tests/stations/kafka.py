@@ -34,12 +34,15 @@ class PlayedProducer:
     def __init__(self, *, prompt: bool = False) -> None:
         self.sent: list[Sent] = []
         self.refusal: Exception | None = None
+        self.unreachable: Exception | None = None
         self.started = self.stopped = False
         self._prompt = prompt
         self.open_ = asyncio.Event()
         self.open_.set()
 
     async def start(self) -> None:
+        if self.unreachable is not None:
+            raise self.unreachable
         self.started = True
 
     async def stop(self) -> None:

@@ -1,0 +1,142 @@
+"""Commands that need no running station: topics, schemas, help, and what is missing.
+
+`test_cli.py` has those that publish and ask.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from revocation.__main__ import app
+from revocation.embedded import Kafka
+from revocation.topics import Topics
+from tests.connected.typed import NOWHERE, typed
+from tests.installation import Install, Installation
+from tests.traffic import ISSUER
+
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
+
+
+@pytest.fixture
+def nothing(tmp_path: Path) -> Installation:
+    """An installation of which nothing is there but its settings."""
+    return Installation(tmp_path, NOWHERE, partitions=4)
+
+
+# Topics -------------------------------------------------------------------------------
+
+
+def test_topics_are_created_once(kafka: Kafka, tmp_path: Path) -> None:
+    anew = Installation(tmp_path, kafka.bootstrap_servers, partitions=4)
+    prefix = anew.settings["topic_prefix"]
+    first, second = (typed(anew, "topics", "init") for _ in range(2))
+    topics = Topics(prefix=prefix)
+    assert (first.code, second.code) == (0, 0)
+    for name in (topics.events, topics.entries, topics.dead_letters):
+        assert f"created {name}\n" in first.out
+    assert second.out == f"topics with prefix {prefix} are as they must be\n"
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ({"partitions": "3"}, "has 4 partitions, settings say 3"),
+        ({"max_outage_seconds": "2000000"}, "has retention.ms="),
+    ],
+)
+async def test_topics_that_would_lose_revocations_are_refused(
+    install: Install, setting: dict[str, str], complaint: str
+) -> None:
+    """By the command that creates them, and by every station at its start."""
+    installation = await install()
+    stations = {"region": "eu", "store_url": f"redis://{NOWHERE}"}
+    for command in (("topics", "init"), ("authority",), ("projector",)):
+        refused = typed(installation, *command, **setting, **stations)
+        assert refused.code == 1
+        assert refused.err.startswith("unsuitable_topic: topic ")
+        assert complaint in refused.err
+
+
+# All commands -------------------------------------------------------------------------
+
+
+def test_schemas_are_exported(nothing: Installation, tmp_path: Path) -> None:
+    done = typed(nothing, "schemas", "export", str(tmp_path / "schemas"))
+    written = set(map(Path, done.out.split()))
+    assert done.code == 0
+    assert written == {
+        path for path in (tmp_path / "schemas").rglob("*") if path.is_file()
+    }
+    assert len(written) > 10
+
+
+def commands(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every command, and of every group."""
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, *path, name)
+
+
+COMMANDS = [*commands(typer.main.get_group(app))]
+
+
+def test_every_command_is_found() -> None:
+    assert len(COMMANDS) > 25
+    assert ("publish", "user-logged-out") in COMMANDS
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, [*path, "--help"])
+    assert done.exit_code == 0
+    assert "Usage: " in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "variables"),
+    [
+        (["projector"], ["REGION", "STORE_URL", "PEPPER_FILE"]),
+        (["sidecar"], ["REGION", "STORE_URL", "PEPPER_FILE"]),
+        (["check"], ["REGION", "STORE_URL", "PEPPER_FILE"]),
+        (["status"], ["REGIONS", "PEPPER_FILE"]),
+    ],
+    ids=lambda value: value[0],
+)
+def test_missing_settings_are_named(
+    nothing: Installation, words: list[str], variables: list[str]
+) -> None:
+    unset = dict.fromkeys(("region", "regions", "pepper_file"), "")
+    done = typed(nothing, *words, stdin=b"{}", **unset)
+    assert done.code == 2
+    assert done.err.startswith("invalid_settings: ")
+    for name in variables:
+        assert f"REVOCATION_{name}: " in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["topics", "init"],
+        ["publish", "user-logged-out", "--issuer", ISSUER, "--user", "alice"],
+        ["status"],
+        ["authority"],
+        ["projector"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_without_a_broker_it_is_said_what_to_do(
+    nothing: Installation, words: list[str]
+) -> None:
+    """One line and code 1; no traceback, and nothing that was left open."""
+    stations = {"store_url": "redis://store", "regions": '{"eu": "redis://store"}'}
+    done = typed(nothing, *words, **stations)
+    last = done.err.splitlines()[-1]
+    assert done.code == 1
+    assert NOWHERE in last
+    assert "check REVOCATION_BOOTSTRAP_SERVERS" in last
+    assert "Traceback" not in done.err
+    assert "Unclosed" not in done.err

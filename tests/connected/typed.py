@@ -1,0 +1,61 @@
+"""`revocation` as it is typed: a real process with an installation's settings."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from typing import Any, NamedTuple
+
+from revocation.entries import Target
+from tests.installation import Installation
+from tests.traffic import claims
+
+NOWHERE = "127.0.0.1:1"
+"""Where nobody listens."""
+
+
+class Done(NamedTuple):
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def typed(
+    installation: Installation, *words: str, stdin: bytes = b"", **more: str
+) -> Done:
+    """Run `revocation ...` with the installation's settings."""
+    regions = {name: store.url for name, store in installation.stores.items()}
+    settings = {"regions": json.dumps(regions), "region": "eu", **more}
+    if "eu" in regions:
+        settings.setdefault("store_url", regions["eu"])
+    done = subprocess.run(
+        [sys.executable, "-m", "revocation", *words],
+        env=installation.env(**settings),
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def publish(installation: Installation, *words: str, **options: Any) -> Done:
+    """Publish, wait until it is applied, and print JSON."""
+    common = ("--wait", "applied", "--json")
+    return typed(installation, "publish", *words, *common, **options)
+
+
+def token(name: str, **more: object) -> bytes:
+    return json.dumps(claims(name, now=int(time.time()), **more)).encode()
+
+
+def has(installation: Installation, *targets: Target) -> bool:
+    answer = asyncio.run(installation.find("eu", *targets))
+    return set(answer.found) == set(targets)
