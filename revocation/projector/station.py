@@ -116,9 +116,11 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             await self._task
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        """Drop what another member now answers for."""
+        """Drop what another member now answers for, and tells the age of."""
         for tp in revoked:
             self._progress.pop(tp.partition, None)
+            for gauge in (metrics.WATERMARK, metrics.LAG):
+                gauge.remove(self._settings.region, str(tp.partition))
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
         """Have the next turn of the loop seek: a store that is away must not block."""

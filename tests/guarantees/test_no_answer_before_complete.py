@@ -40,6 +40,8 @@ async def test_a_flushed_region_says_not_ready_until_rebuilt(install: Install) -
     stale = claims("alice", now=int(time.time()))
     async with installation.reader("eu") as eu, installation.reader("us") as us:
         verifier, neighbour = Verifier(eu, rules), Verifier(us, rules)
+        await verifier.start()
+        await neighbour.start()
         assert (await verifier.check(stale)).reason is Reason.ISSUED_BEFORE_CUT_OFF
 
         projector.pause()  # so that there is time to look

@@ -176,3 +176,18 @@ async def test_lag_and_age_can_be_watched(region):
         pause=0.001,
     )
     assert metrics.LAG.labels(*labels)._value.get() == 0
+
+
+async def test_what_another_member_has_is_not_told_any_more(region):
+    """Its age would seem to grow for ever, and somebody would be woken up."""
+    await started(region)
+    await region.consumer.assign(1)
+    region.write(1)
+    await region.applied(1)
+    shown = {
+        sample.labels["partition"]
+        for gauge in (metrics.WATERMARK, metrics.LAG)
+        for sample in next(iter(gauge.collect())).samples
+        if sample.labels["region"] == "eu"
+    }
+    assert shown == {"1"}
