@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from revocation import events
 from revocation.entries import Offset, Target
-from revocation.errors import PublishError
+from revocation.errors import PublishError, TopicError
 from revocation.events import Event, UsersRevoked
 from revocation.kafka import new_producer
 from revocation.receipts import Receipt
@@ -42,17 +42,37 @@ class Publisher:
 
         Raises:
             PublishError: no broker answers.
+            TopicError: the topic has not as many partitions as the settings say.
         """
         producer = new_producer(self._settings, client_id="revocation-publisher")
         try:
             await producer.start()
+            await self._require_partitions(producer)
         except KafkaError as error:
             await producer.stop()
             raise PublishError(
                 f"no broker answers at {self._settings.bootstrap_servers}: {error!r}; "
                 "check REVOCATION_BOOTSTRAP_SERVERS"
             ) from error
+        except TopicError:
+            await producer.stop()
+            raise
         self._producer = producer
+
+    async def _require_partitions(self, producer: AIOKafkaProducer) -> None:
+        """Look before the first event: aiokafka waits a minute for a missing topic."""
+        topic, partitions = self._settings.topics.events, self._settings.partitions
+        await producer.client.set_topics([topic])
+        found = len(producer.client.cluster.partitions_for_topic(topic) or ())
+        if not found:
+            raise TopicError(
+                f"topic {topic} does not exist; run `revocation topics init`"
+            )
+        if found != partitions:
+            raise TopicError(
+                f"topic {topic} has {found} partitions, settings say {partitions}; "
+                "set REVOCATION_PARTITIONS to what is there"
+            )
 
     async def stop(self) -> None:
         """Flush and disconnect; may be called twice."""

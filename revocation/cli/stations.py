@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -42,6 +43,9 @@ def authority() -> None:
     uvloop.run(verify(settings))
     _serve_metrics(settings)
     _log.info("authority starting", id=settings.authority_id)
+    # Faust's consumer runs in a thread with a loop of its own, by this policy.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    _spare_the_collector()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = faust.Worker(
@@ -70,6 +74,7 @@ def projector(region: RegionOption = None) -> None:
         station = Projector(settings, RedisStore.from_settings(settings))
         await station.start()
         _serve_metrics(settings)
+        _spare_the_collector()
         _log.info("projector started", region=settings.region)
         try:
             await _until_told(station.wait)
@@ -116,6 +121,17 @@ def chosen(region: str | None) -> dict[str, Any]:
 def _serve_metrics(settings: AuthoritySettings | ProjectorSettings) -> None:
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr=settings.metrics_host)
+
+
+def _spare_the_collector() -> None:
+    """Keep what was imported out of garbage collections, and have fewer of them.
+
+    A full one over Faust's modules takes tens of milliseconds, in which nothing is
+    revoked; what the stations themselves make is freed by reference counts.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 async def _until_told(wait: Callable[[], Coroutine[Any, Any, None]]) -> None:

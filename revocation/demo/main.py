@@ -18,12 +18,12 @@ from revocation.demo import story
 from revocation.demo.issuer import Issuer
 from revocation.demo.screen import Screen, show_figures
 from revocation.embedded import Embedded, State
+from revocation.embedded.plan import DEFAULT_PARTITIONS
 from revocation.embedded.process import end, free_ports, spawn, wait_until
 from revocation.publisher import Publisher
 from revocation.settings import PublisherSettings
 
 _REGIONS: Final = ("eu", "us", "ap")
-_PARTITIONS: Final = 12
 _SERVICE_SECONDS: Final = 30
 _PAUSE_SECONDS: Final = 1.0
 """Between acts, so that people can see each happen."""
@@ -37,7 +37,6 @@ def demo() -> None:
         system = Embedded(
             folder / "system",
             regions=_REGIONS,
-            partitions=_PARTITIONS,
             tell=console.log,
         )
         with system, _services(folder, system.state(), console) as (issuer, urls):
@@ -95,7 +94,7 @@ async def _play(
     console: Console, state: State, issuer: Issuer, urls: Mapping[str, str]
 ) -> list[str]:
     settings = PublisherSettings(
-        bootstrap_servers=state.bootstrap_servers, partitions=_PARTITIONS
+        bootstrap_servers=state.bootstrap_servers, partitions=DEFAULT_PARTITIONS
     )
     wrong: list[str] = []
     async with contextlib.AsyncExitStack() as stack:

@@ -13,7 +13,8 @@ from typing import Final
 from revocation.embedded.process import LOOPBACK
 
 DEFAULT_REGIONS: Final = ("eu", "us", "ap")
-DEFAULT_PARTITIONS: Final = 12
+DEFAULT_PARTITIONS: Final = 4
+"""Each costs pulses and a place in every fetch; two cores need no more."""
 PYTHON: Final = (sys.executable, "-m", "revocation")
 # For all stations. A station that is killed is replaced within seconds, so its session
 # need not outlive it for long.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -157,12 +158,15 @@ class Verifier:
         return verdict
 
     async def region(self) -> Region:
-        """Return the region's state.
+        """Return the region's state; not ready before the clocks were compared.
 
         Raises:
             StoreUnavailableError: retry later.
         """
-        return await self._store.region()
+        region = await self._store.region()
+        if self._skew_ms is None:
+            return replace(region, freshness=_UNKNOWN.freshness)
+        return region
 
     async def _find(
         self, claims: Claims, kid: str | None, resources: Sequence[str]

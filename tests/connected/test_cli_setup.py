@@ -3,6 +3,7 @@
 `test_cli.py` has those that publish and ask.
 """
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from revocation.__main__ import app
 from revocation.embedded import Kafka
 from revocation.topics import Topics
 from tests.connected.typed import NOWHERE, typed
-from tests.installation import Install, Installation
+from tests.installation import Installation
 from tests.traffic import ISSUER
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
@@ -25,6 +26,18 @@ pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
 def nothing(tmp_path: Path) -> Installation:
     """An installation of which nothing is there but its settings."""
     return Installation(tmp_path, NOWHERE, partitions=4)
+
+
+@pytest.fixture(scope="module")
+def prepared(
+    kafka: Kafka, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    """An installation that has its topics and nothing else."""
+    folder = tmp_path_factory.mktemp("prepared")
+    installation = Installation(folder, kafka.bootstrap_servers, partitions=4)
+    asyncio.run(installation.create_topics())
+    yield installation
+    installation.stop()
 
 
 # Topics -------------------------------------------------------------------------------
@@ -41,6 +54,10 @@ def test_topics_are_created_once(kafka: Kafka, tmp_path: Path) -> None:
     assert second.out == f"topics with prefix {prefix} are as they must be\n"
 
 
+STATIONS = [("topics", "init"), ("authority",), ("projector",)]
+PUBLISH = ("publish", "user-logged-out", "--issuer", ISSUER, "--user", "alice")
+
+
 @pytest.mark.parametrize(
     ("setting", "complaint"),
     [
@@ -48,17 +65,34 @@ def test_topics_are_created_once(kafka: Kafka, tmp_path: Path) -> None:
         ({"max_outage_seconds": "2000000"}, "has retention.ms="),
     ],
 )
-async def test_topics_that_would_lose_revocations_are_refused(
-    install: Install, setting: dict[str, str], complaint: str
+def test_topics_that_would_lose_revocations_are_refused(
+    prepared: Installation, setting: dict[str, str], complaint: str
 ) -> None:
     """By the command that creates them, and by every station at its start."""
-    installation = await install()
     stations = {"region": "eu", "store_url": f"redis://{NOWHERE}"}
-    for command in (("topics", "init"), ("authority",), ("projector",)):
-        refused = typed(installation, *command, **setting, **stations)
+    for command in STATIONS:
+        refused = typed(prepared, *command, **setting, **stations)
         assert refused.code == 1
         assert refused.err.startswith("unsuitable_topic: topic ")
         assert complaint in refused.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ({"partitions": "3"}, "has 4 partitions, settings say 3"),
+        ({"partitions": "64"}, "has 4 partitions, settings say 64"),
+        ({"topic_prefix": "missing"}, "does not exist; run `revocation topics init`"),
+    ],
+)
+def test_nothing_is_published_to_another_topic(
+    prepared: Installation, setting: dict[str, str], complaint: str
+) -> None:
+    """At once, and not after a minute of hope."""
+    refused = typed(prepared, *PUBLISH, **setting)
+    assert refused.code == 1
+    assert complaint in refused.err.splitlines()[-1]
+    assert "Traceback" not in refused.err
 
 
 # All commands -------------------------------------------------------------------------
@@ -121,7 +155,7 @@ def test_missing_settings_are_named(
     "words",
     [
         ["topics", "init"],
-        ["publish", "user-logged-out", "--issuer", ISSUER, "--user", "alice"],
+        PUBLISH,
         ["status"],
         ["authority"],
         ["projector"],

@@ -35,6 +35,8 @@ class PlayedProducer:
         self.sent: list[Sent] = []
         self.refusal: Exception | None = None
         self.unreachable: Exception | None = None
+        self.partitions = 4
+        self.client = self.cluster = self  # aiokafka's producer has these two inside
         self.started = self.stopped = False
         self._prompt = prompt
         self.open_ = asyncio.Event()
@@ -47,6 +49,13 @@ class PlayedProducer:
 
     async def stop(self) -> None:
         self.stopped = True
+
+    async def set_topics(self, topics) -> None:
+        self._topics = topics
+
+    def partitions_for_topic(self, topic) -> set[int] | None:
+        assert topic in self._topics
+        return set(range(self.partitions)) or None
 
     async def send(
         self, topic, value=None, key=None, partition=None, *, headers=()

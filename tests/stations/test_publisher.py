@@ -8,7 +8,7 @@ from aiokafka.errors import (
 )
 
 from revocation import events, publisher as module
-from revocation.errors import OversizedRecordError, PublishError
+from revocation.errors import OversizedRecordError, PublishError, TopicError
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt
 from revocation.settings import PublisherSettings
@@ -115,6 +115,24 @@ async def test_a_broker_that_does_not_answer_is_named(producer):
     with pytest.raises(
         PublishError, match=r"broker:9092.*REVOCATION_BOOTSTRAP_SERVERS"
     ):
+        await Publisher(SETTINGS).start()
+    assert producer.stopped
+
+
+@pytest.mark.parametrize(
+    ("partitions", "complaint"),
+    [
+        (0, "topic played.events does not exist; run `revocation topics init`"),
+        (3, "has 3 partitions, settings say 4; set REVOCATION_PARTITIONS"),
+        (12, "has 12 partitions, settings say 4; set REVOCATION_PARTITIONS"),
+    ],
+)
+async def test_a_topic_that_is_not_as_the_settings_say_is_refused(
+    producer, partitions, complaint
+):
+    """Before anything is sent to where its target is not."""
+    producer.partitions = partitions
+    with pytest.raises(TopicError, match=complaint):
         await Publisher(SETTINGS).start()
     assert producer.stopped
 

@@ -1,5 +1,6 @@
 """The sidecar over HTTP, without a socket; `connected/test_sidecar.py` has one."""
 
+import contextlib
 import json
 
 import httpx
@@ -8,8 +9,10 @@ import pytest
 from revocation.decision import Reason
 from revocation.entries import Kind
 from revocation.settings import LimitSettings
+from revocation.sidecar import http
 from revocation.sidecar.http import MAX_BODY_BYTES, create_app
 from revocation.verifier import Verifier
+from tests.installation import eventually
 from tests.stations.test_verifier import cut_off, store_as_of, token
 
 RULES = LimitSettings().rules
@@ -20,8 +23,9 @@ async def store():
     return await store_as_of(0, cut_off(Kind.USER, "alice"))
 
 
-@pytest.fixture
-async def client(store):
+@contextlib.asynccontextmanager
+async def serving(store):
+    """A client of a sidecar that has just been started."""
     app = create_app(Verifier(store, RULES), region="eu")
     transport = httpx.ASGITransport(app)
     async with (
@@ -29,6 +33,17 @@ async def client(store):
         httpx.AsyncClient(transport=transport, base_url="http://sidecar") as client,
     ):
         yield client
+
+
+@pytest.fixture
+async def client(store):
+    async with serving(store) as client:
+        await eventually(lambda: status_is(client, 200), pause=0)
+        yield client
+
+
+async def status_is(client, status):
+    return (await client.get("/readyz")).status_code == status
 
 
 async def check(client, name="bob", **more):
@@ -241,6 +256,35 @@ async def test_a_store_that_is_away_makes_it_not_ready_and_not_dead(client, stor
         "error": "store_unavailable",
     }
     assert health.status_code == 200
+
+
+async def test_a_sidecar_may_be_started_before_its_store(store, monkeypatch):
+    """It lives, says that it is not ready, and is as soon as the store is there."""
+    monkeypatch.setattr(http, "_RETRY_SECONDS", 0.001)
+    store.available = False
+    async with serving(store) as client:
+        verdict = (await check(client)).json()
+        assert (verdict["active"], verdict["reason"]) == (False, "not_ready")
+        assert await status_is(client, 503)
+        store.available = True
+        await eventually(lambda: status_is(client, 200), pause=0.001)
+        assert (await check(client)).json()["active"]
+
+
+async def test_a_store_whose_clock_is_wrong_is_never_ready(store, monkeypatch):
+    """Until somebody sets it right."""
+    monkeypatch.setattr(http, "_RETRY_SECONDS", 0.001)
+
+    async def skewed():
+        return 3_600_000
+
+    with monkeypatch.context() as wrong:
+        wrong.setattr(store, "clock_skew_ms", skewed)
+        async with serving(store) as client:
+            assert await status_is(client, 503)
+            assert (await check(client)).json()["reason"] == "not_ready"
+            wrong.undo()
+            await eventually(lambda: status_is(client, 200), pause=0.001)
 
 
 async def test_verdicts_are_there_to_be_scraped(client):

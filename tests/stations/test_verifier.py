@@ -191,6 +191,16 @@ async def test_a_difference_that_is_allowed_counts_as_age(skew_ms):
     assert 3_500 <= verdict.staleness_ms < 4_500
 
 
+async def test_nothing_is_said_before_the_clocks_were_compared():
+    """The store may be complete, but nobody knows how old its answers are."""
+    verifier = Verifier(await store_as_of(0, cut_off(Kind.USER, "alice")), RULES)
+    assert (await verifier.check(token("bob"))).reason is Reason.NOT_READY
+    assert not (await verifier.region()).freshness.ready
+    async with verifier:
+        assert (await verifier.check(token("bob"))).active
+        assert (await verifier.region()).freshness.ready
+
+
 async def test_a_store_that_is_away_at_the_start_is_told():
     store = FailingStore()
     store.available = False
