@@ -56,6 +56,7 @@ class Authority(faust.App):
         self._held: defaultdict[int, list[_Held]] = defaultdict(list)
         self._owned: set[int] = set()
         self._emitted: dict[int, Offset] = {}
+        self._alone_until: dict[int, Offset | None] = {}
         raw: dict[str, Any] = {
             "key_type": bytes,
             "value_type": bytes,
@@ -110,6 +111,7 @@ class Authority(faust.App):
         for partition in partitions:
             self._held.pop(partition, None)
             self._emitted.pop(partition, None)
+            self._alone_until.pop(partition, None)
 
     @Service.task
     async def _pulse(self) -> None:
@@ -128,7 +130,8 @@ class Authority(faust.App):
         Its place, said before that, would claim records that were not emitted yet.
         """
         if entry.source.offset <= self._emitted.get(entry.source.partition, -1):
-            await self._outlet.standing(entry)
+            delivery = await self._outlet.standing(entry)
+            delivery.add_done_callback(partial(self._note, entry.source.partition))
 
     async def _consume(self, stream: faust.StreamT[bytes]) -> None:
         # Acknowledged by `InOrder`, not when the loop body ends.
@@ -198,6 +201,7 @@ class Authority(faust.App):
                     places[metadata.partition] = metadata.offset
         update = replace(update, rerouted=tuple(places.items()))
         delivery = await self._outlet.update(update)  # 2.
+        delivery.add_done_callback(partial(self._note, partition))
         self._emitted[partition] = update.source.offset
         for each in held:
             self._in_order.take(partition, each.event.ack, [delivery])  # 3.
@@ -208,10 +212,26 @@ class Authority(faust.App):
         delivery = await self._emit(Update(at))
         delivery.add_done_callback(partial(self._note_reached, at.partition))
 
-    def _note_reached(self, partition: int, delivery: Delivery) -> None:
+    def _note(self, partition: int, delivery: Delivery) -> None:
+        """Know up to where nobody else has written to the partition of entries.
+
+        A worker that was paused may write here again before it learns that another took
+        over meanwhile; its table then lacks what that one wrote.
+        """
+        if partition not in self._owned:
+            return
+        offset = Offset(delivery.result().offset)
+        if partition not in self._alone_until:
+            self._alone_until[partition] = self._ledger.holds_until(partition)
+        before = self._alone_until[partition]
+        follows = before is not None and offset == before + 1
+        self._alone_until[partition] = offset if follows else None
+
+    def _note_reached(self, partition: int, _: Delivery) -> None:
         """Bound what a restart reads again, at the pace of pulses."""
-        if partition in self._owned:
-            self._ledger.reached(partition, Offset(delivery.result().offset))
+        reached = self._alone_until.get(partition)
+        if reached is not None:
+            self._ledger.reached(partition, reached)
 
     async def _park(
         self, event: EventT[bytes], record: Record, error: RevocationError

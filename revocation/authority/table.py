@@ -14,6 +14,7 @@ import structlog
 from faust.stores.rocksdb import Store as RocksDBStore
 from faust.types import TP, EventT
 
+from revocation.authority.outlet import give_up
 from revocation.entries import (
     DENYLIST_KINDS,
     Entry,
@@ -78,13 +79,28 @@ class LedgerTable(faust.Table[bytes, bytes]):
             rows.put(_WALKED, found[-1][0])
         return [decode_entry(value) for _, value in found]
 
+    def holds_until(self, partition: int) -> Offset:
+        """Return the offset of the entries topic up to which the table holds all."""
+        topic = self.changelog_topic.get_topic_name()
+        offset = self.data.persisted_offset(TP(topic, partition))
+        return Offset(-1 if offset is None else offset)
+
     def reached(self, partition: int, offset: Offset) -> None:
         """Note that the table holds all up to this offset of the entries topic."""
         topic = self.changelog_topic.get_topic_name()
         self.data.set_persisted_offset(TP(topic, partition), offset)
 
     def apply_changelog_batch(self, batch: Iterable[EventT[bytes]]) -> None:
-        """Merge records of the entries topic into the table, while recovering."""
+        """Merge records of the entries topic into the table, while recovering.
+
+        Faust would log whatever fails here and go on without it.
+        """
+        try:
+            self._merge_all(batch)
+        except Exception as error:  # noqa: BLE001 - half a ledger would count anew
+            give_up("the ledger cannot be recovered", error)
+
+    def _merge_all(self, batch: Iterable[EventT[bytes]]) -> None:
         last: dict[int, int] = {}
         for event in batch:
             message = event.message

@@ -120,12 +120,22 @@ async def test_a_pulse_is_forwarded_behind_all_before_it(fed):
 
 
 async def test_a_delivered_pulse_bounds_what_a_restart_reads_again(fed):
+    fed.authority._ledger.reached(HOME, 29)
+    await fed.take(7, ALICE)
     await fed.pulse(8)
-    topic = fed.authority._ledger.changelog_topic.get_topic_name()
-    place = app.faust.types.TP(topic, HOME)
-    assert fed.authority._ledger.data.persisted_offset(place) is None
-    await fed.deliver(offset=31)
-    assert fed.authority._ledger.data.persisted_offset(place) == 31
+    await fed.deliver(0, offset=30)
+    assert fed.authority._ledger.holds_until(HOME) == 29
+    await fed.deliver(1, offset=31)
+    assert fed.authority._ledger.holds_until(HOME) == 31
+
+
+async def test_what_another_worker_wrote_is_read_again(fed):
+    """A worker that was paused has not seen what was written meanwhile."""
+    fed.authority._ledger.reached(HOME, 29)
+    for offset, place in (8, 30), (9, 40), (10, 41):
+        await fed.pulse(offset)
+        await fed.deliver(offset - 8, offset=place)
+    assert fed.authority._ledger.holds_until(HOME) == 30
 
 
 async def test_a_misplaced_record_is_named_by_the_next_update(fed):
