@@ -26,6 +26,7 @@ from mode import Service
 
 from revocation import metrics
 from revocation.authority.conclude import Conclusion, Record, conclude
+from revocation.authority.consumer import SeekingConsumer
 from revocation.authority.outlet import Delivery, InOrder, Outlet, give_up
 from revocation.authority.refresh import Refresher
 from revocation.authority.table import LedgerTable
@@ -56,6 +57,7 @@ class Authority(faust.App):
         self._held: defaultdict[int, list[_Held]] = defaultdict(list)
         self._owned: set[int] = set()
         self._emitted: dict[int, Offset] = {}
+        self._latest: dict[int, int] = {}
         self._alone_until: dict[int, Offset | None] = {}
         raw: dict[str, Any] = {
             "key_type": bytes,
@@ -88,6 +90,11 @@ class Authority(faust.App):
         self.on_partitions_assigned.connect(self._assigned, weak=False)
         self.on_partitions_revoked.connect(self._revoked, weak=False)
 
+    def _new_transport(self) -> Any:
+        transport = cast("Any", super()._new_transport())
+        transport.Consumer = SeekingConsumer
+        return transport
+
     async def on_start(self) -> None:
         """Open the way out before anything is consumed."""
         await super().on_start()
@@ -111,6 +118,7 @@ class Authority(faust.App):
         for partition in partitions:
             self._held.pop(partition, None)
             self._emitted.pop(partition, None)
+            self._latest.pop(partition, None)
             self._alone_until.pop(partition, None)
 
     @Service.task
@@ -136,7 +144,20 @@ class Authority(faust.App):
     async def _consume(self, stream: faust.StreamT[bytes]) -> None:
         # Acknowledged by `InOrder`, not when the loop body ends.
         async for event in cast("Any", stream).noack().events():
+            self._miss_none(event.message)
             await self._take(event)
+
+    def _miss_none(self, message: Any) -> None:
+        """End the process if a record was fetched before this one, but never came.
+
+        Nothing behind it was acknowledged, so whoever takes the partition next reads it
+        again.
+        """
+        latest = self._latest.get(message.partition, -1)
+        if latest < message.follows < message.offset:
+            missed = f"{message.partition}@{message.follows}"
+            give_up("a record was fetched and not taken", LookupError(missed))
+        self._latest[message.partition] = message.offset
 
     async def _take(self, event: EventT[bytes]) -> None:
         message = event.message

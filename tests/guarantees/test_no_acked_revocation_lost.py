@@ -1,12 +1,14 @@
 """no-acked-revocation-lost: whatever single process or broker is killed."""
 
 import asyncio
+import shutil
 from collections import Counter
 
 import pytest
 
 from revocation.embedded import Kafka
-from tests.installation import Install, Installation, eventually
+from revocation.receipts import Receipt
+from tests.installation import Install, Installation, Station, eventually
 from tests.traffic import chunks, logouts, user
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(300)]
@@ -61,6 +63,54 @@ async def test_authority_killed_with_outputs_unsent(install: Install) -> None:
     installation = await install()
     installation.add_region("eu")
     expected = await kill_with_outputs_unsent(installation, "keep_outputs_back")
+
+    await complete(installation, expected)
+
+
+async def recover(
+    installation: Installation, protection: str
+) -> tuple[Station, list[Receipt], Counter[str]]:
+    """Have an authority without its disk recover while records wait for it."""
+    authority = installation.add_authority(unprotected=protection)
+    await installation.ready()
+    first, before = logouts(100, USERS, seed=14)
+    await installation.applied(await installation.publish(*first))
+    authority.kill()
+    shutil.rmtree(installation.folder / authority.name)
+    second, after = logouts(100, USERS, seed=15)
+    receipts = await installation.publish(*second)
+    authority.start()
+    return authority, receipts, before + after
+
+
+async def test_reading_before_seeking_loses_events(install: Install) -> None:
+    """With the protections off, receipts count as applied and are not."""
+    installation = await install()
+    installation.add_region("eu")
+    _, receipts, expected = await recover(installation, "read_before_seeking_unnoticed")
+    await installation.applied(receipts)
+
+    with pytest.raises(AssertionError):
+        await complete(installation, expected, within=1)
+
+
+async def test_authority_recovers_while_events_wait(install: Install) -> None:
+    """It reads nothing between its seek and the moment from which it takes."""
+    installation = await install()
+    installation.add_region("eu")
+    _, receipts, expected = await recover(installation, "linger_after_seeking")
+    await installation.applied(receipts)
+
+    await complete(installation, expected, within=1)
+
+
+async def test_authority_that_misses_a_record_ends(install: Install) -> None:
+    """Before anything behind it is committed: the next to start reads it again."""
+    installation = await install()
+    installation.add_region("eu")
+    authority, _, expected = await recover(installation, "read_before_seeking")
+    await eventually(lambda: authority.exit_code == 70)
+    installation.add_authority()
 
     await complete(installation, expected)
 

@@ -3,12 +3,15 @@
 Usage: `python -m tests.guarantees.unprotected PROTECTION authority|projector`.
 """
 
+import asyncio
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from faust.transport.drivers.aiokafka import Consumer
+
 from revocation import __main__, kafka, ledger
-from revocation.authority import app, outlet
+from revocation.authority import app, consumer, outlet
 from revocation.store import layout
 
 
@@ -48,6 +51,38 @@ def keep_outputs_back() -> None:
     replace(outlet, "new_producer", lingering)
 
 
+def linger_after_seeking() -> None:
+    """A recovery ends 1.5 s after it sought, and records are taken only then.
+
+    A fetch may wait at the broker for a third of that before it comes back.
+    """
+    perform_seek, take = Consumer.perform_seek, app.Authority._take
+
+    async def seek_and_linger(self: Any) -> None:
+        await perform_seek(self)
+        await asyncio.sleep(1.5)
+
+    async def take_when_recovered(self: Any, event: Any) -> None:
+        await self.tables.recovery.completed.wait()
+        await take(self, event)
+
+    replace(Consumer, "perform_seek", seek_and_linger)
+    replace(app.Authority, "_take", take_when_recovered)
+
+
+def read_before_seeking() -> None:
+    """Partitions are fetched from at once when Faust says so, as Faust itself does."""
+    linger_after_seeking()
+    for name in ("resume_partitions", "resume_flow"):
+        replace(consumer.SeekingConsumer, name, getattr(Consumer, name))
+
+
+def read_before_seeking_unnoticed() -> None:
+    """And what is lost by that is not missed."""
+    read_before_seeking()
+    replace(app.Authority, "_miss_none", lambda *_: None)
+
+
 def skip_what_is_unreadable() -> None:
     """A record that cannot be read is logged and forgotten."""
 
@@ -68,6 +103,9 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
         bump_on_every_sight,
         acknowledge_at_once,
         keep_outputs_back,
+        linger_after_seeking,
+        read_before_seeking,
+        read_before_seeking_unnoticed,
         skip_what_is_unreadable,
         identifiers_as_keys,
     )
