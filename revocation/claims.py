@@ -5,10 +5,10 @@ never be revoked: it is unverifiable, not active.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from revocation.entries import (
     ISSUER_PATTERN,
@@ -16,7 +16,6 @@ from revocation.entries import (
     RESOURCE_PATTERN,
     Kind,
     Target,
-    UnixMs,
     grant_id,
 )
 
@@ -44,94 +43,183 @@ class Rules:
     tenant_claim: str = "tenant"
 
 
-def targets_of(
+class Token(NamedTuple):
+    """A claims set that was read: all that a verdict needs of it, checked once.
+
+    `names` holds an id for each of `NAMED_KINDS`, empty where the token has none;
+    `more` what does not fit there: a second client, the resources asked for. Times are
+    in ms.
+    """
+
+    issuer: str
+    names: tuple[str, ...]
+    more: tuple[tuple[Kind, str], ...]
+    issued_at: float
+    expires_at: float
+    version: int | None
+
+    def grants(self) -> Iterator[str]:
+        """Return the ids of the grants: the user with each of the clients."""
+        user, client = self.names[_USER], self.names[_CLIENT]
+        if not user or not client:
+            return
+        yield grant_id(user, client)
+        for kind, name in self.more:
+            if kind is Kind.CLIENT:
+                yield grant_id(user, name)
+
+    def targets(self) -> tuple[Target, ...]:
+        """Return every target that may reject the token."""
+        issuer = self.issuer
+        named = zip(NAMED_KINDS, self.names, strict=True)
+        found = [Target(kind, issuer, name) for kind, name in named if name]
+        found += [Target(kind, issuer, name) for kind, name in self.more]
+        found += [Target(Kind.GRANT, issuer, name) for name in self.grants()]
+        return tuple(found)
+
+
+NAMED_KINDS: Final = (
+    *(Kind.TOKEN, Kind.SESSION, Kind.USER, Kind.CLIENT),
+    *(Kind.TENANT, Kind.ISSUER, Kind.KEY),
+)
+"""The kinds of which a token names one at most, in the order of `Token.names`."""
+
+_new: Final = tuple.__new__
+"""Makes a NamedTuple in a third of the time that its class takes."""
+
+_USER: Final = NAMED_KINDS.index(Kind.USER)
+_CLIENT: Final = NAMED_KINDS.index(Kind.CLIENT)
+
+
+def read_token(
     claims: Claims,
     rules: Rules,
     *,
     kid: str | None = None,
     resources: Sequence[str] = (),
-) -> tuple[Target, ...]:
-    """Return every target that may reject the token.
+) -> Token | str:
+    """Read what a token names, or say what would let it slip past a check.
 
-    What no event can name is left out; `unverifiable` tells of it.
+    The answer names a claim, never its value: that may be personal. Never raises,
+    whatever the claims are.
+
+    Args:
+        claims: the token's claims set, signature verified.
+        rules: what the installation asks of its tokens.
+        kid: the `kid` of the token's header.
+        resources: what the request touches, each `type:id`.
     """
-    if not _is_claims_set(claims) or not _is_issuer(claims.get("iss")):
-        return ()
-    issuer, user, clients = claims["iss"], claims.get("sub"), _clients(claims)
-    named = [
-        (Kind.KEY, kid),
-        (Kind.ISSUER, issuer),
-        (Kind.TENANT, claims.get(rules.tenant_claim)),
-        (Kind.USER, user),
-        (Kind.SESSION, claims.get("sid")),
-        (Kind.TOKEN, claims.get("jti")),
-        *[(Kind.CLIENT, client) for client in clients],
-    ]
-    targets = [Target(kind, issuer, name) for kind, name in named if _is_id(name)]
-    if clients and _is_id(user):
-        grants = [grant_id(user, client) for client in clients]
-        targets += [Target(Kind.GRANT, issuer, grant) for grant in grants]
+    if type(claims) is dict and not resources:
+        token = _read_plain(claims, rules, kid)
+        if token is not None:
+            return token
+    complaint = unverifiable(claims, rules, kid, resources)
+    return complaint or _read(claims, rules, kid, resources)
+
+
+def _read_plain(claims: dict[str, Any], rules: Rules, kid: Any) -> Token | None:
+    """Read in one go what most tokens are like; None says to look more thoroughly."""
+    get = claims.get
+    if not all(map(get, rules.required_claims)):
+        return None
+    issuer, client = get("iss"), get("client_id", "")
+    names: tuple[Any, ...] = (
+        get("jti", ""),
+        get("sid", ""),
+        get("sub", ""),
+        client,
+        get(rules.tenant_claim, ""),
+        issuer,
+        "" if kid is None else kid,
+    )
+    try:
+        joined = "".join(names)  # One look at them all; only text can be joined.
+    except TypeError:
+        return None
+    if not joined.isascii() or len(joined) > MAX_ID_CHARACTERS:
+        return None
+    if get("azp", client) != client or not _matches_issuer(issuer):
+        return None
+    issued_at, expires_at, version = get("iat"), get("exp"), get(rules.version_claim)
+    if (
+        type(issued_at) is int
+        and type(expires_at) is int
+        and 0 <= issued_at <= _MAX_NUMERIC_DATE
+        and 0 <= expires_at <= _MAX_NUMERIC_DATE
+        and (version is None or type(version) is int)
+    ):
+        token = (issuer, names, (), issued_at * 1000, expires_at * 1000, version)
+        return _new(Token, token)
+    return None
+
+
+def _read(
+    claims: Claims, rules: Rules, kid: str | None, resources: Sequence[str]
+) -> Token:
+    get = claims.get
+    client: str | None = get("client_id") or None
+    party: str | None = get("azp") or None
+    more: tuple[tuple[Kind, str], ...] = ()
+    if client is None:
+        client = party
+    elif party is not None and party != client:
+        # RFC 9068 has `client_id`, OpenID Connect `azp`; if they differ, both count.
+        more = ((Kind.CLIENT, party),)
     if resources:
-        known = filter(_is_resource, resources)
-        targets += [Target(Kind.RESOURCE, issuer, resource) for resource in known]
-    return tuple(targets)
-
-
-def _clients(claims: Claims) -> list[str]:
-    """RFC 9068 has `client_id`, OpenID Connect `azp`; if they differ, both count."""
-    client, party = claims.get("client_id"), claims.get("azp")
-    named = (client,) if client == party else (client, party)
-    return [each for each in named if _is_id(each)]
+        more += tuple([(Kind.RESOURCE, resource) for resource in resources])
+    # An empty name is none: nothing can be revoked by it, or needs to be.
+    names = (
+        *(get("jti"), get("sid"), get("sub"), client),
+        *(get(rules.tenant_claim), claims["iss"], kid),
+    )
+    return Token(
+        claims["iss"],
+        tuple([name or "" for name in names]),
+        more,
+        claims["iat"] * 1000,
+        claims["exp"] * 1000,
+        get(rules.version_claim),
+    )
 
 
 def unverifiable(
-    claims: Claims, rules: Rules, now: UnixMs, kid: Any, resources: Iterable[Any]
+    claims: Claims, rules: Rules, kid: Any, resources: Iterable[Any]
 ) -> str | None:
-    """Say what would let the token slip past a check, if anything.
-
-    The answer names a claim, never its value: that may be personal.
-    """
-    if not _is_claims_set(claims):
+    """Say what would let the token slip past a check, if anything."""
+    if not isinstance(claims, Mapping):
         return "the claims are no JSON object"
     if kid is not None and not _is_id(kid) and kid != "":
         return "no event can name the `kid`"
     for resource in resources:
         if not _is_resource(resource):
             return "no event can name a resource asked for: it is not `type:id`"
-    return _unnameable(claims, rules) or _immeasurable(claims, rules, now)
+    return _unnameable(claims, rules) or _immeasurable(claims, rules)
 
 
 def _unnameable(claims: Claims, rules: Rules) -> str | None:
     for name in rules.required_claims:
-        if not claims.get(name):
+        # A `ver` of 0 is one: that of a user who was never revoked.
+        if claims.get(name) in (None, ""):
             return f"the token has no `{name}` claim"
     if not _is_issuer(claims.get("iss")):
         return "no event can name the `iss` claim"
     for name in (*_IDS, rules.tenant_claim):
         value = claims.get(name)
-        # An empty name is none: nothing can be revoked by it, or needs to be.
         if value is not None and not _is_id(value) and value != "":
             return f"no event can name the `{name}` claim"
     return None
 
 
-def _immeasurable(claims: Claims, rules: Rules, now: UnixMs) -> str | None:
+def _immeasurable(claims: Claims, rules: Rules) -> str | None:
     for name in ("iat", "exp"):
         value: Any = claims.get(name)
         # The range also keeps NaN, infinity and overflow out of every comparison.
         if type(value) not in _NUMBERS or not 0 <= value <= _MAX_NUMERIC_DATE:
             return f"the `{name}` claim is no time in seconds"
-    if claims["iat"] * 1000 > now + rules.leeway_ms:
-        return "the `iat` claim lies in the future, where no cut-off reaches it"
     version = claims.get(rules.version_claim)
     if version is not None and type(version) is not int:
         return f"the `{rules.version_claim}` claim is no whole number"
     return None
-
-
-def _is_claims_set(claims: Any) -> bool:
-    # The type first: `isinstance` of an abstract class is slow.
-    return type(claims) is dict or isinstance(claims, Mapping)
 
 
 def _is_id(value: Any) -> TypeGuard[str]:

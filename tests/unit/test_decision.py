@@ -125,6 +125,20 @@ def test_what_is_asked_beside_the_claims_must_be_nameable_too(asked):
     assert verdict(**asked).reason is Reason.UNVERIFIABLE
 
 
+@pytest.mark.parametrize("ahead", [60, 60.0])
+def test_an_issuers_clock_may_be_ahead_by_the_leeway(ahead):
+    assert verdict(claims={**CLAIMS, "iat": NOW // 1000 + ahead}).active
+
+
+@pytest.mark.parametrize("ahead", [60.001, 61, 10**6])
+def test_a_token_of_the_future_is_unverifiable(ahead):
+    """It would pass every cut-off, and outlive its denylist entry."""
+    claims = {**CLAIMS, "iat": NOW // 1000 + ahead, "exp": NOW // 1000 + ahead + 1}
+    given_verdict = verdict(claims=claims)
+    assert given_verdict.reason is Reason.UNVERIFIABLE
+    assert "future" in given_verdict.detail
+
+
 def test_an_expired_token_is_expired_before_anything_known():
     """Denylist entries end there, so nothing else could be said reliably."""
     late = (CLAIMS["exp"] * 1000) + RULES.leeway_ms

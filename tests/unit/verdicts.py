@@ -1,6 +1,6 @@
 """One token, what may be known about it, and the verdict."""
 
-from revocation.decision import DEFAULT_POLICIES, Freshness, decide
+from revocation.decision import DEFAULT_POLICIES, Freshness, decide, read_token
 from revocation.entries import Entry, Kind, Position, Target, grant_id
 from tests.unit.strategies import CLAIMS, ISSUER, NOW, RULES
 
@@ -29,14 +29,14 @@ def known(kind, **state):
 
 
 def verdict(*found, claims=CLAIMS, freshness=FRESH, policy=READ, now=NOW, **options):
+    rules = options.pop("rules", RULES)
     return decide(
-        claims,
+        read_token(claims, rules, **{**ASKED, **options}),
         {entry.target: entry for entry in found},
         freshness,
         policy=policy,
-        rules=options.pop("rules", RULES),
+        rules=rules,
         now=now,
-        **{**ASKED, **options},
     )
 
 
