@@ -13,6 +13,7 @@ from pathlib import Path
 
 from revocation.embedded import Valkey
 from revocation.embedded.process import alive
+from revocation.embedded.valkey import valkey_binary
 
 
 class Server(Valkey):
@@ -57,6 +58,38 @@ class Server(Valkey):
             os.kill(self.process.pid, number)
 
 
+class SentinelServer(Server):
+    """A Sentinel that watches a primary, and is the only one whose word counts."""
+
+    def __init__(
+        self, folder: Path, *, port: int, binary: Path, settings: tuple[str, ...] = ()
+    ) -> None:
+        """Watch what listens at a port; `settings` are further lines of its file."""
+        super().__init__(folder, binary=binary)
+        self._program = binary
+        self._watched = port
+        self._settings = settings
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command line: a Sentinel rewrites its file, and takes no options."""
+        return (str(self._program), str(self.folder / "sentinel.conf"), "--sentinel")
+
+    def prepare(self) -> None:
+        """Write the file. Half a second of silence counts as down."""
+        super().prepare()
+        lines = (
+            f"port {self.port}",
+            "bind 127.0.0.1",
+            f"dir {self.folder}",
+            f"sentinel monitor primary 127.0.0.1 {self._watched} 1",
+            "sentinel down-after-milliseconds primary 500",
+            "sentinel failover-timeout primary 3000",
+            *self._settings,
+        )
+        (self.folder / "sentinel.conf").write_text("\n".join(lines) + "\n")
+
+
 def redis_program() -> str | None:
     """Return the Redis server on the PATH, if there is one."""
     return shutil.which("redis-server")
@@ -76,6 +109,14 @@ def start_redis(
     program = redis_program()
     assert program is not None, "no redis-server on the PATH: apt install redis-server"
     return _running(Path(program), folder, options)
+
+
+def server_program(kind: str) -> Path:
+    """Return the program of `valkey` or `redis7`."""
+    program = redis_program()
+    if kind == "valkey" or program is None:
+        return valkey_binary()
+    return Path(program)
 
 
 @contextlib.contextmanager

@@ -1,14 +1,16 @@
 """A region's store: what projectors write and verifiers read.
 
-`RedisStore` is the real one; `MemoryStore` passes the same contract suite. Positions
+`RedisStore` is the real one, `Coalesced` asks it for many checks in one call, and
+`RedisFeed` keeps up with it; `MemoryStore` passes the same contract suite. Positions
 and watermarks live beside the entries and are written in the same call, so that store
 and position cannot disagree.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
+from revocation.claims import Token
 from revocation.decision import Freshness
 from revocation.entries import Entry, Offset, Target, UnixMs
 
@@ -85,11 +87,90 @@ class StoreReader(Protocol):
             StoreUnavailableError: retry later, or do what the policy says.
         """
 
+    def find_token(self, token: Token) -> Awaitable[Answer]:
+        """Look up whatever is about a token; else as `find`."""
+
     async def region(self) -> Region:
         """Return epoch, freshness and marks.
 
         Raises:
             StoreUnavailableError: retry later.
+        """
+
+    async def clock_skew_ms(self) -> int:
+        """Return the store's clock minus ours."""
+
+
+START: Final = "0-0"
+"""The position in a feed before all others."""
+
+Told = Mapping[bytes, bytes]
+"""What a region tells of entries: by their name there, `expires_at value`."""
+
+
+class Head(NamedTuple):
+    """Where a region's feed is. `epoch` is None while the region is cold."""
+
+    epoch: str | None
+    freshness: Freshness
+    position: str
+
+
+class Page(NamedTuple):
+    """A part of all entries. `cursor` leads to the next, `"0"` after the last.
+
+    `keys`: how many keys the server has, for a progress bar. `run`: which run of which
+    server it was; pages of different ones do not add up.
+    """
+
+    epoch: str | None
+    cursor: str
+    keys: int
+    entries: Told
+    run: str = ""
+
+
+class Change(NamedTuple):
+    """One record of the feed: what one call changed, and how fresh it left the region.
+
+    `after`: the position before it, so that nothing can be missed unnoticed.
+    """
+
+    position: str
+    after: str
+    epoch: str
+    freshness: Freshness
+    entries: Told
+
+
+class FeedReader(Protocol):
+    """What a verifier needs that keeps a copy of a region."""
+
+    async def stop(self) -> None:
+        """Disconnect; may be called twice."""
+
+    async def head(self) -> Head:
+        """Return epoch, freshness and position, of one instant.
+
+        Raises:
+            StoreUnavailableError: retry later.
+        """
+
+    async def page(self, cursor: str) -> Page:
+        """Return some entries, from the cursor `"0"` on.
+
+        Every entry that is there from the first page to the last comes at least once,
+        unless the connection was lost in between; then it begins again.
+
+        Raises:
+            StoreUnavailableError: retry later, from the first page.
+        """
+
+    async def changes(self, position: str, *, wait_ms: int) -> Sequence[Change]:
+        """Return what follows a position; empty if nothing comes within `wait_ms`.
+
+        Raises:
+            StoreUnavailableError: retry later, from the same position.
         """
 
     async def clock_skew_ms(self) -> int:

@@ -12,6 +12,9 @@
 -- replica that was away for longer loads a snapshot.
 local FEED_RECORDS = 1024
 
+-- A letter for the kind, and the digest.
+local NAME_BYTES = 17
+
 -- unpack() and the stack of a call hold fewer than 8000 values, two for each entry.
 local MAX_ENTRIES = 3000
 
@@ -190,10 +193,10 @@ local function write_new(key, value, expires_at, number, now)
   return redis.call('GET', key)
 end
 
--- Returns what was written, as the feed's fields: digest, "expires_at value".
+-- Returns what was written, as the feed's fields: name, "expires_at value".
 local function write_entries(keys, args)
   local longest, now = tonumber(args[2]), server_ms()
-  local digest_at = #keys[1] - #'meta' + 1
+  local name_at = #keys[1] - #'meta' + 1
   local at, written = 4 + 3 * args[3], {}
   for each = 3, #keys do
     local key, value, expires_at = keys[each], args[at], args[at + 1]
@@ -207,7 +210,7 @@ local function write_entries(keys, args)
       value, expires_at = join_denied(key, stored, value, number)
     end
     if value then
-      written[#written + 1] = string.sub(key, digest_at)
+      written[#written + 1] = string.sub(key, name_at)
       written[#written + 1] = expires_at .. ' ' .. value
     end
     at = at + 2
@@ -217,22 +220,26 @@ end
 
 -- Functions ---------------------------------------------------------------------------
 
-local function tell_replicas(feed, state, fields)
-  redis.call('XADD', feed, 'MAXLEN', '~', FEED_RECORDS, '*', 'epoch', state.epoch,
-    'ready', state.ready, 'as_of', state.as_of, unpack(fields))
+-- Each record names the one before it: after a failover to a server that knew less,
+-- with a clock that is behind, ids alone would not show that one was missed.
+local function tell_replicas(keys, state, fields)
+  local id = redis.call('XADD', keys[2], 'MAXLEN', '~', FEED_RECORDS, '*',
+    'after', state.fed or '', 'epoch', state.epoch, 'ready', state.ready,
+    'as_of', state.as_of, unpack(fields))
+  redis.call('HSET', keys[1], 'fed', id)
 end
 
 -- Keys: meta, feed. Arguments: epoch, partitions, the epoch to replace or ''.
 local function begin(keys, args)
-  local current = redis.call('HGET', keys[1], 'epoch')
+  local current, fed = unpack(redis.call('HMGET', keys[1], 'epoch', 'fed'))
   if current and current ~= args[3] then
     return current
   end
   redis.call('DEL', keys[1])
-  local state = {epoch = args[1], ready = '0', as_of = '0'}
+  local state = {epoch = args[1], ready = '0', as_of = '0', fed = fed}
   redis.call('HSET', keys[1], 'epoch', args[1], 'partitions', args[2],
     'ready', '0', 'as_of', '0')
-  tell_replicas(keys[2], state, {})
+  tell_replicas(keys, state, {})
   return args[1]
 end
 
@@ -253,7 +260,7 @@ local function apply(keys, args)
       unpack(moved))
   end
   if #written > 0 or ready ~= state.ready or as_of ~= state.as_of then
-    tell_replicas(keys[2], state, written)
+    tell_replicas(keys, state, written)
   end
   return #written / 2
 end
@@ -270,8 +277,32 @@ local function find(keys)
   return reply
 end
 
+-- Keys: meta. Arguments: a cursor, '0' at first; about how many keys to look at. Returns
+-- epoch, the next cursor ('0' at the end), how many keys the server has, which run of the
+-- server this is (a cursor means nothing to another), then for each entry its name and
+-- "expires_at value", as in the feed. An entry may come twice.
+local function snapshot(keys, args)
+  local tag = string.sub(keys[1], 1, -#'meta' - 1)
+  local cursor, found = unpack(redis.call('SCAN', args[1], 'COUNT', args[2],
+    'MATCH', tag .. string.rep('?', NAME_BYTES)))
+  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local epoch = redis.call('HGET', keys[1], 'epoch')
+  local reply = {epoch, cursor, redis.call('DBSIZE'), run}
+  for _, key in ipairs(found) do
+    local value = redis.call('GET', key)
+    if value then
+      reply[#reply + 1] = string.sub(key, #tag + 1)
+      reply[#reply + 1] = string.format('%d %s', redis.call('PEXPIRETIME', key), value)
+    end
+  end
+  return reply
+end
+
 redis.register_function('revocation_begin', begin)
 redis.register_function('revocation_apply', apply)
 redis.register_function{
   function_name = 'revocation_find', callback = find, flags = {'no-writes'},
+}
+redis.register_function{
+  function_name = 'revocation_snapshot', callback = snapshot, flags = {'no-writes'},
 }

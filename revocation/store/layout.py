@@ -5,14 +5,15 @@ Cluster as well. `docs/store-layout.md` says the same for other languages.
 
 | key | type | holds |
 | --- | --- | --- |
-| `{tag}` + 16 bytes | string | an entry; the bytes are `digest(target)` |
-| `{tag}meta` | hash | `epoch`, `partitions`, `ready`, `as_of`, a mark `p<N>` each |
+| `{tag}` + 17 bytes | string | an entry; the bytes are `name(target)` |
+| `{tag}meta` | hash | `epoch`, `partitions`, `ready`, `as_of`, `fed`, marks `p<N>` |
 | `{tag}feed` | stream | what was applied, for replicas |
 
-A denylist value is the receipt `partition-offset` of the event that rejects, and the
-key expires with the token. A subject value is `receipt version not_before status
-status_offset time`, separated by spaces. A mark `p<N>` is `next_offset source_offset
-as_of applied_offset rebuilt`.
+A name is a letter for the kind and the digest of the target. A denylist value is the
+receipt `partition-offset` of the event that rejects, and the key expires with the
+token. A subject value is `receipt version not_before status status_offset time`,
+separated by spaces. `fed` is the id of the feed's last record. A mark `p<N>` is
+`next_offset source_offset as_of applied_offset rebuilt`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,9 +22,11 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
+from revocation.claims import NAMED_KINDS, Token
 from revocation.entries import (
     DENYLIST_KINDS,
     Entry,
+    Kind,
     Offset,
     Position,
     Status,
@@ -34,7 +37,23 @@ from revocation.entries import (
 from revocation.store import Mark
 
 DIGEST_BYTES: Final = 16
+LETTERS: Final = {
+    Kind.TOKEN: b"t",
+    Kind.SESSION: b"s",
+    Kind.USER: b"u",
+    Kind.GRANT: b"g",
+    Kind.CLIENT: b"c",
+    Kind.TENANT: b"n",
+    Kind.ISSUER: b"i",
+    Kind.KEY: b"k",
+    Kind.RESOURCE: b"r",
+}
+"""What begins the name of a target of each kind."""
+
 _FOR_EVER: Final = 2**53 - 1
+_REMEMBERED_IDS: Final = 4_096
+_REMEMBERED_ISSUERS: Final = 64
+_REMEMBERED_TOKENS: Final = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +80,24 @@ class Layout:
 
     def key(self, target: Target) -> bytes:
         """Return the key under which the target is written."""
-        return self.tag + digest(target, self.peppers[0])
+        return self.tag + name(target, self.peppers[0])
 
     def written_keys(self, targets: Iterable[Target]) -> list[bytes]:
         """Return the keys under which the targets are written."""
         tag, pepper = self.tag, self.peppers[0]
-        return [tag + digest(target, pepper) for target in targets]
+        return [tag + name(target, pepper) for target in targets]
 
     def keys(self, targets: Sequence[Target]) -> list[bytes]:
         """Return every key under which the targets may be, all peppers in turn."""
         tag = self.tag
         return [
-            tag + digest(target, pepper)
-            for pepper in self.peppers
-            for target in targets
+            tag + name(target, pepper) for pepper in self.peppers for target in targets
         ]
+
+
+def name(target: Target, pepper: bytes) -> bytes:
+    """Return the target's name in the store: 17 bytes that tell only its kind."""
+    return LETTERS[target.kind] + digest(target, pepper)
 
 
 def digest(target: Target, pepper: bytes) -> bytes:
@@ -89,6 +111,105 @@ def digest(target: Target, pepper: bytes) -> bytes:
 def _keyed(pepper: bytes) -> blake2b:
     """Hash the pepper once: a copy costs a third less than a keyed start."""
     return blake2b(key=pepper[:64], digest_size=DIGEST_BYTES)
+
+
+class Digests(dict[str, bytes]):
+    """The digests of ids of one kind and issuer, by id; the latest are remembered.
+
+    The same users, sessions and tokens are looked up again and again, and a digest
+    costs ten times as much as remembering it.
+    """
+
+    def __init__(
+        self, kind: Kind, issuer: str, pepper: bytes, *, limit: int, before: bytes = b""
+    ) -> None:
+        """Prepare; forgets all as soon as `limit` ids are remembered.
+
+        `before` is put before each digest, for instance to make a key of it.
+        """
+        super().__init__()
+        self.kind = kind
+        self._state = _keyed(pepper).copy()
+        self._state.update(str(Target(kind, issuer, "")).encode())
+        self._limit = limit
+        self._before = before
+
+    def __missing__(self, id_: str) -> bytes:
+        """Return the digest of a target whose id was not asked for lately."""
+        state = self._state.copy()
+        state.update(id_.encode())
+        if len(self) >= self._limit:
+            self.clear()
+        made = self[id_] = self._before + state.digest()
+        return made
+
+
+_TOLD_APART: Final = (*NAMED_KINDS, Kind.GRANT, Kind.RESOURCE)
+_GRANTS: Final = _TOLD_APART.index(Kind.GRANT)
+
+
+class IssuersDigests(dict[str, Sequence[Sequence[Digests]]]):
+    """Digests of what a token may name, by issuer: a row for each pepper.
+
+    A row is in the order of `NAMED_KINDS`, then grants and resources: to be indexed, as
+    a `Kind` is slow to hash. The latest issuers are remembered.
+    """
+
+    def __init__(self, peppers: Sequence[bytes], *, tag: bytes | None = None) -> None:
+        """Prepare; with the `tag` of a layout, keys are made instead of digests."""
+        super().__init__()
+        self._peppers = peppers
+        self._tag = tag
+
+    def __missing__(self, issuer: str) -> Sequence[Sequence[Digests]]:
+        """Return empty digests for an issuer that was not asked for lately."""
+        if len(self) >= _REMEMBERED_ISSUERS:
+            self.clear()
+        tag = self._tag
+        learned = self[issuer] = [
+            [
+                Digests(
+                    *(kind, issuer, pepper),
+                    limit=_REMEMBERED_IDS,
+                    before=b"" if tag is None else tag + LETTERS[kind],
+                )
+                for kind in _TOLD_APART
+            ]
+            for pepper in self._peppers
+        ]
+        return learned
+
+
+class TokenKeys:
+    """The keys under which entries about tokens may be; the latest are remembered."""
+
+    def __init__(self, layout: Layout) -> None:
+        """Prepare for the region of a layout."""
+        self._known = IssuersDigests(layout.peppers, tag=layout.tag)
+        self._latest: dict[_Named, tuple[bytes, ...]] = {}
+
+    def of(self, token: Token) -> tuple[bytes, ...]:
+        """Return what `Layout.keys(token.targets())` would, in the same order."""
+        named = token[:3]
+        keys = self._latest.get(named)
+        if keys is None:
+            if len(self._latest) >= _REMEMBERED_TOKENS:
+                self._latest.clear()
+            keys = self._latest[named] = tuple(self._make(token))
+        return keys
+
+    def _make(self, token: Token) -> list[bytes]:
+        more = [(_TOLD_APART.index(kind), name) for kind, name in token.more]
+        more += [(_GRANTS, name) for name in token.grants()]
+        keys: list[bytes] = []
+        for row in self._known[token.issuer]:
+            named = zip(row, token.names, strict=False)
+            keys += [ids[name] for ids, name in named if name]
+            keys += [row[at][name] for at, name in more]
+        return keys
+
+
+_Named = tuple[str, tuple[str, ...], tuple[tuple[Kind, str], ...]]
 
 
 def encode_value(entry: Entry) -> bytes:
@@ -136,10 +257,10 @@ def encode_mark(mark: Mark) -> bytes:
 def decode_marks(meta: Mapping[bytes, bytes]) -> dict[int, Mark]:
     """Return the marks in a region's state."""
     marks = {}
-    for name, value in meta.items():
-        if name.startswith(b"p") and name[1:].isdigit():
+    for field, value in meta.items():
+        if field.startswith(b"p") and field[1:].isdigit():
             following, source, as_of, applied, rebuilt = map(int, value.split())
-            marks[int(name[1:])] = Mark(
+            marks[int(field[1:])] = Mark(
                 Offset(following),
                 Offset(source),
                 UnixMs(as_of),

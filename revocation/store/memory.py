@@ -3,9 +3,14 @@
 It keeps what Redis would keep and no more: values pass through the same encoding.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, Self
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
+from typing import Final, NamedTuple, Self
 
+from revocation.claims import Token
 from revocation.decision import Freshness
 from revocation.entries import Entry, Offset, Target, UnixMs, merge
 from revocation.errors import (
@@ -14,25 +19,51 @@ from revocation.errors import (
     StoreUnavailableError,
     StoreUnsuitableError,
 )
-from revocation.store import Answer, Batch, Mark, Region
-from revocation.store.layout import decode_value, encode_value
+from revocation.store import (
+    START,
+    Answer,
+    Batch,
+    Change,
+    Head,
+    Mark,
+    Page,
+    Region,
+    Told,
+)
+from revocation.store.layout import decode_value, encode_value, name
+
+_FEED_RECORDS: Final = 1_024
+_CHANGES_PER_READ: Final = 16
+_PAGE_ENTRIES: Final = 1_000
+_NEVER: Final = -1
+_NOT_READY: Final = Freshness(ready=False, as_of=UnixMs(0))
+_PEPPER: Final = b"no secret: nothing leaves here"
 
 
 class _Kept(NamedTuple):
     entry: Entry
     until: UnixMs | None
+    serial: int
 
 
 class MemoryStore:
     """One region's state in this process. `available = False` is an outage."""
 
-    def __init__(self, *, longest_token_ms: int, clock: Callable[[], UnixMs]) -> None:
+    def __init__(
+        self,
+        *,
+        longest_token_ms: int,
+        clock: Callable[[], UnixMs],
+        pepper: bytes = _PEPPER,
+    ) -> None:
         """Make a cold store.
 
         Args:
             longest_token_ms: how long a subject entry matters after its cut-off.
             clock: decides what has expired.
+            pepper: the names in pages and changes are made with it.
         """
+        self.pepper = pepper
         self.available = True
         self._longest_token_ms = longest_token_ms
         self._clock = clock
@@ -40,6 +71,11 @@ class MemoryStore:
         self._epoch: str | None = None
         self._partitions = 0
         self._marks: dict[int, Mark] = {}
+        self._serials = count(1)
+        self._positions = count(1)
+        self._fed = ""
+        self._feed: deque[Change] = deque(maxlen=_FEED_RECORDS)
+        self._fed_more = asyncio.Event()
 
     async def start(self) -> None:
         """See whether the store answers."""
@@ -62,6 +98,10 @@ class MemoryStore:
         found = {target: each.entry for target, each in kept.items() if each}
         return Answer(found, self._freshness())
 
+    def find_token(self, token: Token) -> Awaitable[Answer]:
+        """Look up whatever is about a token."""
+        return self.find(token.targets())
+
     async def region(self) -> Region:
         """Return epoch, freshness and marks."""
         self._refuse_if_away()
@@ -83,21 +123,80 @@ class MemoryStore:
         self._refuse_if_away()
         if self._epoch is None or self._epoch == replacing:
             self._epoch, self._partitions, self._marks = epoch, partitions, {}
+            self._tell(_NOT_READY, {})
         return self._epoch
 
     async def apply(self, epoch: str, batch: Batch) -> None:
         """Merge entries and move marks forward, all or nothing."""
         self._refuse_if_away()
         self._refuse_if_elsewhere(epoch, batch)
+        before = self._freshness()
+        told: dict[bytes, bytes] = {}
         for entry in batch.entries:
-            self._keep(entry)
+            told |= self._keep(entry)
         for partition, mark in batch.marks.items():
             known = self._marks.get(partition, mark)
             self._marks[partition] = _join_marks(known, mark)
+        if told or self._freshness() != before:
+            self._tell(self._freshness(), told)
+
+    async def head(self) -> Head:
+        """Return epoch, freshness and position."""
+        self._refuse_if_away()
+        if self._epoch is None:
+            return Head(None, _NOT_READY, START)
+        return Head(self._epoch, self._freshness(), self._fed)
+
+    async def page(self, cursor: str) -> Page:
+        """Return some entries, from the cursor `"0"` on."""
+        self._refuse_if_away()
+        alive = [(target, self._alive(target)) for target in list(self._kept)]
+        following = [
+            (target, kept)
+            for target, kept in alive
+            if kept is not None and kept.serial > int(cursor)
+        ]
+        page, rest = following[:_PAGE_ENTRIES], following[_PAGE_ENTRIES:]
+        told: dict[bytes, bytes] = {}
+        for target, kept in page:
+            told |= self._told(target, kept)
+        cursor = str(page[-1][1].serial) if rest else "0"
+        return Page(self._epoch, cursor, len(self._kept), told)
+
+    async def changes(self, position: str, *, wait_ms: int) -> Sequence[Change]:
+        """Return what follows a position; empty if nothing comes within `wait_ms`."""
+        self._refuse_if_away()
+        if not self._following(position) and wait_ms:
+            self._fed_more.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_ms / 1_000):
+                    await self._fed_more.wait()
+            self._refuse_if_away()
+        return self._following(position)
 
     def lose_everything(self) -> None:
         """Become cold, as a server that was flushed."""
         self._kept, self._marks, self._epoch = {}, {}, None
+        self._feed.clear()
+        self._fed = ""
+
+    def _following(self, position: str) -> list[Change]:
+        last = int(position.partition("-")[0])
+        following = [
+            each for each in self._feed if int(each.position.partition("-")[0]) > last
+        ]
+        return following[:_CHANGES_PER_READ]
+
+    def _tell(self, freshness: Freshness, told: Told) -> None:
+        assert self._epoch is not None  # noqa: S101 - the caller saw to it
+        after, self._fed = self._fed, f"{next(self._positions)}-0"
+        self._feed.append(Change(self._fed, after, self._epoch, freshness, told))
+        self._fed_more.set()
+
+    def _told(self, target: Target, kept: _Kept) -> Told:
+        until = _NEVER if kept.until is None else kept.until
+        value = b"%d %b" % (until, encode_value(kept.entry))
+        return {name(target, self.pepper): value}
 
     def _refuse_if_away(self) -> None:
         if not self.available:
@@ -134,15 +233,19 @@ class MemoryStore:
             return None
         return kept
 
-    def _keep(self, entry: Entry) -> None:
+    def _keep(self, entry: Entry) -> Told:
+        """Merge an entry; returns what to tell of it, nothing if nothing changed."""
         held = self._alive(entry.target)
         if held is not None:
             entry = merge(held.entry, entry)
         until = entry.relevant_until(self._longest_token_ms)
-        value = encode_value(entry)
-        stored = decode_value(entry.target, value, -1 if until is None else until)
-        self._kept[entry.target] = _Kept(stored, until)
-        self._alive(entry.target)
+        expires_at = _NEVER if until is None else until
+        stored = decode_value(entry.target, encode_value(entry), expires_at)
+        serial = next(self._serials) if held is None else held.serial
+        kept = self._kept[entry.target] = _Kept(stored, until, serial)
+        alive = self._alive(entry.target) is not None
+        changed = kept != held if held is not None else alive
+        return self._told(entry.target, kept) if changed else {}
 
 
 def _join_marks(one: Mark, other: Mark) -> Mark:

@@ -3,38 +3,47 @@
 One call writes a batch and one call answers a check, each atomic on the server.
 """
 
-import time
-from collections.abc import Mapping, Sequence
-from itertools import cycle
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
+from revocation.claims import Token
 from revocation.decision import Freshness
-from revocation.entries import Entry, Offset, Target, UnixMs, merge
+from revocation.entries import Entry, Offset, Target, UnixMs
 from revocation.errors import StoreUnavailableError, StoreUnsuitableError
 from revocation.settings import StoreSettings
 from revocation.store import Answer, Batch, Mark, Region
-from revocation.store.connection import Connection, lacks_functions, needs_mending
+from revocation.store.connection import (
+    Connection,
+    lacks_functions,
+    measure_skew_ms,
+    needs_mending,
+)
 from revocation.store.layout import (
     Layout,
     decode_marks,
-    decode_value,
     encode_mark,
     encode_value,
 )
+from revocation.store.look_up import (
+    MAX_KEYS_PER_CALL,
+    NOT_READY,
+    Hit,
+    LookUp,
+    read_hits,
+    read_reply,
+)
+from revocation.store.tls import NO_TLS, Tls
 
 MAX_ENTRIES_PER_CALL: Final = 1_000
 """The server does nothing else during a call: 1,000 entries take 4 to 10 ms."""
-
-MAX_KEYS_PER_CALL: Final = 4_000
-"""What one `find` may look up; Lua's stack holds fewer than 8,000 values."""
 
 FUNCTIONS: Final = Path(__file__).with_name("functions.lua").read_bytes()
 """The library that `check_suitable` loads into the server."""
 
 _LIBRARY: Final = "revocation"
 _MIN_VERSION: Final = {"redis_version": 7, "valkey_version": 8}
-_NOT_READY: Final = Freshness(ready=False, as_of=UnixMs(0))
 _NEVER: Final = -1
 
 
@@ -55,25 +64,33 @@ class RedisStore:
         max_clock_skew_ms: int = 2_000,
         timeout_ms: int = 1_000,
         max_connections: int = 16,
+        tls: Tls = NO_TLS,
     ) -> None:
         """Prepare; nothing connects yet.
 
         Args:
-            url: `redis://`, `rediss://` or `unix://`; options in its query win.
+            url: as for `Connection`: `redis://`, `rediss://`, `unix://` ...
             layout: the keys of the region.
             longest_token_ms: how long a subject entry matters after its cut-off.
             max_clock_skew_ms: `check_suitable` refuses a clock that is further off.
             timeout_ms: the longest wait to connect, and for each reply.
             max_connections: calls beyond as many wait for their turn.
+            tls: certificates, for `rediss://`.
 
         Raises:
-            SettingsError: the URL is of no kind that Redis clients know.
+            SettingsError: the URL is of no kind that we know, or a certificate cannot
+                be used.
         """
-        self._layout = layout
+        self.layout = layout
         self._longest_token_ms = longest_token_ms
         self._max_clock_skew_ms = max_clock_skew_ms
+        self._look_up = LookUp(layout.meta)
         self._connection = Connection(
-            url, timeout_ms=timeout_ms, max_connections=max_connections
+            url,
+            timeout_ms=timeout_ms,
+            max_connections=max_connections,
+            tls=tls,
+            slot_key=layout.meta,
         )
 
     @classmethod
@@ -88,6 +105,7 @@ class RedisStore:
             Layout(settings.store_prefix, settings.peppers),
             longest_token_ms=settings.relevance_ms,
             max_clock_skew_ms=settings.max_clock_skew_ms,
+            tls=settings.tls,
         )
 
     async def start(self) -> None:
@@ -116,31 +134,49 @@ class RedisStore:
             StoreUnavailableError: retry later, or do what the policy says.
             ValueError: more than `MAX_KEYS_PER_CALL` keys.
         """
-        keys = self._layout.keys(targets)
-        if len(keys) > MAX_KEYS_PER_CALL:
-            raise ValueError(
-                f"{len(keys)} keys in one call, at most {MAX_KEYS_PER_CALL} fit; "
-                "ask for fewer targets"
-            )
+        freshness, hits = await self.look_up(self.layout.keys(targets))
+        return Answer(read_hits(targets, hits), freshness)
+
+    def find_token(self, token: Token) -> Awaitable[Answer]:
+        """Look up whatever is about a token; see `find`."""
+        return self.find(token.targets())
+
+    async def look_up(self, keys: Sequence[bytes]) -> tuple[Freshness, Sequence[Hit]]:
+        """Return what lies under some keys, and how fresh that is, in one round trip.
+
+        Nothing lies under any key of a cold store.
+
+        Raises:
+            StoreUnavailableError: retry later, or do what the policy says.
+            ValueError: more than `MAX_KEYS_PER_CALL` keys.
+        """
         try:
-            reply = await self._connection.call(
-                *("FCALL_RO", "revocation_find", 1 + len(keys)),
-                *(self._layout.meta, *keys),
-            )
+            reply = await self._connection.call(*self._look_up.command(keys))
         except StoreUnavailableError as error:
             if not lacks_functions(error):
                 raise
-            return Answer({}, _NOT_READY)
-        if reply[0] is None:
-            return Answer({}, _NOT_READY)
-        _, ready, as_of, *hits = reply
-        found: dict[Target, Entry] = {}
-        for target, hit in zip(cycle(targets), hits, strict=False):
-            if hit is not None:
-                entry = decode_value(target, *hit)
-                known = found.get(target)
-                found[target] = entry if known is None else merge(known, entry)
-        return Answer(found, Freshness(ready == b"1", UnixMs(int(as_of))))
+            return NOT_READY, ()
+        return read_reply(reply)
+
+    def send_look_up(self, keys: Sequence[bytes]) -> asyncio.Future[Any] | None:
+        """Ask for what `look_up` does, at once, over a connection that is kept.
+
+        None, returned or to come, says to `look_up` instead, and then `keep_line`. What
+        else comes is for `read_reply`.
+
+        Args:
+            keys: from `layout`, at most `MAX_KEYS_PER_CALL`.
+
+        Raises:
+            StoreUnavailableError: to come; retry later.
+        """
+        if len(keys) > MAX_KEYS_PER_CALL:
+            return None
+        return self._connection.send(self._look_up.packed(keys))
+
+    async def keep_line(self) -> None:
+        """Set a connection apart for `send_look_up`, if one can be had."""
+        await self._connection.keep_line()
 
     async def region(self) -> Region:
         """Return epoch, freshness and marks.
@@ -148,23 +184,19 @@ class RedisStore:
         Raises:
             StoreUnavailableError: retry later.
         """
-        state = await self._connection.call("HGETALL", self._layout.meta)
+        state = await self._connection.call("HGETALL", self.layout.meta)
         if b"epoch" not in state:
-            return Region(None, _NOT_READY, {})
+            return Region(None, NOT_READY, {})
         freshness = Freshness(state[b"ready"] == b"1", UnixMs(int(state[b"as_of"])))
         return Region(state[b"epoch"].decode(), freshness, decode_marks(state))
 
     async def clock_skew_ms(self) -> int:
-        """Return the store's clock minus ours at the middle of the round trip.
+        """Return the store's clock minus ours.
 
         Raises:
             StoreUnavailableError: retry later.
         """
-        asked_at = time.time_ns()
-        seconds, microseconds = await self._connection.call("TIME")
-        middle = (asked_at + time.time_ns()) // 2
-        skew: int = seconds * 1_000 + microseconds // 1_000 - middle // 1_000_000
-        return skew
+        return await measure_skew_ms(self._connection)
 
     async def begin(
         self, epoch: str, *, partitions: int, replacing: str | None = None
@@ -176,7 +208,7 @@ class RedisStore:
         Raises:
             StoreUnavailableError: back off, retry.
         """
-        state = (2, self._layout.meta, self._layout.feed)
+        state = (2, self.layout.meta, self.layout.feed)
         in_force: bytes = await self._write(
             *("FCALL", "revocation_begin", *state, epoch, partitions, replacing or "")
         )
@@ -205,7 +237,7 @@ class RedisStore:
     async def _apply(
         self, epoch: str, positions: Sequence[bytes | int], entries: Sequence[Entry]
     ) -> None:
-        keys = self._layout.written_keys(entry.target for entry in entries)
+        keys = self.layout.written_keys(entry.target for entry in entries)
         arguments: list[bytes | int] = []
         for entry in entries:
             relevant_until = entry.relevant_until(self._longest_token_ms)
@@ -215,7 +247,7 @@ class RedisStore:
             )
         await self._write(
             *("FCALL", "revocation_apply", 2 + len(keys)),
-            *(self._layout.meta, self._layout.feed, *keys),
+            *(self.layout.meta, self.layout.feed, *keys),
             *(epoch, self._longest_token_ms, len(positions) // 3),
             *positions,
             *arguments,

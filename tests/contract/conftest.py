@@ -2,15 +2,17 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
 from redis.asyncio import Redis
 
 from revocation.entries import UnixMs
-from revocation.store import Store
+from revocation.store import FeedReader, Store
+from revocation.store.coalesced import Coalesced
+from revocation.store.feed import RedisFeed
 from revocation.store.layout import Layout
 from revocation.store.memory import MemoryStore
 from revocation.store.redis import RedisStore
@@ -46,6 +48,19 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def redis7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     _require_redis()
     with start_redis(tmp_path_factory.mktemp("redis7")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with start_valkey(tmp_path_factory.mktemp("own")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    _require_redis()
+    with start_redis(tmp_path_factory.mktemp("own")) as server:
         yield server
 
 
@@ -104,19 +119,69 @@ async def raw(server: Server) -> AsyncIterator[Redis]:
         yield client
 
 
-@pytest.fixture(params=["memory", *SERVERS])
+class CoalescedStore(Coalesced):
+    """Writes as a `RedisStore`, reads as a verifier that asks for each check."""
+
+    def __init__(self, store: RedisStore) -> None:
+        super().__init__(store)
+        self.begin = store.begin
+        self.apply = store.apply
+        self.check_suitable = store.check_suitable
+
+
+COALESCED: Final = [
+    pytest.param("coalesced valkey", marks=pytest.mark.connected),
+    pytest.param("coalesced redis7", marks=pytest.mark.connected),
+]
+
+
+@pytest.fixture(params=["memory", *SERVERS, *COALESCED])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     """A cold store of each kind."""
     if request.param == "memory":
         yield MemoryStore(longest_token_ms=LONGEST_TOKEN_MS, clock=now_ms)
         return
-    server: Server = request.getfixturevalue(request.param)
+    wrapped, _, kind = request.param.rpartition(" ")
+    server: Server = request.getfixturevalue(kind)
     layout = Layout(new_prefix(), (PEPPER,))
-    async with RedisStore(
-        server.url, layout, longest_token_ms=LONGEST_TOKEN_MS
-    ) as store:
-        await store.check_suitable()
+    plain = RedisStore(server.url, layout, longest_token_ms=LONGEST_TOKEN_MS)
+    await plain.check_suitable()
+    async with CoalescedStore(plain) if wrapped else plain as store:
         yield store
+
+
+class FedRegion(NamedTuple):
+    """A region's store, what it tells, and the same for a second reader."""
+
+    store: Store
+    feed: FeedReader
+    other: FeedReader
+    lose_everything: Callable[[], Awaitable[object]]
+
+
+@pytest.fixture(params=["memory", *SERVERS])
+async def region(request: pytest.FixtureRequest) -> AsyncIterator[FedRegion]:
+    """A cold region of each kind, whose server is this test's alone."""
+    if request.param == "memory":
+        memory = MemoryStore(
+            longest_token_ms=LONGEST_TOKEN_MS, clock=now_ms, pepper=PEPPER
+        )
+
+        async def lose() -> None:
+            memory.lose_everything()
+
+        yield FedRegion(memory, memory, memory, lose)
+        return
+    server: Server = request.getfixturevalue(f"own_{request.param}")
+    layout = Layout(new_prefix(), (PEPPER,))
+    store = RedisStore(server.url, layout, longest_token_ms=LONGEST_TOKEN_MS)
+    await store.check_suitable()
+    async with AsyncExitStack() as stack:
+        raw = await stack.enter_async_context(Redis.from_url(server.url, protocol=2))
+        feed, other = RedisFeed(server.url, layout), RedisFeed(server.url, layout)
+        for each in (store, feed, other):
+            stack.push_async_callback(each.stop)
+        yield FedRegion(store, feed, other, raw.flushall)
 
 
 @pytest.fixture

@@ -13,10 +13,15 @@ import pytest
 from redis.asyncio import Redis
 
 from revocation.entries import Kind, Status
-from revocation.errors import SettingsError, StoreUnsuitableError
-from revocation.store import redis
+from revocation.errors import (
+    SettingsError,
+    StoreUnavailableError,
+    StoreUnsuitableError,
+)
+from revocation.store import connection, redis
 from revocation.store.layout import Layout
-from revocation.store.redis import MAX_KEYS_PER_CALL, RedisStore
+from revocation.store.look_up import MAX_KEYS_PER_CALL
+from revocation.store.redis import RedisStore
 from tests.contract.conftest import (
     PEPPER,
     OpenStore,
@@ -103,6 +108,38 @@ async def test_calls_beyond_the_pool_wait_for_their_turn(
     assert answers == [({}, NOT_READY)] * 100
 
 
+async def test_under_steady_pressure_everybody_has_a_turn(
+    server: Server, open_store: OpenStore
+) -> None:
+    crowded = open_store(server.url, max_connections=2, timeout_ms=300)
+    until = time.monotonic() + 1
+
+    async def press() -> int:
+        calls = 0
+        while time.monotonic() < until:
+            await crowded.find([])
+            calls += 1
+        return calls
+
+    calls = await asyncio.gather(*[press() for _ in range(16)])
+
+    assert min(calls) > 10
+
+
+async def test_a_turn_that_does_not_come_is_an_outage(
+    start_own: StartServer, open_store: OpenStore
+) -> None:
+    server = start_own()
+    store = open_store(server.url, max_connections=1, timeout_ms=200)
+    await store.start()
+    server.pause()
+    questions = [store.find([]) for _ in range(8)]
+    errors = await asyncio.gather(*questions, return_exceptions=True)
+
+    assert {type(error) for error in errors} == {StoreUnavailableError}
+    assert any("raise max_connections" in str(error) for error in errors)
+
+
 async def test_a_unix_socket_will_do(
     start_own: StartServer, open_store: OpenStore, tmp_path: Path
 ) -> None:
@@ -147,7 +184,7 @@ async def test_a_clock_that_is_off_is_refused(
     redis_store: RedisStore, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     shifted = SimpleNamespace(time_ns=lambda: time.time_ns() + hours * 3_600 * 10**9)
-    monkeypatch.setattr(redis, "time", shifted)
+    monkeypatch.setattr(connection, "time", shifted)
 
     with pytest.raises(
         StoreUnsuitableError, match=f"differs by {'-' * (hours > 0)}3(60|59).* NTP"

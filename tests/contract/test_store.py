@@ -4,11 +4,13 @@
 """
 
 import asyncio
-from functools import reduce
+from collections.abc import Callable
+from functools import partial, reduce
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from revocation.claims import Token
 from revocation.entries import Entry, Kind, Offset, Status, UnixMs, merge
 from revocation.errors import (
     StoreColdError,
@@ -18,6 +20,7 @@ from revocation.errors import (
 from revocation.store import Batch, Mark, Store
 from tests.contract.conftest import LONGEST_TOKEN_MS
 from tests.contract.samples import (
+    ISSUER,
     NOT_READY,
     as_stored,
     denied,
@@ -33,8 +36,11 @@ from tests.contract.samples import (
 # Entries ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("entry", [denied(), subject(), subject(kind=Kind.KEY)])
-async def test_what_was_applied_is_found(store: Store, entry: Entry) -> None:
+@pytest.mark.parametrize("make", [denied, subject, partial(subject, kind=Kind.KEY)])
+async def test_what_was_applied_is_found(
+    store: Store, make: Callable[[], Entry]
+) -> None:
+    entry = make()
     await put(store, entry)
 
     assert await found(store, entry.target) == {entry.target: as_stored(entry)}
@@ -48,6 +54,18 @@ async def test_only_what_exists_is_found(store: Store) -> None:
 
     assert set(await found(store, *asked)) == {entry.target}
     assert await found(store) == {}
+
+
+async def test_what_is_about_a_token_is_found_for_it(store: Store) -> None:
+    user, key = subject(), subject(kind=Kind.KEY)
+    await put(store, denied(), user, key, denied(name="of another token"))
+    names = ("one", None, "one", "client", None, ISSUER, "another key")
+    token = Token(ISSUER, names, ((Kind.RESOURCE, "type:id"),), 0.0, 0.0, None)
+
+    answer = await store.find_token(token)
+
+    assert set(answer.found) == {target(Kind.TOKEN), user.target}
+    assert answer == await store.find(token.targets())
 
 
 async def test_a_later_expiry_wins_over_a_later_event(store: Store) -> None:

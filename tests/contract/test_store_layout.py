@@ -14,15 +14,13 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from revocation.entries import Entry, Kind, Status, Target, Version, merge
-from revocation.errors import StoreUnavailableError, StoreUnsuitableError
 from revocation.store import Batch
-from revocation.store.layout import Layout, digest
+from revocation.store.layout import Layout, digest, name
 from revocation.store.redis import RedisStore
 from tests.contract.conftest import (
     LONGEST_TOKEN_MS,
     PEPPER,
     OpenStore,
-    StartServer,
     now_ms,
 )
 from tests.contract.samples import (
@@ -126,14 +124,17 @@ async def test_the_feed_tells_replicas_what_was_written(
 
     begun, applied = await feed(raw, layout)
 
-    assert begun == {b"epoch": b"epoch", b"ready": b"0", b"as_of": b"0"}
+    first, _ = [fed for fed, _ in await raw.xrange(layout.feed)]
+    cold = {b"epoch": b"epoch", b"ready": b"0", b"as_of": b"0"}
+    assert begun == {**cold, b"after": b""}
     moment = user.source.time
     assert applied == {
+        b"after": first,
         b"epoch": b"epoch",
         b"ready": b"1",
         b"as_of": b"5",
-        digest(token.target, PEPPER): b"%d 0-7" % token.expires_at,
-        digest(user.target, PEPPER): b"-1 0-7 1 %d disabled 7 %d" % (moment, moment),
+        name(token.target, PEPPER): b"%d 0-7" % token.expires_at,
+        name(user.target, PEPPER): b"-1 0-7 1 %d disabled 7 %d" % (moment, moment),
     }
 
 
@@ -179,7 +180,7 @@ async def test_the_feed_says_when_a_disabling_has_lapsed(
     late = subject(2, status=Status.ACTIVE, **ages)
     await put(redis_store, late)
 
-    told = (await feed(raw, layout))[-1][digest(late.target, PEPPER)]
+    told = (await feed(raw, layout))[-1][name(late.target, PEPPER)]
 
     assert int(told.split()[0]) <= now_ms()
     assert b" active " in told
@@ -201,6 +202,13 @@ def test_digests_do_not_collide_across_kinds_and_issuers(
     assert digest(one, PEPPER) != digest(one, PEPPER[::-1])
 
 
+def test_a_name_tells_the_kind_and_nothing_else() -> None:
+    names = [name(target(kind), PEPPER) for kind in Kind]
+
+    assert {len(each) for each in names} == {17}
+    assert len({each[:1] for each in names}) == len(Kind)
+
+
 def test_the_documented_digests_are_right() -> None:
     document = DOCUMENT.read_text()
     pepper = re.search(r"pepper `(\w{64})`", document)
@@ -210,61 +218,6 @@ def test_the_documented_digests_are_right() -> None:
     )
 
     assert len(examples) == 3
-    for issuer, kind, name, expected in examples:
-        described = Target(Kind(kind), issuer, name)
+    for issuer, kind, id_, expected in examples:
+        described = Target(Kind(kind), issuer, id_)
         assert digest(described, pepper[1].encode()).hex() == expected
-
-
-# Access -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def documented_users(start_own: StartServer) -> Server:
-    """A server with the users of docs/store-layout.md."""
-    server = start_own()
-    rules = re.findall(r"^ +(ACL SETUSER .+)$", DOCUMENT.read_text(), re.MULTILINE)
-    assert len(rules) == 2
-    async with Redis.from_url(server.url, protocol=2) as raw:
-        for rule in rules:
-            await raw.execute_command(*rule.split())
-    return server
-
-
-def as_user(server: Server, name: str, password: str = "CHANGE-ME") -> str:
-    return server.url.replace("://", f"://{name}:{password}@")
-
-
-async def test_a_documented_verifier_can_only_read(
-    documented_users: Server, open_store: OpenStore
-) -> None:
-    layout = Layout("r", (PEPPER,))
-    verifier = open_store(as_user(documented_users, "verifier"), layout)
-    projector = open_store(as_user(documented_users, "projector"), layout)
-    await verifier.start()
-    await projector.check_suitable()
-    old = {"age_ms": 2 * LONGEST_TOKEN_MS}
-    await put(projector, denied(1), subject(1, status=Status.DISABLED, **old))
-    await put(projector, denied(2), subject(2, status=Status.ACTIVE, **old))
-    await projector.apply("epoch", Batch([], {0: mark(1)}, {}))
-
-    answer = await verifier.find([target(Kind.TOKEN), target(Kind.USER)])
-
-    assert set(answer.found) == {target(Kind.TOKEN)}
-    assert (await verifier.region()).epoch == "epoch"
-    assert abs(await verifier.clock_skew_ms()) < 1_000
-    with pytest.raises(StoreUnavailableError, match=r"store-layout\.md"):
-        await verifier.apply("epoch", Batch([], {}, {}))
-    with pytest.raises(StoreUnsuitableError, match=r"store-layout\.md"):
-        await verifier.check_suitable()
-
-
-async def test_a_wrong_password_is_told_without_repeating_it(
-    documented_users: Server, open_store: OpenStore
-) -> None:
-    store = open_store(as_user(documented_users, "verifier", "wrong-password"))
-
-    with pytest.raises(StoreUnsuitableError) as caught:
-        await store.check_suitable()
-
-    assert "check the user and password" in str(caught.value)
-    assert "wrong-password" not in str(caught.value)

@@ -179,3 +179,17 @@ async def _is_ready(store: RedisStore) -> bool:
         return (await store.find([])).freshness.ready
     except StoreUnavailableError:  # it is loading what the primary sent
         return False
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("closed"), OSError("reset")])
+async def test_whatever_the_client_raises_is_an_outage(
+    start_own: StartServer, open_store: OpenStore, failure: Exception
+) -> None:
+    """Uvloop raises RuntimeError for a connection lost while it is being made."""
+    store = open_store(start_own().url)
+
+    async def fail(*_: object) -> None:
+        raise failure
+
+    store._connection._execute = fail
+    await everything_fails(store)

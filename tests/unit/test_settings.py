@@ -15,14 +15,17 @@ from revocation.settings import (
     RegionsSettings,
     SidecarSettings,
     StoreSettings,
+    TlsSettings,
     VerifierSettings,
 )
+from revocation.settings.source import Settings
 
 CLASSES = [
     LimitSettings,
     KafkaSettings,
     PepperSettings,
     StoreSettings,
+    TlsSettings,
     PublisherSettings,
     AuthoritySettings,
     ProjectorSettings,
@@ -144,7 +147,7 @@ def test_every_class_is_tested_here():
     known = {
         each
         for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, module._Settings)
+        if isinstance(each, type) and issubclass(each, Settings)
     }
     assert {each for each in known if not each.__name__.startswith("_")} == {*CLASSES}
 

@@ -1,107 +1,21 @@
-"""Settings: one frozen class per process, read from the environment and one file.
+"""Settings of the stations that events flow through, and of who publishes or waits."""
 
-Each field `x` is read from `REVOCATION_X`, else from the TOML file that
-`REVOCATION_CONFIG` names, else has a default that is safe; an empty variable counts as
-unset. Secrets come from files named here, never from this project.
-"""
-
-import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import (
-    Field,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError as UnreadableSettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from revocation.decision import Rules, StalenessPolicy
-from revocation.errors import SettingsError
+from revocation.decision import Rules
 from revocation.ledger import Limits
+from revocation.settings.source import Settings, read_secret
+from revocation.store.tls import Tls
 from revocation.topics import Topics
-
-MIN_PEPPER_BYTES: Final = 32
-_CONFIG_VARIABLE: Final = "REVOCATION_CONFIG"
 
 Region = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
-class _Settings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="REVOCATION_", env_ignore_empty=True, frozen=True, extra="ignore"
-    )
-
-    def __init__(self, **values: Any) -> None:
-        """Read the settings; keyword arguments win.
-
-        Raises:
-            SettingsError: names each setting that is missing or wrong.
-        """
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise SettingsError(_explain(error)) from None
-        except UnreadableSettingsError as error:
-            raise SettingsError(f"{error}; tables are given as JSON") from None
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not used here
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        path = os.environ.get(_CONFIG_VARIABLE)
-        if not path:
-            return init_settings, env_settings
-        return init_settings, env_settings, _read_file(settings_cls, Path(path))
-
-
-def _read_file(settings: type[BaseSettings], path: Path) -> TomlConfigSettingsSource:
-    if not path.is_file():
-        raise SettingsError(f"{_CONFIG_VARIABLE} names no file: {path}")
-    try:
-        source = TomlConfigSettingsSource(settings, path)
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"cannot read the settings in {path}: {error}") from None
-    # One file serves all processes, so each ignores what is another's; but what is
-    # nobody's is a slip of the pen, and the default in its place might be unsafe.
-    unknown = source.toml_data.keys() - _known_names(_Settings)
-    if unknown:
-        raise SettingsError(
-            f"{path} has settings that do not exist: {', '.join(sorted(unknown))}"
-        )
-    return source
-
-
-def _known_names(settings: type[BaseSettings]) -> set[str]:
-    names = set(settings.model_fields)
-    return names.union(*map(_known_names, settings.__subclasses__()))
-
-
-def _explain(error: ValidationError) -> str:
-    lines = []
-    for each in error.errors(include_url=False, include_input=False):
-        name, *place = map(str, each["loc"] or ("settings",))
-        named = f"REVOCATION_{name.upper()}" if each["loc"] else name
-        lines.append(f"{' '.join([named, *place])}: {each['msg']}")
-    return "; ".join(lines)
-
-
-class LimitSettings(_Settings):
+class LimitSettings(Settings):
     """How long things live. All processes of an installation must agree on these."""
 
     max_token_lifetime_seconds: int = Field(3_600, ge=1, le=31 * 86_400)
@@ -175,7 +89,7 @@ class KafkaSettings(LimitSettings):
         return Topics(prefix=self.topic_prefix)
 
 
-class PepperSettings(_Settings):
+class PepperSettings(Settings):
     """The secret that turns identifiers into digests."""
 
     pepper_file: Path
@@ -200,30 +114,38 @@ class PepperSettings(_Settings):
             SettingsError: a file is missing or too short.
         """
         files = (self.pepper_file, self.previous_pepper_file)
-        return tuple(_read_secret(path) for path in files if path is not None)
+        return tuple(read_secret(path) for path in files if path is not None)
 
 
-def _read_secret(path: Path, *, least_bytes: int = MIN_PEPPER_BYTES) -> bytes:
-    try:
-        secret = path.read_bytes().strip()
-    except OSError as error:
-        raise SettingsError(f"cannot read the secret in {path}: {error}") from error
-    if len(secret) < least_bytes:
-        raise SettingsError(
-            f"the secret in {path} has {len(secret)} bytes, at least "
-            f"{least_bytes} are needed; `openssl rand -hex 32 > {path}` makes one"
+class TlsSettings(Settings):
+    """Certificates for stores that are reached by `rediss://`, as PEM files."""
+
+    store_ca_file: Path | None = None
+    """The only authorities that are trusted; without it, those of the system."""
+    store_cert_file: Path | None = None
+    """Shown to a store that asks for a client's certificate (mutual TLS)."""
+    store_key_file: Path | None = None
+    """The key of that certificate."""
+
+    @property
+    def tls(self) -> Tls:
+        """The certificates."""
+        return Tls(
+            ca_file=self.store_ca_file,
+            cert_file=self.store_cert_file,
+            key_file=self.store_key_file,
         )
-    return secret
 
 
-class StoreSettings(PepperSettings, LimitSettings):
+class StoreSettings(PepperSettings, TlsSettings, LimitSettings):
     """One region's store."""
 
     region: Region
     store_password_file: Path | None = None
     """The password of the user in `store_url`, rather than in the URL itself."""
     store_url: str = Field(repr=False)
-    """For instance `redis://user@host:6379/0` or `unix:///run/valkey.sock`."""
+    """For instance `redis://user@host:6379/0` or `unix:///run/valkey.sock`;
+    docs/store-layout.md has those for TLS, Sentinels and clusters."""
     store_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,16}$")] = "r"
     """Begins every key, as a Redis Cluster hash tag."""
     max_clock_skew_ms: int = Field(2_000, ge=1)
@@ -248,7 +170,7 @@ class StoreSettings(PepperSettings, LimitSettings):
         user, _, host = parts.netloc.rpartition("@")
         if ":" in user:
             raise ValueError("has a password, and store_password_file names another")
-        password = quote(_read_secret(path, least_bytes=1), safe="")
+        password = quote(read_secret(path, least_bytes=1), safe="")
         return parts._replace(netloc=f"{user}:{password}@{host}").geturl()
 
 
@@ -296,30 +218,7 @@ class ProjectorSettings(StoreSettings, _WorkerSettings):
     """A projector of one region."""
 
 
-class VerifierSettings(StoreSettings):
-    """A verifier or sidecar of one region."""
-
-    write_max_staleness_ms: int = Field(5_000, ge=0)
-    """Writes are rejected when the region knows nothing newer than this."""
-    read_max_staleness_ms: int = Field(60_000, ge=0)
-
-    @property
-    def policies(self) -> Mapping[str, StalenessPolicy]:
-        """The staleness policy of each route class."""
-        return {
-            "read": StalenessPolicy(max_staleness_ms=self.read_max_staleness_ms),
-            "write": StalenessPolicy(max_staleness_ms=self.write_max_staleness_ms),
-        }
-
-
-class SidecarSettings(VerifierSettings):
-    """A sidecar: a verifier over HTTP."""
-
-    sidecar_host: str = "127.0.0.1"
-    sidecar_port: int = Field(8_181, ge=0, le=65_535)
-
-
-class RegionsSettings(PepperSettings, KafkaSettings):
+class RegionsSettings(PepperSettings, TlsSettings, KafkaSettings):
     """All regions at once, for `status` and for waiting until a receipt is applied."""
 
     regions: dict[Region, str] = Field({}, repr=False, validate_default=True)

@@ -1,0 +1,35 @@
+"""Settings: one frozen class per process, read from the environment and one file.
+
+`source.py` says how, `stations.py` and `verifiers.py` which.
+"""
+
+from revocation.settings.source import MIN_PEPPER_BYTES
+from revocation.settings.stations import (
+    AuthoritySettings,
+    KafkaSettings,
+    LimitSettings,
+    PepperSettings,
+    ProjectorSettings,
+    PublisherSettings,
+    Region,
+    RegionsSettings,
+    StoreSettings,
+    TlsSettings,
+)
+from revocation.settings.verifiers import SidecarSettings, VerifierSettings
+
+__all__ = [
+    "MIN_PEPPER_BYTES",
+    "AuthoritySettings",
+    "KafkaSettings",
+    "LimitSettings",
+    "PepperSettings",
+    "ProjectorSettings",
+    "PublisherSettings",
+    "Region",
+    "RegionsSettings",
+    "SidecarSettings",
+    "StoreSettings",
+    "TlsSettings",
+    "VerifierSettings",
+]

@@ -1,0 +1,275 @@
+"""Questions that share calls: which go together, and what happens to each."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from revocation.claims import NAMED_KINDS, Token
+from revocation.decision import Freshness
+from revocation.entries import Kind, UnixMs
+from revocation.errors import StoreColdError, StoreError, StoreUnavailableError
+from revocation.store.coalesced import ENOUGH, MAX_KEYS_TOGETHER, Coalesced
+from revocation.store.layout import Layout, TokenKeys
+from revocation.store.look_up import MAX_KEYS_PER_CALL
+from revocation.store.redis import RedisStore
+from tests.contract.conftest import PEPPER
+from tests.contract.samples import ISSUER, target
+
+FRESH = Freshness(ready=True, as_of=UnixMs(5))
+LAYOUT = Layout("r", (PEPPER,))
+
+
+class Played(RedisStore):
+    """Keeps the calls; each is answered when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__("redis://nowhere", LAYOUT, longest_token_ms=3_600_000)
+        self.calls: list[list[bytes]] = []
+        self.replies: list[asyncio.Future[Any]] = []
+
+    def send_look_up(self, keys: Sequence[bytes]) -> asyncio.Future[Any]:
+        self.calls.append(sorted(keys))
+        self.replies.append(asyncio.get_running_loop().create_future())
+        return self.replies[-1]
+
+    async def answer(self, number: int, error: Exception | None = None) -> None:
+        """End a call, and let everybody take notice."""
+        reply = self.replies[number]
+        if error is None:
+            reply.set_result(
+                [b"epoch", b"1", b"5", *[None for _ in self.calls[number]]]
+            )
+        else:
+            reply.set_exception(error)
+        await turns()
+
+
+async def turns() -> None:
+    """Let whatever can go on do so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def token(name: str) -> Token:
+    names = (name, None, "user", "client", None, ISSUER, None)
+    return Token(ISSUER, names, (), 0.0, 0.0, None)
+
+
+def waiter(question: Awaitable[object]) -> asyncio.Task[object]:
+    async def wait() -> object:
+        return await question
+
+    return asyncio.create_task(wait())
+
+
+Ask = Callable[[str], asyncio.Task[object]]
+
+
+@pytest.fixture
+async def played() -> Played:
+    return Played()
+
+
+@pytest.fixture
+async def asking(played: Played) -> AsyncIterator[Coalesced]:
+    coalesced = Coalesced(played, in_flight=2)
+    yield coalesced
+    await coalesced.stop()
+
+
+@pytest.fixture
+def ask(asking: Coalesced) -> Ask:
+    return lambda name: waiter(asking.find([target(Kind.TOKEN, name)]))
+
+
+def keys(*names: str) -> list[bytes]:
+    return sorted(LAYOUT.keys([target(Kind.TOKEN, name) for name in names]))
+
+
+# Together -----------------------------------------------------------------------------
+
+
+async def test_what_is_asked_in_one_turn_is_one_call(played: Played, ask: Ask) -> None:
+    waiting = [ask("one"), ask("two"), ask("three")]
+    await turns()
+
+    assert played.calls == [keys("one", "two", "three")]
+
+    await played.answer(0)
+    assert [await each for each in waiting] == [({}, FRESH)] * 3
+
+
+async def test_what_two_ask_for_is_sent_once(played: Played, asking: Coalesced) -> None:
+    waiting = [waiter(asking.find_token(token(name))) for name in ("one", "two")]
+    await turns()
+
+    (sent,) = played.calls
+    first, second = (LAYOUT.keys(token(name).targets()) for name in ("one", "two"))
+    assert sent == sorted({*first, *second})
+    assert len(sent) < len(first) + len(second)
+
+    await played.answer(0)
+    await asyncio.gather(*waiting)
+
+
+async def test_many_questions_go_out_before_the_turn_ends(
+    played: Played, asking: Coalesced
+) -> None:
+    waiting = [asking.find_token(token(str(at))) for at in range(ENOUGH + 1)]
+
+    assert len(played.calls) == 1
+    await turns()
+    assert len(played.calls) == 2
+
+    for number in range(2):
+        await played.answer(number)
+    await asyncio.gather(*waiting)
+
+
+async def test_questions_gather_while_enough_calls_are_under_way(
+    played: Played, ask: Ask
+) -> None:
+    for name in ("one", "two", "three", "four"):
+        ask(name)
+        await turns()
+
+    assert played.calls == [keys("one"), keys("two")]
+
+    await played.answer(1)
+    assert played.calls[2:] == [keys("three", "four")]
+
+
+async def test_a_call_holds_a_bounded_number_of_keys(
+    played: Played, asking: Coalesced
+) -> None:
+    many = [target(Kind.TOKEN, str(at)) for at in range(MAX_KEYS_TOGETHER - 1)]
+    waiting = [
+        waiter(asking.find(asked))
+        for asked in (many, many[:1], many[:1], [target(Kind.USER)])
+    ]
+    await turns()
+
+    sizes = [len(call) for call in played.calls]
+    assert sizes == [MAX_KEYS_TOGETHER - 1, 2]
+
+    await played.answer(0)
+    await played.answer(1)
+    await asyncio.gather(*waiting)
+
+
+async def test_a_large_question_has_a_call_of_its_own(
+    played: Played, asking: Coalesced
+) -> None:
+    many = [target(Kind.TOKEN, str(at)) for at in range(MAX_KEYS_PER_CALL)]
+    waiting = [waiter(asking.find(asked)) for asked in (many, [target(Kind.USER)])]
+    await turns()
+
+    assert [len(call) for call in played.calls] == [MAX_KEYS_PER_CALL, 1]
+    with pytest.raises(ValueError, match="fewer targets"):
+        await asking.find([*many, target(Kind.USER)])
+    for number in range(2):
+        await played.answer(number)
+    await asyncio.gather(*waiting)
+
+
+# Apart --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [StoreUnavailableError, StoreColdError, OSError])
+async def test_an_error_reaches_all_of_its_call_and_nobody_else(
+    played: Played, ask: Ask, kind: type[Exception]
+) -> None:
+    lost = [ask("one"), ask("two")]
+    await turns()
+    kept = ask("three")
+    await turns()
+
+    await played.answer(0, kind("away"))
+    await played.answer(1)
+
+    errors = await asyncio.gather(*lost, return_exceptions=True)
+    assert {(type(error), str(error)) for error in errors} == {(kind, "away")}
+    if issubclass(kind, StoreError):
+        assert errors[0] is not errors[1]
+    assert await kept == ({}, FRESH)
+
+
+async def test_a_reply_that_nobody_can_read_is_an_error(
+    played: Played, ask: Ask
+) -> None:
+    lost = [ask("one"), ask("two")]
+    await turns()
+    played.replies[0].set_result([b"epoch", b"1", b"never"])
+
+    errors = await asyncio.gather(*lost, return_exceptions=True)
+    assert {type(error) for error in errors} == {ValueError}
+
+
+async def test_whoever_stops_waiting_disturbs_nobody(played: Played, ask: Ask) -> None:
+    one, two = ask("one"), ask("two")
+    await turns()
+    one.cancel()
+    await played.answer(0)
+
+    assert one.cancelled()
+    assert await two == ({}, FRESH)
+
+
+async def test_after_an_error_the_next_call_is_made(played: Played, ask: Ask) -> None:
+    lost = [ask("one"), ask("two")]
+    await turns()
+    await played.answer(0, StoreUnavailableError("away"))
+    await asyncio.gather(*lost, return_exceptions=True)
+
+    following = ask("three")
+    await turns()
+    await played.answer(1)
+
+    assert await following == ({}, FRESH)
+
+
+async def test_whoever_waits_when_it_is_stopped_hears_so(
+    played: Played, asking: Coalesced, ask: Ask
+) -> None:
+    waiting = []
+    for name in ("one", "two", "three"):
+        waiting.append(ask(name))
+        await turns()
+
+    await asking.stop()
+
+    for each in waiting:
+        with pytest.raises(StoreUnavailableError, match="was stopped"):
+            await each
+    assert len(played.calls) == 2
+
+
+# Keys ---------------------------------------------------------------------------------
+
+_ids = st.one_of(st.none(), st.text("ab|%", min_size=1, max_size=3))
+_tokens = st.builds(
+    Token,
+    issuer=st.sampled_from(["https://a", "https://b"]),
+    names=st.tuples(*[_ids for _ in NAMED_KINDS]),
+    more=st.lists(
+        st.tuples(
+            st.sampled_from([Kind.CLIENT, Kind.RESOURCE]), st.sampled_from(["x:1", "y"])
+        ),
+        max_size=2,
+    ).map(tuple),
+    issued_at=st.just(0.0),
+    expires_at=st.just(0.0),
+    version=st.none(),
+)
+
+
+@given(tokens=st.lists(_tokens, max_size=4))
+def test_a_tokens_keys_are_those_of_its_targets(tokens: list[Token]) -> None:
+    layout = Layout("r", (PEPPER, PEPPER[::-1]))
+    remembering = TokenKeys(layout)
+
+    for each in [*tokens, *tokens]:
+        assert list(remembering.of(each)) == layout.keys(each.targets())

@@ -1,0 +1,278 @@
+"""What every region tells those who keep a copy, over memory, Valkey and Redis alike.
+
+`test_feed_outages.py` has what concerns servers only.
+"""
+
+import asyncio
+import time
+
+import pytest
+
+from revocation.entries import Entry, Kind, Status
+from revocation.store import START, Batch, Change, FeedReader, Told
+from revocation.store.layout import name
+from tests.contract.conftest import PEPPER, FedRegion
+from tests.contract.samples import NOT_READY, denied, mark, put, subject, target
+from tests.installation import eventually
+
+
+def named(entry: Entry) -> bytes:
+    return name(entry.target, PEPPER)
+
+
+async def snapshot(feed: FeedReader) -> dict[bytes, bytes]:
+    """Everything, page after page; the later page counts, as for a replica."""
+    told: dict[bytes, bytes] = {}
+    cursor = "0"
+    while True:
+        page = await feed.page(cursor)
+        assert page.keys >= len(page.entries)
+        told |= page.entries
+        cursor = page.cursor
+        if cursor == "0":
+            return told
+
+
+async def read_on(feed: FeedReader, position: str = START) -> list[Change]:
+    """Every change after a position."""
+    read: list[Change] = []
+    while changes := await feed.changes(position, wait_ms=0):
+        read += changes
+        position = read[-1].position
+    return read
+
+
+def together(changes: list[Change]) -> Told:
+    told: dict[bytes, bytes] = {}
+    for change in changes:
+        told |= change.entries
+    return told
+
+
+# Pages --------------------------------------------------------------------------------
+
+
+async def test_pages_tell_every_entry_with_its_expiry(region: FedRegion) -> None:
+    token, user = denied(), subject(status=Status.DISABLED)
+    await put(region.store, token, user)
+
+    told = await snapshot(region.feed)
+
+    moment = user.source.time
+    assert told == {
+        named(token): b"%d 0-7" % token.expires_at,
+        named(user): b"-1 0-7 1 %d disabled 7 %d" % (moment, moment),
+    }
+
+
+async def test_more_entries_than_fit_on_a_page(region: FedRegion) -> None:
+    entries = [denied(name=str(at)) for at in range(3_500)]
+    await put(region.store, *entries)
+
+    first = await region.feed.page("0")
+
+    assert first.cursor != "0"
+    assert set(await snapshot(region.feed)) == {named(entry) for entry in entries}
+
+
+async def test_pages_and_changes_tell_the_same(region: FedRegion) -> None:
+    entries = [denied(at, name=str(at)) for at in range(40)]
+    await put(region.store, *entries, subject(), subject(kind=Kind.KEY))
+    await put(region.store, denied(99, left_ms=1_900_000, name="3"), subject(8))
+
+    assert await snapshot(region.feed) == together(await read_on(region.feed))
+
+
+async def test_what_is_written_while_pages_are_read_is_in_them_or_in_the_feed(
+    region: FedRegion,
+) -> None:
+    kept = [denied(name=f"kept-{at}") for at in range(3_000)]
+    await put(region.store, *kept)
+    position = (await region.feed.head()).position
+    told: dict[bytes, bytes] = {}
+    written: list[Entry] = []
+    cursor = "0"
+    while True:
+        page = await region.feed.page(cursor)
+        told |= page.entries
+        late = [denied(8, name=f"late-{len(written) + at}") for at in range(50)]
+        again = denied(9, left_ms=1_900_000, name=f"kept-{len(written)}")
+        await put(region.store, *late, again)
+        written += [*late, again]
+        cursor = page.cursor
+        if cursor == "0":
+            break
+
+    told |= together(await read_on(region.feed, position))
+
+    assert set(told) == {named(entry) for entry in (*kept, *written)}
+    assert told == await snapshot(region.other)
+
+
+async def test_what_has_expired_is_on_no_page(region: FedRegion) -> None:
+    gone, kept = denied(left_ms=100, name="gone"), denied(name="kept")
+    await put(region.store, gone, kept)
+    left = {named(kept): b"%d 0-7" % kept.expires_at}
+
+    async def only_the_other_is_left() -> bool:
+        return await snapshot(region.feed) == left
+
+    await eventually(only_the_other_is_left)
+
+
+async def test_a_page_names_the_epoch(region: FedRegion) -> None:
+    assert (await region.feed.page("0")).epoch is None
+
+    await region.store.begin("epoch", partitions=1)
+
+    assert (await region.feed.page("0")).epoch == "epoch"
+
+
+# Changes ------------------------------------------------------------------------------
+
+
+async def test_each_change_names_the_one_before_it(region: FedRegion) -> None:
+    for at in range(40):
+        await put(region.store, denied(at, name=str(at)))
+
+    changes = await read_on(region.feed)
+
+    before = ["", *[change.position for change in changes[:-1]]]
+    assert [change.after for change in changes] == before
+    assert (await region.feed.head()).position == changes[-1].position
+
+
+async def test_changes_say_how_fresh_they_leave_the_region(region: FedRegion) -> None:
+    await region.store.begin("epoch", partitions=1)
+    for each in (mark(1, as_of=5, rebuilt=False), mark(2, as_of=6), mark(2, as_of=7)):
+        await region.store.apply("epoch", Batch([], {0: each}, {}))
+
+    freshness = [tuple(change.freshness) for change in await read_on(region.feed)]
+
+    assert freshness == [(False, 0), (False, 5), (True, 6), (True, 7)]
+    assert (await region.feed.head()).freshness == freshness[-1]
+
+
+async def test_nothing_new_is_no_change(region: FedRegion) -> None:
+    batch = Batch([denied(), subject()], {0: mark(1)}, {})
+    await region.store.begin("epoch", partitions=1)
+    await region.store.apply("epoch", batch)
+    position = (await region.feed.head()).position
+
+    await region.store.apply("epoch", batch)
+    await region.store.apply("epoch", Batch([denied(left_ms=-1, name="past")], {}, {}))
+
+    assert await read_on(region.feed, position) == []
+    assert (await region.feed.head()).position == position
+
+
+async def test_an_entry_that_ends_is_told_with_an_expiry_in_the_past(
+    region: FedRegion,
+) -> None:
+    old = {"age_ms": 10 * 3_600_000}
+    await put(region.store, subject(1, status=Status.DISABLED, **old))
+    enabled = subject(2, status=Status.ACTIVE, **old)
+
+    await put(region.store, enabled)
+
+    told = (await read_on(region.feed))[-1].entries[named(enabled)]
+    assert 0 < int(told.split()[0]) < time.time() * 1_000
+    assert await snapshot(region.feed) == {}
+
+
+async def test_a_new_epoch_shows_at_once(region: FedRegion) -> None:
+    await region.store.begin("first", partitions=1)
+    await region.store.apply("first", Batch([denied()], {0: mark(1)}, {}))
+    position = (await region.feed.head()).position
+
+    await region.store.begin("second", partitions=1, replacing="first")
+
+    (change,) = await region.feed.changes(position, wait_ms=0)
+    assert (change.after, change.epoch, change.freshness, change.entries) == (
+        *(position, "second", NOT_READY),
+        {},
+    )
+    assert (await region.feed.head())[:2] == ("second", NOT_READY)
+
+
+async def test_a_reader_that_waits_hears_of_a_write_at_once(region: FedRegion) -> None:
+    await region.store.begin("epoch", partitions=1)
+    position = (await region.feed.head()).position
+    waiting = asyncio.create_task(region.other.changes(position, wait_ms=900))
+    await asyncio.sleep(0.05)  # the server holds the question
+    assert not waiting.done()
+    began = time.monotonic()
+
+    await put(region.store, denied())
+
+    (change,) = await waiting
+    assert time.monotonic() - began < 0.5
+    assert set(change.entries) == {name(target(Kind.TOKEN), PEPPER)}
+
+
+async def test_a_reader_waits_no_longer_than_it_says(region: FedRegion) -> None:
+    await region.store.begin("epoch", partitions=1)
+    position = (await region.feed.head()).position
+    began = time.monotonic()
+
+    assert not await region.feed.changes(position, wait_ms=100)
+
+    assert 0.09 <= time.monotonic() - began < 0.9
+
+
+# Losses -------------------------------------------------------------------------------
+
+
+async def test_a_cold_region_has_no_position(region: FedRegion) -> None:
+    assert await region.feed.head() == (None, NOT_READY, START)
+    assert not await region.feed.changes(START, wait_ms=0)
+
+
+async def test_a_region_that_lost_everything_is_cold(region: FedRegion) -> None:
+    await put(region.store, denied())
+
+    await region.lose_everything()
+
+    assert await region.feed.head() == (None, NOT_READY, START)
+    assert await snapshot(region.feed) == {}
+
+
+async def test_a_region_that_began_again_does_not_follow_on(region: FedRegion) -> None:
+    await put(region.store, denied())
+    position = (await region.feed.head()).position
+    await region.lose_everything()
+
+    await region.store.begin("next", partitions=1)
+
+    changes = await read_on(region.feed, position)
+    head = await region.feed.head()
+    assert [change.after for change in changes] in ([], [""])
+    assert (head.epoch, head.position != position) == ("next", True)
+
+
+async def test_the_feed_is_bounded_and_a_gap_shows(region: FedRegion) -> None:
+    """A reader that is dead or slow costs the region nothing."""
+    await region.store.begin("epoch", partitions=1)
+    position = (await region.feed.head()).position
+    for as_of in range(1, 1_400):
+        await region.store.apply("epoch", Batch([], {0: mark(1, as_of=as_of)}, {}))
+
+    changes = await read_on(region.feed, position)
+
+    # A server drops whole nodes of a stream, of 100 records.
+    assert 1_024 <= len(changes) < 1_024 + 100
+    assert changes[0].after != position
+
+
+@pytest.mark.parametrize("wait_ms", [0, 10])
+async def test_records_come_in_portions(region: FedRegion, wait_ms: int) -> None:
+    for at in range(40):
+        await put(region.store, denied(at, name=str(at)))
+
+    changes = await region.feed.changes(START, wait_ms=wait_ms)
+
+    assert 1 < len(changes) < 40
+
+
+async def test_the_clocks_of_one_machine_agree(region: FedRegion) -> None:
+    assert abs(await region.feed.clock_skew_ms()) < 1_000
