@@ -1,0 +1,342 @@
+"""From a token to a claims set that an issuer signed for us, or to why not. No IO.
+
+The rules are those of RFC 8725 section 3 and its successor's draft, of RFC 7519 and of
+RFC 9068; docs/token-verification.md says which rule is kept where, and by which test.
+Cheap rules come first and the signature last, so nonsense costs little; until then
+nothing that a token says is believed: its `iss` only selects among issuers that are
+trusted, its `kid` only among their keys. No rule can be switched off.
+"""
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from threading import Lock
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol
+
+from revocation.claims import Rules, Token, read_token
+from revocation.decision import Reason
+from revocation.entries import UnixMs
+from revocation.jwt.compact import Malformed, Parts, take_apart
+from revocation.jwt.kinds import other_kind
+from revocation.trust import TrustedIssuer
+
+_NUMBERS: Final = frozenset({int, float})
+
+
+class Key(Protocol):
+    """What verifies: bound to one issuer and one algorithm when it was read."""
+
+    @property
+    def kid(self) -> str | None:
+        """Its name, if it has one."""
+
+    @property
+    def usable_until(self) -> int:
+        """When it ceases to count, in ms since the epoch; 0 once it was withdrawn."""
+
+    def verify(self, signing_input: bytes, signature: bytes) -> bool:
+        """Whether this key made the signature. Never raises."""
+
+
+class Keys(Protocol):
+    """Where keys are found: in memory, without waiting, from any thread."""
+
+    def find(self, issuer: str, kid: str | None, alg: str) -> Key | None:
+        """Return the issuer's key for exactly this algorithm.
+
+        Without `kid`: the only one for the algorithm, or None if there are several.
+        """
+
+
+class Refusal(NamedTuple):
+    """Why a token does not count. `detail` names the rule and never quotes the token.
+
+    `issuer` is set when the token says it comes from a trusted issuer; with reason
+    `key_unknown` that one's key set may have changed.
+    """
+
+    reason: Reason
+    detail: str
+    issuer: str | None = None
+
+
+class Authenticated:
+    """A token that its issuer signed, for us, and that is valid by its own times.
+
+    `claims` cannot be changed, at any depth, since later calls share it: arrays are
+    tuples. `kid` is that of the key, also where the header names none. `token` is what
+    `claims.read_token` made of it, resources not among it. `expires_at` is when it is
+    refused, in ms: `exp` and the leeway. `memo` is the caller's: whatever is computed
+    once for a token; it must hold no answer about revocation, since that changes while
+    the token does not.
+    """
+
+    __slots__ = (
+        "_begins",
+        "_key",
+        "claims",
+        "expires_at",
+        "issuer",
+        "kid",
+        "memo",
+        "token",
+    )
+
+    def __init__(self, parts: Parts, token: Token, key: Key, leeway_ms: int) -> None:
+        self.claims: Mapping[str, Any] = _freeze(parts.claims)
+        self.kid = parts.header.kid or key.kid
+        self.issuer = token.issuer
+        self.token = token
+        self.expires_at = token.expires_at + leeway_ms
+        self.memo: Any = None
+        begins = max(token.issued_at, parts.claims.get("nbf", 0) * 1_000)
+        self._begins = begins - leeway_ms
+        self._key = key
+
+    def still_counts(self, now: UnixMs) -> bool:
+        """Whether neither its times nor its key have ended it since it was read."""
+        return self._begins <= now < self.expires_at and now < self._key.usable_until
+
+    def is_signed_by(self, issuer: str, kid: str) -> bool:
+        """Whether the named key signed it."""
+        return self.issuer == issuer and self.kid == kid
+
+
+class _Fault(NamedTuple):
+    reason: Reason
+    detail: str
+
+
+class _Trusted(NamedTuple):
+    """An issuer's rules, ready to be looked up in."""
+
+    issuer: TrustedIssuer
+    algorithms: frozenset[str]
+    audiences: frozenset[str]
+
+
+class Authenticator:
+    """Applies every rule about the token itself. Thread-safe.
+
+    What was verified is remembered by the digest of the whole token, so a token that
+    comes again costs a digest and a look at the clock. Only tokens that an issuer
+    signed are remembered: nobody else can fill the memory.
+    """
+
+    def __init__(
+        self,
+        issuers: Mapping[str, TrustedIssuer],
+        rules: Rules,
+        keys: Keys,
+        *,
+        cache_size: int = 16_384,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            issuers: whom to trust, by the exact `iss`.
+            rules: what the installation asks of all tokens.
+            keys: where keys are found.
+            cache_size: how many verified tokens are remembered; 0 for none.
+        """
+        self._rules = rules
+        self._keys = keys
+        self._trusted = {
+            name: _Trusted(
+                issuer,
+                frozenset(each.value for each in issuer.algorithms),
+                frozenset(issuer.audiences),
+            )
+            for name, issuer in issuers.items()
+        }
+        most = (issuer.max_token_bytes for issuer in issuers.values())
+        self._most_bytes = max(most, default=0)
+        # Two generations: as good as the least recently used here, and a hit writes
+        # nothing, so threads do not wait for each other.
+        self._generation = cache_size // 2
+        self._young: dict[bytes, Authenticated] = {}
+        self._old: dict[bytes, Authenticated] = {}
+        self._lock = Lock()
+
+    def authenticate(self, token: str, now: UnixMs) -> Authenticated | Refusal:
+        """Return what the token says, or why it does not count.
+
+        Never raises, whatever `token` is.
+
+        Args:
+            token: a compact JWT, nothing around it.
+            now: the verifier's clock.
+        """
+        # Exactly `str`: the methods of a subclass could be anybody's.
+        if type(token) is not str or not token.isascii():
+            return _NO_TEXT
+        if len(token) > self._most_bytes:
+            return _TOO_LONG
+        digest = sha256(token.encode("ascii")).digest()
+        known = self._young.get(digest) or self._find_old(digest)
+        if known is not None and known.still_counts(now):
+            return known
+        found = self._examine(token, now)
+        if type(found) is Authenticated:
+            self._remember(digest, found)
+        return found
+
+    def forget(self, issuer: str, kid: str) -> None:
+        """Forget the tokens that a key signed; they must be verified again.
+
+        Withdraw the key first (`KeyRing.drop`): that ends its tokens at once, also one
+        that another thread is just about to remember. This returns their memory.
+        """
+        with self._lock:
+            self._young = _without(self._young, issuer, kid)
+            self._old = _without(self._old, issuer, kid)
+
+    def _find_old(self, digest: bytes) -> Authenticated | None:
+        found = self._old.get(digest)
+        if found is not None:
+            self._remember(digest, found)
+        return found
+
+    def _remember(self, digest: bytes, found: Authenticated) -> None:
+        if not self._generation:
+            return
+        with self._lock:
+            if len(self._young) >= self._generation:
+                self._old, self._young = self._young, {}
+            self._young[digest] = found
+
+    def _examine(self, token: str, now: UnixMs) -> Authenticated | Refusal:
+        parts = take_apart(token)
+        if isinstance(parts, Malformed):
+            return Refusal(Reason.MALFORMED, parts.rule)
+        issuer = parts.claims.get("iss")
+        trusted = self._trusted.get(issuer) if type(issuer) is str else None
+        if trusted is None:
+            return _UNTRUSTED
+        if len(token) > trusted.issuer.max_token_bytes:
+            return _TOO_LONG._replace(issuer=issuer)
+        for rule in _RULES:
+            fault = rule(parts, trusted)
+            if fault is not None:
+                return Refusal(*fault, issuer)
+        read = read_token(parts.claims, self._rules, kid=parts.header.kid)
+        if isinstance(read, str):
+            return Refusal(Reason.UNVERIFIABLE, read, issuer)
+        found = _untimely(parts, read, self._rules, now) or self._verify(
+            parts, read, now
+        )
+        return Refusal(*found, issuer) if isinstance(found, _Fault) else found
+
+    def _verify(
+        self, parts: Parts, token: Token, now: UnixMs
+    ) -> Authenticated | _Fault:
+        header = parts.header
+        key = self._keys.find(token.issuer, header.kid, header.alg)
+        if key is None:
+            return _NO_KEY if header.kid is not None else _NO_SOLE_KEY
+        if now >= key.usable_until:
+            return _STALE_KEY
+        if not key.verify(parts.signing_input, parts.signature):
+            return _NOT_SIGNED
+        if header.kid is None and key.kid is not None:
+            # Or the revocation of the key would not be looked up for this token.
+            named = read_token(parts.claims, self._rules, kid=key.kid)
+            if isinstance(named, str):
+                return _Fault(Reason.UNVERIFIABLE, named)
+            token = named
+        return Authenticated(parts, token, key, self._rules.leeway_ms)
+
+
+def _check_algorithm(parts: Parts, trusted: _Trusted) -> _Fault | None:
+    if parts.header.alg in trusted.algorithms:
+        return None
+    detail = "the `alg` is none that the issuer is allowed"
+    return _Fault(Reason.ALGORITHM_REFUSED, detail)
+
+
+def _check_audience(parts: Parts, trusted: _Trusted) -> _Fault | None:
+    audience = parts.claims.get("aud")
+    named = [audience] if type(audience) is str else audience
+    if type(named) is not list or not all(type(each) is str for each in named):
+        detail = "the `aud` claim is neither a string nor a list of strings"
+        return _Fault(Reason.AUDIENCE_REFUSED, detail)
+    if trusted.audiences.isdisjoint(named):
+        return _Fault(Reason.AUDIENCE_REFUSED, "the `aud` claim does not name us")
+    return None
+
+
+def _check_kind(parts: Parts, trusted: _Trusted) -> _Fault | None:
+    other = other_kind(parts.header.typ, parts.claims, trusted.issuer)
+    return None if other is None else _Fault(Reason.TYPE_REFUSED, other)
+
+
+def _check_required(parts: Parts, trusted: _Trusted) -> _Fault | None:
+    for name in trusted.issuer.required_claims:
+        if parts.claims.get(name) in _EMPTY:
+            return _Fault(Reason.UNVERIFIABLE, f"the token has no `{name}` claim")
+    return None
+
+
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
+
+_Rule = Callable[[Parts, _Trusted], _Fault | None]
+_RULES: Final[tuple[_Rule, ...]] = (
+    _check_algorithm,
+    _check_kind,
+    _check_audience,
+    _check_required,
+)
+
+
+def _untimely(parts: Parts, token: Token, rules: Rules, now: UnixMs) -> _Fault | None:
+    """Judge by the token's times; `read_token` has seen `iat` and `exp` to be such."""
+    begins: Any = parts.claims.get("nbf", 0)
+    if type(begins) not in _NUMBERS:
+        return _Fault(Reason.UNVERIFIABLE, "the `nbf` claim is no time in seconds")
+    if now >= token.expires_at + rules.leeway_ms:
+        return _Fault(Reason.EXPIRED, "the `exp` claim has passed")
+    if now < begins * 1_000 - rules.leeway_ms:
+        return _Fault(Reason.NOT_YET_VALID, "the `nbf` claim lies in the future")
+    if now < token.issued_at - rules.leeway_ms:
+        return _Fault(Reason.UNVERIFIABLE, "the `iat` claim lies in the future")
+    if token.expires_at - token.issued_at > rules.longest_token_ms:
+        detail = "`exp` is further from `iat` than tokens may live"
+        return _Fault(Reason.LIFETIME_EXCEEDED, detail)
+    return None
+
+
+def _without(
+    known: dict[bytes, Authenticated], issuer: str, kid: str
+) -> dict[bytes, Authenticated]:
+    return {
+        digest: each
+        for digest, each in known.items()
+        if not each.is_signed_by(issuer, kid)
+    }
+
+
+def _freeze(value: Any) -> Any:
+    if type(value) is dict:
+        return MappingProxyType({name: _freeze(each) for name, each in value.items()})
+    if type(value) is list:
+        return tuple(map(_freeze, value))
+    return value
+
+
+_NO_TEXT: Final = Refusal(Reason.MALFORMED, "the token is no ASCII text")
+_TOO_LONG: Final = Refusal(Reason.MALFORMED, "the token is too long")
+_UNTRUSTED: Final = Refusal(
+    Reason.ISSUER_UNTRUSTED, "the `iss` claim names no issuer that is trusted"
+)
+_NO_KEY: Final = _Fault(
+    Reason.KEY_UNKNOWN, "the issuer has no key with this `kid` and `alg`"
+)
+_NO_SOLE_KEY: Final = _Fault(
+    Reason.KEY_UNKNOWN, "without `kid`, the issuer must have one key for the `alg`"
+)
+_STALE_KEY: Final = _Fault(
+    Reason.KEY_UNKNOWN, "the issuer's key set was not read for too long"
+)
+_NOT_SIGNED: Final = _Fault(
+    Reason.SIGNATURE_INVALID, "the issuer's key did not make the signature"
+)

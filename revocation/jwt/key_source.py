@@ -1,0 +1,250 @@
+"""One issuer's key set: when it is read, and what becomes of what was read.
+
+What must not happen: that strangers make us read it often (`Pace.between`), that many
+callers read it at once, that a failure stops the readings, that a reading that was
+under way brings back what was withdrawn meanwhile.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from threading import Lock
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+import structlog
+
+from revocation import metrics
+from revocation.entries import UnixMs
+from revocation.trust import TrustedIssuer
+
+if TYPE_CHECKING:
+    from revocation.jwt.keys import KeySet, VerificationKey
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How often and how long key sets are asked for. Times are in seconds.
+
+    `between`: unknown keys make a set be read at most this often, since anybody can
+    invent a `kid`. `first_retry`: the first pause after a failure, doubled after each.
+    """
+
+    between: float = 10.0
+    first_retry: float = 1.0
+    timeout: float = 5.0
+    max_bytes: int = 262_144
+
+
+class _Index(NamedTuple):
+    """An issuer's keys as they are looked up. Replaced as a whole, never changed."""
+
+    keys: "tuple[VerificationKey, ...]" = ()
+    named: "Mapping[tuple[str, str], VerificationKey]" = MappingProxyType({})
+    sole: "Mapping[str, VerificationKey]" = MappingProxyType({})
+
+
+class KeySource:
+    """One issuer's key set. `KeyRing` says what each method is for."""
+
+    def __init__(
+        self, issuer: TrustedIssuer, pace: Pace, clock: Callable[[], UnixMs]
+    ) -> None:
+        self.issuer = issuer
+        self.failure = "it was not read yet"
+        self._pace = pace
+        self._clock = clock
+        self._index = _Index()
+        self._dropped: set[str] = set()
+        self._thumbprints: set[str] = set()
+        self._lock = Lock()
+        self._not_before = 0.0
+        self._failures = 0
+        self._reading: asyncio.Task[bool] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._awake = asyncio.Event()
+        self._urgent = False
+        self._told: dict[str, int] = {}
+
+    @property
+    def keys(self) -> "tuple[VerificationKey, ...]":
+        """The keys at hand; some may have become stale."""
+        return self._index.keys
+
+    @property
+    def usable(self) -> bool:
+        """Whether a key at hand counts."""
+        now = self._clock()
+        return any(now < key.usable_until for key in self._index.keys)
+
+    def find(self, kid: str | None, alg: str) -> "VerificationKey | None":
+        """See `KeyRing.find`."""
+        index = self._index
+        return index.sole.get(alg) if kid is None else index.named.get((kid, alg))
+
+    async def refresh(self, *, force: bool = False) -> bool:
+        """See `KeyRing.refresh`; `force` reads also when that was done just before."""
+        reading = self._reading
+        if reading is None or reading.done():
+            if not force and time.monotonic() < self._not_before:
+                metrics.JWKS_REFRESHES.labels("limited").inc()
+                return False
+            reading = asyncio.create_task(self._read(), name="read key set")
+            self._reading = reading
+        # One caller that gives up must not end it for the others.
+        return await asyncio.shield(reading)
+
+    def keep_fresh(self) -> None:
+        """Read again and again from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._keeper = asyncio.create_task(self._keep_fresh(), name="keep keys fresh")
+
+    async def stop(self) -> None:
+        """Cease to read; may be called twice."""
+        tasks = {task for task in (self._keeper, self._reading) if task is not None}
+        self._keeper = self._reading = self._loop = None
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def wake(self, *, urgent: bool) -> None:
+        """Have the set read soon; `urgent` also when that was done just before."""
+        if urgent:
+            with self._lock:
+                self._urgent = True
+        elif self._awake.is_set() or time.monotonic() < self._not_before:
+            return
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._awake.set)
+
+    def drop(self, kid: str) -> int:
+        """See `KeyRing.drop`."""
+        with self._lock:
+            self._dropped.add(kid)
+            keys = self._index.keys
+            self._thumbprints |= {key.thumbprint for key in keys if key.kid == kid}
+            self._index = self._without_dropped(keys)
+            withdrawn = [key for key in keys if key not in self._index.keys]
+            for key in withdrawn:
+                key.usable_until = 0
+        metrics.KEYS_DROPPED.inc(len(withdrawn))
+        self.wake(urgent=True)
+        return len(withdrawn)
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            due = False
+            try:
+                async with asyncio.timeout(self._pause()):
+                    await self._awake.wait()
+            except TimeoutError:
+                due = True
+            self._awake.clear()
+            with self._lock:
+                urgent, self._urgent = self._urgent, False
+            await self.refresh(force=due or urgent)
+
+    def _pause(self) -> float:
+        """Return the seconds to wait; spread, so that verifiers do not ask as one."""
+        longest = float(self.issuer.refresh_seconds)
+        if self._failures:
+            retry = self._pace.first_retry * 2.0 ** (self._failures - 1)
+            longest = min(longest, retry)
+        return longest * random.uniform(0.75, 1)  # noqa: S311 - no secret
+
+    async def _read(self) -> bool:
+        try:
+            found = await self._fetch()
+            if not isinstance(found, str):
+                self._adopt(found)
+        except Exception as error:  # noqa: BLE001 - or keys would never be fresh again
+            found = f"it cannot be read: {type(error).__name__}"
+        self._not_before = time.monotonic() + self._pace.between
+        if isinstance(found, str):
+            self.failure = found
+            self._failures = min(self._failures + 1, 32)
+            metrics.JWKS_REFRESHES.labels("failed").inc()
+            _log.warning("key set not read", source=self._name, cause=found)
+            return False
+        self.failure, self._failures = "", 0
+        metrics.JWKS_REFRESHES.labels("read").inc()
+        self._tell(found)
+        return True
+
+    async def _fetch(self) -> "KeySet | str":
+        # Here, so that the package can be imported without the extra.
+        from revocation.jwt import fetch, keys  # noqa: PLC0415
+
+        issuer, pace = self.issuer, self._pace
+        if issuer.jwks_file is not None:
+            raw = await fetch.read_file(issuer.jwks_file, max_bytes=pace.max_bytes)
+        else:
+            raw = await fetch.read_url(
+                issuer.jwks_url or "",
+                private=issuer.allow_private_addresses,
+                max_bytes=pace.max_bytes,
+                timeout_seconds=pace.timeout,
+            )
+        if isinstance(raw, str):
+            return raw
+        try:
+            return keys.read_key_set(raw, issuer)
+        except ValueError as error:
+            return str(error)
+
+    def _adopt(self, found: "KeySet") -> None:
+        until = self._clock() + self.issuer.max_stale_seconds * 1_000
+        with self._lock:
+            # The same key stays the same object: its tokens remain verified.
+            known = {_identity(key): key for key in self._index.keys}
+            keys = [known.get(_identity(key), key) for key in found.keys]
+            self._index = self._without_dropped(keys)
+            for key in self._index.keys:
+                key.usable_until = until
+            for key in known.values():
+                if key not in self._index.keys:
+                    key.usable_until = 0
+
+    def _tell(self, found: "KeySet") -> None:
+        """Say once what is left out: most sets hold keys for other purposes."""
+        counts = {flaw.value: count for flaw, count in found.left_out.items()}
+        told = {"usable": len(self._index.keys), **counts}
+        if (counts or not told["usable"]) and told != self._told:
+            _log.warning("keys left out", source=self._name, **told)
+        self._told = told
+
+    def _without_dropped(self, keys: "Iterable[VerificationKey]") -> _Index:
+        left = tuple(
+            key
+            for key in keys
+            if key.kid not in self._dropped and key.thumbprint not in self._thumbprints
+        )
+        return _index(left)
+
+    @property
+    def _name(self) -> str:
+        issuer = self.issuer
+        return str(issuer.jwks_file or urlsplit(issuer.jwks_url or "").hostname)
+
+
+def _index(keys: "tuple[VerificationKey, ...]") -> _Index:
+    named, groups = {}, dict[str, list["VerificationKey"]]()
+    for key in keys:
+        for alg in key.names:
+            groups.setdefault(alg, []).append(key)
+            if key.kid is not None:
+                named[key.kid, alg] = key
+    sole = {alg: group[0] for alg, group in groups.items() if len(group) == 1}
+    return _Index(keys, named, sole)
+
+
+def _identity(key: "VerificationKey") -> tuple[str | None, str, str]:
+    return key.kid, key.algorithm, key.thumbprint

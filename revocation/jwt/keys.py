@@ -1,0 +1,244 @@
+"""From a JWK Set to keys that verify, each for one algorithm (RFC 7517, RFC 7518).
+
+Needs the extra `jwt`. A key that is weak, foreign or ambiguous is left out and counted;
+the set's other keys count all the same, since issuers publish keys for other purposes
+beside those of tokens.
+"""
+
+from base64 import urlsafe_b64decode
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+import orjson
+from joserfc.jwk import JWKRegistry, Key as Jwk, RSAKey
+from joserfc.jws import JWSRegistry
+
+from revocation.jwt.compact import MAX_KID_CHARACTERS
+from revocation.trust import Algorithm, TrustedIssuer
+
+_RSA_BITS: Final = range(2_048, 8_193)
+_RSA_EXPONENTS: Final = range(65_537, 1 << 32)
+_LEAST_DISTINCT_BYTES: Final = 8
+
+_MATERIAL: Final = frozenset({"kty", "crv", "x", "y", "n", "e", "k"})
+_PEM_MARKS: Final = (b"BEGIN ", b"ssh-", b"ecdsa-sha2-")
+
+_CURVES: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
+_EDWARDS: Final = frozenset({Algorithm.EDDSA.value, Algorithm.ED25519.value})
+_SIGNATURE_BYTES: Final[Mapping[str, int]] = {
+    "ES256": 64,
+    "ES384": 96,
+    "ES512": 132,
+    "Ed25519": 64,
+    "HS256": 32,
+    "HS384": 48,
+    "HS512": 64,
+}
+
+
+class Flaw(StrEnum):
+    """Why a key of a set is left out."""
+
+    UNREADABLE = "unreadable"
+    """No JWK, of a type or curve that is not used here, or not on its curve."""
+    OTHER_USE = "other_use"
+    """Its `use` or `key_ops` do not allow to verify signatures."""
+    OTHER_ALGORITHM = "other_algorithm"
+    """Its algorithm is none that the issuer is allowed."""
+    AMBIGUOUS = "ambiguous"
+    """It has no `alg` and could serve several: list one, or publish `alg`."""
+    WEAK = "weak"
+    """Too small, or a secret that is easily guessed."""
+    PRIVATE = "private"
+    """The private key itself is published: everybody can sign with it."""
+    DUPLICATE = "duplicate"
+    """Another key of the set has the same `kid` and algorithm."""
+
+
+class VerificationKey:
+    """A key, bound to one algorithm when it was read.
+
+    `usable_until` is moved on by whoever keeps the set: ms since the epoch, and 0 when
+    the key is withdrawn, which every token verified by it sees at once.
+    """
+
+    __slots__ = (
+        "_algorithm",
+        "_jwk",
+        "_signature_bytes",
+        "algorithm",
+        "kid",
+        "thumbprint",
+        "usable_until",
+    )
+
+    def __init__(self, jwk: Jwk, algorithm: str, kid: str | None) -> None:
+        self.kid = kid
+        self.algorithm = algorithm
+        self.thumbprint = jwk.thumbprint()
+        self.usable_until = 0
+        self._jwk = jwk
+        # Under its new name: joserfc warns of the old one, and checks no curve there.
+        name = "Ed25519" if algorithm in _EDWARDS else algorithm
+        self._algorithm = JWSRegistry(algorithms=[name]).get_alg(name)
+        self._algorithm.check_key(jwk)
+        self._signature_bytes = _SIGNATURE_BYTES.get(name) or _modulus_bytes(jwk)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The `alg` values that mean its algorithm."""
+        return _EDWARDS if self.algorithm in _EDWARDS else frozenset({self.algorithm})
+
+    def verify(self, signing_input: bytes, signature: bytes) -> bool:
+        """Whether this key made the signature. Never raises."""
+        if len(signature) != self._signature_bytes:
+            return False
+        try:
+            return self._algorithm.verify(signing_input, signature, self._jwk)
+        except Exception:  # noqa: BLE001 - what stumbles has verified nothing
+            return False
+
+
+class KeySet(NamedTuple):
+    """The usable keys of a set, and how many were left out for what."""
+
+    keys: tuple[VerificationKey, ...]
+    left_out: Mapping[Flaw, int]
+
+
+def read_key_set(raw: bytes, issuer: TrustedIssuer) -> KeySet:
+    """Read a JWK Set.
+
+    Raises:
+        ValueError: it is none; the message does not quote it.
+    """
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise ValueError("it is no JSON") from None
+    members = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(members, list):
+        # ValueError, as documented: what was read is wrong, not what was passed.
+        raise ValueError(  # noqa: TRY004
+            "it has no array `keys`, as a JWK Set has"
+        )
+    left_out: Counter[Flaw] = Counter()
+    keys = []
+    for member in members:
+        found = _read_key(member, issuer)
+        if isinstance(found, Flaw):
+            left_out[found] += 1
+        else:
+            keys.append(found)
+    unique = tuple(_unique(keys))
+    if len(unique) < len(keys):
+        left_out[Flaw.DUPLICATE] += len(keys) - len(unique)
+    return KeySet(unique, left_out)
+
+
+def _read_key(member: Any, issuer: TrustedIssuer) -> VerificationKey | Flaw:
+    if not isinstance(member, dict) or not _is_kid(member.get("kid")):
+        return Flaw.UNREADABLE
+    if member.get("use", "sig") != "sig" or not _may_verify(member.get("key_ops")):
+        return Flaw.OTHER_USE
+    try:
+        algorithm = _algorithm_of(member, issuer.algorithms)
+        return algorithm if isinstance(algorithm, Flaw) else _import(member, algorithm)
+    except Exception:  # noqa: BLE001 - one odd key must not cost the set
+        return Flaw.UNREADABLE
+
+
+def _import(member: Mapping[str, Any], algorithm: str) -> VerificationKey | Flaw:
+    if member["kty"] != "oct" and "d" in member:
+        return Flaw.PRIVATE
+    # Before joserfc sees it: it would only warn.
+    if _is_weak(member, algorithm):
+        return Flaw.WEAK
+    jwk = JWKRegistry.import_key({name: member[name] for name in _MATERIAL & {*member}})
+    return VerificationKey(jwk, algorithm, member.get("kid"))
+
+
+def _is_kid(kid: Any) -> bool:
+    return kid is None or (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS)
+
+
+def _may_verify(operations: Any) -> bool:
+    return operations is None or (
+        isinstance(operations, list) and "verify" in operations
+    )
+
+
+def _algorithm_of(
+    member: Mapping[str, Any], allowed: Sequence[Algorithm]
+) -> str | Flaw:
+    """Return the one algorithm that the key is for (RFC 8725 section 3.1)."""
+    fitting = _fitting(member)
+    if not fitting:
+        return Flaw.UNREADABLE
+    said = member.get("alg")
+    if said is not None:
+        # The two names of Ed25519 mean the same operation.
+        meant = _EDWARDS if said in _EDWARDS else {said}
+        fitting &= meant
+    found = sorted(fitting & {each.value for each in allowed})
+    if not found:
+        return Flaw.OTHER_ALGORITHM
+    if len(found) > 1 and not fitting <= _EDWARDS:
+        return Flaw.AMBIGUOUS
+    return found[0]
+
+
+def _fitting(member: Mapping[str, Any]) -> frozenset[str]:
+    """Return the algorithms that a key of this type and curve can be for."""
+    kty, curve = str(member.get("kty")), member.get("crv")
+    if kty == "EC":
+        return frozenset({_CURVES[curve]} if curve in _CURVES else ())
+    if kty == "OKP":
+        return _EDWARDS if curve == "Ed25519" else frozenset()
+    begins = {"RSA": ("RS", "PS"), "oct": ("HS",)}.get(kty, ())
+    return frozenset(each.value for each in Algorithm if each.startswith(begins))
+
+
+def _is_weak(member: Mapping[str, Any], algorithm: str) -> bool:
+    """RFC 7518 sections 3.2 and 3.3; RFC 8725 section 3.5."""
+    if member["kty"] == "RSA":
+        modulus, exponent = (_number(member[name]) for name in ("n", "e"))
+        return modulus.bit_length() not in _RSA_BITS or exponent not in _RSA_EXPONENTS
+    if member["kty"] == "oct":
+        secret = _octets(member["k"])
+        return (
+            len(secret) < _SIGNATURE_BYTES[algorithm]
+            or len(set(secret)) < _LEAST_DISTINCT_BYTES
+            or any(mark in secret for mark in _PEM_MARKS)
+        )
+    return False
+
+
+def _octets(encoded: str) -> bytes:
+    return urlsafe_b64decode(encoded + "==")
+
+
+def _number(encoded: str) -> int:
+    return int.from_bytes(_octets(encoded))
+
+
+def _modulus_bytes(jwk: Jwk) -> int:
+    if not isinstance(jwk, RSAKey):
+        raise TypeError("only RSA signatures are as long as their key")
+    return (jwk.public_key.key_size + 7) // 8
+
+
+def _unique(keys: Iterable[VerificationKey]) -> Iterator[VerificationKey]:
+    """Leave out every key that another one could be taken for (RFC 7517 section 4.5).
+
+    One that is merely listed twice is kept, once.
+    """
+    groups: dict[tuple[str | None, str], dict[str, VerificationKey]] = {}
+    for key in keys:
+        group = groups.setdefault((key.kid, key.algorithm), {})
+        group.setdefault(key.thumbprint, key)
+    for (kid, _), group in groups.items():
+        if kid is None or len(group) == 1:
+            yield from group.values()

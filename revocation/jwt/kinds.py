@@ -1,0 +1,84 @@
+"""Tells access tokens from the other kinds that an issuer signs. Pure.
+
+An issuer signs ID tokens, logout tokens, security events and more, often with the same
+keys; each must fail the rules for the others (RFC 8725 sections 3.11 and 3.12).
+RFC 9068 gives access tokens a `typ` of their own. Where an issuer does not follow it,
+claims decide: none that only another kind has, and one that only access tokens have.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from revocation.trust import TrustedIssuer, media_type
+
+_NEVER: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("events", "toe", "sub_id"), "a security event or logout token"),
+    **dict.fromkeys(("at_hash", "c_hash", "s_hash"), "an ID token"),
+    **dict.fromkeys(("htm", "htu"), "a DPoP proof"),
+    "token_introspection": "an introspection response",
+    **dict.fromkeys(("_sd", "_sd_alg", "vct", "vc", "vp"), "a credential"),
+    **dict.fromkeys(("redirect_uri", "response_type"), "a request object"),
+}
+"""Claims of which one makes a token another kind, whatever its `typ` says.
+
+OpenID Connect Core and Back-Channel Logout, RFC 8417, 9101, 9449, 9493, 9701.
+"""
+
+_NEVER_UNTYPED: Final[Mapping[str, str]] = {
+    "nonce": "an ID token",
+    **dict.fromkeys(("code", "state", "access_token", "id_token"), "a response"),
+    **dict.fromkeys(("jwks", "metadata"), "a statement about an entity"),
+    "request": "a request object",
+}
+"""The same where the `typ` says nothing; a typed access token may have these."""
+
+_SIGNS: Final = ("scope", "scp", "client_id", "cid", "appid")
+"""Claims that access tokens have and ID tokens do not (RFC 9068 section 2.2, and the
+names that issuers used before)."""
+
+_USES: Final[Mapping[str, frozenset[str]]] = {
+    "typ": frozenset({"bearer", "at+jwt"}),
+    "token_use": frozenset({"access"}),
+    "token_type": frozenset({"bearer", "access", "access_token"}),
+}
+"""Claims by which some issuers name the kind; any other value is another kind."""
+
+
+def other_kind(
+    typ: str | None, claims: Mapping[str, Any], issuer: TrustedIssuer
+) -> str | None:
+    """Say what shows a token to be none of an issuer's access tokens, if anything does.
+
+    Args:
+        typ: as it stands in the header, if it does.
+        claims: the claims set.
+        issuer: whose `types` are accepted, and `JWT` or none with `allow_untyped`.
+    """
+    kind = None if typ is None else media_type(typ)
+    typed = kind is not None and kind in issuer.types
+    says_nothing = typ is None or kind == "jwt"
+    if not typed and not (says_nothing and issuer.allow_untyped):
+        return "the `typ` is none of the issuer's access tokens"
+    for name, other in _NEVER.items():
+        if name in claims:
+            return f"the `{name}` claim is that of {other}"
+    return None if typed else _unshown(claims)
+
+
+def _unshown(claims: Mapping[str, Any]) -> str | None:
+    """Say why the claims of an untyped token do not show it to be an access token."""
+    for name, other in _NEVER_UNTYPED.items():
+        if name in claims:
+            return f"without `typ`, the `{name}` claim is that of {other}"
+    subject = claims.get("sub")
+    if subject is not None and subject == claims.get("iss"):
+        return "without `typ`, a `sub` equal to `iss` is that of an assertion"
+    shown = any(claims.get(name) for name in _SIGNS)
+    for name, access in _USES.items():
+        use = claims.get(name)
+        if use is None:
+            continue
+        if type(use) is not str or use.lower() not in access:
+            return f"the `{name}` claim is that of another kind of token"
+        shown = True
+    return None if shown else "nothing shows that it is an access token"

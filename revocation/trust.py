@@ -1,0 +1,173 @@
+"""Whom an installation trusts: the rules for the tokens of each issuer. No IO.
+
+What RFC 8725 section 3.1 asks of a library's caller (which algorithms) and what only an
+installation can know (whose keys, which audiences) is said here, once for each `iss`.
+Everything else is the same for all and cannot be switched off.
+"""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from revocation.entries import ISSUER_PATTERN, MAX_ID_CHARACTERS
+
+
+class Algorithm(StrEnum):
+    """The signature algorithms there are for tokens (RFC 7518 section 3, RFC 9864).
+
+    `none` is no member, so no setting can ask for it.
+    """
+
+    ES256 = "ES256"
+    ES384 = "ES384"
+    ES512 = "ES512"
+    ED25519 = "Ed25519"
+    EDDSA = "EdDSA"
+    """The older name of Ed25519 (RFC 8037); Ed448 is not meant by it here."""
+    RS256 = "RS256"
+    RS384 = "RS384"
+    RS512 = "RS512"
+    PS256 = "PS256"
+    PS384 = "PS384"
+    PS512 = "PS512"
+    HS256 = "HS256"
+    HS384 = "HS384"
+    HS512 = "HS512"
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether whoever verifies could also sign."""
+        return self.value.startswith("HS")
+
+
+_UNTYPED: Final = "jwt"
+_OTHER_TYPES: Final = frozenset(
+    {
+        *("secevent+jwt", "logout+jwt", "dpop+jwt", "oauth-authz-req+jwt"),
+        *(
+            "token-introspection+jwt",
+            "entity-statement+jwt",
+            "client-authentication+jwt",
+        ),
+        *("id_token+jwt", "kb+jwt", "dc+sd-jwt", "vc+jwt", "vp+jwt"),
+    }
+)
+"""Types of tokens that give nobody access, whoever signed them."""
+
+_SUBTYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
+
+Issuer = Annotated[str, Field(pattern=ISSUER_PATTERN, max_length=MAX_ID_CHARACTERS)]
+"""The exact `iss` of an issuer's tokens."""
+
+ClaimName = Annotated[str, Field(min_length=1, max_length=256)]
+Audience = Annotated[str, Field(min_length=1, max_length=2_048)]
+
+
+class TrustedIssuer(BaseModel):
+    """What is asked of one issuer's access tokens, and where its keys are.
+
+    Exactly one of `jwks_url` and `jwks_file` is given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    jwks_url: str | None = None
+    """Where the issuer publishes its key set (RFC 7517 section 5), by https."""
+    jwks_file: Path | None = None
+    """A key set on this machine; the only place for HMAC keys."""
+    algorithms: tuple[Algorithm, ...] = Field(min_length=1)
+    """The only algorithms its tokens may be signed with; HMAC never beside others."""
+    audiences: tuple[Audience, ...] = Field(min_length=1)
+    """Who we are: a token must be meant for one of these."""
+    types: tuple[str, ...] = Field(("at+jwt",), min_length=1)
+    """The `typ` of its access tokens (RFC 9068); kept in lower case and without
+    `application/`."""
+    allow_untyped: bool = False
+    """Also accept `typ` JWT or none, for issuers that do not follow RFC 9068. Such a
+    token must show by its claims that it is an access token."""
+    required_claims: tuple[ClaimName, ...] = ()
+    """Claims it must have, beside those that every token needs."""
+    max_token_bytes: int = Field(8_192, ge=256, le=65_536)
+    """Longer tokens are refused before anything else is looked at."""
+    allow_private_addresses: bool = False
+    """Whether `jwks_url` may lead into the own network; plain http then does, too."""
+    refresh_seconds: int = Field(300, ge=10, le=86_400)
+    """How often the key set is read again."""
+    max_stale_seconds: int = Field(86_400, ge=60, le=31 * 86_400)
+    """How long keys count while the key set cannot be read."""
+
+    @field_validator("algorithms")
+    @classmethod
+    def _one_kind_of_key(cls, value: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
+        if len({algorithm.symmetric for algorithm in value}) > 1:
+            raise ValueError(
+                "mixes HMAC with public keys, so a public key might be taken for a "
+                "secret (RFC 8725 section 2.1); give the issuer one kind"
+            )
+        return value
+
+    @field_validator("types")
+    @classmethod
+    def _access_tokens_only(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        types = tuple(map(media_type, value))
+        for each in types:
+            if each is None or not _SUBTYPE.fullmatch(each):
+                raise ValueError("has what is no media type; at+jwt is the usual one")
+            if each == _UNTYPED:
+                raise ValueError("JWT says nothing; set allow_untyped if you must")
+            if each in _OTHER_TYPES:
+                raise ValueError(f"{each} is the type of another kind of token")
+        return tuple(each for each in types if each is not None)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.jwks_url is None) == (self.jwks_file is None):
+            raise ValueError("give either jwks_url or jwks_file")
+        if self.jwks_file is None and self.algorithms[0].symmetric:
+            raise ValueError("HMAC keys are secrets: they come from a jwks_file only")
+        if self.jwks_url is not None:
+            _require_safe(self.jwks_url, http=self.allow_private_addresses)
+        if self.max_stale_seconds < self.refresh_seconds:
+            raise ValueError(
+                "max_stale_seconds is less than refresh_seconds: keys would cease to "
+                "count between two readings"
+            )
+        return self
+
+
+TrustedIssuers = dict[Issuer, TrustedIssuer]
+"""By the exact `iss` of their tokens."""
+
+
+def media_type(typ: str) -> str | None:
+    """Return a `typ` as it is compared, or None if it cannot be one.
+
+    RFC 7515 section 4.1.9: without a slash, `application/` is meant; media types
+    know no case.
+    """
+    if not typ.isascii():
+        return None
+    kind, slash, subtype = typ.lower().rpartition("/")
+    return subtype if not slash or kind == "application" else None
+
+
+def _require_safe(url: str, *, http: bool) -> None:
+    """Refuse a URL that could leak the key set's integrity or a secret."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("jwks_url is no URL") from None
+    if not url.isascii() or not url.isprintable() or " " in url or not host:
+        raise ValueError("jwks_url is no URL with a host")
+    if parts.scheme != "https" and not (http and parts.scheme == "http"):
+        raise ValueError(
+            "jwks_url must begin with https; with http anybody on the way could give "
+            "out keys"
+        )
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise ValueError("jwks_url must have neither user, password nor fragment")
