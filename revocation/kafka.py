@@ -32,6 +32,20 @@ def new_producer(settings: KafkaSettings, *, client_id: str) -> AIOKafkaProducer
     )
 
 
+def new_telemetry_producer(
+    settings: KafkaSettings, *, client_id: str
+) -> AIOKafkaProducer:
+    """Return a producer of what may be lost: it gives up early and asks for less."""
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap_servers,
+        client_id=client_id,
+        acks=1,
+        linger_ms=20,
+        request_timeout_ms=3_000,
+        retry_backoff_ms=250,
+    )
+
+
 def new_consumer(
     settings: KafkaSettings, *topics: str, client_id: str, **options: Any
 ) -> AIOKafkaConsumer:

@@ -20,18 +20,24 @@ MAX_EVENT_BYTES: Final = 262_144
 MAX_UPDATE_BYTES: Final = 2_097_152
 """The largest update: what 1,000 users of one event come to, with their history."""
 
+_DAY_MS: Final = 86_400_000
 _MAX_RECORD_BYTES: Final = 1_048_576
 _MAX_DEAD_LETTER_BYTES: Final = 2 * _MAX_RECORD_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSpec:
-    """A topic as it must be. `minimum` holds settings that may be larger, not less."""
+    """A topic as it must be. `minimum` holds settings that may be larger, not less.
+
+    `telemetry`: no revocation depends on it, so it is made with these settings, and
+    neither missing nor changed a reason for a station not to start.
+    """
 
     name: str
     partitions: int
     exact: Mapping[str, str] = field(default_factory=dict)
     minimum: Mapping[str, int] = field(default_factory=dict)
+    telemetry: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +60,11 @@ class Topics:
     def dead_letters(self) -> str:
         """What could not be read, in its original bytes."""
         return f"{self.prefix}.dead-letters"
+
+    @property
+    def rejections(self) -> str:
+        """Which revoked tokens were presented, sampled; digests only."""
+        return f"{self.prefix}.rejections"
 
     def specs(
         self, *, partitions: int, replication_factor: int, window_ms: int
@@ -101,6 +112,25 @@ class Topics:
                 exact=logged,
                 minimum={**kept, "max.message.bytes": _MAX_DEAD_LETTER_BYTES},
             ),
+            self._rejections_spec(partitions),
+        )
+
+    def _rejections_spec(self, partitions: int) -> TopicSpec:
+        """Bound it in time and bytes: unlike the others, it may be cut short."""
+        return TopicSpec(
+            name=self.rejections,
+            partitions=partitions,
+            exact={
+                "cleanup.policy": "delete",
+                # Only whole segments are deleted.
+                "segment.bytes": str(64 * _MAX_RECORD_BYTES),
+            },
+            minimum={
+                "retention.ms": 7 * _DAY_MS,
+                "retention.bytes": 256 * _MAX_RECORD_BYTES,
+                "max.message.bytes": _MAX_RECORD_BYTES,
+            },
+            telemetry=True,
         )
 
 

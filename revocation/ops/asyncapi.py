@@ -12,18 +12,20 @@ from revocation.entries import Offset, Position, UnixMs
 from revocation.errors import ContractError, RevocationError
 from revocation.events import CONTENT_TYPE, EVENT_TYPES, CloudEvent
 from revocation.kafka import dead_letter_headers
+from revocation.rejections import TokenRejected
 from revocation.settings import AuthoritySettings, KafkaSettings
 from revocation.topics import PULSE_KEY, Topics, TopicSpec
 
 Json = dict[str, Any]
 
-CONTRACT_VERSION: Final = "1.0.0"
+CONTRACT_VERSION: Final = "1.1.0"
 """Grows with the contract, not with the package (semantic versioning)."""
+
+REJECTED: Final[str] = TokenRejected.model_fields["type"].default
+"""The type of the one event that this service tells of itself."""
 
 _BINDING: Final = "0.5.0"
 _PULSE: Final = PULSE_KEY.decode()
-_PLAIN: Final = re.compile(r"[A-Za-z$][A-Za-z0-9 ._/()-]*(?<! )")
-_YAML_WORDS: Final = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
 def document() -> Json:
@@ -66,6 +68,11 @@ def _channels(topics: Topics, specs: Iterable[TopicSpec], replicas: int) -> Json
             "deadLetters",
             "What could not be read or broke a rule, in its original bytes.",
             ["deadLetter"],
+        ),
+        topics.rejections: (
+            "rejections",
+            "Revoked tokens that were presented, sampled; any may be lost.",
+            [REJECTED],
         ),
     }
     channels = {}
@@ -112,6 +119,12 @@ def _operations(topics: Topics) -> Json:
             "deadLetters",
             ["deadLetter"],
             "Authority or projector set a record aside that they cannot use.",
+        ),
+        "report": _operation(
+            "send",
+            "rejections",
+            [REJECTED],
+            "A verifier tells that tokens of a revoked target are in use.",
         ),
     }
 
@@ -214,6 +227,7 @@ def _messages() -> Json:
             ),
         },
         "deadLetter": _dead_letter(),
+        REJECTED: _rejected(),
     }
 
 
@@ -224,6 +238,19 @@ def _event(name: str, model: type[CloudEvent]) -> Json:
         "summary": model.__doc__,
         "payload": {"$ref": f"./{name}.json"},
         "traits": [{"$ref": "#/components/messageTraits/structured"}],
+    }
+
+
+def _rejected() -> Json:
+    content_type = {"const": CONTENT_TYPE}
+    return {
+        "name": REJECTED,
+        "title": TokenRejected.__name__,
+        "summary": TokenRejected.__doc__,
+        "contentType": CONTENT_TYPE,
+        "headers": {"type": "object", "properties": {"content-type": content_type}},
+        "payload": {"$ref": f"./{REJECTED}.json"},
+        "bindings": _key({"type": "string", "description": "`digest` of the `data`."}),
     }
 
 
@@ -310,27 +337,3 @@ def _event_key() -> Json:
 
 def _key(schema: Json) -> Json:
     return {"kafka": {"key": schema, "bindingVersion": _BINDING}}
-
-
-def to_yaml(value: Any) -> str:
-    """Return block YAML; what is not a plain word is written as JSON."""
-    return _block(value, "\n").lstrip() + "\n"
-
-
-def _block(value: Any, indent: str) -> str:
-    deeper = indent + "  "
-    if value and isinstance(value, dict):
-        return "".join(
-            f"{indent}{_scalar(key)}:{_block(item, deeper)}"
-            for key, item in value.items()
-        )
-    if value and isinstance(value, list):
-        return "".join(f"{indent}- {_block(item, deeper).lstrip()}" for item in value)
-    return f" {_scalar(value)}"
-
-
-def _scalar(value: Any) -> str:
-    plain = isinstance(value, str) and _PLAIN.fullmatch(value)
-    if plain and value.lower() not in _YAML_WORDS:
-        return str(value)
-    return json.dumps(value)

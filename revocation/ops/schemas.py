@@ -14,6 +14,8 @@ from pydantic_core import core_schema
 from revocation.entries import DENYLIST_KINDS, RECENT_EVENTS, Kind, Status
 from revocation.events import EVENT_TYPES, CloudEvent
 from revocation.ops import asyncapi
+from revocation.ops.block_yaml import to_yaml
+from revocation.rejections import TokenRejected
 
 Json = dict[str, Any]
 
@@ -37,18 +39,18 @@ def export(folder: Path) -> list[Path]:
 
 def documents() -> dict[str, bytes]:
     """Return every document by its file name; the same bytes each time."""
-    schemas = {name: event_schema(name) for name in EVENT_TYPES}
+    schemas = {name: event_schema(model) for name, model in EVENT_TYPES.items()}
     schemas |= {"event": any_event_schema(), "update": update_schema()}
+    schemas[asyncapi.REJECTED] = event_schema(TokenRejected)
     files = {f"{name}.json": _to_json(schema) for name, schema in schemas.items()}
-    files["asyncapi.yaml"] = asyncapi.to_yaml(asyncapi.document()).encode()
+    files["asyncapi.yaml"] = to_yaml(asyncapi.document()).encode()
     return files
 
 
-def event_schema(event_type: str) -> Json:
+def event_schema(model: type[CloudEvent]) -> Json:
     """Return the schema of one event type, in structured mode."""
-    model = EVENT_TYPES[event_type]
     schema = model.model_json_schema(schema_generator=_OnTheWire)
-    return _identified(event_type, _as_sent(schema))
+    return _identified(model.model_fields["type"].default, _as_sent(schema))
 
 
 def any_event_schema() -> Json:

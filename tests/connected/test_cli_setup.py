@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import typer
+from aiokafka.admin import AIOKafkaAdminClient
 from typer.testing import CliRunner
 
 from revocation.__main__ import app
 from revocation.embedded import Kafka
+from revocation.ops.provision import verify
 from revocation.topics import Topics
 from tests.connected.typed import NOWHERE, typed
 from tests.installation import Installation
@@ -49,9 +51,28 @@ def test_topics_are_created_once(kafka: Kafka, tmp_path: Path) -> None:
     first, second = (typed(anew, "topics", "init") for _ in range(2))
     topics = Topics(prefix=prefix)
     assert (first.code, second.code) == (0, 0)
-    for name in (topics.events, topics.entries, topics.dead_letters):
+    named = (topics.events, topics.entries, topics.dead_letters, topics.rejections)
+    for name in named:
         assert f"created {name}\n" in first.out
     assert second.out == f"topics with prefix {prefix} are as they must be\n"
+
+
+async def test_a_station_starts_without_the_topic_of_rejections(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    """An older installation has none, and no revocation depends on it."""
+    installation = Installation(tmp_path, kafka.bootstrap_servers, partitions=4)
+    await installation.create_topics()
+    settings = installation.publisher()._settings.model_copy(
+        update={"replication_factor": 1}
+    )
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics([settings.topics.rejections])
+    finally:
+        await admin.close()
+    await verify(settings)
 
 
 STATIONS = [("topics", "init"), ("authority",), ("projector",)]

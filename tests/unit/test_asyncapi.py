@@ -16,7 +16,9 @@ from revocation.entries import Offset, Position, UnixMs, Update, encode_update
 from revocation.errors import ContractError, RevocationError
 from revocation.events import CONTENT_TYPE, EVENT_TYPES
 from revocation.kafka import dead_letter_headers
-from revocation.ops.asyncapi import document, to_yaml
+from revocation.ops.asyncapi import REJECTED, document
+from revocation.ops.block_yaml import to_yaml
+from revocation.rejections import TokenRejected
 from revocation.settings import AuthoritySettings, KafkaSettings
 from revocation.topics import PULSE_KEY
 
@@ -161,6 +163,19 @@ def test_a_dead_letter_has_the_headers_that_are_told(error):
     headers_of("deadLetter").validate(headers)
     assert MESSAGES["deadLetter"]["headers"]["required"] == [*headers]
     assert not headers_of("deadLetter").is_valid(headers | {"dead-letter-code": "?"})
+
+
+def test_a_rejection_is_told_as_it_is_sent():
+    """By its type, which is none that a producer may publish."""
+    message = MESSAGES[REJECTED]
+    (sent,) = DOCUMENT["operations"]["report"]["messages"]
+
+    assert TokenRejected.model_fields["type"].default == REJECTED
+    assert REJECTED not in EVENT_TYPES
+    assert sent["$ref"].endswith(f"/messages/{REJECTED}")
+    assert resolve(message["payload"]["$ref"])["$id"].endswith(REJECTED)
+    assert message["contentType"] == CONTENT_TYPE
+    headers_of(REJECTED).validate({"content-type": CONTENT_TYPE})
 
 
 def test_pulses_are_told_by_their_key():

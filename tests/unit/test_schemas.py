@@ -1,6 +1,7 @@
 """The schema files, their examples, and whether they judge as `decode` does.
 
-`test_update_schema.py` is about the entries topic, `test_asyncapi.py` about AsyncAPI.
+`test_update_schema.py` is about the entries topic, `test_rejections.py` about what
+verifiers tell, `test_asyncapi.py` about AsyncAPI.
 """
 
 import copy
@@ -19,9 +20,16 @@ from revocation.topics import MAX_EVENT_BYTES
 from tests.unit.documents import SCHEMAS, holds_integral_float, mutated, validator
 from tests.unit.strategies import any_event
 
-VALID = sorted((SCHEMAS / "examples/valid").glob("*.json"))
-INVALID = sorted((SCHEMAS / "examples/invalid").glob("revocation.*.json"))
-INVALID += sorted((SCHEMAS / "examples/invalid").glob("event.*.json"))
+TOLD = "revocation.token.rejected."
+
+
+def examples(kind, pattern):
+    found = sorted((SCHEMAS / "examples" / kind).glob(pattern))
+    return [path for path in found if not path.name.startswith(TOLD)]
+
+
+VALID = examples("valid", "*.json")
+INVALID = examples("invalid", "revocation.*.json") + examples("invalid", "event.*.json")
 INDEX = json.loads((SCHEMAS / "examples/invalid/index.json").read_text())
 VALIDATORS = {name: validator(name) for name in (*events.EVENT_TYPES, "event")}
 

@@ -59,16 +59,18 @@ def test_topics_begin_with_their_prefix():
     assert topics.events == "test.events"
     assert topics.entries == "test.entries"
     assert topics.dead_letters == "test.dead-letters"
+    assert topics.rejections == "test.rejections"
 
 
 def test_no_topic_is_compacted_or_cut_by_size_or_dated_by_producers():
-    specs = Topics().specs(partitions=3, replication_factor=3, window_ms=1_000)
+    *specs, _ = Topics().specs(partitions=3, replication_factor=3, window_ms=1_000)
     assert [spec.name for spec in specs] == [
         "revocation.events",
         "revocation.entries",
         "revocation.dead-letters",
     ]
     for spec in specs:
+        assert not spec.telemetry
         assert spec.partitions == 3
         assert spec.exact == {
             "cleanup.policy": "delete",
@@ -77,6 +79,15 @@ def test_no_topic_is_compacted_or_cut_by_size_or_dated_by_producers():
             "unclean.leader.election.enable": "false",
         }
         assert spec.minimum["retention.ms"] == 1_000
+
+
+def test_what_verifiers_tell_is_bounded_and_holds_nobody_up():
+    """Nothing is concluded from it, so it may be cut short and need not be there."""
+    *_, spec = Topics().specs(partitions=3, replication_factor=3, window_ms=1_000)
+    assert spec.name == "revocation.rejections"
+    assert spec.telemetry
+    assert 0 < spec.minimum["retention.bytes"] < 2**30
+    assert int(spec.exact["segment.bytes"]) < spec.minimum["retention.bytes"]
 
 
 def test_the_largest_update_fits_into_its_topic():
@@ -93,5 +104,5 @@ def test_the_largest_update_fits_into_its_topic():
             result = ledger.apply(entries.get(target), event, target, at, LIMITS)
             entries[target] = result.entry
     size = len(encode_update(Update(at, tuple(entries.values()))))
-    _, spec, _ = Topics().specs(partitions=1, replication_factor=1, window_ms=1)
+    _, spec, *_ = Topics().specs(partitions=1, replication_factor=1, window_ms=1)
     assert size < MAX_UPDATE_BYTES == spec.minimum["max.message.bytes"]

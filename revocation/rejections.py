@@ -1,0 +1,90 @@
+"""What verifiers tell of revoked tokens that were presented: one CloudEvent type.
+
+A revoked token in use is what a stolen one looks like, and a client that retries. The
+event names nobody: a target is its digest, the same as in the region's store, so only
+who holds the pepper can tell whom it is about. Unlike the events of `events.py` it
+revokes nothing: nothing is concluded from it here, and any of them may be lost.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from revocation.decision import Reason
+from revocation.entries import Kind, UnixMs
+from revocation.events import CloudEvent
+
+_MAX_EXACT: Final = 2**53
+_DIGEST: Final = r"^[0-9a-f]{32}$"
+_RECEIPT: Final = r"^[0-9]+-[0-9]+$"
+
+RejectingReason = Literal[
+    Reason.KEY_REVOKED,
+    Reason.ISSUER_REVOKED,
+    Reason.TENANT_REVOKED,
+    Reason.CLIENT_REVOKED,
+    Reason.USER_DELETED,
+    Reason.USER_DISABLED,
+    Reason.VERSION_SUPERSEDED,
+    Reason.ISSUED_BEFORE_CUT_OFF,
+    Reason.GRANT_REVOKED,
+    Reason.SESSION_ENDED,
+    Reason.TOKEN_REVOKED,
+    Reason.RESOURCE_DELETED,
+]
+"""The reasons that an entry rejects for; all others are about the token itself."""
+
+Milliseconds = Annotated[int, Field(ge=0, le=_MAX_EXACT)]
+Digest = Annotated[str, Field(pattern=_DIGEST)]
+
+
+class RejectionData(BaseModel):
+    """One target whose tokens were rejected, in one region, lately."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", strict=True, hide_input_in_errors=True
+    )
+
+    digest: Digest = Field(
+        description="Keyed BLAKE2b-128 of `issuer|kind|id`, in hexadecimal; the key is "
+        "the region's pepper."
+    )
+    kind: Kind = Field(description="What the target is.")
+    reason: Annotated[
+        RejectingReason,
+        WithJsonSchema({"enum": [str(each) for each in RejectingReason.__args__]}),
+    ] = Field(description="Of the latest rejection.")
+    receipt: Annotated[str, Field(pattern=_RECEIPT)] = Field(
+        description="Partition and offset of the event that revoked it."
+    )
+    route: str = Field(description="Route class of the latest rejection.")
+    region: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    count: Annotated[int, Field(ge=1, le=_MAX_EXACT)] = Field(
+        description="Rejections since this verifier last told of the target."
+    )
+    first_seen: Milliseconds = Field(
+        description="The first of them, by the verifier's clock, in milliseconds."
+    )
+    last_seen: Milliseconds = Field(description="The latest of them, likewise.")
+    as_of: Milliseconds = Field(
+        description="The region's watermark at the latest of them, in milliseconds."
+    )
+
+
+class TokenRejected(CloudEvent):
+    """Revoked tokens are in use: the first use is told at once, more as a count."""
+
+    type: Literal["revocation.token.rejected"] = "revocation.token.rejected"
+    data: RejectionData
+
+    @classmethod
+    def told_by(cls, source: str, *, last_seen: UnixMs, **data: Any) -> Self:
+        """Build the event, dated when the latest rejection happened."""
+        time = datetime.fromtimestamp(last_seen / 1_000, UTC)
+        return cls.new(source=source, time=time, last_seen=last_seen, **data)
+
+
+def encode(event: TokenRejected) -> bytes:
+    """Encode in structured JSON mode."""
+    return event.model_dump_json(exclude_none=True).encode()
