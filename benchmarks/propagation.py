@@ -23,7 +23,7 @@ import uvloop
 from _figures import Figure, percentiles, report
 from redis.asyncio import Redis
 
-from revocation.decision import decide, targets_of
+from revocation.decision import Rules, Token, decide, read_token
 from revocation.embedded import Embedded, State
 from revocation.entries import UnixMs
 from revocation.events import Event, TokenRevoked, UserLoggedOut
@@ -74,17 +74,18 @@ async def _watch(orders: Connection, settings: VerifierSettings) -> list[float]:
                 order = orders.recv()
                 more = order is not None
                 pending += [order] if more else []
-            looked_up = [targets_of(claims, rules) for claims, _ in pending]
+            tokens = [_read(claims, rules) for claims, _ in pending]
+            looked_up = [token.targets() for token in tokens]
             answer = await store.find([each for one in looked_up for each in one])
             now = UnixMs(time.time_ns() // 1_000_000)
             waiting = []
-            for order, targets in zip(pending, looked_up, strict=True):
-                claims, since = order
+            for order, token, targets in zip(pending, tokens, looked_up, strict=True):
+                _, since = order
                 found = {
                     each: answer.found[each] for each in targets if each in answer.found
                 }
                 verdict = decide(
-                    claims, found, answer.freshness, policy=policy, rules=rules, now=now
+                    token, found, answer.freshness, policy=policy, rules=rules, now=now
                 )
                 if verdict.active:
                     waiting.append(order)
@@ -93,6 +94,12 @@ async def _watch(orders: Connection, settings: VerifierSettings) -> list[float]:
             pending = waiting
             await asyncio.sleep(_POLL_SECONDS)
     return took
+
+
+def _read(claims: dict[str, Any], rules: Rules) -> Token:
+    token = read_token(claims, rules)
+    assert isinstance(token, Token)
+    return token
 
 
 async def paced(

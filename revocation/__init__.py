@@ -9,24 +9,35 @@ If you are here to read the code, start with these, in the order of the flow:
 - `projector/`: keeps a region's store,
 - `store/`: what lies in Redis,
 - `decision.py`: the rule from claims and entries to a verdict (pure),
-- `verifier/`, `sidecar/`: ask it.
+- `verifier/`: asks it, from memory or for each check,
+- `trust.py`, `jwt/`: whether a token is genuine and meant for us,
+- `web/`, `sidecar/`: ask for web services, in Python and in other languages,
+- `guard.py`: asks for issuers, before they refresh.
 """
 
 from revocation.decision import Reason, StalenessPolicy, Verdict
 from revocation.errors import RevocationError
+from revocation.guard import RefreshGuard
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt, wait_applied
 from revocation.settings import PublisherSettings, VerifierSettings
-from revocation.verifier import Verifier
+from revocation.trust import TrustedIssuer
+from revocation.verifier import RemoteVerifier, Verification, Verifier
+from revocation.verifier.threaded import ThreadedVerifier
 
 __all__ = [
     "Publisher",
     "PublisherSettings",
     "Reason",
     "Receipt",
+    "RefreshGuard",
+    "RemoteVerifier",
     "RevocationError",
     "StalenessPolicy",
+    "ThreadedVerifier",
+    "TrustedIssuer",
     "Verdict",
+    "Verification",
     "Verifier",
     "VerifierSettings",
     "wait_applied",

@@ -28,7 +28,7 @@ app.add_typer(admin.schemas, name="schemas")
 app.add_typer(embedded, name="embedded")
 for command in (stations.authority, stations.projector, stations.sidecar):
     app.command()(command)
-for command in (ask.check, ask.status, play.demo):
+for command in (ask.check, ask.verify, ask.status, play.demo):
     app.command()(command)
 
 

@@ -11,6 +11,8 @@
     ├── TopicError
     ├── PublishError
     ├── NotAppliedError
+    ├── NotRunningError
+    ├── ReplicaFullError
     ├── StoreError
     │   ├── StoreUnavailableError
     │   ├── StoreUnsuitableError
@@ -90,6 +92,19 @@ class NotAppliedError(RevocationError):
     """A receipt was not applied in every asked region within the time limit."""
 
     code = "not_applied"
+    retriable = True
+
+
+class NotRunningError(RevocationError):
+    """The verifier's background thread was not started, was stopped or hangs."""
+
+    code = "not_running"
+
+
+class ReplicaFullError(RevocationError):
+    """A region has more entries than a verifier may hold in memory."""
+
+    code = "replica_full"
     retriable = True
 
 

@@ -1,8 +1,46 @@
 """Every metric, declared once. Times are in seconds, labels have few values."""
 
+from collections.abc import Iterable
+from threading import Lock
 from typing import Final
+from weakref import WeakSet
 
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics_core import Metric
+
+
+class Tally:
+    """Counts for a labelled counter, in a tenth of the time that the counter takes.
+
+    `tally.count += 1` from any thread: the interpreter switches threads at calls and
+    jumps only. It is added to the counter when that is scraped, or at `flush`.
+    """
+
+    def __init__(self, counter: Counter) -> None:
+        """Prepare; lives as long as somebody holds it."""
+        self.count = 0
+        self._counter = counter
+        self._flushed = 0
+        self._lock = Lock()
+        _TALLIES.add(self)
+
+    def flush(self) -> None:
+        """Add to the counter what was counted since."""
+        with self._lock:
+            counted = self.count
+            self._counter.inc(counted - self._flushed)
+            self._flushed = counted
+
+
+_TALLIES: Final[WeakSet[Tally]] = WeakSet()
+
+
+class _Tallied(Counter):
+    def collect(self) -> Iterable[Metric]:
+        for tally in list(_TALLIES):
+            tally.flush()
+        return super().collect()
+
 
 _PROPAGATION_BUCKETS: Final = (
     *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5),
@@ -61,11 +99,53 @@ REBUILDS = Counter(
     "Rebuilds of a partition from the log.",
     ["region"],
 )
-VERDICTS = Counter(
+VERDICTS = _Tallied(
     "revocation_verdicts_total",
     "Verdicts given, by reason, route class and whether the region was behind.",
     ["reason", "route", "stale"],
 )
 STALENESS = Gauge(
     "revocation_staleness_seconds", "Age of the latest verdict's watermark.", ["region"]
+)
+REPLICA_ENTRIES = Gauge(
+    "revocation_replica_entries", "Entries that a verifier holds in memory.", ["region"]
+)
+REPLICA_SNAPSHOTS = Counter(
+    "revocation_replica_snapshots_total",
+    "Snapshots loaded, by what made them necessary.",
+    ["region", "cause"],
+)
+FEED_RETRIES = Counter(
+    "revocation_feed_retries_total",
+    "Attempts to follow the regional store that failed, by error code.",
+    ["region", "code"],
+)
+INTROSPECTIONS = Counter(
+    "revocation_introspections_total",
+    "Questions to the fallback because the region was behind, by result.",
+    ["result"],
+)
+JWKS_REFRESHES = Counter(
+    "revocation_jwks_refreshes_total", "Key sets fetched, by result.", ["result"]
+)
+KEYS_DROPPED = Counter(
+    "revocation_keys_dropped_total", "Revoked keys taken out of a key set."
+)
+USE_AFTER_REVOCATION = Counter(
+    "revocation_uses_after_revocation_total",
+    "Revoked tokens presented, by the reason they were rejected for.",
+    ["reason"],
+)
+REJECTION_EVENTS = Counter(
+    "revocation_rejection_events_total", "Rejections told on the rejections topic."
+)
+REJECTIONS_DROPPED = Counter(
+    "revocation_rejection_events_dropped_total",
+    "Rejections not told on the rejections topic, by cause.",
+    ["cause"],
+)
+REFRESHES = Counter(
+    "revocation_refreshes_total",
+    "Refreshes that the refresh guard judged, by reason.",
+    ["reason"],
 )

@@ -19,16 +19,21 @@ from pathlib import Path
 from redis.asyncio import Redis
 
 from revocation.embedded.process import free_ports
-from revocation.embedded.valkey import Valkey
 from revocation.entries import Target
 from revocation.errors import StoreUnavailableError
 from revocation.events import Event
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt, wait_applied
-from revocation.settings import PublisherSettings, RegionsSettings
+from revocation.settings import (
+    PublisherSettings,
+    RegionsSettings,
+    VerifierSettings,
+)
 from revocation.store import Answer
 from revocation.store.layout import Layout
 from revocation.store.redis import RedisStore
+from revocation.verifier import Verifier
+from tests.servers import Server
 
 _ROOT = Path(__file__).parent.parent
 
@@ -97,7 +102,7 @@ class Installation:
     ) -> None:
         self.folder = folder
         self.stations: dict[str, Station] = {}
-        self.stores: dict[str, Valkey] = {}
+        self.stores: dict[str, Server] = {}
         pepper = folder / "pepper"
         pepper.write_text(secrets.token_hex(32))
         self.settings = {
@@ -130,7 +135,7 @@ class Installation:
         self, region: str, *, unprotected: str | None = None, **more: str
     ) -> Station:
         """Start a store and a projector for a region."""
-        store = self.stores[region] = Valkey.start(self.folder / f"store-{region}")
+        store = self.stores[region] = Server.start(self.folder / f"store-{region}")
         self.projector(region, store.url, unprotected=unprotected, **more)
         return self.stations[f"projector-{region}"]
 
@@ -182,6 +187,11 @@ class Installation:
     def publisher(self) -> Publisher:
         """Return a publisher for this installation."""
         return Publisher(PublisherSettings(**self._typed()))
+
+    def verifier(self, region: str, **more: object) -> Verifier:
+        """Return a verifier for a region, in this process; `more` are settings."""
+        settings = {**self._typed(), "store_url": self.stores[region].url, **more}
+        return Verifier.from_settings(VerifierSettings(region=region, **settings))
 
     @contextlib.asynccontextmanager
     async def reader(self, region: str) -> AsyncIterator[RedisStore]:
@@ -269,7 +279,7 @@ async def eventually(
         await asyncio.sleep(pause)
 
 
-async def flush(store: Valkey) -> None:
+async def flush(store: Server) -> None:
     """Empty a store, as an operator's slip or a failover to an empty replica would."""
     async with Redis.from_url(store.url) as client:
         await client.flushall()

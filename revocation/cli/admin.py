@@ -10,7 +10,7 @@ from revocation.settings import KafkaSettings
 
 topics = typer.Typer(help="Kafka topics.", no_args_is_help=True)
 schemas = typer.Typer(
-    help="JSON Schemas and the AsyncAPI document.", no_args_is_help=True
+    help="JSON Schemas, the AsyncAPI document and test vectors.", no_args_is_help=True
 )
 
 
@@ -34,8 +34,9 @@ def init() -> None:
 def export(
     folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path("schemas"),
 ) -> None:
-    """Write the JSON Schemas and the AsyncAPI document."""
-    from revocation.ops import schemas as generated  # noqa: PLC0415 - needs no settings
+    """Write the JSON Schemas, the AsyncAPI document and the test vectors."""
+    from revocation.ops import schemas as generated, vectors  # noqa: PLC0415
 
-    for path in generated.export(folder):
+    written = generated.export(folder) + vectors.export(folder / vectors.FOLDER)
+    for path in written:
         typer.echo(path)

@@ -3,7 +3,7 @@
 import base64
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import orjson
@@ -16,51 +16,91 @@ from rich.table import Table
 
 from revocation.cli.regions import open_regions
 from revocation.cli.stations import RegionOption, chosen
+from revocation.decision import Verdict
 from revocation.errors import StoreUnavailableError, TopicError
 from revocation.kafka import new_consumer
 from revocation.settings import RegionsSettings, VerifierSettings
 from revocation.store import Region
-from revocation.verifier import Verifier
+from revocation.verifier import RemoteVerifier
 
 _EXIT_NEGATIVE = 3
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
+RouteOption = Annotated[str, typer.Option(help="Route class.")]
+ResourceOption = Annotated[
+    list[str] | None, typer.Option(help="What is touched, `type:id`; repeatable.")
+]
+
+
 def check(
     region: RegionOption = None,
-    route: Annotated[str, typer.Option(help="Route class.")] = "read",
-    resource: Annotated[
-        list[str] | None, typer.Option(help="What is touched, `type:id`; repeatable.")
-    ] = None,
+    route: RouteOption = "read",
+    resource: ResourceOption = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether a token still counts; exit code 0 if so, else 3.
+    """Say whether a token was revoked; exit code 0 if it still counts, else 3.
 
     Reads a claims set (JSON) or a compact JWT from stdin. The signature of a JWT is NOT
-    verified: this command answers about revocation only.
+    verified: this command answers about revocation only; see `verify`.
     """
     claims, kid = _read_claims(sys.stdin.buffer.read())
+
+    async def ask(verifier: RemoteVerifier) -> Verdict:
+        return await verifier.check_async(
+            claims, route=route, kid=kid, resources=resource or ()
+        )
+
+    _answer(region, ask, as_json=as_json)
+
+
+def verify(
+    region: RegionOption = None,
+    route: RouteOption = "read",
+    resource: ResourceOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether a compact JWT is genuine and still counts; exit code 0, else 3.
+
+    Reads the token from stdin, so that it is in no shell history and no list of
+    processes. REVOCATION_ISSUERS says whose tokens are trusted.
+    """
+    token = sys.stdin.read().strip()
+
+    async def ask(verifier: RemoteVerifier) -> Verdict:
+        verification = await verifier.verify_async(
+            token, route=route, resources=resource or ()
+        )
+        return verification.verdict
+
+    _answer(region, ask, as_json=as_json)
+
+
+def _answer(
+    region: str | None,
+    ask: Callable[[RemoteVerifier], Awaitable[Verdict]],
+    *,
+    as_json: bool,
+) -> None:
     settings = VerifierSettings(**chosen(region))
 
-    async def ask() -> dict[str, Any]:
-        async with Verifier.from_settings(settings) as verifier:
-            verdict = await verifier.check(
-                claims, route=route, kid=kid, resources=resource or ()
-            )
-        return {**asdict(verdict), "region": settings.region}
+    async def run() -> Verdict:
+        async with RemoteVerifier.from_settings(settings) as verifier:
+            return await ask(verifier)
 
-    verdict = uvloop.run(ask())
+    verdict = uvloop.run(run())
     if as_json:
-        typer.echo(orjson.dumps(verdict))
+        typer.echo(orjson.dumps({**verdict.to_json(), "region": settings.region}))
     else:
-        word = "active" if verdict["active"] else f"REJECTED: {verdict['reason']}"
-        typer.echo(f"{word} in {settings.region}, {_age(verdict['staleness_ms'])}")
+        word = "active" if verdict else f"REJECTED: {verdict.reason}"
+        typer.echo(f"{word} in {settings.region}, {_age(verdict.staleness_ms)}")
         for name in ("detail", "receipt"):
-            if verdict[name]:
-                typer.echo(f"  {name}: {verdict[name]}")
-    raise typer.Exit(0 if verdict["active"] else _EXIT_NEGATIVE)
+            if value := getattr(verdict, name):
+                typer.echo(f"  {name}: {value}")
+    raise typer.Exit(0 if verdict else _EXIT_NEGATIVE)
 
 
 def _read_claims(given: bytes) -> tuple[dict[str, Any], str | None]:

@@ -16,7 +16,7 @@ from prometheus_client import start_http_server
 from revocation.errors import StoreUnavailableError
 from revocation.settings import AuthoritySettings, ProjectorSettings, SidecarSettings
 from revocation.store.redis import RedisStore
-from revocation.verifier import Verifier
+from revocation.verifier import RemoteVerifier, Verifier
 
 _log = structlog.get_logger()
 
@@ -109,7 +109,7 @@ def sidecar(region: RegionOption = None) -> None:
 async def _refuse_unsuitable(settings: SidecarSettings) -> None:
     """Refuse what will not get better by waiting, before anything is served."""
     with contextlib.suppress(StoreUnavailableError):
-        async with Verifier.from_settings(settings):
+        async with RemoteVerifier.from_settings(settings):
             pass
 
 

@@ -56,7 +56,7 @@ class Embedded:
             folder: For all state; may be deleted when everything is down.
             regions: To start, each with a store, a projector and a sidecar.
             partitions: Of each topic; cannot change as long as the folder lives.
-            settings: More settings of every station, by their names in `settings.py`.
+            settings: More settings of every station, by their names in `settings/`.
             tell: Is called with one line per step.
         """
         self.folder = folder.absolute()

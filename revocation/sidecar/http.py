@@ -1,14 +1,11 @@
 """The sidecar's HTTP interface: check, health, readiness, metrics."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import orjson
-import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
@@ -17,24 +14,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from revocation.errors import SettingsError, StoreError, StoreUnavailableError
+from revocation.errors import SettingsError
 from revocation.verifier import Verifier
+from revocation.verifier.web_sources import ASK_NOBODY_ELSE
 
-_log = structlog.get_logger()
-
-_RETRY_SECONDS: Final = 1.0
 MAX_BODY_BYTES: Final = 65_536
 _MAX_RESOURCES: Final = 64
-
-
-async def _connect(verifier: Verifier) -> None:
-    """Connect as soon as the store can be reached; until then it is not ready."""
-    while True:
-        try:
-            return await verifier.start()
-        except StoreError as error:
-            _log.warning("store refused, retrying", code=error.code, error=str(error))
-        await asyncio.sleep(_RETRY_SECONDS)
 
 
 _UNCACHED: Final = {"cache-control": "no-store"}
@@ -74,9 +59,8 @@ def create_app(verifier: Verifier, *, region: str) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        connecting = asyncio.create_task(_connect(verifier))
+        await verifier.start()
         yield
-        connecting.cancel()
         await verifier.stop()
 
     async def check(request: Request) -> Response:
@@ -86,34 +70,29 @@ def create_app(verifier: Verifier, *, region: str) -> Starlette:
             return _Problem(413, "body_too_large", limit)
         try:
             asked = CheckRequest.model_validate_json(body)
-            verdict = await verifier.check(
+            verdict = await verifier.check_async(
                 asked.claims,
                 route=asked.route,
                 kid=asked.kid,
                 resources=asked.resources,
+                # Two that are behind and each other's fallback would ask for ever.
+                introspect=ASK_NOBODY_ELSE not in request.headers.items(),
             )
         except ValidationError as error:
             return _Problem(400, "invalid_request", _explain(error))
         except SettingsError as error:
             return _Problem(400, "unknown_route_class", str(error))
-        return _Json({**asdict(verdict), "region": region}, headers=_UNCACHED)
+        return _Json({**verdict.to_json(), "region": region}, headers=_UNCACHED)
 
     async def ready(_: Request) -> Response:
-        try:
-            state = await verifier.region()
-        except StoreUnavailableError as error:
-            detail = {"ready": False, "region": region, "error": error.code}
-            return _Json(detail, status_code=503, headers=_UNCACHED)
-        rebuilt = sum(mark.rebuilt for mark in state.marks.values())
+        is_ready, as_of = verifier.freshness
         body = {
-            "ready": state.freshness.ready,
+            "ready": is_ready,
             "region": region,
-            "as_of": state.freshness.as_of,
-            "epoch": state.epoch,
-            "partitions_rebuilt": rebuilt,
+            "as_of": as_of,
+            **verifier.progress._asdict(),
         }
-        status = 200 if state.freshness.ready else 503
-        return _Json(body, status_code=status, headers=_UNCACHED)
+        return _Json(body, status_code=200 if is_ready else 503, headers=_UNCACHED)
 
     return Starlette(
         lifespan=lifespan,

@@ -1,72 +1,76 @@
-"""The verifier library: from claims to a verdict."""
+"""The verifier library: verdicts from memory, kept fresh by the region's feed."""
 
+import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from types import TracebackType
-from typing import Final, Self
+from collections.abc import Sequence
+from functools import partial
+from typing import Self
 
-from revocation import metrics
-from revocation.decision import (
-    DEFAULT_POLICIES,
-    Claims,
-    Freshness,
-    Reason,
-    Rules,
-    StalenessPolicy,
-    Verdict,
-    decide,
-    targets_of,
-)
-from revocation.entries import UnixMs
-from revocation.errors import (
-    SettingsError,
-    StoreUnavailableError,
-    StoreUnsuitableError,
-)
+import structlog
+
+from revocation.claims import Claims, Token, read_token
+from revocation.decision import Found, Freshness, Reason, Verdict, decide
+from revocation.entries import Kind, Target, UnixMs
+from revocation.jwt.authenticator import Refusal
 from revocation.settings import VerifierSettings
-from revocation.store import Answer, Region, StoreReader
-from revocation.store.redis import RedisStore
+from revocation.store import FeedReader
+from revocation.store.feed import RedisFeed
+from revocation.verifier.feed import Feed, Progress
+from revocation.verifier.parts import parts_from_settings
+from revocation.verifier.replica import Replica
+from revocation.verifier.verification import BaseVerifier, Parts, Verification, now_ms
 
-_UNKNOWN: Final = Answer({}, Freshness(ready=False, as_of=UnixMs(0)))
+_log = structlog.get_logger()
 
 
-class Verifier:
-    """Answers from one region's store, one round trip for each check.
+class Verifier(BaseVerifier):
+    """Answers from a replica of one region's entries, in a few microseconds.
 
     An async context manager. Usage:
 
-        settings = VerifierSettings(region="eu", store_url=..., pepper_file=...)
-        async with Verifier.from_settings(settings) as verifier:
-            verdict = await verifier.check(claims, route="write")
-            if not verdict.active: ...
+        async with Verifier.from_settings() as verifier:
+            verdict = verifier.check(claims, route="write", resources=["dataset:42"])
+            if not verdict: ...
+            verification = await verifier.verify_async(token)
 
-    A store that cannot be reached, or was not started, gives `not_ready`, never
-    `active`: nothing is known then. The signature of the token must have been verified
-    before.
+    Before the first snapshot is complete every verdict is `not_ready`, never `active`.
+    While the region cannot be reached the replica answers on, `staleness_ms` grows, and
+    the policy of the route class decides. `check` and `verify` wait for nothing and may
+    be called from any thread.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each limit
         self,
-        store: StoreReader,
-        rules: Rules,
-        policies: Mapping[str, StalenessPolicy] = DEFAULT_POLICIES,
+        parts: Parts,
+        reader: FeedReader,
         *,
+        peppers: Sequence[bytes],
+        max_entries: int = 5_000_000,
         max_clock_skew_ms: int = 2_000,
+        start_timeout_seconds: float = 10.0,
     ) -> None:
-        """Prepare.
+        """Prepare; nothing connects yet.
 
         Args:
-            store: the region's store.
-            rules: what the installation asks of its tokens.
-            policies: the staleness policy of each route class.
-            max_clock_skew_ms: start is refused when the clocks differ by more.
+            parts: `store` is asked for `current_version` and `wait_applied` only.
+            reader: the same region's entries and changes.
+            peppers: the secrets of the digests, the one that is written first.
+            max_entries: how many entries the replica may hold.
+            max_clock_skew_ms: a region whose clock is further off is not followed.
+            start_timeout_seconds: how long the context manager waits for the replica;
+                after that it goes on, and verdicts are `not_ready` until it is there.
         """
-        self._store = store
-        self._rules = rules
-        self._policies = policies
-        self._max_clock_skew_ms = max_clock_skew_ms
-        self._skew_ms: int | None = None
+        super().__init__(parts)
+        self._start_timeout_seconds = start_timeout_seconds
+        self._feed = Feed(
+            reader,
+            partial(Replica, peppers),
+            region=self.region,
+            max_entries=max_entries,
+            max_clock_skew_ms=max_clock_skew_ms,
+        )
+        self._feed.on_change = self._drop_revoked_keys
+        self._parts.append(self._feed)
 
     @classmethod
     def from_settings(cls, settings: VerifierSettings | None = None) -> Self:
@@ -77,104 +81,111 @@ class Verifier:
         """
         settings = settings or VerifierSettings()
         return cls(
-            RedisStore.from_settings(settings),
-            settings.rules,
-            settings.policies,
+            parts_from_settings(settings),
+            RedisFeed.from_settings(settings),
+            peppers=settings.peppers,
+            max_entries=settings.replica_max_entries,
             max_clock_skew_ms=settings.max_clock_skew_ms,
+            start_timeout_seconds=settings.start_timeout_seconds,
         )
 
-    async def start(self) -> None:
-        """Connect and measure the clocks' difference.
+    @property
+    def ready(self) -> bool:
+        """Whether the replica is complete; how old it is, its verdicts say."""
+        return self._feed.replica.freshness.ready
 
-        Raises:
-            StoreUnavailableError: retry later.
-            StoreUnsuitableError: the clocks differ too much to tell an answer's age.
-        """
-        await self._store.start()
-        skew = await self._store.clock_skew_ms()
-        if abs(skew) > self._max_clock_skew_ms:
-            raise StoreUnsuitableError(
-                f"the store's clock differs by {skew} ms from ours, at most "
-                f"{self._max_clock_skew_ms} ms are allowed; synchronise the clocks"
-            )
-        self._skew_ms = abs(skew)
+    @property
+    def freshness(self) -> Freshness:
+        """As of when the replica is complete."""
+        return self._feed.replica.freshness
 
-    async def stop(self) -> None:
-        """Disconnect; may be called twice."""
-        await self._store.stop()
+    @property
+    def progress(self) -> Progress:
+        """How many entries have been loaded, of about how many."""
+        return self._feed.progress
+
+    async def wait_ready(self) -> None:
+        """Wait until the replica is complete."""
+        await self._feed.wait_ready()
 
     async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
+        """Start, and wait a while for the replica."""
+        await super().__aenter__()
+        try:
+            async with asyncio.timeout(self._start_timeout_seconds):
+                await self.wait_ready()
+        except TimeoutError:
+            _log.warning("not ready yet", region=self.region, **self.progress._asdict())
+        except BaseException:
+            await self.stop()
+            raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
-    async def check(
+    def check(
         self,
         claims: Claims,
         *,
         route: str = "read",
-        kid: str | None = None,
         resources: Sequence[str] = (),
+        kid: str | None = None,
     ) -> Verdict:
-        """Return whether a token with these claims still counts.
+        """Return whether a token with these claims still counts, at once.
 
-        Args:
-            claims: the token's claims set, signature verified.
-            route: the route class, `read` or `write` or one of your policies.
-            kid: the `kid` of the token's header, so that a revoked key is noticed.
-            resources: what the request touches, each `type:id`.
+        As `check_async`, but nobody else is asked: where the policy says `introspect`,
+        a token that nothing is known against is `stale`.
 
         Raises:
             SettingsError: there is no policy for the route class.
         """
-        policy = self._policies.get(route)
-        if policy is None:
-            known = ", ".join(sorted(self._policies))
-            raise SettingsError(f"no policy for route class {route!r}; known: {known}")
-        found, freshness = await self._find(claims, kid, resources)
-        # The brokers' clock may be ahead of ours by the skew: rather too stale.
-        now = UnixMs(time.time_ns() // 1_000_000 + (self._skew_ms or 0))
-        verdict = decide(
-            claims,
-            found,
-            freshness,
-            policy=policy,
-            rules=self._rules,
-            now=now,
-            kid=kid,
-            resources=resources,
-        )
-        stale = verdict.stale and verdict.reason is not Reason.NOT_READY
-        metrics.VERDICTS.labels(verdict.reason, route, stale).inc()
-        return verdict
+        token = read_token(claims, self.rules, kid=kid, resources=resources)
+        return self._judge(token, route)
 
-    async def region(self) -> Region:
-        """Return the region's state; not ready before the clocks were compared.
+    def verify(
+        self, token: str, *, route: str = "read", resources: Sequence[str] = ()
+    ) -> Verification:
+        """Return whether a compact JWT is genuine, meant for us, and still counts.
+
+        As `verify_async`, but with the keys at hand: a token signed with a key that was
+        published a moment ago is `key_unknown` until the key set was fetched again.
 
         Raises:
-            StoreUnavailableError: retry later.
+            SettingsError: no issuers are configured, or no such route class.
         """
-        region = await self._store.region()
-        if self._skew_ms is None:
-            return replace(region, freshness=_UNKNOWN.freshness)
-        return region
+        tokens = self._require_tokens()
+        outcome = tokens.authenticator.authenticate(token, self._now())
+        if isinstance(outcome, Refusal):
+            if outcome.reason is Reason.KEY_UNKNOWN and outcome.issuer is not None:
+                tokens.keys.ask_soon(outcome.issuer)
+            return self._refuse(outcome, route)
+        verdict = self._judge(self._token(outcome, resources), route)
+        return Verification(verdict, outcome.claims, outcome.kid)
 
-    async def _find(
-        self, claims: Claims, kid: str | None, resources: Sequence[str]
-    ) -> Answer:
-        if self._skew_ms is None:
-            return _UNKNOWN
-        targets = targets_of(claims, self._rules, kid=kid, resources=resources)
-        try:
-            return await self._store.find(targets)
-        except StoreUnavailableError:
-            return _UNKNOWN
+    def _judge(self, token: Token | str, route: str) -> Verdict:
+        policy = self._policies.get(route) or self._policy(route)
+        feed = self._feed
+        now = UnixMs(time.time_ns() // 1_000_000 + feed.skew_ms)
+        found, freshness = feed.replica.find(token, now)
+        verdict = decide(
+            token, found, freshness, policy=policy, rules=self.rules, now=now
+        )
+        if verdict.active and not verdict.stale:
+            self._fresh[route].count += 1
+        else:
+            self._count(verdict, route)
+        return verdict
+
+    async def _look_up(self, token: Token | str) -> tuple[Found, Freshness]:
+        return self._feed.replica.find(token, self._now())
+
+    def _now(self) -> UnixMs:
+        return now_ms(self._feed.skew_ms)
+
+    def _freshness(self) -> Freshness:
+        return self._feed.replica.freshness
+
+    def _drop_revoked_keys(self, replica: Replica) -> None:
+        if self._tokens is None:
+            return
+        for issuer, kid in self._tokens.keys.known():
+            if replica.holds(Target(Kind.KEY, issuer, kid)):
+                self._drop_key(issuer, kid)

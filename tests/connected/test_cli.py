@@ -6,6 +6,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import pytest
 from revocation.embedded import Kafka
 from revocation.entries import Kind, Target
 from revocation.events import encode
-from tests.connected.typed import NOWHERE, has, publish, token, typed
+from tests.connected.typed import NOWHERE, Done, has, publish, token, typed
 from tests.installation import Installation
 from tests.traffic import ISSUER, logged_out, user
+from tests.unit.tokens import AUDIENCE, jwk, key_for, key_set, mint
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
 
@@ -200,6 +202,38 @@ def test_what_cannot_be_checked(
     done = typed(running, "check", *words, stdin=stdin)
     assert done.code == 2
     assert complaint in " ".join(done.err.replace("│", " ").split())
+
+
+def test_a_token_is_verified(running: Installation, tmp_path: Path) -> None:
+    """By its signature and every rule about it, and then as `check` does."""
+    publish(running, "user-logged-out", "--issuer", ISSUER, "--user", "verified")
+    jwks = tmp_path / "jwks.json"
+    jwks.write_bytes(key_set(jwk("ES256")))
+    rules = {
+        "jwks_file": str(jwks),
+        "algorithms": ["ES256"],
+        "audiences": [AUDIENCE],
+    }
+    issuers = json.dumps({ISSUER: rules})
+
+    def verified(name: str, *words: str, key: str = "key-1") -> Done:
+        now = int(time.time())
+        times = {"iat": now - 60, "exp": now + 600}
+        made = mint(key=key_for("ES256", key), iss=ISSUER, sub=name, **times)
+        return typed(running, "verify", *words, stdin=made.encode(), issuers=issuers)
+
+    good, bad = verified("cli-good"), verified("verified", "--json")
+    forged = verified("cli-good", key="forged")
+    assert (good.code, bad.code, forged.code) == (0, 3, 3), good
+    assert good.out.startswith("active in eu, as of ")
+    assert bad.json["reason"] == "issued_before_cut_off"
+    assert "REJECTED: signature_invalid" in forged.out
+
+
+def test_without_issuers_nothing_is_verified(running: Installation) -> None:
+    done = typed(running, "verify", stdin=b"a.b.c")
+    assert done.code == 2
+    assert "REVOCATION_ISSUERS" in done.err
 
 
 def test_a_region_that_is_away_cannot_be_asked(running: Installation) -> None:

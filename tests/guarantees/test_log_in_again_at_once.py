@@ -6,7 +6,8 @@ import pytest
 
 from revocation.decision import Reason, Rules
 from revocation.settings import LimitSettings
-from revocation.verifier import Verifier
+from revocation.verifier import RemoteVerifier
+from revocation.verifier.verification import Parts
 from tests.installation import Install, Installation
 from tests.traffic import claims, logged_out, user
 
@@ -24,7 +25,7 @@ async def log_out_and_in(
     # The second of the cut-off itself: `iat` has no milliseconds to show it is later.
     second = entry.not_before // 1_000
     async with installation.reader("eu") as store:
-        verifier = Verifier(store, rules)
+        verifier = RemoteVerifier(Parts(store=store, rules=rules))
         await verifier.start()
         now = int(time.time())
         asked = {
@@ -34,7 +35,9 @@ async def log_out_and_in(
             "new": claims("alice", now=now, age=now - second, ver=entry.version),
             "bare": claims("alice", now=now, age=now - second),
         }
-        verdicts = {name: await verifier.check(each) for name, each in asked.items()}
+        verdicts = {
+            name: await verifier.check_async(each) for name, each in asked.items()
+        }
     return verdicts["old"].reason, verdicts["new"].reason, verdicts["bare"].reason
 
 

@@ -1,15 +1,20 @@
 """no-answer-before-complete: a cold or half-loaded cache gives no verdict."""
 
+import asyncio
 import time
-from typing import Any
 
 import pytest
 
-from revocation.decision import Reason
+from revocation.claims import Token
+from revocation.decision import Freshness, Reason
 from revocation.settings import LimitSettings
-from revocation.store import Answer
+from revocation.store import Answer, Page, feed as store_feed
+from revocation.store.feed import RedisFeed
 from revocation.store.redis import RedisStore
-from revocation.verifier import Verifier
+from revocation.verifier import RemoteVerifier, Verifier
+from revocation.verifier.feed import Feed
+from revocation.verifier.replica import Replica
+from revocation.verifier.verification import Parts
 from tests.installation import Install, eventually, flush
 from tests.traffic import claims, logged_out
 
@@ -19,9 +24,9 @@ pytestmark = [pytest.mark.guarantee, pytest.mark.connected]
 class Believing(RedisStore):
     """The protection off: takes what it finds for all there is."""
 
-    async def find(self, targets: Any) -> Answer:
+    async def find_token(self, token: Token) -> Answer:
         """Claim to be complete."""
-        answer = await super().find(targets)
+        answer = await super().find_token(token)
         now = time.time_ns() // 1_000_000
         return answer._replace(
             freshness=answer.freshness._replace(ready=True, as_of=now)
@@ -39,27 +44,85 @@ async def test_a_flushed_region_says_not_ready_until_rebuilt(install: Install) -
     rules = LimitSettings().rules
     stale = claims("alice", now=int(time.time()))
     async with installation.reader("eu") as eu, installation.reader("us") as us:
-        verifier, neighbour = Verifier(eu, rules), Verifier(us, rules)
+        verifier, neighbour = [
+            RemoteVerifier(Parts(store=store, rules=rules)) for store in (eu, us)
+        ]
         await verifier.start()
         await neighbour.start()
-        assert (await verifier.check(stale)).reason is Reason.ISSUED_BEFORE_CUT_OFF
+        assert (
+            await verifier.check_async(stale)
+        ).reason is Reason.ISSUED_BEFORE_CUT_OFF
 
         projector.pause()  # so that there is time to look
         await flush(installation.stores["eu"])
         eu.__class__ = Believing
-        assert (await verifier.check(stale)).reason is Reason.ACTIVE
+        assert (await verifier.check_async(stale)).reason is Reason.ACTIVE
 
         eu.__class__ = RedisStore
-        assert (await verifier.check(stale)).reason is Reason.NOT_READY
+        assert (await verifier.check_async(stale)).reason is Reason.NOT_READY
         projector.resume()
         seen = []
 
         async def answers_again() -> bool:
-            seen.append((await verifier.check(stale)).reason)
-            reason = (await neighbour.check(stale)).reason
+            seen.append((await verifier.check_async(stale)).reason)
+            reason = (await neighbour.check_async(stale)).reason
             assert reason is Reason.ISSUED_BEFORE_CUT_OFF
             return seen[-1] is not Reason.NOT_READY
 
         await eventually(answers_again, pause=0)
 
         assert set(seen) == {Reason.NOT_READY, Reason.ISSUED_BEFORE_CUT_OFF}
+
+
+@pytest.mark.parametrize("hasty", [True, False])
+async def test_a_verifier_says_nothing_until_its_replica_is_whole(
+    install: Install, monkeypatch: pytest.MonkeyPatch, *, hasty: bool
+) -> None:
+    """With the protection off, half a replica knows nothing of who is in the rest."""
+    installation = await install()
+    installation.add_region("eu")
+    installation.add_authority()
+    await installation.ready()
+    names = [f"user-{number}" for number in range(40)]
+    published = map(logged_out, names)
+    await installation.applied(await installation.publish(*published))
+    first_pages, go_on = asyncio.Event(), asyncio.Event()
+    load_pages, page = Feed._load_pages, RedisFeed.page
+
+    async def pause_after_the_first(self: RedisFeed, cursor: str) -> Page:
+        if cursor != "0":
+            first_pages.set()
+            await go_on.wait()
+        return await page(self, cursor)
+
+    async def take_before_it_is_whole(self: Feed, replica: Replica) -> None:
+        replica.advance(Freshness(ready=True, as_of=time.time_ns() // 1_000_000))
+        self.replica = replica
+        await load_pages(self, replica)
+
+    monkeypatch.setattr(store_feed, "PAGE_KEYS", 5)
+    monkeypatch.setattr(RedisFeed, "page", pause_after_the_first)
+    if hasty:
+        monkeypatch.setattr(Feed, "_load_pages", take_before_it_is_whole)
+    verifier = installation.verifier("eu")
+    await verifier.start()
+    try:
+        await first_pages.wait()
+        half = reasons(verifier, names)
+        go_on.set()
+        await verifier.wait_ready()
+        whole = reasons(verifier, names)
+    finally:
+        go_on.set()
+        await verifier.stop()
+
+    if hasty:
+        assert Reason.ACTIVE in half
+    else:
+        assert half == {Reason.NOT_READY}
+    assert whole == {Reason.ISSUED_BEFORE_CUT_OFF}
+
+
+def reasons(verifier: Verifier, names: list[str]) -> set[Reason]:
+    now = int(time.time())
+    return {verifier.check(claims(name, now=now)).reason for name in names}

@@ -7,12 +7,12 @@ import pytest
 
 from tests.structure.sources import MODULES, PACKAGE
 
-TOPIC = re.compile(r"revocation\.(events|entries|dead-letters|pulse)\b")
+TOPIC = re.compile(r"revocation\.(events|entries|dead-letters|rejections|pulse)\b")
 LAYOUT_BYTES = {b"meta", b"feed"}
 METRIC_TYPES = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 
 ENVIRONMENT_HOMES = {
-    "settings.py": "where the environment becomes settings",
+    "settings/": "where the environment becomes settings",
     "embedded/": "passes its own environment on to child processes, finds Java",
     "demo/service.py": "plays a service of somebody else's, with its own variables",
 }

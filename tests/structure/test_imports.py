@@ -15,7 +15,10 @@ CORE = [
     "decision.py",
     "store/layout.py",
 ]
-PURE = [*CORE, "authority/conclude.py", "projector/progress.py"]
+PURE = [
+    *CORE,
+    *("authority/conclude.py", "projector/progress.py", "verifier/replica.py"),
+]
 IMPURE_PACKAGES = {
     *("faust", "mode", "aiokafka", "confluent_kafka", "rocksdict"),
     *("redis", "valkey", "hiredis"),

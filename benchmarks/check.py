@@ -1,0 +1,331 @@
+"""What one check costs, beside what services do today with Redis.
+
+Replica: `Verifier.check`, from the claims set to the verdict, freshness and metric
+included; each claims set names a token, a session, a user and a client, and was parsed
+a moment ago, as in a request. `new` tokens were never asked about; `recurring` ones
+were, as in sessions of many requests.
+Today: `EXISTS` of a jti with redis-py, and a pipeline of 4 `GET` (jti, sid, user and a
+global cut-off) with redis.asyncio. Remote: 64 tasks that check through
+`RemoteVerifier`, beside 64 tasks with redis.asyncio's pool and that pipeline. Nobody is
+revoked: that is the usual case. Alternating rounds against one Valkey, on another core
+where there is one; the median of the rounds' medians counts, as other work on a shared
+machine slows some of them.
+
+    python benchmarks/check.py [--rounds 5] [--seconds 0.5]
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import orjson
+import uvloop
+from _figures import Figure, report
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from revocation.decision import Rules, StalenessPolicy
+from revocation.embedded import Valkey
+from revocation.entries import Entry, Kind, Offset, Position, Target, UnixMs, Version
+from revocation.store import Batch, Mark, StoreReader
+from revocation.store.coalesced import Coalesced
+from revocation.store.feed import RedisFeed
+from revocation.store.layout import Layout
+from revocation.store.redis import RedisStore
+from revocation.verifier import RemoteVerifier, Verifier
+from revocation.verifier.verification import Parts
+
+LEAST_OF_PIPELINE = 50
+LEAST_OF_POOL = 10
+MOST_GROWTH = 3
+SIZES: Final = (10_000, 100_000, 1_000_000)
+TASKS: Final = 64
+_EACH: Final = 10
+_ISSUER: Final = "https://idp.example/"
+_PEPPER: Final = b"p" * 64
+_HOUR_MS: Final = 3_600_000
+_RULES: Final = Rules(longest_token_ms=_HOUR_MS)
+_PATIENT: Final = StalenessPolicy(fresh_ms=_HOUR_MS, max_staleness_ms=_HOUR_MS)
+_POLICIES: Final = {"read": _PATIENT}
+"""The region gets no pulses here."""
+
+Claims = dict[str, Any]
+Make = Callable[[], list[Claims]]
+
+
+def now_ms() -> UnixMs:
+    """Return the time."""
+    return UnixMs(time.time_ns() // 1_000_000)
+
+
+def payload(number: int) -> bytes:
+    """Return the claims set of a token that nobody revoked."""
+    seconds = now_ms() // 1_000
+    return orjson.dumps(
+        {
+            "iss": _ISSUER,
+            "aud": "https://api.example/",
+            "sub": f"user-of-nobody-{number}",
+            "client_id": "web",
+            "jti": str(uuid.uuid4()),
+            "sid": str(uuid.uuid4()),
+            "iat": seconds - 60,
+            "exp": seconds + 1_800,
+            "ver": 3,
+        }
+    )
+
+
+RECURRING: Final = [payload(number) for number in range(256)]
+
+
+def parsed(payloads: Iterable[bytes]) -> list[Claims]:
+    """Return the claims sets, each just parsed."""
+    return [orjson.loads(each) for each in payloads]
+
+
+def new_tokens() -> list[Claims]:
+    """Return claims sets that nobody has seen."""
+    return parsed([payload(random.randrange(10**9)) for _ in range(64)])
+
+
+def recurring_tokens() -> list[Claims]:
+    """Return claims sets that were seen before."""
+    return parsed(random.sample(RECURRING, 64))
+
+
+_MAKES: Final = {"recurring": recurring_tokens, "new": new_tokens}
+
+
+def entry(number: int, now: UnixMs) -> Entry:
+    """Return an entry about a token, a session or a user, in turns."""
+    source = Position(0, Offset(number), now)
+    kind = (Kind.TOKEN, Kind.SESSION, Kind.USER)[number % 3]
+    target = Target(kind, _ISSUER, f"{kind}-{number}")
+    if kind is Kind.USER:
+        return Entry(target, source, Version(1), now)
+    until = UnixMs(now + random.randrange(_HOUR_MS // 2, _HOUR_MS))
+    return Entry(target, source, expires_at=until)
+
+
+async def fill(store: RedisStore, size: int) -> None:
+    """Make a region with so many entries."""
+    await store.check_suitable()
+    await store.begin("epoch", partitions=1)
+    now = now_ms()
+    for first in range(0, size, 10_000):
+        entries = [entry(number, now) for number in range(first, first + 10_000)]
+        at = Offset(first + 10_000)
+        mark = Mark(at, at, now_ms(), at, rebuilt=True)
+        await store.apply("epoch", Batch(entries, {0: mark}, {}))
+
+
+def paced(seconds: float, act: Callable[[], object]) -> float:
+    """Return the microseconds of what `act` does, the median of many."""
+    slices, end = [], time.perf_counter() + seconds
+    while (began := time.perf_counter()) < end:
+        act()
+        slices.append(time.perf_counter() - began)
+    return median(slices) * 1e6
+
+
+async def paced_async(
+    seconds: float, act: Callable[[], Awaitable[object]], times: int = 1
+) -> float:
+    """Return the same of a coroutine function that does it so many times."""
+    slices, end = [], time.perf_counter() + seconds
+    while (began := time.perf_counter()) < end:
+        await act()
+        slices.append(time.perf_counter() - began)
+    return median(slices) / times * 1e6
+
+
+def replica_us(seconds: float, verifier: Verifier, make: Make) -> float:
+    """Return the microseconds of a check, of tokens that `make` returns."""
+    slices, check = [], verifier.check
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        tokens = make()
+        began = time.perf_counter()
+        for claims in tokens:
+            check(claims)
+        slices.append((time.perf_counter() - began) / len(tokens))
+    return median(slices) * 1e6
+
+
+class Today:
+    """What services do: a plain client, and keys by name."""
+
+    def __init__(self, url: str) -> None:
+        """Prepare."""
+        self.plain = Redis.from_url(url)
+        self.pool = AsyncRedis.from_url(url)
+        self._claims = cycle(parsed(RECURRING))
+
+    def exists(self) -> bool:
+        """Ask for a jti alone."""
+        return bool(self.plain.exists(f"revoked:{next(self._claims)['jti']}"))
+
+    async def pipeline(self) -> bool:
+        """Ask for all four."""
+        claims = next(self._claims)
+        pipeline = self.pool.pipeline(transaction=False)
+        pipeline.get(f"jti:{claims['jti']}")
+        pipeline.get(f"sid:{claims['sid']}")
+        pipeline.get(f"user:{claims['sub']}")
+        pipeline.get("cut-off")
+        return any(await pipeline.execute())
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        self.plain.close()
+        await self.pool.aclose()
+
+
+async def together(act: Callable[[], Awaitable[object]]) -> None:
+    """Let 64 tasks do it, each several times."""
+
+    async def one() -> None:
+        for _ in range(_EACH):
+            await act()
+
+    await asyncio.gather(*[one() for _ in range(TASKS)])
+
+
+def parts(store: StoreReader) -> Parts:
+    """Return what a verifier is made of here."""
+    return Parts(store=store, rules=_RULES, policies=_POLICIES)
+
+
+async def longest_pause(over: asyncio.Event) -> float:
+    """Return for how many ms the event loop served nobody, at worst, until `over`."""
+    worst = 0.0
+    while not over.is_set():
+        began = time.perf_counter()
+        await asyncio.sleep(0.001)
+        worst = max(worst, time.perf_counter() - began - 0.001)
+    return worst * 1_000
+
+
+async def replicas(url: str) -> tuple[dict[int, Verifier], list[Figure]]:
+    """Return a verifier over a region of each size, and what loading them took."""
+    started, loading = {}, []
+    for size in SIZES:
+        layout = Layout(f"s{size}", (_PEPPER,))
+        store = RedisStore(url, layout, longest_token_ms=_HOUR_MS)
+        await fill(store, size)
+        feed = RedisFeed(url, layout)
+        verifier = Verifier(parts(store), feed, peppers=(_PEPPER,))
+        over = asyncio.Event()
+        pause = asyncio.create_task(longest_pause(over))
+        began = time.perf_counter()
+        await verifier.start()
+        await verifier.wait_ready()
+        took = time.perf_counter() - began
+        over.set()
+        started[size] = verifier
+        loading += [
+            Figure(f"load.{size}", round(took, 2), None, None, "s"),
+            Figure(f"load.pause.{size}", round(await pause, 1), None, None, "ms"),
+        ]
+    return started, loading
+
+
+class Measured:
+    """Microseconds by name, a value for each round."""
+
+    def __init__(self, url: str, verifiers: dict[int, Verifier]) -> None:
+        """Prepare."""
+        self._today = Today(url)
+        self._claims = cycle(parsed(RECURRING))
+        self._verifiers = verifiers
+        layout = Layout(f"s{SIZES[0]}", (_PEPPER,))
+        store = RedisStore(url, layout, longest_token_ms=_HOUR_MS)
+        self._remote = RemoteVerifier(parts(Coalesced(store)))
+        self.rounds: dict[str, list[float]] = {}
+
+    async def measure(self, rounds: int, seconds: float) -> None:
+        """Alternate."""
+        await self._remote.start()
+        for number in range(rounds):
+            self._note("exists", paced(seconds, self._today.exists))
+            pipeline = self._today.pipeline
+            self._note("pipeline", await paced_async(seconds, pipeline))
+            for size, verifier in self._verifiers.items():
+                for name, make in (
+                    ("recurring", recurring_tokens),
+                    ("new", new_tokens),
+                ):
+                    self._note(f"{name} {size}", replica_us(seconds, verifier, make))
+            pool = partial(together, self._today.pipeline)
+            remote = partial(together, self._check_remote)
+            for name, act in (("pool", pool), ("remote", remote)):
+                self._note(name, await paced_async(seconds, act, TASKS * _EACH))
+            print(f"round {number + 1} of {rounds}")
+        await self._remote.stop()
+        await self._today.stop()
+
+    async def _check_remote(self) -> object:
+        return await self._remote.check_async(next(self._claims))
+
+    def _note(self, name: str, microseconds: float) -> None:
+        self.rounds.setdefault(name, []).append(microseconds)
+
+
+def figures(rounds: dict[str, list[float]]) -> list[Figure]:
+    """Return the medians, each beside what it is to be compared with."""
+    took = {name: round(median(each), 3) for name, each in rounds.items()}
+    pipeline, exists, pool = took["pipeline"], took["exists"], took["pool"]
+    most = pipeline / LEAST_OF_PIPELINE
+    made = [Figure("check.exists", took["recurring 100000"], exists, None, "us")]
+    for size in SIZES:
+        for which in ("recurring", "new"):
+            ours = took[f"{which} {size}"]
+            name = f"check.replica.{which}.{size}"
+            made.append(Figure(name, ours, pipeline, most, "us"))
+    for which in ("recurring", "new"):
+        small, large = took[f"{which} {SIZES[0]}"], took[f"{which} {SIZES[-1]}"]
+        limit = small * MOST_GROWTH
+        made.append(Figure(f"check.growth.{which}", large, small, limit, "us"))
+    made.append(
+        Figure("check.remote", took["remote"], pool, pool / LEAST_OF_POOL, "us")
+    )
+    return made
+
+
+async def run(url: str, rounds: int, seconds: float) -> None:
+    """Fill, alternate, report."""
+    verifiers, loading = await replicas(url)
+    measured = Measured(url, verifiers)
+    await measured.measure(rounds, seconds)
+    for verifier in verifiers.values():
+        await verifier.stop()
+    report("One check", [*loading, *figures(measured.rounds)])
+
+
+def main() -> None:
+    """Start a store on another core, measure, end it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.5)
+    asked = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as name:
+        os.sched_setaffinity(0, cores[1:2] or cores)
+        with Valkey(Path(name) / "valkey") as store:
+            os.sched_setaffinity(0, cores[:1])
+            uvloop.run(run(store.url, asked.rounds, asked.seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""A region's entries in this process's memory. Pure: no IO, no clock.
+
+Entries are kept as the region tells them, under the digest of their target, and read
+only when one is found: that makes loading a million fast and looking one up cheap.
+Nothing here locks: one thread changes a replica, and any may look things up meanwhile,
+for each change is one assignment, and the watermark moves after what it speaks of.
+
+Measured with 1,000,000 entries: 190 bytes for a token, 222 for a user.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from revocation.claims import NAMED_KINDS, Token
+from revocation.decision import Found, Freshness
+from revocation.entries import Entry, Kind, Target, UnixMs, merge
+from revocation.store import Told
+from revocation.store.layout import (
+    DIGEST_BYTES,
+    LETTERS,
+    Digests,
+    IssuersDigests,
+    decode_value,
+    digest,
+)
+
+_SLICE_MS: Final = 3_600_000
+"""Entries that expire within the same hour go together."""
+
+_NAME_BYTES: Final = 1 + DIGEST_BYTES
+_NOTHING: Final[Found] = {}
+_FIRST: Final = UnixMs(0)
+
+
+class Replica:
+    """Entries by kind and digest, and as of when they are complete."""
+
+    def __init__(self, peppers: Sequence[bytes]) -> None:
+        """Make an empty replica that is not ready."""
+        self._peppers = peppers
+        self._tables: dict[Kind, dict[bytes, bytes]] = {kind: {} for kind in LETTERS}
+        self._by_letter = {
+            LETTERS[kind][0]: each for kind, each in self._tables.items()
+        }
+        self._grants = self._tables[Kind.GRANT]
+        self._used: tuple[tuple[int, dict[bytes, bytes]], ...] = ()
+        self._expiring: defaultdict[int, bytearray] = defaultdict(bytearray)
+        self._digests = IssuersDigests(peppers)
+        self.freshness = Freshness(ready=False, as_of=_FIRST)
+
+    def __len__(self) -> int:
+        """Return how many entries there are, some of which may have expired."""
+        return sum(map(len, self._tables.values()))
+
+    # Changing ------------------------------------------------------------------------
+
+    def put(self, told: Told) -> None:
+        """Replace what is known of some entries by what the region tells."""
+        by_letter, expiring = self._by_letter, self._expiring
+        for name, value in told.items():
+            table, digest = by_letter[name[0]], name[1:]
+            hour = _hour(value)
+            before = table.get(digest)
+            table[digest] = value
+            if hour >= 0 and (before is None or _hour(before) != hour):
+                expiring[hour] += name
+        self._used = self._find_used()
+
+    def advance(self, freshness: Freshness) -> None:
+        """Move the watermark forward, after everything before it was put."""
+        as_of = max(freshness.as_of, self.freshness.as_of)
+        self.freshness = Freshness(freshness.ready, as_of)
+
+    def expire(self, now: UnixMs, *, limit: int) -> int:
+        """Drop entries whose hour is over, `limit` at most; returns how many it saw.
+
+        Call again soon when as many were seen. Nothing else depends on it: what has
+        expired is not found.
+        """
+        this_hour = now // _SLICE_MS
+        seen = 0
+        for hour in sorted(hour for hour in self._expiring if hour < this_hour):
+            names = self._expiring[hour]
+            while names and seen < limit:
+                name = bytes(names[-_NAME_BYTES:])
+                del names[-_NAME_BYTES:]
+                self._drop(name, hour)
+                seen += 1
+            if not names:
+                del self._expiring[hour]
+        return seen
+
+    def _drop(self, name: bytes, hour: int) -> None:
+        table, digest = self._by_letter[name[0]], name[1:]
+        told = table.get(digest)
+        # It may stand in a later hour meanwhile, or for ever.
+        if told is not None and _hour(told) == hour:
+            del table[digest]
+
+    def _find_used(self) -> tuple[tuple[int, dict[bytes, bytes]], ...]:
+        """Return the tables in use: most kinds are rare, and spare their digest."""
+        tables = self._tables
+        named = enumerate(NAMED_KINDS)
+        return tuple([(at, tables[kind]) for at, kind in named if tables[kind]])
+
+    # Looking up ----------------------------------------------------------------------
+
+    def find(self, token: Token | str, now: UnixMs) -> tuple[Found, Freshness]:
+        """Return the entries that are about a token, and how fresh that is.
+
+        About a complaint of `read_token` there are none.
+        """
+        # First: what is found may be newer than the watermark, and never older.
+        freshness = self.freshness
+        if isinstance(token, str):
+            return _NOTHING, freshness
+        hits: list[_Hit] = []
+        used = self._used
+        issuer, names, more, _, _, _ = token
+        for digests in self._digests[issuer]:
+            for at, table in used:
+                name = names[at]
+                if name:
+                    told = table.get(digests[at][name])
+                    if told is not None:
+                        hits.append((NAMED_KINDS[at], name, told))
+            if more or self._grants:
+                hits += self._find_more(token, digests)
+        return _read(hits, issuer, now) if hits else _NOTHING, freshness
+
+    def _find_more(self, token: Token, digests: Sequence[Digests]) -> Iterator["_Hit"]:
+        by_kind = {ids.kind: ids for ids in digests}
+        grants = [(Kind.GRANT, name) for name in token.grants()]
+        for kind, name in (*token.more, *grants):
+            told = self._tables[kind].get(by_kind[kind][name])
+            if told is not None:
+                yield kind, name, told
+
+    def holds(self, target: Target) -> bool:
+        """Tell whether there is an entry about a target, expired or not."""
+        table = self._tables[target.kind]
+        return any(digest(target, pepper) in table for pepper in self._peppers)
+
+
+_Hit = tuple[Kind, str, bytes]
+
+
+def _read(hits: Iterable[_Hit], issuer: str, now: UnixMs) -> Found:
+    found: dict[Target, Entry] = {}
+    for kind, name, told in hits:
+        until, _, value = told.partition(b" ")
+        expires_at = int(until)
+        if 0 <= expires_at <= now:
+            continue
+        target = Target(kind, issuer, name)
+        entry = decode_value(target, value, expires_at)
+        # Under two peppers while they are rotated.
+        known = found.get(target)
+        found[target] = entry if known is None else merge(known, entry)
+    return found
+
+
+def _hour(told: bytes) -> int:
+    return int(told[: told.index(b" ")]) // _SLICE_MS

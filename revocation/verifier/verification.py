@@ -1,0 +1,343 @@
+"""What every verifier does, wherever its knowledge lies.
+
+`Verifier` keeps a replica and answers at once; `RemoteVerifier` asks the region's store
+for each check. Both turn a token into a verdict here, and nowhere else.
+"""
+
+import abc
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, NamedTuple, Protocol, Self
+
+from revocation import metrics
+from revocation.claims import Claims, Rules, Token, read_token
+from revocation.decision import (
+    DEFAULT_POLICIES,
+    Beyond,
+    Found,
+    Freshness,
+    Reason,
+    StalenessPolicy,
+    Verdict,
+    decide,
+)
+from revocation.entries import Kind, Target, UnixMs, Version
+from revocation.errors import SettingsError, StoreColdError
+from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
+from revocation.jwt.jwks import KeyRing
+from revocation.receipts import Receipt, wait_applied
+from revocation.store import StoreReader
+from revocation.verifier.fallback import Fallback, Question
+from revocation.verifier.rejections import RejectionReporter
+
+_BEHIND: Final = frozenset({Reason.STALE, Reason.NOT_READY})
+
+
+class Verification(NamedTuple):
+    """What became of a compact JWT. True when the token counts.
+
+    `claims`: only when the signature and every rule about the token itself are
+    satisfied, whether it was revoked or not; look at `verdict.active` first.
+    """
+
+    verdict: Verdict
+    claims: Claims | None = None
+    kid: str | None = None
+
+    def __bool__(self) -> bool:
+        """Return `verdict.active`."""
+        return self.verdict.active
+
+
+class Part(Protocol):
+    """Something that runs for as long as a verifier does."""
+
+    async def start(self) -> None:
+        """Begin."""
+
+    async def stop(self) -> None:
+        """End; may be called twice."""
+
+
+class Tokens(NamedTuple):
+    """Who may issue tokens: the rules about them, and the keys that they sign with."""
+
+    authenticator: Authenticator
+    keys: KeyRing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a verifier is made of.
+
+    `store`: the region's. `rules`: what the installation asks of its tokens.
+    `policies`: the staleness policy of each route class. `region`: its name, for
+    metrics. `tokens`: for `verify`; without it only claims can be checked. `fallback`:
+    asked where a policy says `introspect`. `reporter`: told of each token that was used
+    after its revocation.
+    """
+
+    store: StoreReader
+    rules: Rules
+    policies: Mapping[str, StalenessPolicy] = field(
+        default_factory=lambda: DEFAULT_POLICIES
+    )
+    region: str = "local"
+    tokens: Tokens | None = None
+    fallback: Fallback | None = None
+    reporter: RejectionReporter | None = None
+
+
+class BaseVerifier(abc.ABC):
+    """Turns tokens into verdicts. An async context manager."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Prepare; nothing connects yet."""
+        self.rules = parts.rules
+        self.region = parts.region
+        self._store = parts.store
+        self._policies = parts.policies
+        self._tokens = parts.tokens
+        self._fallback = parts.fallback
+        self._reporter = parts.reporter
+        self._skew_ms = 0
+        beside = (parts.tokens and parts.tokens.keys, parts.fallback, parts.reporter)
+        self._parts: list[Part] = [part for part in beside if part is not None]
+        stale = False
+        self._fresh = {
+            route: metrics.Tally(metrics.VERDICTS.labels(Reason.ACTIVE, route, stale))
+            for route in parts.policies
+        }
+
+    # Life ----------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Connect."""
+        for part in self._parts:
+            await part.start()
+
+    async def stop(self) -> None:
+        """Disconnect; may be called twice. Checks are answered on, ever staler."""
+        for part in reversed(self._parts):
+            await part.stop()
+        await self._store.stop()
+        for tally in self._fresh.values():
+            tally.flush()
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    # Asking --------------------------------------------------------------------------
+
+    async def check_async(
+        self,
+        claims: Claims,
+        *,
+        route: str = "read",
+        resources: Sequence[str] = (),
+        kid: str | None = None,
+        introspect: bool = True,
+    ) -> Verdict:
+        """Return whether a token with these claims still counts.
+
+        Where the policy of the route class says `introspect` and the region is behind,
+        the fallback is asked, within its time limit.
+
+        Args:
+            claims: the token's claims set, signature verified.
+            route: the route class, `read` or `write` or one of your policies.
+            resources: what the request touches, each `type:id`.
+            kid: the `kid` of the token's header, so that a revoked key is noticed.
+            introspect: whether to ask the fallback; not when asked as one.
+
+        Raises:
+            SettingsError: there is no policy for the route class.
+        """
+        policy = self._policy(route)
+        token = read_token(claims, self.rules, kid=kid, resources=resources)
+        found, freshness = await self._look_up(token)
+        verdict = decide(
+            token, found, freshness, policy=policy, rules=self.rules, now=self._now()
+        )
+        if verdict.active and not verdict.stale:
+            self._fresh[route].count += 1
+            return verdict
+        question = Question(claims, kid, resources, None, route)
+        return await self._settle(verdict, question, policy, introspect=introspect)
+
+    async def verify_async(
+        self, token: str, *, route: str = "read", resources: Sequence[str] = ()
+    ) -> Verification:
+        """Return whether a compact JWT is genuine, meant for us, and still counts.
+
+        A key that is not at hand is fetched first, if its issuer was not asked lately.
+
+        Args:
+            token: the JWT in compact form (RFC 7515 section 7.1).
+            route: as for `check_async`.
+            resources: as for `check_async`.
+
+        Raises:
+            SettingsError: no issuers are configured, or no such route class.
+        """
+        tokens = self._require_tokens()
+        outcome = tokens.authenticator.authenticate(token, self._now())
+        if isinstance(outcome, Refusal) and outcome.reason is Reason.KEY_UNKNOWN:
+            await tokens.keys.refresh(outcome.issuer)
+            outcome = tokens.authenticator.authenticate(token, self._now())
+        if isinstance(outcome, Refusal):
+            return self._refuse(outcome, route)
+        claims, kid, policy = outcome.claims, outcome.kid, self._policy(route)
+        read = self._token(outcome, resources)
+        found, freshness = await self._look_up(read)
+        verdict = decide(
+            read, found, freshness, policy=policy, rules=self.rules, now=self._now()
+        )
+        question = Question(claims, kid, resources, token, route)
+        verdict = await self._settle(verdict, question, policy)
+        return Verification(verdict, claims, kid)
+
+    async def current_version(self, issuer: str, user: str) -> Version:
+        """Return a user's version, as the region's store has it: 0 if never revoked.
+
+        An issuer puts it into the `ver` claim of the tokens that it mints.
+
+        Raises:
+            StoreUnavailableError: retry later.
+            StoreColdError: the region is not complete; retry later.
+        """
+        target = Target(Kind.USER, issuer, user)
+        answer = await self._store.find([target])
+        if not answer.freshness.ready:
+            raise StoreColdError(
+                f"the region {self.region} is not complete, so a version of 0 would "
+                "mean nothing; retry later, or ask another region"
+            )
+        entry = answer.found.get(target)
+        return Version(0) if entry is None else entry.version
+
+    async def wait_applied(
+        self, receipts: Iterable[Receipt], *, timeout_seconds: float
+    ) -> float:
+        """Wait until the region's store has applied events; returns the ms it took.
+
+        Raises:
+            NotAppliedError: it did not within the time limit.
+        """
+        readers = {self.region: self._store}
+        took = await wait_applied(receipts, readers, timeout_seconds=timeout_seconds)
+        return took[self.region]
+
+    # Steps ---------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    async def _look_up(self, token: Token | str) -> tuple[Found, Freshness]:
+        """Return what is known about a token; of a complaint, only how fresh it is."""
+
+    @abc.abstractmethod
+    def _freshness(self) -> Freshness:
+        """Return how fresh the latest knowledge is, without asking anybody."""
+
+    async def _settle(
+        self,
+        verdict: Verdict,
+        question: Question,
+        policy: StalenessPolicy,
+        *,
+        introspect: bool = True,
+    ) -> Verdict:
+        """Return the last word: the fallback's, if it is to be asked and can tell."""
+        asks = introspect and policy.beyond is Beyond.INTROSPECT
+        if asks and verdict.reason in _BEHIND:
+            answer = await self._introspect(question, policy)
+            verdict = verdict if answer is None else answer
+        self._count(verdict, question.route)
+        if verdict.reason is Reason.KEY_REVOKED and question.kid is not None:
+            self._drop_key(question.claims["iss"], question.kid)
+        return verdict
+
+    async def _introspect(
+        self, question: Question, policy: StalenessPolicy
+    ) -> Verdict | None:
+        if self._fallback is None:
+            return None
+        return await self._fallback.ask(
+            question, policy=policy, rules=self.rules, now=self._now
+        )
+
+    def _refuse(self, refusal: Refusal, route: str) -> Verification:
+        reason, detail, issuer = refusal
+        keys = self._require_tokens().keys
+        if reason is Reason.KEY_UNKNOWN and issuer and keys.unread(issuer):
+            reason, detail = Reason.NOT_READY, "no key of the issuer could be read"
+        policy, as_of = self._policy(route), self._freshness().as_of
+        staleness = max(0, self._now() - as_of)
+        verdict = Verdict(
+            active=False,
+            reason=reason,
+            as_of=as_of,
+            staleness_ms=staleness,
+            stale=staleness > policy.fresh_ms,
+            detail=detail,
+        )
+        self._count(verdict, route)
+        return Verification(verdict)
+
+    def _token(self, outcome: Authenticated, resources: Sequence[str]) -> Token | str:
+        if not resources:
+            return outcome.token
+        kid = outcome.kid
+        return read_token(outcome.claims, self.rules, kid=kid, resources=resources)
+
+    def _count(self, verdict: Verdict, route: str) -> None:
+        if verdict.active and not verdict.stale:
+            self._fresh[route].count += 1
+            return
+        stale = verdict.stale and verdict.reason is not Reason.NOT_READY
+        metrics.VERDICTS.labels(verdict.reason, route, stale).inc()
+        if verdict.entry is not None:
+            metrics.USE_AFTER_REVOCATION.labels(verdict.reason).inc()
+            if self._reporter is not None:
+                self._reporter.report(verdict, route=route)
+
+    def _drop_key(self, issuer: str, kid: str) -> None:
+        """Never believe a revoked key again, and ask the issuer for its new ones."""
+        if self._tokens is not None:
+            self._tokens.keys.drop(issuer, kid)
+            self._tokens.authenticator.forget(issuer, kid)
+
+    def _policy(self, route: str) -> StalenessPolicy:
+        policy = self._policies.get(route)
+        if policy is None:
+            known = ", ".join(sorted(self._policies))
+            raise SettingsError(f"no policy for route class {route!r}; known: {known}")
+        return policy
+
+    def _require_tokens(self) -> Tokens:
+        if self._tokens is None:
+            raise SettingsError(
+                "no issuers are configured, so no token can be verified; set "
+                "REVOCATION_ISSUERS, or verify the signature yourself and use `check`"
+            )
+        return self._tokens
+
+    def _now(self) -> UnixMs:
+        return now_ms(self._skew_ms)
+
+
+def now_ms(skew_ms: int) -> UnixMs:
+    """Return our clock, or the brokers' if that is ahead: rather too stale."""
+    return UnixMs(time.time_ns() // 1_000_000 + skew_ms)

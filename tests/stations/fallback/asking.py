@@ -1,0 +1,65 @@
+"""A question, a region to ask, and what a sidecar tells."""
+
+from starlette.responses import JSONResponse
+
+from revocation.decision import Beyond, StalenessPolicy
+from revocation.entries import Entry, Kind, Position, Target
+from revocation.settings import LimitSettings
+from revocation.store import Batch, Mark
+from revocation.verifier.fallback import Question
+from tests.stations.regions import FailingStore, now_ms
+from tests.traffic import ISSUER, claims
+
+RULES = LimitSettings().rules
+POLICY = StalenessPolicy(
+    fresh_ms=1_000, max_staleness_ms=5_000, beyond=Beyond.INTROSPECT
+)
+PATIENT = {"timeout_ms": 10_000}
+TOKEN = "header.payload.signature"
+
+
+def token(name="alice", **more):
+    return claims(name, now=now_ms() // 1000, **more)
+
+
+def question(name="alice", *, resources=(), kid=None, compact=TOKEN, **more):
+    return Question(token(name, **more), kid, resources, compact, "write")
+
+
+async def ask(fallback, asked=None, policy=POLICY):
+    asked = question() if asked is None else asked
+    return await fallback.ask(asked, policy=policy, rules=RULES, now=now_ms)
+
+
+def as_of(age_ms=300):
+    return {"as_of": now_ms() - age_ms, "staleness_ms": age_ms}
+
+
+def told(verdict, **changed):
+    body = {**verdict.to_json(), "region": "us", **changed}
+    return JSONResponse({name: body[name] for name in body if body[name] is not ...})
+
+
+class Skewed(FailingStore):
+    """A store whose clock is wrong."""
+
+    skew_ms = 0
+    measured = 0
+
+    async def clock_skew_ms(self):
+        self.measured += 1
+        self._refuse_if_away()
+        return self.skew_ms
+
+
+async def store_as_of(age_ms=0, *entries, rebuilt=True):
+    store = Skewed()
+    mark = Mark(1, 1, now_ms() - age_ms, 1, rebuilt)
+    await store.begin("epoch", partitions=1)
+    await store.apply("epoch", Batch(entries, {0: mark}, {}))
+    return store
+
+
+def cut_off(kind=Kind.USER, name="alice"):
+    at = Position(0, 7, now_ms())
+    return Entry(Target(kind, ISSUER, name), at, not_before=at.time)

@@ -1,0 +1,45 @@
+"""Another region's store that is paused in the middle of an answer, and goes on."""
+
+import pytest
+
+from revocation.decision import Reason
+from revocation.store import Batch, Mark
+from revocation.store.layout import Layout
+from revocation.store.redis import RedisStore
+from revocation.verifier.fallback import RegionFallback
+from tests.servers import start_valkey
+from tests.stations.fallback.asking import RULES, ask, cut_off, question
+from tests.stations.regions import now_ms
+
+pytestmark = pytest.mark.connected
+
+LAYOUT = Layout("r", (b"0123456789abcdef" * 4,))
+EXPECTED = {"alice": Reason.ISSUED_BEFORE_CUT_OFF, "bob": Reason.ACTIVE}
+
+
+@pytest.fixture
+def server(tmp_path):
+    with start_valkey(tmp_path / "store") as running:
+        yield running
+
+
+async def test_an_answer_that_came_too_late_is_nobody_elses(server):
+    """Given up in the middle, a reply must not be read as the next question's."""
+    patient = {"longest_token_ms": RULES.longest_token_ms, "timeout_ms": 30_000}
+    async with RedisStore(server.url, LAYOUT, max_connections=1, **patient) as store:
+        await store.check_suitable()
+        await store.begin("epoch", partitions=1)
+        mark = Mark(1, 1, now_ms() + 1_000, 1, rebuilt=True)
+        await store.apply("epoch", Batch([cut_off()], {0: mark}, {}))
+        fallback = RegionFallback(store, timeout_ms=200)
+        assert (await ask(fallback)).reason is EXPECTED["alice"]
+        for _ in range(2):
+            server.pause()
+            assert await ask(fallback, question("alice")) is None
+            server.resume()
+            for name in ("bob", "alice", "bob"):
+                verdict = await ask(fallback, question(name))
+                assert verdict is None or verdict.reason is EXPECTED[name]
+        patiently = RegionFallback(store, timeout_ms=20_000)
+        for name, reason in EXPECTED.items():
+            assert (await ask(patiently, question(name))).reason is reason

@@ -1,0 +1,201 @@
+"""`verify` of both verifiers: a token's own rules, and what was revoked, in one call.
+
+`unit/test_jwt*.py` has the rules one by one.
+"""
+
+import contextlib
+import time
+
+import pytest
+
+from revocation import metrics
+from revocation.decision import Reason
+from revocation.entries import Entry, Kind, Position, Status, Target
+from revocation.jwt.authenticator import Authenticator
+from revocation.jwt.jwks import KeyRing
+from revocation.jwt.key_source import Pace
+from revocation.store import Batch, Mark
+from revocation.trust import TrustedIssuer
+from revocation.verifier import RemoteVerifier, Verifier
+from revocation.verifier.verification import Parts, Tokens
+from tests.installation import eventually
+from tests.stations.regions import now_ms
+from tests.stations.test_verifier import RULES, cut_off, store_as_of
+from tests.unit.tokens import AUDIENCE, ISSUER, jwk, key_for, key_set, mint
+
+KEY, NEXT, FORGED = "key-1", "key-2", "forged"
+
+
+def token(name="alice", *, kid=KEY, key=None):
+    """A token of a minute ago; signed by another key than it names, if told to."""
+    now = int(time.time())
+    return mint(
+        header={"kid": kid},
+        key=key_for("ES256", key or kid),
+        iat=now - 60,
+        exp=now + 600,
+        sub=name,
+        jti=f"of-{name}",
+    )
+
+
+def published(*kids):
+    return key_set(*[jwk("ES256", kid) for kid in kids])
+
+
+@pytest.fixture
+def jwks(tmp_path):
+    """The issuer's key set, to be changed as it goes."""
+    path = tmp_path / "jwks.json"
+    path.write_bytes(published(KEY))
+    return path
+
+
+@pytest.fixture(params=["replica", "remote"])
+def over(request, jwks):
+    """Opens a verifier of each kind over a store."""
+
+    @contextlib.asynccontextmanager
+    async def open_one(store, **options):
+        source = {"jwks_file": jwks, **options}
+        issuer = TrustedIssuer(algorithms=("ES256",), audiences=(AUDIENCE,), **source)
+        keys = KeyRing({ISSUER: issuer}, pace=Pace(between=0.01))
+        tokens = Tokens(Authenticator({ISSUER: issuer}, RULES, keys), keys)
+        parts = Parts(store=store, rules=RULES, tokens=tokens)
+        verifier = RemoteVerifier(parts)
+        if request.param == "replica":
+            verifier = Verifier(parts, store, peppers=(store.pepper,))
+        async with verifier:
+            yield verifier
+
+    return open_one
+
+
+def about(kind, name, **state):
+    at = Position(0, 7, now_ms())
+    return Entry(Target(kind, ISSUER, name), at, not_before=at.time, **state)
+
+
+async def test_a_good_token_gives_its_claims(over):
+    async with over(await store_as_of()) as verifier:
+        verification = await verifier.verify_async(token(), route="write")
+    assert verification
+    assert verification.verdict.reason is Reason.ACTIVE
+    assert verification.claims["sub"] == "alice"
+    assert verification.kid == KEY
+
+
+async def test_a_revoked_token_is_genuine_and_rejected(over):
+    store = await store_as_of(0, about(Kind.USER, "alice"))
+    async with over(store) as verifier:
+        for _ in range(2):  # The second time its signature is remembered.
+            verification = await verifier.verify_async(token())
+            assert not verification
+            reason = verification.verdict.reason
+            assert reason is Reason.ISSUED_BEFORE_CUT_OFF
+            assert verification.verdict.receipt == "0-7"
+        assert await verifier.verify_async(token("bob"))
+
+
+async def test_a_token_that_was_good_is_rejected_as_soon_as_it_is_revoked(over):
+    """What is remembered of a token is its signature, never the answer."""
+    store = await store_as_of()
+    async with over(store) as verifier:
+        good = token()
+        assert await verifier.verify_async(good)
+        await store.apply("epoch", batch(about(Kind.TOKEN, "of-alice")))
+
+        async def rejected():
+            verification = await verifier.verify_async(good)
+            return verification.verdict.reason is Reason.TOKEN_REVOKED
+
+        await eventually(rejected, pause=0.001)
+
+
+def batch(*entries):
+    later = now_ms() + 900_000
+    timed = [
+        Entry(each.target, each.source, expires_at=later)
+        if each.target.kind is Kind.TOKEN
+        else each
+        for each in entries
+    ]
+    return Batch(timed, {0: Mark(2, 2, now_ms(), 2, rebuilt=True)}, {})
+
+
+async def test_a_forged_token_is_no_claims_at_all(over):
+    async with over(await store_as_of()) as verifier:
+        verification = await verifier.verify_async(token(key=FORGED))
+    assert verification.verdict.reason is Reason.SIGNATURE_INVALID
+    assert verification.claims is None
+    assert verification.verdict.detail
+
+
+async def test_resources_are_looked_up(over):
+    store = await store_as_of(0, about(Kind.RESOURCE, "dataset:42"))
+    async with over(store) as verifier:
+        touched = await verifier.verify_async(token(), resources=["dataset:42"])
+        other = await verifier.verify_async(token(), resources=["dataset:7"])
+    assert touched.verdict.reason is Reason.RESOURCE_DELETED
+    assert other
+
+
+async def test_a_key_published_since_is_fetched(over, jwks):
+    """Rotation: both count, and nobody has to wait for the next reading."""
+    async with over(await store_as_of()) as verifier:
+        jwks.write_bytes(published(KEY, NEXT))
+
+        assert await eventually_verified(verifier, token(kid=NEXT))
+        assert await verifier.verify_async(token(kid=KEY))
+
+
+async def eventually_verified(verifier, made):
+    async def verified():
+        return bool(await verifier.verify_async(made))
+
+    await eventually(verified, pause=0.01)
+    return True
+
+
+async def test_a_revoked_key_is_dropped_and_never_believed_again(over, jwks):
+    """Also when its issuer goes on publishing it."""
+    revoked = about(Kind.KEY, KEY, status=Status.DISABLED)
+    store = await store_as_of()
+    dropped = metrics.KEYS_DROPPED._value
+    before = dropped.get()
+    async with over(store) as verifier:
+        made = token()
+        assert await verifier.verify_async(made)
+        jwks.write_bytes(published(KEY, NEXT))
+        await store.apply("epoch", batch(revoked))
+
+        async def rejected():
+            return not await verifier.verify_async(made)
+
+        await eventually(rejected, pause=0.001)
+        await eventually(lambda: dropped.get() == before + 1, pause=0.001)
+        reason = (await verifier.verify_async(token("bob"))).verdict.reason
+        assert reason in {Reason.KEY_UNKNOWN, Reason.KEY_REVOKED}
+        assert await eventually_verified(verifier, token(kid=NEXT))
+
+
+async def test_without_any_key_it_is_we_who_are_not_ready(over):
+    """A client must not throw its token away for that."""
+    nowhere = {"jwks_url": "http://127.0.0.1:1/", "allow_private_addresses": True}
+    async with over(await store_as_of(), jwks_file=None, **nowhere) as verifier:
+        verdict = (await verifier.verify_async(token())).verdict
+    assert verdict.reason is Reason.NOT_READY
+    assert "key" in verdict.detail
+
+
+async def test_at_once_says_the_same_as_waiting(jwks):
+    store = await store_as_of(0, cut_off(Kind.USER, "nobody"))
+    issuer = TrustedIssuer(jwks_file=jwks, algorithms=("ES256",), audiences=(AUDIENCE,))
+    keys = KeyRing({ISSUER: issuer})
+    tokens = Tokens(Authenticator({ISSUER: issuer}, RULES, keys), keys)
+    parts = Parts(store=store, rules=RULES, tokens=tokens)
+    async with Verifier(parts, store, peppers=(store.pepper,)) as verifier:
+        for made in (token(), token(key=FORGED), "no.token.atall"):
+            at_once, waited = verifier.verify(made), await verifier.verify_async(made)
+            assert at_once.verdict.reason is waited.verdict.reason
+            assert at_once.claims == waited.claims

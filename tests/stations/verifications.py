@@ -1,0 +1,25 @@
+"""A verifier for tests of what services do with its answers."""
+
+from revocation.decision import Reason, Verdict
+from revocation.entries import UnixMs
+from revocation.verifier import Verification
+
+
+class Told:
+    """Answers as told, and remembers what it was asked."""
+
+    def __init__(self, reason=Reason.ACTIVE, **claims):
+        self.reason = reason
+        self.claims = {"sub": "alice", **claims}
+        self.asked = []
+
+    async def verify_async(self, token, *, route="read", resources=()):
+        return self.verify(token, route=route, resources=resources)
+
+    def verify(self, token, *, route="read", resources=()):
+        self.asked.append((token, route, tuple(resources)))
+        active = self.reason is Reason.ACTIVE
+        verdict = Verdict(
+            active=active, reason=self.reason, as_of=UnixMs(7), staleness_ms=1
+        )
+        return Verification(verdict, self.claims, "key-1")
