@@ -1,0 +1,1 @@
+"""Small services that use the verifier; `docs/migrating.md` quotes them."""

@@ -1,0 +1,136 @@
+"""Middleware that lets only tokens pass that still count, for any ASGI service.
+
+    app = RevocationMiddleware(
+        app,
+        verifier,
+        routes=[
+            RouteRule(path="/health", public=True),
+            RouteRule(path="/datasets/{id}", resources=("dataset:{id}",)),
+        ],
+    )
+
+What no rule names is protected. The answer comes before the body is read. Put it inside
+what answers CORS preflights, which carry no token, and start the verifier in the
+service's lifespan. Services find the verdict and the claims in `request.state`; both
+are None on public routes. A WebSocket is checked when it opens: one that stays open
+long checks its claims again with `Verifier.check`.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any, Final
+
+from revocation.errors import SettingsError
+from revocation.verifier.verification import Verification
+from revocation.web.bearer import Refusal, Refusals
+from revocation.web.credentials import BEARER_ONLY, CredentialRules
+from revocation.web.gate import POLICY_VIOLATION, Gate, TokenVerifier
+from revocation.web.routes import (
+    WEBSOCKET,
+    Asked,
+    RouteRule,
+    Routes,
+    is_canonical,
+)
+
+__all__ = ["RevocationMiddleware", "RouteRule", "TokenVerifier"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An ASGI 3 application."""
+
+_DENIAL: Final = "websocket.http.response"
+
+
+class RevocationMiddleware:
+    """Protects an ASGI application: HTTP and WebSockets; passes the lifespan through.
+
+    Args:
+        app: the application.
+        verifier: a `Verifier`, started by the time of the first request.
+        routes: what paths ask for; the first that matches counts. Paths are those that
+            the application sees, without its `root_path`.
+        credentials: where tokens are taken from; the `Authorization` header always.
+        realm: names the service in challenges.
+        resource_metadata: the URL of the service's metadata (RFC 9728).
+
+    Raises:
+        SettingsError: names the argument that is wrong.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a service may say about itself
+        self,
+        app: App,
+        verifier: TokenVerifier,
+        *,
+        routes: Sequence[RouteRule] = (),
+        credentials: CredentialRules = BEARER_ONLY,
+        realm: str = "api",
+        resource_metadata: str | None = None,
+    ) -> None:
+        self._app = app
+        self._routes = Routes(routes)
+        self._refusals = Refusals(realm=realm, resource_metadata=resource_metadata)
+        self._gate = Gate(
+            verifier=verifier, credentials=credentials, refusals=self._refusals
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        match scope["type"]:
+            case "lifespan":
+                await self._app(scope, receive, send)
+            case "http" | "websocket":
+                await self._serve(scope, receive, send)
+            case other:
+                raise SettingsError(
+                    f"the server offers {other!r}, which nothing here protects; "
+                    "switch it off at the server"
+                )
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._judge(scope)
+        if isinstance(answer, Refusal):
+            return await _refuse(answer, scope, receive, send)
+        # A copy, whatever the server shares between requests.
+        state = {**scope.get("state", {}), "verdict": None, "claims": None}
+        if answer is not None:
+            state |= {"verdict": answer.verdict, "claims": answer.claims}
+        return await self._app({**scope, "state": state}, receive, send)
+
+    async def _judge(self, scope: Scope) -> Verification | Refusal | None:
+        """Return the verification, why not to go on, or None where all may."""
+        method = WEBSOCKET if scope["type"] == "websocket" else scope["method"]
+        path = _path_of(scope)
+        asked: Asked | None = None
+        if is_canonical(path, scope.get("raw_path")):
+            asked = self._routes.find(method, path)
+        if asked is None:
+            return self._refusals.invalid_request("The path is not in canonical form")
+        if asked.public:
+            return None
+        return await self._gate.judge(method, scope["headers"], asked)
+
+
+def _path_of(scope: Scope) -> str:
+    """Return the path as frameworks route it: below the `root_path`."""
+    path, root = str(scope["path"]), str(scope.get("root_path") or "")
+    below = path.removeprefix(root)
+    return below if below == "" or below.startswith("/") else path
+
+
+async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    kind = "http.response"
+    if scope["type"] == "websocket":
+        await receive()
+        if _DENIAL not in (scope.get("extensions") or {}):
+            # Before it is accepted: servers answer the handshake with 403.
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
+        kind = _DENIAL
+    headers = [(name.encode(), value.encode()) for name, value in refusal.headers]
+    start = {"type": f"{kind}.start", "status": refusal.status, "headers": headers}
+    await send(start)
+    await send({"type": f"{kind}.body", "body": refusal.body})

@@ -1,0 +1,190 @@
+"""Where the token is in a request, and whether it may be used. Pure.
+
+A token comes in the `Authorization` header (RFC 6750 section 2.1) or, for browsers, in
+one cookie whose name begins with `__Host-` (RFC 6265bis section 4.1.3.2); never in the
+query or the body, where logs and caches find it (RFC 6750 section 5.3, RFC 9700 section
+4.3.2). A browser sends a cookie whoever made it ask, so a request that acts has to show
+also that it comes from the service's own pages.
+
+When both are there the header counts and the cookie is not looked at, not even if the
+token in the header is no good. RFC 6750 section 2 forbids more than one *method* in a
+request, but a cookie is none of its three; a page's script cannot hold it back, and no
+foreign page can set the header without CORS. A service that reads the cookie by itself
+might act for somebody else than who was checked; it has to use the checked claims.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from revocation.errors import SettingsError
+
+Headers = Iterable[tuple[bytes, bytes]]
+"""Names and values of header fields as in ASGI: the names in lower case."""
+
+MAX_TOKEN_BYTES: Final = 8_192
+MAX_COOKIES_BYTES: Final = 16_384
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that change nothing (RFC 9110 section 9.2.1)."""
+
+_PREFIX: Final = "__Host-"
+# RFC 9110 section 5.6.2, which RFC 6265 takes for the name of a cookie.
+_COOKIE_NAME: Final = re.compile(r"__Host-[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# RFC 6454 section 6.2 as browsers write it: no path, no default port, lower case.
+_ORIGIN: Final = re.compile(
+    r"(?:https://(?!.*:443$)|http://(?!.*:80$))"
+    r"(?:\[[0-9a-f:]+\]|[0-9a-z._-]+)(?::[1-9][0-9]{0,4})?"
+)
+_TOKEN: Final = re.compile(rb"[A-Za-z0-9\-._~+/]+=*")
+# A longer word is another scheme (RFC 9110 section 11.1); a tab is a malformed one.
+_BEARER: Final = re.compile(
+    rb"(?i:bearer)(?![!#$%&'*+\-.^_`|~0-9A-Za-z]) *(?P<token>.*)", re.DOTALL
+)
+_SPACE: Final = b" \t"
+
+
+class Fault(StrEnum):
+    """Why a request has no token that may be used. The codes are stable."""
+
+    MISSING = "missing"
+    """Neither a Bearer header nor the cookie."""
+    DUPLICATED = "duplicated"
+    """More than one `Authorization` header, or more than one cookie of the name."""
+    MALFORMED = "malformed"
+    """A header or cookie whose value is no `b64token` (RFC 6750 section 2.1)."""
+    TOO_LARGE = "too_large"
+    """Larger than `MAX_TOKEN_BYTES`, or cookies larger than `MAX_COOKIES_BYTES`."""
+    CROSS_SITE = "cross_site"
+    """A cookie, and no evidence that the request comes from the service's own pages."""
+
+
+class Credentials(NamedTuple):
+    """The token of a request, or why there is none: one of the two is None."""
+
+    token: str | None
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialRules:
+    """Where a service takes tokens from.
+
+    Attributes:
+        cookie: the name of the cookie, beginning with `__Host-`; None for no cookie.
+        own_origins: the origins of the service's pages, such as `https://app.example`.
+            When empty it is `https://` and the request's own `Host`.
+    """
+
+    cookie: str | None = None
+    own_origins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            SettingsError: the cookie could be set by a neighbour, or an origin is none.
+        """
+        if self.cookie is not None and _COOKIE_NAME.fullmatch(self.cookie) is None:
+            raise SettingsError(
+                f"the cookie's name {self.cookie!r} does not begin with {_PREFIX!r} or "
+                "is no token: without the prefix another host of the same domain, or "
+                "a plain HTTP answer, could set it; rename the cookie"
+            )
+        for origin in self.own_origins:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise SettingsError(
+                    f"{origin!r} is no origin; write it as browsers send it, such as "
+                    "'https://app.example': lower case, no path, no default port"
+                )
+
+
+BEARER_ONLY: Final = CredentialRules()
+
+
+def find_credentials(
+    method: str,
+    headers: Headers,
+    rules: CredentialRules = BEARER_ONLY,
+    *,
+    websocket: bool = False,
+) -> Credentials:
+    """Return the token that a request may be judged by. Never raises.
+
+    Args:
+        method: the request's method, in upper case; methods are case-sensitive.
+        headers: the request's header fields, the names in lower case.
+        rules: where the service takes tokens from.
+        websocket: the request opens a WebSocket. It is a GET, but acts: no same-origin
+            policy holds a foreign page back from opening one (RFC 6455 section 10.2).
+    """
+    fields = list(headers)
+    authorizations = _values(fields, b"authorization")
+    if len(authorizations) > 1:
+        return Credentials(None, Fault.DUPLICATED)
+    if authorizations:
+        match = _BEARER.fullmatch(authorizations[0])
+        # Another scheme is not ours: a proxy's `Basic`, for instance.
+        if match is not None:
+            return _read_token(match["token"])
+    if rules.cookie is None:
+        return Credentials(None, Fault.MISSING)
+    found = _read_cookie(fields, rules.cookie.encode())
+    acts = websocket or method not in SAFE_METHODS
+    if found.token is not None and acts and not _from_own_pages(fields, rules):
+        return Credentials(None, Fault.CROSS_SITE)
+    return found
+
+
+def _values(fields: Headers, name: bytes) -> list[bytes]:
+    return [value.strip(_SPACE) for each, value in fields if each == name]
+
+
+def _read_token(value: bytes) -> Credentials:
+    if len(value) > MAX_TOKEN_BYTES:
+        return Credentials(None, Fault.TOO_LARGE)
+    if _TOKEN.fullmatch(value) is None:
+        return Credentials(None, Fault.MALFORMED)
+    return Credentials(value.decode("ascii"), None)
+
+
+def _read_cookie(fields: Headers, name: bytes) -> Credentials:
+    # HTTP/2 may split the field; joined again it is one list (RFC 9113 section 8.2.3).
+    cookies = b";".join(_values(fields, b"cookie"))
+    if len(cookies) > MAX_COOKIES_BYTES:
+        return Credentials(None, Fault.TOO_LARGE)
+    found = []
+    for cookie in cookies.split(b";"):
+        each, _, value = cookie.partition(b"=")
+        if each.strip(_SPACE) == name:
+            found.append(value.strip(_SPACE))
+    if len(found) > 1:
+        # A browser holds one at most: it was planted, and which one is unknown.
+        return Credentials(None, Fault.DUPLICATED)
+    return _read_token(found[0]) if found else Credentials(None, Fault.MISSING)
+
+
+def _from_own_pages(fields: Headers, rules: CredentialRules) -> bool:
+    """Whether the browser says that one of the service's own pages made it ask.
+
+    Scripts can set neither header. `Sec-Fetch-Site` (Fetch Metadata) knows redirects
+    and schemes, so with no origins configured its word is final; `none`, which a
+    person's own navigation has, is no evidence for a request that acts. Configured
+    origins count as well, for pages on another host. Without `Sec-Fetch-Site`, as older
+    browsers ask, `Origin` must be the host asked for, and https: a `__Host-` cookie
+    travels no other way.
+    """
+    sites = _values(fields, b"sec-fetch-site")
+    if sites == [b"same-origin"]:
+        return True
+    origins = _values(fields, b"origin")
+    if len(origins) != 1:
+        return False
+    if rules.own_origins:
+        return origins[0].decode("latin-1") in rules.own_origins
+    hosts = _values(fields, b"host")
+    if sites or len(hosts) != 1:
+        return False
+    host = hosts[0].lower().removesuffix(b":443")
+    return bool(host) and origins[0] == b"https://" + host

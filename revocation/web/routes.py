@@ -1,0 +1,287 @@
+"""What a request asks for: its route class, its resources, the scopes it needs. Pure.
+
+A rule must never be got around by writing the path another way. So a path that servers,
+proxies and frameworks may read differently is refused whole (`is_canonical`); a public
+rule matches exactly; and a protected one also where a lenient framework would go on: a
+slash more at the end, other upper and lower case.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final, NamedTuple
+
+from revocation.entries import MAX_ID_CHARACTERS
+from revocation.errors import SettingsError
+from revocation.web.bearer import check_scopes
+from revocation.web.credentials import SAFE_METHODS
+
+WEBSOCKET: Final = "WEBSOCKET"
+"""In the place of a method: the request opens a WebSocket."""
+
+# Control characters, lone surrogates, the sign of undecodable bytes; a backslash that
+# some take for a slash; `;` that some cut at; `?` and `#`, where a URL made of the path
+# would end; `%` that some decode a second time.
+_AMBIGUOUS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd\\\\;?#%]")
+_ENCODED_SLASH: Final = re.compile(rb"%2f|%5c", re.IGNORECASE)
+_VARIABLE: Final = re.compile(r"\{([a-zA-Z_]\w*)(?::(int|uuid))?\}")
+_RESOURCE_TYPE: Final = re.compile(r"[^:{}]+:.")
+
+
+class Type(Enum):
+    """How a value is written, so that one thing has one name.
+
+    `int("042")` and `int("4_2")` are 42 too: as `dataset:042`, they would get around
+    what was revoked as `dataset:42`.
+    """
+
+    ANY = re.compile(r"[\s\S]+")
+    INT = re.compile(r"0|[1-9][0-9]{0,18}")
+    UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+    def resembles(self, value: str) -> bool:
+        """Whether somebody may read the value as one of this type."""
+        if self is Type.INT:
+            return any(character.isnumeric() for character in value)
+        least_hex_digits = 16
+        return len(re.findall(r"[0-9a-fA-F]", value)) >= least_hex_digits
+
+
+class Asked(NamedTuple):
+    """What a request asks for."""
+
+    public: bool
+    route: str
+    resources: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceTemplate:
+    """The name of a resource with values of the path in it, such as `dataset:{id}`.
+
+    `{id:int}` and `{id:uuid}` accept one spelling of each value only. Where the service
+    reads a value as a number or a UUID, say so here.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            SettingsError: the text does not begin with the type of the resource.
+        """
+        plain = _VARIABLE.sub("x", self.text)
+        if _RESOURCE_TYPE.match(self.text) is None or set("{}") & set(plain):
+            raise SettingsError(
+                f"{self.text!r} names no resource; write it as 'dataset:{{id}}'"
+            )
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the values it needs."""
+        return frozenset(match[1] for match in _VARIABLE.finditer(self.text))
+
+    def fill(self, values: Mapping[str, Any]) -> str | None:
+        """Return the resource's name, or None if a value is not canonical.
+
+        Raises:
+            SettingsError: the path has no value of that name.
+        """
+        missing = self.names - values.keys()
+        if missing:
+            raise SettingsError(
+                f"{self.text!r} needs {sorted(missing)} of the path, which has "
+                f"{sorted(values)}; use the names of the path"
+            )
+        for match in _VARIABLE.finditer(self.text):
+            value = str(values[match[1]])
+            if _type_named(match[2]).value.fullmatch(value) is None:
+                return None
+        filled = _VARIABLE.sub(lambda match: str(values[match[1]]), self.text)
+        return filled if len(filled) <= MAX_ID_CHARACTERS else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRule:
+    """What one path asks for.
+
+    Attributes:
+        path: such as `/datasets/{id}`; a value is one segment, `{id:int}` and
+            `{id:uuid}` accept one spelling of each value only.
+        methods: in upper case; `GET` is `HEAD` as well, `WEBSOCKET` opens a WebSocket.
+            None for all of them.
+        public: no token is needed, nor looked at.
+        route: the route class; None for `read` with a safe method, else `write`.
+        resources: what the request touches, such as `dataset:{id}`.
+        scopes: all of them are required.
+    """
+
+    path: str
+    methods: Collection[str] | None = None
+    public: bool = False
+    route: str | None = None
+    resources: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check.
+
+        Raises:
+            SettingsError: names the path and what is wrong.
+        """
+        if self.public and (self.route or self.resources or self.scopes):
+            raise SettingsError(
+                f"the rule for {self.path!r} is public and asks for more; choose one"
+            )
+        if isinstance(self.methods, str) or any(
+            method != method.upper() for method in self.methods or ()
+        ):
+            raise SettingsError(
+                f"the rule for {self.path!r} has methods {self.methods!r}; write a "
+                "set of upper-case names"
+            )
+        check_scopes(self.scopes)
+        known = {name for name, _ in _parse(self.path) if name is not None}
+        for resource in self.resources:
+            missing = ResourceTemplate(resource).names - known
+            if missing:
+                raise SettingsError(
+                    f"{resource!r} needs {sorted(missing)}, which {self.path!r} has not"
+                )
+
+
+class Routes:
+    """The rules of a service, tried in their order; the first that matches counts."""
+
+    def __init__(self, rules: Iterable[RouteRule]) -> None:
+        """Prepare."""
+        self._compiled = [_Compiled(rule) for rule in rules]
+
+    def find(self, method: str, path: str) -> Asked | None:
+        """Return what a request asks for, or None if a value is not canonical.
+
+        What no rule matches is protected: a read with a safe method, else a write.
+
+        Args:
+            method: in upper case, or `WEBSOCKET`.
+            path: as the service sees it, decoded; must be canonical.
+        """
+        for exact in (True, False):
+            for compiled in self._compiled:
+                if not compiled.serves(method) or (compiled.rule.public and not exact):
+                    continue
+                values = compiled.match(path, exact=exact)
+                if values is _REFUSED:
+                    return None
+                if values is not None:
+                    return compiled.ask(method, values)
+        return Asked(public=False, route=route_class_of(method))
+
+
+def is_canonical(path: str, raw_path: bytes | None = None) -> bool:
+    """Whether everybody who reads the path reads the same.
+
+    Args:
+        path: as the service sees it, decoded.
+        raw_path: as it was sent, if the server tells.
+    """
+    # Some servers leave the query at the raw path.
+    if raw_path is not None and _ENCODED_SLASH.search(raw_path.partition(b"?")[0]):
+        return False
+    if not path.startswith("/") or _AMBIGUOUS.search(path):
+        return False
+    *inner, last = path[1:].split("/")
+    if "" in inner:
+        return False
+    # Some file systems and databases do not see a space at an end.
+    return not any(
+        each in {".", ".."} or each != each.strip() for each in (*inner, last)
+    )
+
+
+_Values = Mapping[str, str]
+_REFUSED: Final[_Values] = {"": ""}
+"""Somebody may read a value as one that has another name."""
+
+
+class _Compiled:
+    """A rule whose path has been read."""
+
+    def __init__(self, rule: RouteRule) -> None:
+        self.rule = rule
+        self._segments = _parse(rule.path)
+        self._resources = [ResourceTemplate(each) for each in rule.resources]
+
+    def serves(self, method: str) -> bool:
+        methods = self.rule.methods
+        if methods is None or method in methods:
+            return True
+        return method == "HEAD" and "GET" in methods
+
+    def match(self, path: str, *, exact: bool) -> _Values | None:
+        wanted = self._segments
+        given = path.split("/")
+        if not exact:
+            wanted = wanted[:-1] if wanted[-1] == _END else wanted
+            given = given[:-1] if given[-1] == "" else given
+        if len(wanted) != len(given):
+            return None
+        values, refused = {}, False
+        for (name, what), segment in zip(wanted, given, strict=True):
+            if isinstance(what, str):
+                same = what == segment
+                if not same and (exact or what.casefold() != segment.casefold()):
+                    return None
+            elif name is not None and what.value.fullmatch(segment):
+                values[name] = segment
+            elif segment and what.resembles(segment):
+                refused = True
+            else:
+                return None
+        return _REFUSED if refused else values
+
+    def ask(self, method: str, values: _Values) -> Asked | None:
+        rule = self.rule
+        resources = [template.fill(values) for template in self._resources]
+        named = tuple(each for each in resources if each is not None)
+        if len(named) < len(resources):
+            return None
+        route = rule.route or route_class_of(method)
+        return Asked(rule.public, route, named, rule.scopes)
+
+
+_Segment = tuple[str | None, str | Type]
+"""The name of a value and its type, or None and the literal text."""
+
+_END: Final[_Segment] = (None, "")
+
+
+def _parse(path: str) -> tuple[_Segment, ...]:
+    segments: list[_Segment] = []
+    for text in path.split("/"):
+        match = _VARIABLE.fullmatch(text)
+        if match is not None:
+            segments.append((match[1], _type_named(match[2])))
+        elif set("{}") & set(text):
+            raise SettingsError(
+                f"{text!r} in the path {path!r} is no value; write '{{id}}', "
+                "'{id:int}' or '{id:uuid}' between two slashes"
+            )
+        else:
+            segments.append((None, text))
+    names = [name for name, _ in segments if name is not None]
+    if not is_canonical(path) or len(set(names)) < len(names):
+        raise SettingsError(f"the path {path!r} is ambiguous; write it as '/a/{{id}}'")
+    return tuple(segments)
+
+
+def _type_named(name: str | None) -> Type:
+    return Type.ANY if name is None else Type[name.upper()]
+
+
+def route_class_of(method: str) -> str:
+    """Return the route class of a method that nothing else is said about."""
+    return "read" if method in SAFE_METHODS else "write"
