@@ -35,9 +35,11 @@ def test_schemas_export(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "schemas"
     result = CliRunner().invoke(app, ["schemas", "export", str(folder)])
     written = {
-        path.name: path.read_bytes() for path in map(Path, result.output.split())
+        path.relative_to(folder): path.read_bytes()
+        for path in map(Path, result.output.split())
     }
 
     assert result.exit_code == 0
     held = [path for path in SCHEMAS.iterdir() if path.is_file()]
-    assert written == {path.name: path.read_bytes() for path in held}
+    held += (SCHEMAS / "vectors").iterdir()
+    assert written == {path.relative_to(SCHEMAS): path.read_bytes() for path in held}

@@ -1,0 +1,158 @@
+"""Ages, leeways, versions close to a cut-off, and knowledge that is stale."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from revocation.claims import Rules
+from revocation.decision import Beyond, Freshness, Reason, StalenessPolicy
+from revocation.entries import Kind, UnixMs
+from revocation.ops.cases.case import (
+    CLAIMS,
+    ISSUED_AT,
+    NOW,
+    READ,
+    RULES,
+    WRITE,
+    Case,
+    case,
+    claims,
+    denied,
+    issued,
+    subject,
+)
+
+_ACTIVE, _STALE = Reason.ACTIVE, Reason.STALE
+_CUT_OFF: Final = UnixMs(NOW - 60_000)
+_EXPIRY: Final = CLAIMS["exp"] * 1000
+_HUGE: Final = 10**20
+
+
+def _at(now: int, **more: Any) -> dict[str, Any]:
+    """Move the present; knowledge stays fresh."""
+    fresh = Freshness(ready=True, as_of=UnixMs(now))
+    return {"now": UnixMs(now), "freshness": fresh, **more}
+
+
+def _ages() -> Iterator[Case]:
+    revoked, end = denied(Kind.TOKEN, until=NOW + 9_000_000), _EXPIRY + RULES.leeway_ms
+    yield case("one ms before exp and leeway", _ACTIVE, **_at(end - 1))
+    yield case("at exp and leeway", Reason.EXPIRED, **_at(end))
+    yield case(
+        "expired is said before what is known", Reason.EXPIRED, revoked, **_at(end)
+    )
+    strict = Rules(longest_token_ms=3_600_000, leeway_ms=0)
+    yield case(
+        "one ms before exp, no leeway", _ACTIVE, **_at(_EXPIRY - 1, rules=strict)
+    )
+    yield case("at exp, no leeway", Reason.EXPIRED, **_at(_EXPIRY, rules=strict))
+    yield case("iat at present, no leeway", _ACTIVE, **_at(ISSUED_AT, rules=strict))
+    future = _at(ISSUED_AT - 1, rules=strict)
+    yield case("iat ahead by one ms, no leeway", Reason.UNVERIFIABLE, **future)
+    exceeded, started = Reason.LIFETIME_EXCEEDED, ISSUED_AT // 1000
+    yield case("the longest lifetime", _ACTIVE, claims=claims(exp=started + 3_600))
+    brief = Rules(longest_token_ms=1_800_000)
+    yield case("a longest lifetime of half an hour", exceeded, rules=brief)
+    longer = claims(exp=started + 3_600.001)
+    yield case("one ms more than the longest lifetime", exceeded, claims=longer)
+    yield case(
+        "too long a lifetime before what is known", exceeded, revoked, claims=longer
+    )
+    ahead = ISSUED_AT - RULES.leeway_ms
+    yield case("iat ahead by the leeway", _ACTIVE, **_at(ahead))
+    yield case("iat ahead by one ms more", Reason.UNVERIFIABLE, **_at(ahead - 1))
+    yield case(
+        "iat ahead, before what is known",
+        Reason.UNVERIFIABLE,
+        revoked,
+        **_at(ahead - 1),
+    )
+    both = claims(iat=started + 3_600_000, exp=started)
+    yield case("exp long before an iat of the future", Reason.UNVERIFIABLE, claims=both)
+
+
+def _versions() -> Iterator[Case]:
+    logged_out = subject(Kind.USER, version=4, not_before=_CUT_OFF)
+    late, low = Reason.ISSUED_BEFORE_CUT_OFF, Reason.VERSION_SUPERSEDED
+    for after_ms, version, reason in (
+        (0, 4, _ACTIVE),
+        (-1, 4, _ACTIVE),
+        (-900, 4, _ACTIVE),
+        (-5_000, 4, _ACTIVE),
+        (-5_000, 9, _ACTIVE),
+        (-5_001, 4, late),
+        (-600_000, 9, late),
+        (-1, ..., late),
+        (-1, 3, low),
+        (0, ..., _ACTIVE),
+        (0, None, _ACTIVE),
+        (30_000, ..., _ACTIVE),
+        (30_000, 4, _ACTIVE),
+        (30_000, 3, low),
+        (30_000, 0, low),
+        (30_000, -1, low),
+        (30_000, _HUGE, _ACTIVE),
+    ):
+        odd = {...: "no ver", None: "ver null", _HUGE: "a huge ver"}
+        shown = odd.get(version, f"ver {version}")
+        name = f"issued {after_ms} ms after the cut-off of version 4, {shown}"
+        held = issued(after_ms, _CUT_OFF, ver=version)
+        yield case(name, reason, logged_out, claims=held)
+    exact = subject(Kind.USER, not_before=_CUT_OFF + 250)
+    for ms, reason in ((249.75, late), (250.0, _ACTIVE)):
+        held = issued(ms, _CUT_OFF, ver=...)
+        yield case(f"iat with a fraction: {ms:g} ms", reason, exact, claims=held)
+    narrow = Rules(longest_token_ms=3_600_000, clock_allowance_ms=1_000)
+    for after_ms, reason in ((-1_000, _ACTIVE), (-1_001, late)):
+        held = issued(after_ms, _CUT_OFF, ver=4)
+        name = f"a narrow clock allowance: {after_ms} ms"
+        yield case(name, reason, logged_out, claims=held, rules=narrow)
+    client = subject(Kind.CLIENT, not_before=_CUT_OFF)
+    held = issued(-1, _CUT_OFF, ver=9)
+    name = "the version excuses only from the user's cut-off"
+    yield case(name, Reason.CLIENT_REVOKED, client, claims=held)
+
+
+def _staleness() -> Iterator[Case]:
+    strict = StalenessPolicy(fresh_ms=5_000, max_staleness_ms=0)
+    for name, policy, age, reason in (
+        ("write at its bound", WRITE, 5_000, _ACTIVE),
+        ("write one ms past its bound", WRITE, 5_001, _STALE),
+        ("read still fresh", READ, 5_000, _ACTIVE),
+        ("read no longer fresh", READ, 5_001, _ACTIVE),
+        ("read at its bound", READ, 60_000, _ACTIVE),
+        ("read one ms past its bound", READ, 60_001, _STALE),
+        ("no staleness at all, none", strict, 0, _ACTIVE),
+        ("no staleness at all, one ms", strict, 1, _STALE),
+        ("past its bound, allow", StalenessPolicy(beyond=Beyond.ALLOW), 10**9, _ACTIVE),
+        (
+            "past its bound, introspect without a fallback",
+            StalenessPolicy(beyond=Beyond.INTROSPECT),
+            10**9,
+            _STALE,
+        ),
+        ("as_of ahead by one ms", WRITE, -1, _ACTIVE),
+        ("as_of ahead by the clock allowance", WRITE, -5_000, _ACTIVE),
+        ("as_of ahead by more", WRITE, -5_001, _STALE),
+        ("as_of ahead by more, read", READ, -5_001, _ACTIVE),
+        ("as_of far ahead", READ, -(10**9), _STALE),
+    ):
+        known = Freshness(ready=True, as_of=UnixMs(NOW - age))
+        yield case(name, reason, freshness=known, policy=policy)
+
+
+def _not_ready() -> Iterator[Case]:
+    revoked = denied(Kind.TOKEN)
+    half = Freshness(ready=False, as_of=UnixMs(NOW - 300))
+    nothing = Freshness(ready=False, as_of=UnixMs(0))
+    not_ready, allow = Reason.NOT_READY, StalenessPolicy(beyond=Beyond.ALLOW)
+    yield case("half loaded", not_ready, freshness=half)
+    yield case("half loaded, whatever is known", not_ready, revoked, freshness=half)
+    yield case("half loaded, allow", not_ready, freshness=half, policy=allow)
+    yield case(
+        "half loaded, unverifiable", not_ready, freshness=half, claims=claims(sub=5)
+    )
+    yield case("cold", not_ready, freshness=nothing, cold=True)
+    yield case("cold, allow", not_ready, freshness=nothing, cold=True, policy=allow)
+
+
+CASES: Final = (*_ages(), *_versions(), *_staleness(), *_not_ready())

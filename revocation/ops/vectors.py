@@ -1,0 +1,133 @@
+"""Test vectors for verifiers in other languages: `schemas/vectors/decision.json`.
+
+Every case says what a verifier is given, which keys it must look up and what it must
+answer. The answers come from this implementation, and the reason of each has to be the
+one that a person wrote beside the case. `docs/other-languages.md` says how to use them.
+"""
+
+import json
+from dataclasses import asdict
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final
+
+from revocation.claims import Token, read_token
+from revocation.decision import Verdict, decide
+from revocation.ops.cases import CASES
+from revocation.ops.cases.case import Case, Lying
+from revocation.store.layout import Layout, decode_value, encode_value
+
+Json = dict[str, Any]
+
+FOLDER: Final = "vectors"
+"""Beside the schemas."""
+_EPOCH: Final = "vectors"
+
+
+def export(folder: Path) -> list[Path]:
+    """Write every document into `folder`, which is made if it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, content in documents().items():
+        path = folder / name
+        path.write_bytes(content)
+        paths.append(path)
+    return paths
+
+
+def documents() -> dict[str, bytes]:
+    """Return every document by its file name; the same bytes each time."""
+    return {"decision.json": _to_json([vector(each) for each in CASES])}
+
+
+def vector(case: Case) -> Json:
+    """Return a case as others read it.
+
+    Raises:
+        ValueError: the verdict is not what a person expects.
+    """
+    layout = _layout(case)
+    token = read_token(
+        case.claims, case.rules, kid=case.kid, resources=tuple(case.resources)
+    )
+    verdict = _decide(case, token)
+    if verdict.reason is not case.reason:
+        raise ValueError(
+            f"the case {case.name!r} expects {case.reason}, the verdict is "
+            f"{verdict.reason}: correct the case or the rule"
+        )
+    keys = layout.keys(token.targets()) if isinstance(token, Token) else []
+    ready, as_of = case.freshness
+    return {
+        "name": case.name,
+        "rules": asdict(case.rules),
+        "pepper": case.pepper,
+        "prefix": layout.prefix,
+        "claims": case.claims,
+        "kid": case.kid,
+        "resources": case.resources,
+        "entries": [_lying(each, layout) for each in case.entries],
+        "region": {
+            "epoch": None if case.cold else _EPOCH,
+            "ready": ready,
+            "as_of": as_of,
+        },
+        "policy": asdict(case.policy),
+        "now": case.now,
+        "expected": {
+            "keys": sorted({key.hex() for key in keys}),
+            "verdict": {
+                "active": verdict.active,
+                "reason": verdict.reason,
+                "staleness_ms": verdict.staleness_ms,
+                "stale": verdict.stale,
+                "receipt": verdict.receipt,
+            },
+        },
+    }
+
+
+def _layout(case: Case) -> Layout:
+    """Give each case keys of its own, so that one server holds all at once."""
+    named = blake2b(case.name.encode(), digest_size=4).hexdigest()
+    return Layout(case.prefix or f"v-{named}", (case.pepper.strip().encode(),))
+
+
+def _decide(case: Case, token: Token | str) -> Verdict:
+    """Decide on what is read from a store, as a verifier does."""
+    stored = [
+        decode_value(entry.target, encode_value(entry), expires_at)
+        for entry, expires_at in case.entries
+    ]
+    named = set(token.targets()) if isinstance(token, Token) else set()
+    found = {entry.target: entry for entry in stored if entry.target in named}
+    return decide(
+        token,
+        found,
+        case.freshness,
+        policy=case.policy,
+        rules=case.rules,
+        now=case.now,
+    )
+
+
+def _lying(lying: Lying, layout: Layout) -> Json:
+    entry, expires_at = lying
+    return {
+        "key": layout.key(entry.target).hex(),
+        "value": encode_value(entry).decode(),
+        "expires_at": expires_at,
+    }
+
+
+def _to_json(vectors: list[Json]) -> bytes:
+    """Write a member a line: a change of one case is a change of a few lines.
+
+    Escaped, as letters that look the same may differ; some numbers are too large for
+    faster writers.
+    """
+    written = (
+        ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in each)
+        for each in (vector.items() for vector in vectors)
+    )
+    return ("[{\n" + "\n}, {\n".join(written) + "\n}]\n").encode()

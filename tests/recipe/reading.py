@@ -1,0 +1,103 @@
+"""The vectors as a verifier reads them, and how they get into a server."""
+
+import json
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from revocation.claims import Rules, Token, read_token
+from revocation.decision import Beyond, Freshness, StalenessPolicy, decide
+from revocation.store.layout import Layout, decode_value
+
+PATH = Path(__file__).parents[2] / "schemas" / "vectors" / "decision.json"
+VECTORS = json.loads(PATH.read_text())
+MEMBERS = ("active", "reason", "staleness_ms", "stale", "receipt")
+
+
+def name_of(vector):
+    return vector["name"]
+
+
+def layout_of(vector):
+    return Layout(vector["prefix"], (vector["pepper"].strip().encode(),))
+
+
+def rules_of(vector):
+    required = tuple(vector["rules"]["required_claims"])
+    return Rules(**{**vector["rules"], "required_claims": required})
+
+
+def policy_of(vector):
+    beyond = Beyond(vector["policy"]["beyond"])
+    return StalenessPolicy(**{**vector["policy"], "beyond": beyond})
+
+
+def token_of(vector):
+    """What the token names, or a complaint; and the targets to look up."""
+    claims, kid, resources = vector["claims"], vector["kid"], vector["resources"]
+    token = read_token(claims, rules_of(vector), kid=kid, resources=resources)
+    return token, token.targets() if isinstance(token, Token) else ()
+
+
+def lying_in(vector):
+    """What a server would have under the keys of the vector."""
+    return {
+        bytes.fromhex(each["key"]): [each["value"].encode(), each["expires_at"]]
+        for each in vector["entries"]
+    }
+
+
+def answer(vector, hits, *, ready, as_of):
+    """The keys looked up and the verdict, from what lies under the keys."""
+    token, targets = token_of(vector)
+    layout = layout_of(vector)
+    keys = {layout.key(target): target for target in targets}
+    found = {
+        target: decode_value(target, *hits[key])
+        for key, target in keys.items()
+        if hits.get(key) is not None
+    }
+    verdict = decide(
+        token,
+        found,
+        Freshness(ready, as_of),
+        policy=policy_of(vector),
+        rules=rules_of(vector),
+        now=vector["now"],
+    )
+    return {
+        "keys": sorted(key.hex() for key in keys),
+        "verdict": {name: getattr(verdict, name) for name in MEMBERS},
+    }
+
+
+async def put(raw: Redis, vector) -> None:
+    """Write a vector's region, by the calls of docs/store-layout.md."""
+    region, meta = vector["region"], f"{{{vector['prefix']}}}meta"
+    if region["epoch"] is None:
+        assert not vector["entries"]
+        return
+    state = (meta, f"{{{vector['prefix']}}}feed")
+    begin = ("FCALL", "revocation_begin", 2, *state, region["epoch"], 1, "")
+    await raw.execute_command(*begin)
+    entries = lying_in(vector)
+    # A mark: next_offset source_offset as_of applied_offset rebuilt.
+    mark = f"1 0 {region['as_of']} 0 {int(region['ready'])}"
+    values = [part for value in entries.values() for part in value]
+    written = await raw.execute_command(
+        *("FCALL", "revocation_apply", 2 + len(entries), *state, *entries),
+        *(region["epoch"], 3_600_000, 1, 0, "", mark, *values),
+    )
+    assert written == len(entries)
+
+
+async def find(raw: Redis, vector):
+    """What the server answers for a vector: hits by key, whether ready, and as of."""
+    keys = [layout_of(vector).key(target) for target in token_of(vector)[1]]
+    meta = f"{{{vector['prefix']}}}meta"
+    epoch, ready, as_of, *hits = await raw.execute_command(
+        "FCALL_RO", "revocation_find", 1 + len(keys), meta, *keys
+    )
+    if epoch is None:
+        return {}, False, 0
+    return dict(zip(keys, hits, strict=True)), ready == b"1", int(as_of)

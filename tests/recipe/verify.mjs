@@ -1,0 +1,313 @@
+// A verifier in JavaScript, as the model for other languages: docs/other-languages.md.
+//
+//     node verify.mjs redis://127.0.0.1:6379 schemas/vectors/decision.json
+//
+// asks a region whose entries are those of the vectors, compares every answer, lists
+// the differences and exits with 1 if there is one.
+
+import { readFile } from "node:fs/promises";
+import { createConnection } from "node:net";
+import { blake2b } from "@noble/hashes/blake2";
+
+// Keys -------------------------------------------------------------------------------
+
+const LETTERS = {
+  token: "t", session: "s", user: "u", grant: "g", client: "c",
+  tenant: "n", issuer: "i", key: "k", resource: "r",
+};
+
+/** The key of a target: `{prefix}`, a letter, 16 bytes. */
+function keyOf({ kind, issuer, id }, { pepper, prefix }) {
+  const key = Buffer.from(pepper.trim()).subarray(0, 64);
+  const digest = blake2b(`${issuer}|${kind}|${id}`, { key, dkLen: 16 });
+  return Buffer.concat([Buffer.from(`{${prefix}}${LETTERS[kind]}`), digest]);
+}
+
+/** The id of a grant: a bar ends the client, so none may be in it. */
+function grantId(user, client) {
+  return `${client.replaceAll("%", "%25").replaceAll("|", "%7C")}|${user}`;
+}
+
+// Tokens -----------------------------------------------------------------------------
+
+const LATEST = 253_402_300_799; // The year 9999, in seconds.
+
+/** An id that an event can name. Code points are counted, not UTF-16 units. */
+function isId(value) {
+  if (typeof value !== "string" || value === "") return false;
+  return [...value].length <= 512 && !/\p{Surrogate}/u.test(value);
+}
+
+function isIssuer(value) {
+  return isId(value) && /^[!#-\[\]-{}~]+$/.test(value);
+}
+
+function isResource(value) {
+  return isId(value) && /^[^:]+:[\s\S]/.test(value);
+}
+
+/** What a token names, or `{ complaint }`: then it is unverifiable. */
+function readToken(claims, rules, kid, resources) {
+  const complain = (complaint) => ({ complaint, targets: [] });
+  if (typeof claims !== "object" || claims === null || Array.isArray(claims)) {
+    return complain("the claims are no JSON object");
+  }
+  const get = (name) => (Object.hasOwn(claims, name) ? claims[name] : null) ?? null;
+  // None, or empty, is no name; anything else that is no id is a fault.
+  const isName = (value) => value === null || value === "" || isId(value);
+
+  if (!isName(kid ?? null)) return complain("kid");
+  if (!resources.every(isResource)) return complain("resources");
+  for (const name of rules.required_claims) {
+    // 0, false and empty lists are there: a version of 0 is one.
+    if (get(name) === null || get(name) === "") return complain(name);
+  }
+  if (!isIssuer(get("iss"))) return complain("iss");
+  for (const name of ["sub", "jti", "sid", "client_id", "azp", rules.tenant_claim]) {
+    if (!isName(get(name))) return complain(name);
+  }
+  for (const name of ["iat", "exp"]) {
+    const value = get(name);
+    if (typeof value !== "number" || !(value >= 0 && value <= LATEST)) return complain(name);
+  }
+  const version = get(rules.version_claim);
+  // A reader of JSON that tells 3.0 from 3 must refuse the former.
+  if (version !== null && !Number.isInteger(version)) return complain(rules.version_claim);
+
+  const issuer = get("iss");
+  const user = get("sub");
+  const clients = [...new Set([get("client_id"), get("azp")])].filter(Boolean);
+  const named = [
+    ["token", get("jti")],
+    ["session", get("sid")],
+    ["user", user],
+    ["tenant", get(rules.tenant_claim)],
+    ["issuer", issuer],
+    ["key", kid],
+    ...clients.map((client) => ["client", client]),
+    ...(user ? clients.map((client) => ["grant", grantId(user, client)]) : []),
+    ...resources.map((resource) => ["resource", resource]),
+  ];
+  return {
+    targets: named.filter(([, id]) => id).map(([kind, id]) => ({ kind, issuer, id })),
+    issuedAt: get("iat") * 1000,
+    expiresAt: get("exp") * 1000,
+    version,
+  };
+}
+
+// Entries ----------------------------------------------------------------------------
+
+/** Reads a value: one field is a denial, six are a subject's state. */
+function readEntry(target, [value, expiresAt]) {
+  const [receipt, version, notBefore, status] = value.toString().split(" ");
+  return {
+    kind: target.kind,
+    receipt,
+    version: Number(version ?? 0),
+    notBefore: Number(notBefore ?? 0),
+    status: status ?? "active",
+    expiresAt: expiresAt < 0 ? Infinity : expiresAt,
+  };
+}
+
+/** One call: how fresh the region is, and the entries that it has. */
+async function lookUp(server, targets, where) {
+  const keys = new Map();
+  for (const target of targets) {
+    const key = keyOf(target, where);
+    keys.set(key.toString("hex"), { target, key });
+  }
+  const asked = [...keys.values()];
+  const meta = `{${where.prefix}}meta`;
+  const [epoch, ready, asOf, ...hits] = await server.call(
+    "FCALL_RO", "revocation_find", 1 + asked.length, meta, ...asked.map(({ key }) => key),
+  );
+  const cold = epoch === null;
+  const entries = [];
+  hits.forEach((hit, at) => {
+    if (hit !== null && !cold) entries.push(readEntry(asked[at].target, hit));
+  });
+  return {
+    keys: [...keys.keys()].sort(),
+    entries,
+    ready: !cold && ready.toString() === "1",
+    asOf: cold ? 0 : Number(asOf),
+  };
+}
+
+// The decision -----------------------------------------------------------------------
+
+// The reason that is given is the first of these that rejects.
+const REASONS = {
+  key: "key_revoked",
+  issuer: "issuer_revoked",
+  tenant: "tenant_revoked",
+  client: "client_revoked",
+  user: "issued_before_cut_off",
+  grant: "grant_revoked",
+  session: "session_ended",
+  token: "token_revoked",
+  resource: "resource_deleted",
+};
+const ORDER = Object.keys(REASONS);
+
+function judgeUser(token, entry, rules) {
+  if (entry.status === "deleted") return "user_deleted";
+  if (entry.status === "disabled") return "user_disabled";
+  if (token.version !== null && token.version < entry.version) return "version_superseded";
+  if (token.issuedAt >= entry.notBefore) return null;
+  // So close to the cut-off a counter is believed over the clocks; further away never.
+  const close = token.issuedAt >= entry.notBefore - rules.clock_allowance_ms;
+  return close && token.version !== null ? null : REASONS.user;
+}
+
+function judge(token, entry, rules, now) {
+  if (entry.kind === "user") return judgeUser(token, entry, rules);
+  const rejects =
+    entry.kind === "token" || entry.kind === "session"
+      ? now < entry.expiresAt
+      : token.issuedAt < entry.notBefore || entry.status !== "active";
+  return rejects ? REASONS[entry.kind] : null;
+}
+
+function findFault(token, entries, rules, now) {
+  if (token.complaint) return { reason: "unverifiable" };
+  if (token.issuedAt > now + rules.leeway_ms) return { reason: "unverifiable" };
+  if (token.expiresAt + rules.leeway_ms <= now) return { reason: "expired" };
+  if (token.expiresAt - token.issuedAt > rules.longest_token_ms) {
+    return { reason: "lifetime_exceeded" };
+  }
+  const place = ({ kind }) => ORDER.indexOf(kind);
+  const inOrder = [...entries].sort((one, other) => place(one) - place(other));
+  for (const entry of inOrder) {
+    const reason = judge(token, entry, rules, now);
+    if (reason) return { reason, receipt: entry.receipt };
+  }
+  return { reason: "active" };
+}
+
+function decide(token, { entries, ready, asOf }, policy, rules, now) {
+  let staleness = now - asOf;
+  if (staleness < 0) {
+    // A watermark of the future: some clock is wrong by so much.
+    staleness = -staleness > rules.clock_allowance_ms ? -staleness : 0;
+  }
+  let { reason, receipt = null } = ready
+    ? findFault(token, entries, rules, now)
+    : { reason: "not_ready" };
+  let active = reason === "active";
+  if (active && staleness > policy.max_staleness_ms && policy.beyond !== "allow") {
+    active = false;
+    reason = "stale";
+  }
+  const stale = staleness > policy.fresh_ms || staleness > policy.max_staleness_ms;
+  return { active, reason, staleness_ms: staleness, stale, receipt };
+}
+
+// A client of Redis and Valkey, as small as can be (RESP 2) --------------------------
+
+class Server {
+  #socket;
+  #received = Buffer.alloc(0);
+  #waiting = [];
+
+  static async connect(url) {
+    const { hostname, port } = new URL(url);
+    const server = new Server();
+    server.#socket = createConnection(Number(port || 6379), hostname);
+    server.#socket.on("data", (data) => server.#take(data));
+    const fail = (error) => server.#waiting.splice(0).forEach(({ reject }) => reject(error));
+    server.#socket.on("close", () => fail(new Error("the connection was closed")));
+    await new Promise((resolve, reject) => {
+      server.#socket.once("connect", resolve).once("error", reject);
+    });
+    server.#socket.on("error", fail);
+    return server;
+  }
+
+  call(...words) {
+    const parts = words.map((word) => (Buffer.isBuffer(word) ? word : Buffer.from(`${word}`)));
+    this.#socket.write(`*${parts.length}\r\n`);
+    for (const part of parts) {
+      this.#socket.write(`$${part.length}\r\n`);
+      this.#socket.write(part);
+      this.#socket.write("\r\n");
+    }
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  close() {
+    this.#socket.end();
+  }
+
+  #take(data) {
+    this.#received = Buffer.concat([this.#received, data]);
+    for (let reply; (reply = parse(this.#received, 0)); ) {
+      this.#received = this.#received.subarray(reply.end);
+      const { resolve, reject } = this.#waiting.shift();
+      if (reply.value instanceof Error) reject(reply.value);
+      else resolve(reply.value);
+    }
+  }
+}
+
+/** The reply that begins there, as `{ value, end }`, or null while it is not whole. */
+function parse(buffer, start) {
+  const newline = buffer.indexOf("\r\n", start);
+  if (newline < 0) return null;
+  const line = buffer.toString("utf8", start + 1, newline);
+  let end = newline + 2;
+  switch (String.fromCharCode(buffer[start])) {
+    case "+":
+      return { value: line, end };
+    case "-":
+      return { value: new Error(line), end };
+    case ":":
+      return { value: Number(line), end };
+    case "$": {
+      const length = Number(line);
+      if (length < 0) return { value: null, end };
+      if (buffer.length < end + length + 2) return null;
+      return { value: buffer.subarray(end, end + length), end: end + length + 2 };
+    }
+    case "*": {
+      if (Number(line) < 0) return { value: null, end };
+      const value = [];
+      while (value.length < Number(line)) {
+        const each = parse(buffer, end);
+        if (each === null) return null;
+        value.push(each.value);
+        end = each.end;
+      }
+      return { value, end };
+    }
+    default:
+      throw new Error("the server does not speak RESP 2");
+  }
+}
+
+// The vectors ------------------------------------------------------------------------
+
+async function answer(server, vector) {
+  const { claims, rules, kid, resources, policy, now } = vector;
+  const token = readToken(claims, rules, kid, resources);
+  const found = await lookUp(server, token.targets, vector);
+  return { keys: found.keys, verdict: decide(token, found, policy, rules, now) };
+}
+
+const [url, path] = process.argv.slice(2);
+const vectors = JSON.parse(await readFile(path, "utf8"));
+const server = await Server.connect(url);
+const differences = [];
+for (const vector of vectors) {
+  const given = JSON.stringify(await answer(server, vector));
+  const expected = JSON.stringify(vector.expected);
+  if (given !== expected) {
+    differences.push(`${vector.name}\n  expected ${expected}\n  given    ${given}`);
+  }
+}
+server.close();
+for (const difference of differences) console.error(difference);
+console.log(`${vectors.length} cases, ${differences.length} differences`);
+process.exitCode = differences.length ? 1 : 0;
