@@ -26,6 +26,7 @@ check: prerequisites $(PROJECT) ## lint, format and types
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
 	@$(RUN) -m mypy
+	@$(RUN) -m mypy tests/typing/service.py
 
 bench: setup ## run the benchmarks, one after the other
 	@set -e; for script in benchmarks/[!_]*.py; do \

@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from revocation.embedded import Kafka, Valkey
@@ -16,7 +17,18 @@ StoreFactory = Callable[..., Valkey]
 
 
 def pytest_configure() -> None:
-    """End by SIGTERM as by Ctrl-C, or the servers would be left running."""
+    """End by SIGTERM as by Ctrl-C, or the servers would be left running.
+
+    A law is tried with the same examples each time in CI, and with new ones at a desk.
+    Examples have no deadline: a loaded machine must not fail a law.
+    """
+    hypothesis.settings.register_profile(
+        "revocation",
+        deadline=None,
+        derandomize=bool(os.environ.get("CI")),
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
+    hypothesis.settings.load_profile("revocation")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 

@@ -1,8 +1,0 @@
-"""A loaded machine must not fail a law: examples have no deadline."""
-
-from hypothesis import HealthCheck, settings
-
-settings.register_profile(
-    "unit", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("unit")
