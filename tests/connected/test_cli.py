@@ -218,8 +218,10 @@ def test_a_token_is_verified(running: Installation, tmp_path: Path) -> None:
 
     def verified(name: str, *words: str, key: str = "key-1") -> Done:
         now = int(time.time())
+        # Of a client of its own: other tests here revoke clients, too.
+        claims = {"sub": name, "client_id": "verify", "jti": f"verify-{name}"}
         times = {"iat": now - 60, "exp": now + 600}
-        made = mint(key=key_for("ES256", key), iss=ISSUER, sub=name, **times)
+        made = mint(key=key_for("ES256", key), iss=ISSUER, **claims, **times)
         return typed(running, "verify", *words, stdin=made.encode(), issuers=issuers)
 
     good, bad = verified("cli-good"), verified("verified", "--json")
