@@ -9,7 +9,7 @@ from revocation.errors import StoreUnavailableError, StoreUnsuitableError
 from revocation.settings import VerifierSettings
 from revocation.store import Answer
 from revocation.verifier.parts import parts_from_settings
-from revocation.verifier.verification import BaseVerifier, Parts
+from revocation.verifier.verification import BaseVerifier, Parts, now_ms
 
 _UNKNOWN: Final = Answer({}, Freshness(ready=False, as_of=UnixMs(0)))
 
@@ -36,6 +36,7 @@ class RemoteVerifier(BaseVerifier):
         """
         super().__init__(parts)
         self._max_clock_skew_ms = max_clock_skew_ms
+        self._skew_ms = 0
         self._started = False
         self._latest = _UNKNOWN.freshness
 
@@ -80,6 +81,9 @@ class RemoteVerifier(BaseVerifier):
             return _UNKNOWN
         self._latest = answer.freshness
         return answer
+
+    def _now(self) -> UnixMs:
+        return now_ms(self._skew_ms)
 
     def _freshness(self) -> Freshness:
         return self._latest

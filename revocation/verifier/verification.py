@@ -102,7 +102,6 @@ class BaseVerifier(abc.ABC):
         self._tokens = parts.tokens
         self._fallback = parts.fallback
         self._reporter = parts.reporter
-        self._skew_ms = 0
         beside = (parts.tokens and parts.tokens.keys, parts.fallback, parts.reporter)
         self._parts: list[Part] = [part for part in beside if part is not None]
         stale = False
@@ -314,8 +313,11 @@ class BaseVerifier(abc.ABC):
                 self._reporter.report(verdict, route=route)
 
     def _drop_key(self, issuer: str, kid: str) -> None:
-        """Never believe a revoked key again, and ask the issuer for its new ones."""
-        if self._tokens is not None:
+        """Never believe a revoked key again, and ask the issuer for its new ones.
+
+        Once: whoever goes on presenting its `kid` must not make us ask again and again.
+        """
+        if self._tokens is not None and (issuer, kid) in self._tokens.keys.known():
             self._tokens.keys.drop(issuer, kid)
             self._tokens.authenticator.forget(issuer, kid)
 
@@ -334,8 +336,9 @@ class BaseVerifier(abc.ABC):
             )
         return self._tokens
 
+    @abc.abstractmethod
     def _now(self) -> UnixMs:
-        return now_ms(self._skew_ms)
+        """Return the time; see `now_ms`."""
 
 
 def now_ms(skew_ms: int) -> UnixMs:

@@ -1,7 +1,6 @@
 """The verifier library: verdicts from memory, kept fresh by the region's feed."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Self
@@ -163,15 +162,12 @@ class Verifier(BaseVerifier):
     def _judge(self, token: Token | str, route: str) -> Verdict:
         policy = self._policies.get(route) or self._policy(route)
         feed = self._feed
-        now = UnixMs(time.time_ns() // 1_000_000 + feed.skew_ms)
+        now = now_ms(feed.skew_ms)
         found, freshness = feed.replica.find(token, now)
         verdict = decide(
             token, found, freshness, policy=policy, rules=self.rules, now=now
         )
-        if verdict.active and not verdict.stale:
-            self._fresh[route].count += 1
-        else:
-            self._count(verdict, route)
+        self._count(verdict, route)
         return verdict
 
     async def _look_up(self, token: Token | str) -> tuple[Found, Freshness]:

@@ -179,6 +179,21 @@ async def test_a_revoked_key_is_dropped_and_never_believed_again(over, jwks):
         assert await eventually_verified(verifier, token(kid=NEXT))
 
 
+async def test_a_revoked_keys_issuer_is_asked_once_for_its_successor(over):
+    """However often claims with its `kid` are presented."""
+    store = await store_as_of(0, about(Kind.KEY, KEY, status=Status.DISABLED))
+    now = int(time.time())
+    times = {"iat": now - 60, "exp": now + 600}
+    claims = {"iss": ISSUER, "sub": "alice", "jti": "of-alice", **times}
+    async with over(store) as verifier:
+        drops, drop = [], verifier._tokens.keys.drop
+        verifier._tokens.keys.drop = lambda *key: drops.append(key) or drop(*key)
+        for _ in range(5):
+            verdict = await verifier.check_async(claims, kid=KEY)
+            assert verdict.reason is Reason.KEY_REVOKED
+    assert len(drops) <= 1
+
+
 async def test_without_any_key_it_is_we_who_are_not_ready(over):
     """A client must not throw its token away for that."""
     nowhere = {"jwks_url": "http://127.0.0.1:1/", "allow_private_addresses": True}
