@@ -16,6 +16,14 @@ from tests.stations.fallback.asking import PATIENT
 from tests.traffic import ISSUER
 
 
+class Quiet(uvicorn.Server):
+    """Leaves the signals alone: it is started and stopped inside two runs of a loop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):
+        yield
+
+
 class Server:
     """Answers with whatever it was told, and remembers what it was asked."""
 
@@ -39,7 +47,7 @@ async def serving(app, lifespan="off"):
     """Serve an application on a free port of this machine; yields its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(app, lifespan=lifespan, ws="none", log_level="error")
-        running = uvicorn.Server(config)
+        running = Quiet(config)
         serve = asyncio.ensure_future(running.serve(sockets=[listening]))
         await eventually(lambda: running.started, pause=0.001)
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
