@@ -149,3 +149,22 @@ REFRESHES = Counter(
     "Refreshes that the refresh guard judged, by reason.",
     ["reason"],
 )
+RULES_RELOADS = Counter(
+    "revocation_rules_reloads_total",
+    "Times a sidecar read its rules file again, by result. Alarm on `refused`.",
+    ["result"],
+)
+RULES_CURRENT = Gauge(
+    "revocation_rules_current_ratio",
+    "1 while the rules in force are those of the file, 0 while it cannot be used.",
+)
+AUTHZ_ANSWERS = _Tallied(
+    "revocation_authz_answers_total",
+    "Answers of a sidecar to proxies, by status before a proxy's own needs.",
+    ["status"],
+)
+INTROSPECTION_ANSWERS = Counter(
+    "revocation_introspection_answers_total",
+    "Answers of a sidecar to RFC 7662 requests, by result.",
+    ["result"],
+)

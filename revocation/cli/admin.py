@@ -10,7 +10,8 @@ from revocation.settings import KafkaSettings
 
 topics = typer.Typer(help="Kafka topics.", no_args_is_help=True)
 schemas = typer.Typer(
-    help="JSON Schemas, the AsyncAPI document and test vectors.", no_args_is_help=True
+    help="JSON Schemas, AsyncAPI and OpenAPI documents, test vectors.",
+    no_args_is_help=True,
 )
 
 
@@ -34,7 +35,7 @@ def init() -> None:
 def export(
     folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path("schemas"),
 ) -> None:
-    """Write the JSON Schemas, the AsyncAPI document and the test vectors."""
+    """Write JSON Schemas, AsyncAPI and OpenAPI documents and the test vectors."""
     from revocation.ops import schemas as generated, vectors  # noqa: PLC0415
 
     written = generated.export(folder) + vectors.export(folder / vectors.FOLDER)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import signal
-import sys
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from prometheus_client import start_http_server
 from revocation.errors import StoreUnavailableError
 from revocation.settings import AuthoritySettings, ProjectorSettings, SidecarSettings
 from revocation.store.redis import RedisStore
-from revocation.verifier import RemoteVerifier, Verifier
+from revocation.verifier import RemoteVerifier
 
 _log = structlog.get_logger()
 
@@ -85,25 +84,32 @@ def projector(region: RegionOption = None) -> None:
 
 
 def sidecar(region: RegionOption = None) -> None:
-    """Run a sidecar: the verifier of one region over HTTP."""
-    import uvicorn  # noqa: PLC0415 - only this command needs the sidecar's extras
+    """Run a sidecar: the verifier of one region over HTTP, for services and proxies.
 
-    from revocation.sidecar.http import create_app  # noqa: PLC0415
+    SIGHUP reads the rules and the certificates again, as a change of the files does.
+    """
+    from revocation.sidecar.station import Sidecar  # noqa: PLC0415 - needs its extras
 
     settings = SidecarSettings(**chosen(region))
-    uvloop.run(_refuse_unsuitable(settings))
-    app = create_app(Verifier.from_settings(settings), region=settings.region)
-    # uvicorn raises the signal again once it has shut down: to be told is no failure.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
-        app,
-        host=settings.sidecar_host,
-        port=settings.sidecar_port,
-        loop="uvloop",
-        http="httptools",
-        log_config=None,
-        access_log=False,
-    )
+
+    async def run() -> None:
+        await _refuse_unsuitable(settings)
+        station = Sidecar(settings)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, station.reload)
+        await station.start()
+        _spare_the_collector()
+        _log.info("sidecar started", region=settings.region)
+        try:
+            await _until_told(_for_ever)
+        finally:
+            await station.stop()
+
+    uvloop.run(run())
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
 
 
 async def _refuse_unsuitable(settings: SidecarSettings) -> None:

@@ -1,4 +1,4 @@
-"""The contract for other languages: JSON Schema 2020-12 files and an AsyncAPI document.
+"""The contract for other languages: JSON Schema files, AsyncAPI and OpenAPI documents.
 
 Everything is derived from the models and settings, so a file can only be wrong when the
 code is; `tests/unit/test_schemas.py` fails when the files in `schemas/` drift.
@@ -16,6 +16,7 @@ from revocation.events import EVENT_TYPES, CloudEvent
 from revocation.ops import asyncapi
 from revocation.ops.block_yaml import to_yaml
 from revocation.rejections import TokenRejected
+from revocation.sidecar import openapi
 
 Json = dict[str, Any]
 
@@ -44,6 +45,7 @@ def documents() -> dict[str, bytes]:
     schemas[asyncapi.REJECTED] = event_schema(TokenRejected)
     files = {f"{name}.json": _to_json(schema) for name, schema in schemas.items()}
     files["asyncapi.yaml"] = to_yaml(asyncapi.document()).encode()
+    files["openapi.json"] = openapi.encoded()
     return files
 
 

@@ -3,9 +3,9 @@
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from revocation.decision import StalenessPolicy
 from revocation.settings.source import read_secret
@@ -79,7 +79,68 @@ class VerifierSettings(StoreSettings, KafkaSettings):
 
 
 class SidecarSettings(VerifierSettings):
-    """A sidecar: a verifier over HTTP."""
+    """A sidecar: a verifier over HTTP, for services and for proxies."""
 
     sidecar_host: str = "127.0.0.1"
     sidecar_port: int = Field(8_181, ge=0, le=65_535)
+    """TCP; 0 takes a free port."""
+    sidecar_tcp: bool = True
+    """Whether to listen on TCP at all; off where a socket is enough."""
+    sidecar_socket: Path | None = None
+    """A unix socket to listen on as well."""
+    sidecar_socket_mode: str = Field("660", pattern=r"^0?[0-7]{3}$")
+    """Who may connect to it, as for chmod."""
+    sidecar_grpc: str | None = Field(None, min_length=1)
+    """Where Envoy asks by gRPC: `unix:/run/...` or `host:port`."""
+    sidecar_cert_file: Path | None = None
+    """Serve TCP by TLS with this chain; read again when it changes."""
+    sidecar_key_file: Path | None = None
+    sidecar_client_ca_file: Path | None = None
+    """Clients over TLS must show a certificate of one of these authorities."""
+
+    sidecar_rules_file: Path | None = None
+    """What paths ask for; without it every path needs a token. docs/sidecar.md."""
+    sidecar_identity_headers: dict[str, str] | None = Field(None, max_length=16)
+    """Header names and the claim each has, as JSON; see docs/sidecar.md for those that
+    are there unless this is set."""
+    sidecar_remove_headers: tuple[str, ...] = ()
+    """Further headers that services are not to see, such as `["authorization"]`."""
+    sidecar_cookie: str | None = None
+    """A cookie to take tokens from; its name begins with `__Host-`."""
+    sidecar_own_origins: tuple[str, ...] = ()
+    """Origins of the service's pages, where they are not the host asked for."""
+    sidecar_realm: str = "api"
+    """Names the service in challenges (RFC 9110 section 11.5)."""
+    sidecar_resource_metadata: str | None = None
+    """The URL of the service's metadata, for challenges (RFC 9728)."""
+    sidecar_statuses: dict[str, dict[int, int]] | None = None
+    """What a proxy is told in place of a status: `{"nginx": {"400": 403}}`."""
+
+    sidecar_callers_file: Path | None = None
+    """Who may introspect: lines of `name sha256:<digest of the secret>`."""
+    sidecar_introspection_scope: str | None = None
+    """Who may introspect: those whose token has this scope."""
+    sidecar_introspection_route: RouteClass = "read"
+    """The route class whose policy answers then."""
+
+    sidecar_max_connections: int = Field(4_096, ge=1)
+    sidecar_max_header_bytes: int = Field(32_768, ge=1_024, le=1_048_576)
+    """The request line and all header fields; more is 431."""
+    sidecar_max_body_bytes: int = Field(65_536, ge=1_024, le=16_777_216)
+    """More is 413."""
+    sidecar_idle_seconds: float = Field(300.0, gt=0)
+    """How long a connection may wait; longer than proxies keep theirs."""
+    sidecar_drain_seconds: float = Field(10.0, ge=0)
+    """After SIGTERM: how long answers may take that are under way."""
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Self:
+        if not self.sidecar_tcp and self.sidecar_socket is None:
+            raise ValueError("name a sidecar_socket, or leave sidecar_tcp on")
+        if (self.sidecar_cert_file is None) != (self.sidecar_key_file is None):
+            raise ValueError("sidecar_cert_file and sidecar_key_file go together")
+        if self.sidecar_client_ca_file is not None and self.sidecar_cert_file is None:
+            raise ValueError("sidecar_client_ca_file needs a sidecar_cert_file")
+        if self.sidecar_introspection_route not in self.policies:
+            raise ValueError("sidecar_introspection_route is no route class")
+        return self

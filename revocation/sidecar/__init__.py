@@ -1,4 +1,12 @@
-"""The sidecar: the verifier over HTTP, for services in any language.
+"""The sidecar: the verifier over HTTP and gRPC, for services and proxies.
 
-Read `http.py`.
+Read `endpoints.py`, then:
+
+- `authz.py`: may a proxy pass a request on; `proxies.py` has their dialects over HTTP,
+  `ext_authz.py` Envoy's gRPC,
+- `rule_set.py`: what paths ask for; `rules.py` reads the file, `rules_file.py` follows
+  it,
+- `checks.py`: verdicts about claims and tokens; `introspect.py` is RFC 7662,
+- `server.py`: HTTP/1.1, and nothing of tokens,
+- `station.py`: all of it, as the settings say; `openapi.py` describes it.
 """

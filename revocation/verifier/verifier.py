@@ -1,14 +1,21 @@
 """The verifier library: verdicts from memory, kept fresh by the region's feed."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Self
 
 import structlog
 
 from revocation.claims import Claims, Token, read_token
-from revocation.decision import Found, Freshness, Reason, Verdict, decide
+from revocation.decision import (
+    Beyond,
+    Found,
+    Freshness,
+    Reason,
+    Verdict,
+    decide,
+)
 from revocation.entries import Kind, Target, UnixMs
 from revocation.jwt.authenticator import Refusal
 from revocation.settings import VerifierSettings
@@ -158,6 +165,52 @@ class Verifier(BaseVerifier):
             return self._refuse(outcome, route)
         verdict = self._judge(self._token(outcome, resources), route)
         return Verification(verdict, outcome.claims, outcome.kid)
+
+    def check_soon(
+        self,
+        claims: Claims,
+        *,
+        route: str = "read",
+        resources: Sequence[str] = (),
+        kid: str | None = None,
+        introspect: bool = True,
+    ) -> Verdict | Awaitable[Verdict]:
+        """Return what `check_async` returns: at once, unless others must be asked.
+
+        For servers: an answer from memory needs no task. Arguments and errors are those
+        of `check_async`.
+        """
+        if introspect and self._may_ask(route):
+            return self.check_async(claims, route=route, resources=resources, kid=kid)
+        return self.check(claims, route=route, resources=resources, kid=kid)
+
+    def verify_soon(
+        self, token: str, *, route: str = "read", resources: Sequence[str] = ()
+    ) -> Verification | Awaitable[Verification]:
+        """Return what `verify_async` returns: at once, unless others must be asked.
+
+        They must where a key is not at hand, and where the policy says `introspect` and
+        the region is behind. Arguments and errors are those of `verify_async`.
+        """
+        tokens = self._require_tokens()
+        outcome = tokens.authenticator.authenticate(token, self._now())
+        if isinstance(outcome, Refusal):
+            if outcome.reason is Reason.KEY_UNKNOWN:
+                return self.verify_async(token, route=route, resources=resources)
+            return self._refuse(outcome, route)
+        if self._may_ask(route):
+            return self.verify_async(token, route=route, resources=resources)
+        verdict = self._judge(self._token(outcome, resources), route)
+        return Verification(verdict, outcome.claims, outcome.kid)
+
+    def _may_ask(self, route: str) -> bool:
+        """Whether a check of the route class may have to ask the fallback now."""
+        policy = self._policies.get(route) or self._policy(route)
+        if self._fallback is None or policy.beyond is not Beyond.INTROSPECT:
+            return False
+        ready, as_of = self._feed.replica.freshness
+        # A watermark of the future is no fresher than one of the past.
+        return not ready or abs(self._now() - as_of) > policy.max_staleness_ms
 
     def _judge(self, token: Token | str, route: str) -> Verdict:
         policy = self._policies.get(route) or self._policy(route)

@@ -185,20 +185,41 @@ def check_scopes(scopes: Iterable[str]) -> None:
 
 
 def lacks_scopes(claims: Mapping[str, Any] | None, required: Sequence[str]) -> bool:
-    """Tell whether a token lacks one of the scopes required.
-
-    Scopes are the words of `scope` (RFC 9068 section 2.2.3, RFC 8693 section 4.2), or,
-    without that claim, the list or the words of `scp`. Anything else grants nothing.
-    """
+    """Tell whether a token lacks one of the scopes required."""
     if not required:
         return False
+    granted = granted_scopes(claims)
+    return not all(scope in granted for scope in required)
+
+
+def granted_scopes(claims: Mapping[str, Any] | None) -> Sequence[str]:
+    """Return the scopes that a token has.
+
+    They are the words of `scope` (RFC 9068 section 2.2.3, RFC 8693 section 4.2), or,
+    without that claim, the list or the words of `scp`. Anything else grants nothing.
+    """
     held = {} if claims is None else claims
     granted = held["scope"] if "scope" in held else held.get("scp")
     if isinstance(granted, str):
-        granted = granted.split(" ")
-    elif "scope" in held or not isinstance(granted, list | tuple):
-        granted = ()
-    return not all(scope in granted for scope in required)
+        return granted.split(" ")
+    if "scope" in held or not isinstance(granted, list | tuple):
+        return ()
+    return [each for each in granted if isinstance(each, str)]
+
+
+def lacks_audiences(claims: Mapping[str, Any] | None, required: Sequence[str]) -> bool:
+    """Tell whether a token is not meant for one of those required.
+
+    `aud` is one name or a list of them (RFC 7519 section 4.1.3).
+    """
+    if not required:
+        return False
+    named = None if claims is None else claims.get("aud")
+    if isinstance(named, str):
+        named = (named,)
+    elif not isinstance(named, list | tuple):
+        named = ()
+    return not all(audience in named for audience in required)
 
 
 def _quote(value: str) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from revocation.decision import Reason
 from revocation.verifier.verification import Verification
-from revocation.web.bearer import Refusal, Refusals, lacks_scopes
+from revocation.web.bearer import Refusal, Refusals, lacks_audiences, lacks_scopes
 from revocation.web.credentials import (
     CredentialRules,
     Headers,
@@ -13,7 +14,7 @@ from revocation.web.credentials import (
 )
 from revocation.web.routes import WEBSOCKET, Asked
 
-__all__ = ["Gate", "TokenVerifier"]
+__all__ = ["Gate", "Steps", "TokenVerifier"]
 
 POLICY_VIOLATION: Final = 1008
 """What a WebSocket is closed with that may not open (RFC 6455 section 7.4.1)."""
@@ -30,12 +31,53 @@ class TokenVerifier(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Steps:
+    """What comes before the verifier is asked, and after. Pure."""
+
+    credentials: CredentialRules
+    refusals: Refusals
+
+    def find_token(self, method: str, headers: Headers) -> str | Refusal:
+        """Return the token to verify, or the answer to refuse with.
+
+        Args:
+            method: in upper case, or `WEBSOCKET`.
+            headers: the request's header fields, the names in lower case.
+        """
+        websocket = method == WEBSOCKET
+        token, fault = find_credentials(
+            method, headers, self.credentials, websocket=websocket
+        )
+        if token is None:
+            assert fault is not None  # noqa: S101 - one of the two is there
+            return self.refusals.credentials(fault)
+        return token
+
+    def conclude(
+        self, verification: Verification, asked: Asked
+    ) -> Verification | Refusal:
+        """Return the verification of a token that passes, or the answer to refuse with.
+
+        Args:
+            verification: what the verifier said.
+            asked: what the request asks for; not public.
+        """
+        verdict, claims, _ = verification
+        if not verdict.active:
+            return self.refusals.verdict(verdict)
+        if lacks_audiences(claims, asked.audiences):
+            wrong = verdict._replace(active=False, reason=Reason.AUDIENCE_REFUSED)
+            return self.refusals.verdict(wrong)
+        if lacks_scopes(claims, asked.scopes):
+            return self.refusals.insufficient_scope(asked.scopes)
+        return verification
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate(Steps):
     """Judges requests by the token they bring."""
 
     verifier: TokenVerifier
-    credentials: CredentialRules
-    refusals: Refusals
 
     async def judge(
         self, method: str, headers: Headers, asked: Asked
@@ -50,18 +92,10 @@ class Gate:
         Raises:
             SettingsError: the verifier has no policy for the route class.
         """
-        websocket = method == WEBSOCKET
-        token, fault = find_credentials(
-            method, headers, self.credentials, websocket=websocket
-        )
-        if token is None:
-            assert fault is not None  # noqa: S101 - one of the two is there
-            return self.refusals.credentials(fault)
+        token = self.find_token(method, headers)
+        if isinstance(token, Refusal):
+            return token
         verification = await self.verifier.verify_async(
             token, route=asked.route, resources=asked.resources
         )
-        if not verification.verdict.active:
-            return self.refusals.verdict(verification.verdict)
-        if lacks_scopes(verification.claims, asked.scopes):
-            return self.refusals.insufficient_scope(asked.scopes)
-        return verification
+        return self.conclude(verification, asked)

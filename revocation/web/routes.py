@@ -55,6 +55,7 @@ class Asked(NamedTuple):
     route: str
     resources: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
+    audiences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class RouteRule:
         route: the route class; None for `read` with a safe method, else `write`.
         resources: what the request touches, such as `dataset:{id}`.
         scopes: all of them are required.
+        audience: what the token must be meant for (`aud`), beside being meant for us.
     """
 
     path: str
@@ -125,6 +127,7 @@ class RouteRule:
     route: str | None = None
     resources: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
+    audience: str | None = None
 
     def __post_init__(self) -> None:
         """Check.
@@ -132,7 +135,8 @@ class RouteRule:
         Raises:
             SettingsError: names the path and what is wrong.
         """
-        if self.public and (self.route or self.resources or self.scopes):
+        asks = self.route or self.resources or self.scopes or self.audience
+        if self.public and asks:
             raise SettingsError(
                 f"the rule for {self.path!r} is public and asks for more; choose one"
             )
@@ -250,7 +254,8 @@ class _Compiled:
         if len(named) < len(resources):
             return None
         route = rule.route or route_class_of(method)
-        return Asked(rule.public, route, named, rule.scopes)
+        audiences = () if rule.audience is None else (rule.audience,)
+        return Asked(rule.public, route, named, rule.scopes, audiences)
 
 
 _Segment = tuple[str | None, str | Type]

@@ -175,6 +175,14 @@ async def test_a_token_without_the_scope_is_told_which():
     assert 'scope="data"' in answer.headers["www-authenticate"]
 
 
+@pytest.mark.parametrize(("audience", "status"), [("data", 200), ("other", 401)])
+async def test_a_token_must_be_meant_for_the_audience_of_the_rule(audience, status):
+    rule = RouteRule(path="/x", audience="data")
+    app = RevocationMiddleware(SERVICE, Told(aud=[audience]), routes=[rule])
+    async with client_of(app) as client:
+        assert (await client.get("/x", headers=BEARER)).status_code == status
+
+
 async def test_a_revoked_token_without_the_scope_is_revoked():
     answer = await ask(Told(Reason.USER_DISABLED), "GET", "/datasets/42")
     assert answer.status_code == 401

@@ -16,6 +16,9 @@ class Told:
     async def verify_async(self, token, *, route="read", resources=()):
         return self.verify(token, route=route, resources=resources)
 
+    def verify_soon(self, token, *, route="read", resources=()):
+        return self.verify(token, route=route, resources=resources)
+
     def verify(self, token, *, route="read", resources=()):
         self.asked.append((token, route, tuple(resources)))
         active = self.reason is Reason.ACTIVE

@@ -16,7 +16,7 @@ METRICS = {
 UNITS = ("_seconds", "_records", "_bytes", "_ratio", "_entries")
 BOUNDED_LABELS = {
     *("type", "result", "code", "region", "partition"),
-    *("reason", "route", "stale", "error", "cause"),
+    *("reason", "route", "stale", "error", "cause", "status"),
 }
 
 

@@ -6,13 +6,14 @@
 
 import json
 import socket
+from types import SimpleNamespace
 
 import pytest
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from revocation.decision import Reason, Verdict
 from revocation.entries import Entry, Kind, Position, Status, Target
-from revocation.sidecar.http import create_app
+from revocation.sidecar.checks import Checker
 from revocation.verifier.fallback import FirstOf, RegionFallback, SidecarFallback
 from revocation.verifier.remote import RemoteVerifier
 from revocation.verifier.verification import Parts
@@ -28,6 +29,7 @@ from tests.stations.fallback.asking import (
     token,
     told,
 )
+from tests.stations.sidecars import listening
 from tests.traffic import ISSUER
 
 # Another region's store ---------------------------------------------------------------
@@ -198,10 +200,14 @@ async def test_a_verifier_whose_region_is_late_asks_a_fresher_one():
     assert unanswered.reason is Reason.STALE
 
 
-async def test_a_real_sidecar_is_understood(serve, started):
+async def test_a_real_sidecar_is_understood(started):
     store = await store_as_of(0, cut_off())
-    verifier = RemoteVerifier(Parts(store=store, rules=RULES, policies=POLICIES))
-    async with serve(create_app(verifier, region="us"), lifespan="on") as url:
+    parts = Parts(store=store, rules=RULES, policies=POLICIES)
+    routes = frozenset(POLICIES)
+    verifier = RemoteVerifier(parts)
+    soon = SimpleNamespace(check_soon=verifier.check_async)
+    checker = Checker(soon, region="us", routes=routes, verifies=False)
+    async with verifier, listening(checker.answer) as url:
         fallback = await started(SidecarFallback(url, **PATIENT))
         active, rejected = await ask(fallback, question("bob")), await ask(fallback)
         store.available = False

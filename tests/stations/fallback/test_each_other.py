@@ -1,32 +1,35 @@
 """Two sidecars that are each other's fallback, and both behind."""
 
 import httpx
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from revocation.decision import StalenessPolicy
-from revocation.sidecar.http import create_app
+from revocation.sidecar.checks import Checker
+from revocation.sidecar.server import Request
 from revocation.verifier import Verifier
 from revocation.verifier.fallback import SidecarFallback
 from revocation.verifier.verification import Parts
-from tests.installation import eventually
 from tests.stations.fallback.asking import POLICY, RULES, store_as_of, token
+from tests.stations.sidecars import listening
 
 POLICIES = {"write": POLICY, "read": StalenessPolicy()}
 
 
 class Counting:
-    """An application, and how often it was asked for a check."""
+    """A sidecar, and how often it was asked for a check."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, verifier: Verifier) -> None:
+        routes = frozenset(POLICIES)
+        self.checker = Checker(verifier, region="eu", routes=routes, verifies=False)
+        self.verifier = verifier
         self.checks = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.checks += scope.get("path") == "/v1/check"
-        await self.app(scope, receive, send)
+    def handle(self, request: Request):
+        assert request.path == "/v1/check"
+        self.checks += 1
+        return self.checker.answer(request)
 
 
-async def test_each_is_asked_once_and_asks_nobody(serve, monkeypatch):
+async def test_each_is_asked_once_and_asks_nobody():
     """Or one check would go to and fro until something gives way."""
     late = [await store_as_of(60_000) for _ in range(2)]
     verifiers = [
@@ -37,16 +40,17 @@ async def test_each_is_asked_once_and_asks_nobody(serve, monkeypatch):
         )
         for store in late
     ]
-    apps = [Counting(create_app(each, region="eu")) for each in verifiers]
+    apps = [Counting(each) for each in verifiers]
     async with (
-        serve(apps[0], lifespan="on") as one,
-        serve(apps[1], lifespan="on") as other,
+        listening(apps[0].handle) as one,
+        listening(apps[1].handle) as other,
+        verifiers[0],
+        verifiers[1],
     ):
         fallbacks = [SidecarFallback(other), SidecarFallback(one)]
         for verifier, fallback in zip(verifiers, fallbacks, strict=True):
             await fallback.start()
             verifier._fallback = fallback
-            await eventually(lambda verifier=verifier: verifier.ready)
         async with httpx.AsyncClient(base_url=one, trust_env=False) as client:
             body = {"claims": token("bob"), "route": "write"}
             answer = await client.post("/v1/check", json=body)

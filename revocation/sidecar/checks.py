@@ -1,0 +1,225 @@
+"""`POST /v1/check`: what may be asked about claims or tokens, and the answers.
+
+    {"claims": {...}, "kid": "key-1", "route": "write", "resources": ["dataset:42"]}
+    {"token": "eyJ..."}
+    {"checks": [{"claims": {...}}, {"token": "eyJ..."}]}
+
+Whatever a token holds is a verdict, with status 200; only a question that makes no
+sense is an error. Neither ever quotes what it was asked about.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Protocol, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json
+
+from revocation.claims import Claims
+from revocation.decision import Verdict
+from revocation.sidecar.messages import Request, Response, problem
+from revocation.verifier.verification import Verification
+from revocation.verifier.web_sources import ASK_NOBODY_ELSE
+
+MAX_CHECKS: Final = 100
+MAX_RESOURCES: Final = 64
+
+_UNCACHED: Final = ("cache-control", "no-store")
+_JSON: Final = (("content-type", "application/json"), _UNCACHED)
+_ASK_NOBODY: Final = tuple(each.encode() for each in ASK_NOBODY_ELSE)
+
+
+class Check(BaseModel):
+    """One question: about claims that somebody verified, or about a token."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["claims"], "not": {"required": ["token"]}},
+                {
+                    "required": ["token"],
+                    "not": {"anyOf": [{"required": ["claims"]}, {"required": ["kid"]}]},
+                },
+            ]
+        },
+    )
+
+    claims: Annotated[
+        dict[str, Any],
+        Field(description="The claims set of a token whose signature is verified."),
+    ] = {}
+    token: Annotated[str, Field(description="A compact JWT, to be verified first.")] = (
+        ""
+    )
+    kid: Annotated[
+        str | None, Field(description="The `kid` of the token's header, with `claims`.")
+    ] = None
+    route: Annotated[
+        str, Field(description="The route class: `read`, `write` or a configured one.")
+    ] = "read"
+    resources: Annotated[
+        list[str],
+        Field(description="What is touched, each `type:id`.", max_length=MAX_RESOURCES),
+    ] = []
+
+    @model_validator(mode="after")
+    def _about_one(self) -> Self:
+        given = self.model_fields_set
+        if ("claims" in given) == ("token" in given):
+            raise ValueError("give either `claims` or `token`")
+        if "token" in given and "kid" in given:
+            raise ValueError("a token names its `kid` itself")
+        return self
+
+    @property
+    def about_token(self) -> bool:
+        """Whether it is about a token rather than claims."""
+        return "token" in self.model_fields_set
+
+
+class Checks(BaseModel):
+    """Many questions, answered in their order."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    checks: Annotated[list[Check], Field(min_length=1, max_length=MAX_CHECKS)]
+
+
+class CheckingVerifier(Protocol):
+    """What is needed of a `Verifier`."""
+
+    def check_soon(
+        self,
+        claims: Claims,
+        *,
+        route: str = "read",
+        resources: Sequence[str] = (),
+        kid: str | None = None,
+        introspect: bool = True,
+    ) -> Verdict | Awaitable[Verdict]:
+        """Return whether a token with these claims still counts."""
+        ...
+
+    def verify_soon(
+        self, token: str, *, route: str = "read", resources: Sequence[str] = ()
+    ) -> Verification | Awaitable[Verification]:
+        """Return whether a token is genuine, meant for us, and still counts."""
+        ...
+
+
+_Told = Verdict | Verification
+
+
+class Checker:
+    """Answers `POST /v1/check`."""
+
+    def __init__(
+        self,
+        verifier: CheckingVerifier,
+        *,
+        region: str,
+        routes: frozenset[str],
+        verifies: bool,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            verifier: a `Verifier`, started by the first request.
+            region: its region, told with every answer.
+            routes: the route classes that there are.
+            verifies: whether it has issuers, so that tokens can be verified.
+        """
+        self._verifier = verifier
+        self._region = region
+        self.routes = routes
+        self._verifies = verifies
+
+    def answer(self, request: Request) -> Response | Awaitable[Response]:
+        """Return the answer to a POST."""
+        try:
+            document = from_json(request.body)
+            many = isinstance(document, dict) and "checks" in document
+            if many:
+                checks = Checks.model_validate(document).checks
+            else:
+                checks = [Check.model_validate(document)]
+        except ValidationError as error:
+            return problem(400, "invalid_request", _explain(error))
+        except ValueError:
+            return problem(400, "invalid_request", "the body is no JSON")
+        for each in checks:
+            refused = self._refuse(each)
+            if refused is not None:
+                return refused
+        # Two that are behind and each other's fallback would ask for ever.
+        introspect = _ASK_NOBODY not in request.headers
+        told = [self._ask(each, introspect=introspect) for each in checks]
+        waiting = [each for each in told if not isinstance(each, _Told)]
+        if waiting:
+            return self._wait(told, many=many)
+        return self._tell([each for each in told if isinstance(each, _Told)], many=many)
+
+    def _refuse(self, check: Check) -> Response | None:
+        if check.route not in self.routes:
+            known = ", ".join(sorted(self.routes))
+            detail = f"there is no such route class; known: {known}"
+            return problem(400, "unknown_route_class", detail)
+        if check.about_token and not self._verifies:
+            detail = "no issuers are configured here, so no token can be verified"
+            return problem(400, "no_issuers", detail)
+        return None
+
+    def _ask(self, check: Check, *, introspect: bool) -> _Told | Awaitable[_Told]:
+        route, resources = check.route, check.resources
+        if check.about_token:
+            return self._verifier.verify_soon(
+                check.token, route=route, resources=resources
+            )
+        return self._verifier.check_soon(
+            check.claims,
+            route=route,
+            resources=resources,
+            kid=check.kid,
+            introspect=introspect,
+        )
+
+    async def _wait(
+        self, told: Sequence[_Told | Awaitable[_Told]], *, many: bool
+    ) -> Response:
+        return self._tell(await asyncio.gather(*map(_settle, told)), many=many)
+
+    def _tell(self, told: Sequence[_Told], *, many: bool) -> Response:
+        verdicts = [self._write(each) for each in told]
+        content: Mapping[str, Any] = {"verdicts": verdicts} if many else verdicts[0]
+        return Response(200, _JSON, orjson.dumps(content, default=_thaw))
+
+    def _write(self, told: _Told) -> dict[str, Any]:
+        if isinstance(told, Verdict):
+            return {**told.to_json(), "region": self._region}
+        written = {**told.verdict.to_json(), "region": self._region}
+        # Of a token that does not count nobody is to learn whose it is.
+        written["claims"] = told.claims if told.verdict.active else None
+        return written
+
+
+async def _settle(told: _Told | Awaitable[_Told]) -> _Told:
+    return told if isinstance(told, _Told) else await told
+
+
+def _thaw(value: Any) -> Any:
+    if isinstance(value, MappingProxyType):
+        return dict(value)
+    raise TypeError
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    # Of what is unknown not even the name: it may be anything that was pasted.
+    unknown = first["type"] == "extra_forbidden"
+    place = ".".join(map(str, first["loc"][: -1 if unknown else None])) or "the body"
+    message = "has a member that is not known" if unknown else first["msg"]
+    return f"{place}: {message}"

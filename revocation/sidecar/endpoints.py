@@ -1,0 +1,192 @@
+"""Which path does what; `openapi.py` describes the same for readers.
+
+    GET  /v1/authz/nginx, /v1/authz/traefik     may a request pass? (`proxies.py`)
+    *    /v1/authz/envoy/...                    the same, for Envoy over HTTP
+    POST /v1/check                              verdicts (`checks.py`)
+    POST /introspect                            RFC 7662 (`introspect.py`)
+    GET  /healthz, /readyz, /metrics            for orchestrators and operators
+    GET  /openapi.json                          this, for programs
+
+An answer that memory has is returned at once, without a task.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Final, Protocol
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from revocation.decision import Beyond, Freshness, StalenessPolicy
+from revocation.sidecar import openapi
+from revocation.sidecar.authz import Authorizer, AuthzAnswer
+from revocation.sidecar.checks import Checker, CheckingVerifier
+from revocation.sidecar.introspect import Introspection
+from revocation.sidecar.messages import Request, Response, problem
+from revocation.sidecar.proxies import (
+    ENVOY_PREFIX,
+    STATUSES,
+    Proxy,
+    Statuses,
+    check_statuses,
+    read_request,
+    write_answer,
+)
+from revocation.verifier.feed import Progress
+from revocation.verifier.verification import now_ms
+
+_Answer = Response | Awaitable[Response]
+_Endpoint = Callable[[Request], _Answer]
+
+_UNCACHED: Final = ("cache-control", "no-store")
+_JSON: Final = (("content-type", "application/json"), _UNCACHED)
+_TEXT: Final = (("content-type", "text/plain; charset=utf-8"), _UNCACHED)
+_READING: Final = frozenset({"GET", "HEAD"})
+_POSTING: Final = frozenset({"POST"})
+
+
+class ServedVerifier(CheckingVerifier, Protocol):
+    """What is needed of a `Verifier`."""
+
+    @property
+    def freshness(self) -> Freshness:
+        """As of when the replica is complete."""
+        ...
+
+    @property
+    def progress(self) -> Progress:
+        """How much of it has been loaded."""
+        ...
+
+
+class Endpoints:
+    """Answers requests; `handle` is the server's handler."""
+
+    def __init__(  # noqa: PLR0913 - one keyword for each endpoint
+        self,
+        verifier: ServedVerifier,
+        *,
+        region: str,
+        checker: Checker,
+        authorizer: Authorizer | None = None,
+        introspection: Introspection | None = None,
+        statuses: Mapping[Proxy, Statuses] = STATUSES,
+        bound_ms: int | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            verifier: a `Verifier`, started by the first request.
+            region: its region.
+            checker: answers `/v1/check`.
+            authorizer: answers proxies; None where no issuers are configured.
+            introspection: answers `/introspect`; None where nobody may ask.
+            statuses: what proxies are told in place of some statuses.
+            bound_ms: how old the replica may be to be ready (`laxest_bound_ms`).
+
+        Raises:
+            SettingsError: a status in place of another would not refuse.
+        """
+        check_statuses(statuses)
+        self._verifier = verifier
+        self._region = region
+        self._bound_ms = bound_ms
+        self._authorizer = authorizer
+        self._statuses = {proxy: statuses.get(proxy, {}) for proxy in Proxy}
+        lookalikes = () if authorizer is None else authorizer.lookalikes
+        self._lookalikes = ",".join(sorted(lookalikes))
+        self._described = Response(200, _JSON, openapi.encoded(checker.routes))
+        self._envoy: _Endpoint = partial(self._authorize, Proxy.ENVOY)
+        self._served: dict[str, tuple[frozenset[str], _Endpoint]] = {
+            "/v1/check": (_POSTING, checker.answer),
+            "/v1/authz/nginx": (_READING, partial(self._authorize, Proxy.NGINX)),
+            "/v1/authz/traefik": (_READING, partial(self._authorize, Proxy.TRAEFIK)),
+            "/healthz": (_READING, _healthy),
+            "/readyz": (_READING, self._ready),
+            "/metrics": (_READING, _metrics),
+            "/openapi.json": (_READING, lambda _: self._described),
+        }
+        if introspection is not None:
+            self._served["/introspect"] = (_POSTING, introspection.answer)
+
+    def handle(self, request: Request) -> _Answer:
+        """Return the answer to a request, or what becomes it."""
+        served = self._served.get(request.path)
+        if served is None:
+            # Any path of any method: it is the client's.
+            if request.path.startswith(_ENVOYS):
+                return self._envoy(request)
+            return problem(404, "not_found", "nothing is served at this path")
+        methods, endpoint = served
+        if request.method not in methods:
+            allowed = ", ".join(sorted(methods))
+            detail = f"this path is served for {allowed}"
+            return problem(405, "method_not_allowed", detail, ("allow", allowed))
+        return endpoint(request)
+
+    # Proxies -------------------------------------------------------------------------
+
+    def _authorize(self, proxy: Proxy, request: Request) -> _Answer:
+        authorizer = self._authorizer
+        if authorizer is None:
+            detail = "no issuers are configured here, so no token can be verified"
+            return problem(503, "no_issuers", detail)
+        asked = read_request(proxy, request)
+        if isinstance(asked, str):
+            # To the operator, not the client: nginx logs this status as an error.
+            return problem(400, "proxy_misconfigured", asked)
+        answer = authorizer.authorize(asked)
+        if isinstance(answer, AuthzAnswer):
+            return self._write(proxy, answer)
+        return self._wait(proxy, answer)
+
+    async def _wait(self, proxy: Proxy, answer: Awaitable[AuthzAnswer]) -> Response:
+        return self._write(proxy, await answer)
+
+    def _write(self, proxy: Proxy, answer: AuthzAnswer) -> Response:
+        return write_answer(proxy, answer, self._statuses[proxy], self._lookalikes)
+
+    # Health --------------------------------------------------------------------------
+
+    def _ready(self, _: Request) -> Response:
+        complete, as_of = self._verifier.freshness
+        # A watermark of the future says that a clock is wrong by so much.
+        age_ms = abs(now_ms(0) - as_of)
+        ready = complete and (self._bound_ms is None or age_ms <= self._bound_ms)
+        body = {
+            "ready": ready,
+            "region": self._region,
+            "as_of": as_of,
+            **self._verifier.progress._asdict(),
+        }
+        return Response(200 if ready else 503, _JSON, orjson.dumps(body))
+
+
+_ENVOYS: Final = f"{ENVOY_PREFIX}/"
+
+
+def laxest_bound_ms(
+    policies: Mapping[str, StalenessPolicy], *, asks_others: bool
+) -> int | None:
+    """Return up to which age a replica still serves some route class; None: any.
+
+    Past it no token passes, and requests are better sent elsewhere.
+
+    Args:
+        policies: of the route classes.
+        asks_others: whether there is a fallback, for those that say `introspect`.
+    """
+    for policy in policies.values():
+        asks = policy.beyond is Beyond.INTROSPECT and asks_others
+        if policy.beyond is Beyond.ALLOW or asks:
+            return None
+    return max(policy.max_staleness_ms for policy in policies.values())
+
+
+def _healthy(_: Request) -> Response:
+    return Response(200, _TEXT, b"ok\n")
+
+
+def _metrics(_: Request) -> Response:
+    kind = ("content-type", CONTENT_TYPE_LATEST)
+    return Response(200, (kind, _UNCACHED), generate_latest())

@@ -1,0 +1,65 @@
+"""What the server itself answers when it cannot serve, and what it logs of that."""
+
+import traceback
+from typing import Final
+
+import structlog
+
+from revocation.sidecar.messages import Fault, Limits, Response, problem
+
+_log = structlog.get_logger()
+
+MALFORMED: Final = Fault(400, "malformed_request", "This is no HTTP/1.1 request")
+TIMED_OUT: Final = Fault(408, "request_timeout", "The request took too long to arrive")
+NO_EXPECTATION: Final = Fault(
+    417, "expectation_failed", "Nothing but 100-continue can be expected"
+)
+NO_METHOD: Final = Fault(501, "not_implemented", "The method is not known here")
+NO_CODING: Final = Fault(
+    501, "not_implemented", "Of transfer codings only chunked is known here"
+)
+NO_VERSION: Final = Fault(505, "version_not_supported", "Ask in HTTP/1.1")
+
+LATE: Final = problem(
+    503, "handler_timeout", "The answer took too long", ("retry-after", "1")
+)
+FULL: Final = problem(
+    503, "too_many_connections", "Try another one, or later", ("retry-after", "1")
+)
+_FAILED: Final = problem(500, "internal_error", "The request could not be served")
+
+
+def body_too_large(limits: Limits) -> Fault:
+    """Return why a body is not read."""
+    detail = f"the body may have {limits.body_bytes} bytes at most"
+    return Fault(413, "body_too_large", detail)
+
+
+def target_too_long(limits: Limits) -> Fault:
+    """Return why a request line is not read."""
+    detail = f"the target may have {limits.target_bytes} bytes at most"
+    return Fault(414, "target_too_long", detail)
+
+
+def headers_too_large(limits: Limits) -> Fault:
+    """Return why a head is not read."""
+    detail = (
+        f"there may be {limits.headers} headers, and {limits.header_bytes} bytes "
+        "with the request line"
+    )
+    return Fault(431, "headers_too_large", detail)
+
+
+def failed(error: BaseException) -> Response:
+    """Log where a handler failed, and not the message, which may hold what was asked.
+
+    Returns:
+        the answer to the client.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    _log.error(
+        "handler failed",
+        error=type(error).__name__,
+        where=[f"{frame.filename}:{frame.lineno}" for frame in frames],
+    )
+    return _FAILED

@@ -1,0 +1,312 @@
+"""Where a request ends and what it says: the head and the body of HTTP/1.1. No IO.
+
+llhttp (httptools) parses, as strictly as it can: a line that ends otherwise than with
+CR LF, a folded line, a control character, a second `Content-Length`, or one beside
+`Transfer-Encoding` is an error there. It gets exactly one request at a time, whose end
+is found here, so that two parsers must agree on where the next one begins: that is what
+request smuggling lives from (RFC 9112 sections 6.3, 11.2). Every error ends the
+connection, since nobody knows where the next request would begin.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from httptools import (
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
+
+from revocation.sidecar.faults import (
+    MALFORMED,
+    NO_CODING,
+    NO_EXPECTATION,
+    NO_METHOD,
+    NO_VERSION,
+    body_too_large,
+    headers_too_large,
+    target_too_long,
+)
+from revocation.sidecar.messages import Fault, Limits
+
+_MOST_LINE: Final = 256
+"""Of a chunk: its size and extensions, which nobody needs."""
+_MOST_TRAILERS: Final = 4_096
+_LEAST_OVERHEAD: Final = 16_384
+_CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,8}")
+# RFC 9112 section 3.2.2; user information has no place in it (RFC 9110 section 4.2.4).
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@\s]+)(/[^?]*)?(\?.*)?")
+_FRAMING: Final = frozenset(
+    {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"}
+)
+_MOST_DIGITS: Final = 15
+_VERSIONS: Final = ("1.1", "1.0")
+_REST_OF_LINE: Final = len("  HTTP/1.1")
+
+
+class Head(NamedTuple):
+    """What stands before the body, and how the body is framed.
+
+    `length`: the body's bytes, where `chunked` is None. `persistent`: the client would
+    keep the connection. `old`: HTTP/1.0. `waits`: the client sends its body only once
+    it is told to continue.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: list[tuple[bytes, bytes]]
+    length: int
+    chunked: "Chunked | None"
+    persistent: bool
+    old: bool
+    waits: bool
+
+
+class _Told:
+    """What llhttp tells of one request."""
+
+    __slots__ = ("complete", "headers", "parts", "target", "trailing")
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.parts: list[bytes] = []
+        self.trailing = self.complete = False
+
+    def on_url(self, target: bytes) -> None:
+        self.target = target
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A trailer must never pass as a header (RFC 9110 section 6.5.1).
+        if not self.trailing:
+            self.headers.append((name.lower(), value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        self.trailing = True
+
+    def on_body(self, part: bytes) -> None:
+        self.parts.append(part)
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+
+class Chunked:
+    """A body in chunks: its end is found here, its content is llhttp's."""
+
+    def __init__(self, parser: HttpRequestParser, told: _Told, limits: Limits) -> None:
+        """Prepare for a body that is within the limits."""
+        self.complete = False
+        self._parser = parser
+        self._told = told
+        self._limits = limits
+        self._data = self._overhead = 0
+        self._left = 0
+        self._trailing = False
+
+    @property
+    def body(self) -> bytes:
+        """What has come of it."""
+        return b"".join(self._told.parts)
+
+    def take(self, buffer: bytearray) -> Fault | None:
+        """Take what belongs to the body from the front; the rest is left."""
+        while buffer and not self.complete:
+            if self._left:
+                size = min(self._left, len(buffer))
+                self._left -= size
+            else:
+                end = buffer.find(b"\r\n", 0, _MOST_TRAILERS)
+                if end < 0:
+                    # A line that is too long, or ends without a CR, never gets better.
+                    most = _MOST_TRAILERS if self._trailing else _MOST_LINE
+                    bad = len(buffer) >= most or b"\n" in buffer
+                    return MALFORMED if bad else None
+                size = end + 2
+                fault = self._take_line(bytes(buffer[:end]))
+                if fault is not None:
+                    return fault
+            taken = bytes(buffer[:size])
+            del buffer[:size]
+            try:
+                self._parser.feed_data(taken)
+            except (HttpParserError, HttpParserUpgrade):
+                return MALFORMED
+            if self._told.complete is not self.complete:
+                return MALFORMED
+        return None
+
+    def _take_line(self, line: bytes) -> Fault | None:
+        self._overhead += len(line) + 2
+        if self._trailing:
+            self.complete = not line
+            return MALFORMED if self._overhead > self._most_overhead else None
+        size = line.partition(b";")[0]
+        if len(line) > _MOST_LINE or _CHUNK_SIZE.fullmatch(size) is None:
+            return MALFORMED
+        length = int(size, 16)
+        self._data += length
+        if self._data > self._limits.body_bytes or self._overhead > self._most_overhead:
+            return body_too_large(self._limits)
+        if length:
+            self._left = length + 2
+            return None
+        self._trailing, self._overhead = True, 0
+        return None
+
+    @property
+    def _most_overhead(self) -> int:
+        if self._trailing:
+            return _MOST_TRAILERS
+        return max(self._limits.body_bytes, _LEAST_OVERHEAD)
+
+
+def find_head(buffer: bytearray, limits: Limits) -> int | Fault | None:
+    """Return where the head ends, or why it never will; None: read on."""
+    # RFC 9112 section 2.2: an empty line before a request is to be ignored.
+    while buffer.startswith(b"\r\n"):
+        del buffer[:2]
+    end = buffer.find(b"\r\n\r\n", 0, limits.header_bytes)
+    if end >= 0:
+        return end + 4
+    line = buffer.find(b"\r\n", 0, limits.header_bytes)
+    if line < 0 and len(buffer) > limits.target_bytes + _MOST_LINE:
+        return target_too_long(limits)
+    if len(buffer) >= limits.header_bytes:
+        return headers_too_large(limits)
+    if buffer and buffer != b"\r" and not buffer[:1].isalpha():
+        return MALFORMED
+    if buffer.count(b"\n") != buffer.count(b"\r\n"):
+        return MALFORMED
+    return None
+
+
+def read_head(  # noqa: PLR0911 - one for each way to be wrong
+    raw: bytes, limits: Limits
+) -> Head | Fault:
+    """Return what a head says, or why it is not served.
+
+    Args:
+        raw: from the request line to the empty line.
+        limits: those of the target, of the number of headers and of the body.
+    """
+    told = _Told()
+    parser = HttpRequestParser(told)
+    upgrades = False
+    try:
+        parser.feed_data(raw)
+    except HttpParserUpgrade:
+        # A server may ignore it (RFC 9110 section 7.8), and proxies pass it on.
+        upgrades = True
+    except HttpParserInvalidMethodError:
+        return NO_METHOD
+    except HttpParserError:
+        return MALFORMED
+    version, method = parser.get_http_version(), parser.get_method()
+    if version not in _VERSIONS:
+        return NO_VERSION
+    fault = _check_size(raw, method, told, limits)
+    if fault is not None:
+        return fault
+    old = version == "1.0"
+    framing = [each for each in told.headers if each[0] in _FRAMING]
+    body = _read_framing(framing, limits, old=old)
+    if isinstance(body, Fault):
+        return body
+    target = _read_target(method, told)
+    if target is None or (body.chunked and upgrades):
+        return MALFORMED
+    return Head(
+        method.decode("ascii"),
+        *target,
+        told.headers,
+        body.length,
+        Chunked(parser, told, limits) if body.chunked else None,
+        body.persistent,
+        old,
+        body.waits and not old,
+    )
+
+
+def _check_size(raw: bytes, method: bytes, told: _Told, limits: Limits) -> Fault | None:
+    if len(told.target) > limits.target_bytes:
+        return target_too_long(limits)
+    if len(told.headers) > limits.headers:
+        return headers_too_large(limits)
+    # llhttp takes several spaces for one.
+    exact = len(method) + len(told.target) + _REST_OF_LINE
+    return None if raw.find(b"\r\n") == exact else MALFORMED
+
+
+class _Framing(NamedTuple):
+    persistent: bool
+    length: int = 0
+    chunked: bool = False
+    waits: bool = False
+
+
+def _read_framing(  # noqa: PLR0911 - as above
+    fields: list[tuple[bytes, bytes]], limits: Limits, *, old: bool
+) -> _Framing | Fault:
+    """Return how the body is framed (RFC 9112 section 6.3)."""
+    if len(fields) == 1 and fields[0][0] == b"host" and not old:
+        return _USUAL
+    options = [value for name, value in fields if name == b"connection"]
+    named = {name: value for name, value in fields if name != b"connection"}
+    # One of each; a host that nobody names could be anybody's (section 3.2).
+    if len(named) + len(options) != len(fields) or (not old and b"host" not in named):
+        return MALFORMED
+    persistent = _persistent(options, old=old)
+    coding, digits = named.get(b"transfer-encoding"), named.get(b"content-length")
+    expected = named.get(b"expect")
+    if expected is not None and expected.lower() != b"100-continue":
+        return NO_EXPECTATION
+    if coding is not None:
+        # Section 6.1: such a request of HTTP/1.0 is framed wrongly.
+        if old or digits is not None:
+            return MALFORMED
+        if coding.lower() != b"chunked":
+            return NO_CODING
+        return _Framing(persistent, chunked=True, waits=expected is not None)
+    if digits is None:
+        return _Framing(persistent)
+    if not digits.isdigit():
+        return MALFORMED
+    length = int(digits) if len(digits) <= _MOST_DIGITS else limits.body_bytes + 1
+    if length > limits.body_bytes:
+        return body_too_large(limits)
+    return _Framing(persistent, length, waits=expected is not None and length > 0)
+
+
+_USUAL: Final = _Framing(persistent=True)
+
+
+def _persistent(options: list[bytes], *, old: bool) -> bool:
+    """Whether the client would ask again on its connection (RFC 9112 section 9.3)."""
+    if not options:
+        return not old
+    listed = {option.strip(b" \t") for option in b",".join(options).lower().split(b",")}
+    return b"close" not in listed and (not old or b"keep-alive" in listed)
+
+
+def _read_target(method: bytes, told: _Told) -> tuple[str, str] | None:
+    """Return path and query (RFC 9112 section 3.2), or None."""
+    target = told.target
+    if not target.isascii() or b"#" in target:
+        return None
+    if not target.startswith(b"/"):
+        if target == b"*":
+            return ("*", "") if method == b"OPTIONS" else None
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is None or method == b"CONNECT":
+            return None
+        # Section 3.2.2: the target's host counts, whatever the header says.
+        told.headers[:] = [
+            (name, absolute[1] if name == b"host" else value)
+            for name, value in told.headers
+        ]
+        target = (absolute[2] or b"/") + (absolute[3] or b"")
+    path, _, query = target.decode("ascii").partition("?")
+    return path, query

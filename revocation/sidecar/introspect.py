@@ -1,0 +1,265 @@
+"""RFC 7662: whether a token is active, for callers that prove who they are.
+
+A stranger learns nothing: who has no good credentials gets the same 401, byte by byte,
+before the form is looked at. A caller gets `{"active": false}` and nothing more about
+any token that does not count. Only where the region is behind there is no answer: 503,
+since `false` would end good sessions.
+
+Callers are named in a file, a line each, by the digest of a secret that a machine made:
+
+    # echo "$(openssl rand -hex 32)" > secret; printf %s "$(cat secret)" | sha256sum
+    warehouse sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+
+Two lines of one name both count, while a secret is replaced. Or callers show a token of
+their own that counts and has the scope that the settings name.
+"""
+
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Awaitable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl, unquote_plus
+
+import orjson
+
+from revocation import metrics
+from revocation.errors import SettingsError
+from revocation.sidecar.authz import SoonVerifier
+from revocation.sidecar.messages import Request, Response
+from revocation.verifier.verification import Verification
+from revocation.web.bearer import (
+    MEANINGS,
+    Meaning,
+    Refusals,
+    check_scopes,
+    granted_scopes,
+    lacks_scopes,
+)
+from revocation.web.credentials import BEARER_ONLY, find_credentials
+
+FORM: Final = b"application/x-www-form-urlencoded"
+MEMBERS: Final = ("iss", "sub", "aud", "exp", "iat", "nbf", "jti")
+"""The claims that are told of an active token as they are (RFC 7662 section 2.2)."""
+
+_LINE: Final = re.compile(r"(?P<name>\S+)\s+sha256:(?P<digest>[0-9a-f]{64})")
+_BASIC: Final = re.compile(rb"(?i:basic) +([A-Za-z0-9+/]+=*)")
+_MOST_CREDENTIALS: Final = 2_048
+MOST_FIELDS: Final = 64
+_UNCACHED: Final = ("cache-control", "no-store")
+_JSON: Final = ("content-type", "application/json")
+_INACTIVE: Final = Response(200, (_JSON, _UNCACHED), b'{"active":false}')
+
+
+class Caller(NamedTuple):
+    """Who may ask: digests, so that comparing takes the same time for all names."""
+
+    name: bytes
+    secret: bytes
+
+
+def read_callers(path: Path) -> tuple[Caller, ...]:
+    """Return the callers that a file names.
+
+    Raises:
+        SettingsError: the file cannot be read, or a line is wrong; it is told by its
+            number, and not quoted.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read the callers in {path}: {error}") from None
+    callers = []
+    for number, line in enumerate(lines, 1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        match = _LINE.fullmatch(text)
+        if match is None:
+            raise SettingsError(
+                f"{path.name}:{number}: write `name sha256:` and the 64 hexadecimal "
+                "digits of the secret's SHA-256"
+            )
+        name = sha256(match["name"].encode()).digest()
+        callers.append(Caller(name, bytes.fromhex(match["digest"])))
+    return tuple(callers)
+
+
+class Introspection:
+    """Answers RFC 7662 requests."""
+
+    def __init__(
+        self,
+        verifier: SoonVerifier,
+        *,
+        callers: Sequence[Caller] = (),
+        scope: str | None = None,
+        route: str = "read",
+        realm: str = "introspection",
+    ) -> None:
+        """Prepare.
+
+        Args:
+            verifier: a `Verifier` with issuers.
+            callers: who may ask with a name and a secret.
+            scope: who may ask with a token: those whose token has it. None: nobody.
+            route: the route class whose policy answers.
+            realm: in challenges.
+
+        Raises:
+            SettingsError: nobody could ask, or the scope is none.
+        """
+        if not callers and scope is None:
+            raise SettingsError("nobody may introspect; name callers or a scope")
+        check_scopes(() if scope is None else (scope,))
+        self._verifier = verifier
+        self._callers = tuple(callers)
+        self._scope = scope
+        self._route = route
+        refusals = Refusals(realm=realm)
+        self._retry_after = ("retry-after", str(refusals.retry_after_seconds))
+        challenges = []
+        if callers:
+            challenges.append(("www-authenticate", f'Basic realm="{realm}"'))
+        if scope is not None:
+            challenges.append(("www-authenticate", f'Bearer realm="{realm}"'))
+        self._stranger = _error(401, "invalid_client", *challenges)
+
+    def answer(self, request: Request) -> Response | Awaitable[Response]:
+        """Return the answer to a POST."""
+        given = [value for name, value in request.headers if name == b"authorization"]
+        if len(given) != 1:
+            return self._refuse()
+        if _BASIC.match(given[0].strip()) is not None:
+            allowed = self._knows(given[0].strip())
+            return self._introspect(request) if allowed else self._refuse()
+        token = find_credentials("POST", request.headers, BEARER_ONLY).token
+        if token is None or self._scope is None:
+            return self._refuse()
+        caller = self._verifier.verify_soon(token, route=self._route)
+        if isinstance(caller, Verification):
+            refusal = self._reject(caller)
+            return self._introspect(request) if refusal is None else refusal
+        return self._wait_for_caller(caller, request)
+
+    # The caller ----------------------------------------------------------------------
+
+    def _knows(self, authorization: bytes) -> bool:
+        """Whether name and secret are a caller's. Takes as long for all of a length."""
+        pair = _read_basic(authorization)
+        if pair is None:
+            return False
+        name, secret = (sha256(each.encode()).digest() for each in pair)
+        known = False
+        for caller in self._callers:
+            same = hmac.compare_digest(name, caller.name)
+            # Not `and`: the second comparison must not depend on the first.
+            known |= same & hmac.compare_digest(secret, caller.secret)
+        return known
+
+    def _reject(self, caller: Verification) -> Response | None:
+        """Return the answer to a caller whose token may not ask, or None."""
+        assert self._scope is not None  # noqa: S101 - checked before it was verified
+        if lacks_scopes(caller.claims, (self._scope,)):
+            return self._refuse()
+        if caller.verdict.active:
+            return None
+        behind = MEANINGS[caller.verdict.reason] is Meaning.BEHIND
+        return self._behind() if behind else self._refuse()
+
+    async def _wait_for_caller(
+        self, caller: Awaitable[Verification], request: Request
+    ) -> Response:
+        refusal = self._reject(await caller)
+        if refusal is not None:
+            return refusal
+        answer = self._introspect(request)
+        return answer if isinstance(answer, Response) else await answer
+
+    def _refuse(self) -> Response:
+        metrics.INTROSPECTION_ANSWERS.labels("refused").inc()
+        return self._stranger
+
+    # The token -----------------------------------------------------------------------
+
+    def _introspect(self, request: Request) -> Response | Awaitable[Response]:
+        token = _read_token(request)
+        if token is None:
+            return _error(400, "invalid_request")
+        outcome = self._verifier.verify_soon(token, route=self._route)
+        if isinstance(outcome, Verification):
+            return self._tell(outcome)
+        return self._wait_for_token(outcome)
+
+    async def _wait_for_token(self, outcome: Awaitable[Verification]) -> Response:
+        return self._tell(await outcome)
+
+    def _tell(self, outcome: Verification) -> Response:
+        verdict, claims, _ = outcome
+        if verdict.active and claims is not None:
+            metrics.INTROSPECTION_ANSWERS.labels("active").inc()
+            return Response(200, (_JSON, _UNCACHED), orjson.dumps(describe(claims)))
+        if not verdict.active and MEANINGS[verdict.reason] is Meaning.BEHIND:
+            return self._behind()
+        metrics.INTROSPECTION_ANSWERS.labels("inactive").inc()
+        return _INACTIVE
+
+    def _behind(self) -> Response:
+        metrics.INTROSPECTION_ANSWERS.labels("behind").inc()
+        return _error(503, "temporarily_unavailable", self._retry_after)
+
+
+def describe(claims: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is told of an active token: a closed list of members."""
+    told: dict[str, Any] = {"active": True, "token_type": "Bearer"}
+    for name in MEMBERS:
+        if name in claims:
+            told[name] = claims[name]
+    scopes = granted_scopes(claims)
+    if scopes:
+        told["scope"] = " ".join(scopes)
+    client = claims.get("client_id") or claims.get("azp")
+    if isinstance(client, str):
+        told["client_id"] = client
+    return told
+
+
+def _read_basic(authorization: bytes) -> tuple[str, str] | None:
+    """Return name and secret (RFC 7617, and RFC 6749 section 2.3.1 for the coding)."""
+    match = _BASIC.fullmatch(authorization)
+    if match is None or len(authorization) > _MOST_CREDENTIALS:
+        return None
+    try:
+        name, colon, secret = base64.b64decode(match[1], validate=True).partition(b":")
+        pair = unquote_plus(name.decode()), unquote_plus(secret.decode())
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return pair if colon else None
+
+
+def _read_token(request: Request) -> str | None:
+    """Return the `token` of the form (RFC 7662 section 2.1); others may be there."""
+    kinds = [value for name, value in request.headers if name == b"content-type"]
+    if len(kinds) != 1 or kinds[0].partition(b";")[0].strip().lower() != FORM:
+        return None
+    try:
+        fields = parse_qsl(
+            request.body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=MOST_FIELDS,
+        )
+    except ValueError:
+        return None
+    found = [value for name, value in fields if name == "token"]
+    return (found[0] or None) if len(found) == 1 else None
+
+
+def _error(status: int, code: str, *headers: tuple[str, str]) -> Response:
+    """Return an error as RFC 6749 section 5.2 has it."""
+    fields = (_JSON, _UNCACHED, *headers)
+    return Response(status, fields, orjson.dumps({"error": code}))

@@ -1,0 +1,204 @@
+"""Where a server listens: TCP and unix sockets, with TLS or without.
+
+A unix socket is made under another name and renamed once its mode is set, so that
+nobody can connect before who may. One that a killed process left is replaced; one that
+somebody serves is not.
+"""
+
+import os
+import socket
+import ssl
+import stat
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from revocation.errors import SettingsError
+
+BACKLOG: Final = 1_024
+"""How many may wait to be accepted."""
+_MOST_PATH_BYTES: Final = 107 - len(".4194304")
+"""What `sun_path` holds (unix(7)), less the suffix of the temporary name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTls:
+    """Certificates to serve with, as PEM files; read again when they change.
+
+    `cert_file`: the chain, ours first. `key_file`: without a passphrase.
+    `client_ca_file`: clients must show a certificate of one of these authorities.
+    """
+
+    cert_file: Path
+    key_file: Path
+    client_ca_file: Path | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Return what serves with the files as they are now. TLS 1.2 on, HTTP/1.1.
+
+        Raises:
+            SettingsError: a file cannot be read, or key and certificate do not fit.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            # Never asks the terminal for a passphrase: there may be none.
+            context.load_cert_chain(self.cert_file, self.key_file, password="")
+            if self.client_ca_file is not None:
+                context.load_verify_locations(self.client_ca_file)
+                context.verify_mode = ssl.CERT_REQUIRED
+        except (OSError, ValueError) as error:
+            named = ", ".join(str(file) for file in self._files)
+            raise SettingsError(
+                f"cannot serve with the certificates in {named} ({error}); they must "
+                "be PEM files, the key without a passphrase"
+            ) from error
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    def version(self) -> tuple[object, ...]:
+        """Return what differs once a file was replaced or written."""
+        found: list[object] = []
+        for file in self._files:
+            with suppress(OSError):
+                status = file.stat()
+                found += [status.st_ino, status.st_mtime_ns, status.st_size]
+        return tuple(found)
+
+    @property
+    def _files(self) -> list[Path]:
+        files = (self.cert_file, self.key_file, self.client_ca_file)
+        return [file for file in files if file is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tcp:
+    """Every address of a host, or every address at all if that is empty; one port."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    tls: ServerTls | None = None
+
+    def __str__(self) -> str:
+        """Return `host:port`."""
+        return f"{self.host or '*'}:{self.port}"
+
+    def open(self) -> Iterator[socket.socket]:
+        """Listen; yields each socket.
+
+        Raises:
+            SettingsError: the host is unknown, or the port is taken.
+        """
+        flags = socket.AI_PASSIVE
+        try:
+            found = socket.getaddrinfo(
+                self.host or None, self.port, type=socket.SOCK_STREAM, flags=flags
+            )
+            for family, address in dict.fromkeys((each[0], each[4]) for each in found):
+                yield _listen_tcp(family, address)
+        except OSError as error:
+            raise SettingsError(
+                f"cannot listen on {self} ({error}); choose another host or port, or "
+                "end what listens there"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unix:
+    """A unix socket. `mode`: who may connect, by the file's owner and group."""
+
+    path: Path
+    mode: int = 0o660
+    tls: ServerTls | None = None
+
+    def __str__(self) -> str:
+        """Return `unix:path`."""
+        return f"unix:{self.path}"
+
+    def open(self) -> Iterator[socket.socket]:
+        """Listen; yields the socket.
+
+        Raises:
+            SettingsError: somebody serves there, or the path cannot be a socket.
+        """
+        if len(os.fsencode(self.path)) > _MOST_PATH_BYTES:
+            raise SettingsError(
+                f"the path of {self} is longer than {_MOST_PATH_BYTES} bytes, more "
+                "than a unix socket may have; choose a shorter one"
+            )
+        self._require_free()
+        temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        made = socket.socket(socket.AF_UNIX)
+        try:
+            temporary.unlink(missing_ok=True)
+            made.bind(str(temporary))
+            temporary.chmod(self.mode)
+            made.listen(BACKLOG)
+            temporary.rename(self.path)
+        except OSError as error:
+            made.close()
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise SettingsError(
+                f"cannot listen on {self} ({error}); its folder must be there and "
+                "writable"
+            ) from error
+        yield made
+
+    def _require_free(self) -> None:
+        """Check that nothing is there but what a killed process left."""
+        try:
+            kind = self.path.lstat().st_mode
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise SettingsError(f"cannot listen on {self} ({error})") from error
+        if not stat.S_ISSOCK(kind):
+            raise SettingsError(
+                f"{self.path} is there and no socket; remove it, or choose another path"
+            )
+        with closing(socket.socket(socket.AF_UNIX)) as probe:
+            # A full backlog must not hold us up; it also says that somebody listens.
+            probe.settimeout(0)
+            try:
+                probe.connect(str(self.path))
+            except (ConnectionRefusedError, FileNotFoundError):
+                return
+            except OSError:
+                pass
+        raise SettingsError(
+            f"another process serves {self.path}; end it, or choose another path"
+        )
+
+
+Listener = Tcp | Unix
+
+
+def remove(listener: Listener, inode: int | None) -> None:
+    """Remove a unix socket's file, unless another process put its own there."""
+    if isinstance(listener, Unix):
+        with suppress(OSError):
+            if listener.path.lstat().st_ino == inode:
+                listener.path.unlink()
+
+
+def inode(listener: Listener) -> int | None:
+    """Return what tells our unix socket's file from another's; None for TCP."""
+    return listener.path.lstat().st_ino if isinstance(listener, Unix) else None
+
+
+def _listen_tcp(family: int, address: object) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # Each family has a socket of its own.
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(address)  # type: ignore[arg-type] # as getaddrinfo gave it
+        made.listen(BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made

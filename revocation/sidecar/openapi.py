@@ -1,0 +1,346 @@
+"""The OpenAPI 3.1 document of the HTTP interface, derived from the code.
+
+`schemas/openapi.json` is this, and so is what a sidecar serves at `/openapi.json`;
+tests compare all three, and the answers of the endpoints with the schemas here.
+"""
+
+from collections.abc import Collection
+from typing import Any, Final
+
+import orjson
+from pydantic.json_schema import models_json_schema
+
+from revocation.decision import Reason
+from revocation.sidecar.authz import IDENTITY
+from revocation.sidecar.checks import Check, Checks
+from revocation.sidecar.introspect import FORM, MEMBERS, MOST_FIELDS
+from revocation.sidecar.messages import PROBLEM
+from revocation.sidecar.proxies import ENVOY_PREFIX, SCHEMES
+
+Json = dict[str, Any]
+
+VERSION: Final = "1.0.0"
+"""Grows with the interface, not with the package (semantic versioning)."""
+
+_METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+# What is accepted in any case; patterns cannot say all that `is_canonical` does.
+_SEGMENT: Final = (
+    r"^(?!\.{1,2}$)[^\s\x00-\x1f\x7f-\x9f\\;?#%/\ufffd\ufeff]"
+    r"([^\x00-\x1f\x7f-\x9f\\;?#%/\ufffd]*[^\s\x00-\x1f\x7f-\x9f\\;?#%/\ufffd])?$"
+)
+_METHOD: Final = "^(?!WEBSOCKET$)[A-Z][A-Z0-9_-]{0,31}$"
+_SCHEME: Final = f"^({'|'.join(sorted(SCHEMES))})$"
+_TARGET: Final = r"^(/|(/[A-Za-z0-9_~!$&'()*+,=:@-]+)+/?)(\?[!-~]*)?$"
+_HOST: Final = "^[!-~]+$"
+_REF: Final = "#/components/schemas/{model}"
+_COUNT: Final[Json] = {"type": "integer", "minimum": 0}
+
+
+def encoded(routes: Collection[str] = ()) -> bytes:
+    """Return the document as JSON; the same bytes each time."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(document(routes), option=options)
+
+
+def document(routes: Collection[str] = ()) -> Json:
+    """Return the document.
+
+    Args:
+        routes: the route classes of a sidecar, to be named; they are settings.
+    """
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Token revocation sidecar",
+            "version": VERSION,
+            "description": "Says whether a token still counts, and as of when; to "
+            "services, and to the proxies in front of them.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "http://127.0.0.1:8181"}],
+        "tags": [
+            {"name": "check", "description": "For services."},
+            {"name": "authz", "description": "For proxies."},
+            {"name": "introspection", "description": "RFC 7662."},
+            {"name": "operation", "description": "For whoever runs it."},
+        ],
+        "paths": {
+            "/v1/check": {"post": _check()},
+            "/v1/authz/nginx": {"get": _authz("nginx", _nginx_parameters())},
+            "/v1/authz/traefik": {"get": _authz("traefik", _traefik_parameters())},
+            ENVOY_PREFIX + "/{path}": _envoy(),
+            "/introspect": {"post": _introspect()},
+            **_operation(),
+        },
+        "components": _components(routes),
+    }
+
+
+# Paths --------------------------------------------------------------------------------
+
+
+def _check() -> Json:
+    body = {"oneOf": [_schema("Check"), _schema("Checks")]}
+    told = {"oneOf": [_schema("Verdict"), _schema("Verdicts")]}
+    return {
+        "operationId": "check",
+        "tags": ["check"],
+        "summary": "Whether tokens still count, one or many.",
+        "description": "With `Max-Forwards: 0` no fallback is asked.",
+        "requestBody": {"required": True, "content": {"application/json": _of(body)}},
+        "responses": {
+            "200": _json("The verdict, whatever it is.", told),
+            "400": _problem("The question makes no sense."),
+            **_always(),
+        },
+    }
+
+
+def _authz(proxy: str, parameters: list[Json]) -> Json:
+    return {
+        "operationId": f"authz_{proxy}",
+        "tags": ["authz"],
+        "summary": f"Whether {proxy} may pass a request on.",
+        "security": [{"bearer": []}, {"cookie": []}],
+        "parameters": parameters,
+        "responses": _authz_responses(),
+    }
+
+
+def _envoy() -> Json:
+    parameter = {
+        "name": "path",
+        "in": "path",
+        "required": True,
+        "description": "The path of the request, slashes and all. What servers might "
+        "read in different ways is refused.",
+        "schema": {"type": "string", "pattern": _SEGMENT},
+    }
+    return {
+        "parameters": [parameter],
+        **{
+            method: {**_authz("envoy", []), "operationId": f"authz_envoy_{method}"}
+            for method in _METHODS
+        },
+    }
+
+
+def _authz_responses() -> Json:
+    identity = {
+        name: {
+            "description": f"The claim `{claim}`, percent-encoded where it has more "
+            "than printable ASCII; empty or missing without it. Names are settings.",
+            "schema": {"type": "string"},
+        }
+        for name, claim in IDENTITY.items()
+    }
+    challenge = {
+        "WWW-Authenticate": {
+            "description": "RFC 6750 section 3.",
+            "schema": {"type": "string", "pattern": "^Bearer realm="},
+        }
+    }
+    again = {"Retry-After": {"schema": _COUNT, "description": "In seconds."}}
+    return {
+        "200": {"description": "It may pass.", "headers": identity},
+        "400": _problem("It cannot be judged: its path, its header fields."),
+        "401": _problem("No token, or one that does not count.", challenge),
+        "403": _problem(
+            "A scope is missing, or a cookie came from another site. To nginx also "
+            "what is 400 or 431 to others."
+        ),
+        **_always(),
+        "503": _problem("It cannot be told now.", again),
+    }
+
+
+def _nginx_parameters() -> list[Json]:
+    method = _header("X-Original-Method", _METHOD)
+    return [method, _header("X-Original-URI", _TARGET)]
+
+
+def _traefik_parameters() -> list[Json]:
+    told = {"Method": _METHOD, "Uri": _TARGET, "Host": _HOST, "Proto": _SCHEME}
+    return [_header(f"X-Forwarded-{name}", each) for name, each in told.items()]
+
+
+def _header(name: str, pattern: str) -> Json:
+    schema = {"type": "string", "pattern": pattern}
+    return {"name": name, "in": "header", "required": True, "schema": schema}
+
+
+def _introspect() -> Json:
+    form = {
+        "type": "object",
+        "properties": {
+            "token": {"type": "string", "minLength": 1},
+            "token_type_hint": {"type": "string"},
+        },
+        "required": ["token"],
+        "additionalProperties": {"type": "string"},
+        "maxProperties": MOST_FIELDS,
+    }
+    unknown = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    again = {"Retry-After": {"schema": _COUNT}}
+    return {
+        "operationId": "introspect",
+        "tags": ["introspection"],
+        "summary": "Whether a token is active, for callers that prove who they are.",
+        "description": "Served where callers or a scope are configured.",
+        "security": [{"basic": []}, {"bearer": []}],
+        "requestBody": {"required": True, "content": {FORM.decode(): _of(form)}},
+        "responses": {
+            "200": _json("What is known.", _schema("Introspection")),
+            "400": _json("The form has no token.", _schema("OAuthError")),
+            "401": _json("Who asks is unknown.", _schema("OAuthError"), unknown),
+            "503": _json("It cannot be told now.", _schema("OAuthError"), again),
+            "404": _problem("Nobody may ask here."),
+            **_always(),
+        },
+    }
+
+
+def _operation() -> Json:
+    text = {"text/plain": _of({"type": "string"})}
+    readiness = _schema("Readiness")
+
+    def get(name: str, summary: str, **responses: Json) -> Json:
+        told = {each.removeprefix("of_"): value for each, value in responses.items()}
+        operation = {"operationId": name, "tags": ["operation"], "summary": summary}
+        return {"get": {**operation, "responses": {**told, **_always()}}}
+
+    alive = {"description": "It is.", "content": text}
+    measured = {"description": "Prometheus' text format.", "content": text}
+    described = _json("This document.", {"type": "object"})
+    return {
+        "/healthz": get("healthz", "Whether the process is alive.", of_200=alive),
+        "/readyz": get(
+            "readyz",
+            "Whether it can answer: complete, and fresh enough for some route class.",
+            of_200=_json("It can.", readiness),
+            of_503=_json("It cannot.", readiness),
+        ),
+        "/metrics": get("metrics", "What is measured.", of_200=measured),
+        "/openapi.json": get("openapi", "What is served.", of_200=described),
+    }
+
+
+# Parts --------------------------------------------------------------------------------
+
+
+def _components(routes: Collection[str]) -> Json:
+    _, models = models_json_schema(
+        [(Check, "validation"), (Checks, "validation")], ref_template=_REF
+    )
+    schemas = models["$defs"]
+    if routes:
+        schemas["Check"]["properties"]["route"]["enum"] = sorted(routes)
+    schemas |= {
+        "Verdict": _verdict(),
+        "Verdicts": _verdicts(),
+        "Readiness": _closed(
+            ready={"type": "boolean"},
+            region={"type": "string"},
+            as_of=_COUNT,
+            loaded=_COUNT,
+            total=_COUNT,
+        ),
+        "Introspection": _introspection(),
+        "OAuthError": _closed(error={"type": "string"}),
+        "Problem": _closed(
+            type={"const": "about:blank"},
+            title={"type": "string", "description": "A stable code."},
+            status={"type": "integer", "minimum": 400, "maximum": 599},
+            detail={"type": "string"},
+        ),
+    }
+    return {"schemas": schemas, "securitySchemes": _security()}
+
+
+def _security() -> Json:
+    http = {"type": "http"}
+    return {
+        "bearer": {**http, "scheme": "bearer", "bearerFormat": "JWT"},
+        "basic": {**http, "scheme": "basic"},
+        "cookie": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "__Host-token",
+            "description": "The name is a setting; unsafe methods also need "
+            "`Sec-Fetch-Site` or `Origin` of the service's own pages.",
+        },
+    }
+
+
+def _verdict() -> Json:
+    nullable = {"type": ["string", "null"]}
+    verdict = _closed(
+        active={"type": "boolean"},
+        reason={"enum": [str(reason) for reason in Reason]},
+        as_of=_COUNT
+        | {"description": "Milliseconds: all acknowledged before is considered."},
+        staleness_ms=_COUNT,
+        stale={"type": "boolean"},
+        receipt=nullable | {"description": "Of the event that rejects."},
+        detail=nullable | {"description": "What is wrong; names claims, no values."},
+        region={"type": "string"},
+    )
+    verdict["properties"]["claims"] = {
+        "type": ["object", "null"],
+        "description": "Of a token that was verified and counts.",
+    }
+    return verdict
+
+
+def _verdicts() -> Json:
+    return _closed(
+        verdicts={"type": "array", "minItems": 1, "items": _schema("Verdict")}
+    )
+
+
+def _introspection() -> Json:
+    inactive = _closed(active={"const": False})
+    active = _closed(active={"const": True}, token_type={"const": "Bearer"})
+    text: Json = {"type": "string"}
+    kinds: Json = {name: {"type": "number"} for name in ("exp", "iat", "nbf")}
+    kinds["aud"] = {"type": ["string", "array"], "items": text}
+    told = (*MEMBERS, "scope", "client_id")
+    active["properties"] |= {name: kinds.get(name, text) for name in told}
+    return {"oneOf": [inactive, active]}
+
+
+def _always() -> Json:
+    """What the server answers by itself, whatever was asked."""
+    return {"default": _problem("Not served, too large, too slow or malformed.")}
+
+
+def _problem(description: str, headers: Json | None = None) -> Json:
+    content = {PROBLEM: _of(_schema("Problem"))}
+    return _with({"description": description, "content": content}, headers)
+
+
+def _json(description: str, schema: Json, headers: Json | None = None) -> Json:
+    content = {"application/json": _of(schema)}
+    return _with({"description": description, "content": content}, headers)
+
+
+def _with(response: Json, headers: Json | None) -> Json:
+    return response if headers is None else {**response, "headers": headers}
+
+
+def _schema(name: str) -> Json:
+    return {"$ref": _REF.format(model=name)}
+
+
+def _of(schema: Json) -> Json:
+    return {"schema": schema}
+
+
+def _closed(**properties: Json) -> Json:
+    """Return an object that has all of these members and no other."""
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }

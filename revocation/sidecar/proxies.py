@@ -1,0 +1,183 @@
+"""How each proxy asks over HTTP whether a request may pass, and reads the answer. Pure.
+
+Which of them asks is told by the path that its configuration has. Nothing that a client
+can write decides it, nor where the original request is found:
+
+- nginx (`auth_request`): in `X-Original-URI` and `X-Original-Method`, which our
+  configuration sets over whatever the client sent; `Host` as the client sent it,
+- Traefik (`forwardAuth`): in `X-Forwarded-Method`, `-Uri`, `-Host` and `-Proto`, which
+  Traefik sets itself unless `trustForwardHeader` is on,
+- Envoy (`ext_authz` over HTTP): the request itself, its path behind a prefix.
+
+What makes no sense is refused. No proxy tells whether it would open a WebSocket: the
+header fields of a handshake may all be a client's word, and the rules treat them so.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+import orjson
+
+from revocation.errors import SettingsError
+from revocation.sidecar.authz import AuthzAnswer, AuthzRequest
+from revocation.sidecar.messages import Request, Response
+
+ENVOY_PREFIX: Final = "/v1/authz/envoy"
+"""The `path_prefix` of Envoy's configuration."""
+
+SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
+"""What Traefik says in `X-Forwarded-Proto`."""
+
+_OK: Final = 200
+_UNCACHED: Final = ("cache-control", "no-store")
+_HANDSHAKE: Final = b"sec-websocket-"
+_REMOVE: Final = "x-envoy-auth-headers-to-remove"
+
+Statuses = Mapping[int, int]
+"""A status that we would answer, and what a proxy is told in its place."""
+
+
+class Proxy(StrEnum):
+    """The proxies whose dialects are spoken."""
+
+    NGINX = "nginx"
+    TRAEFIK = "traefik"
+    ENVOY = "envoy"
+
+
+STATUSES: Final[Mapping[Proxy, Statuses]] = MappingProxyType(
+    {Proxy.NGINX: MappingProxyType({400: 403, 431: 403})}
+)
+"""nginx lets its clients have 401 and 403 and makes 500 of all else, with an error in
+its log. What is the client's fault is 403 to it, therefore. 503 stays: it is our fault,
+500 says so to clients, who try again, and `error_page 500 =503` makes 503 of it."""
+
+
+def check_statuses(statuses: Mapping[Proxy, Statuses]) -> None:
+    """Check that no refusal becomes anything else.
+
+    Raises:
+        SettingsError: names the status that would not refuse.
+    """
+    for each in statuses.values():
+        for ours, told in each.items():
+            if not (400 <= ours <= 599 and 400 <= told <= 599):  # noqa: PLR2004 - RFC 9110 section 15
+                raise SettingsError(
+                    f"the status {told} in place of {ours} is no refusal; choose one "
+                    "of 400 to 599"
+                )
+
+
+def read_request(proxy: Proxy, request: Request) -> AuthzRequest | str:
+    """Return the request that a proxy asks about, or what its configuration lacks."""
+    match proxy:
+        case Proxy.NGINX:
+            return _read_nginx(request)
+        case Proxy.TRAEFIK:
+            return _read_traefik(request)
+        case Proxy.ENVOY:
+            return _read_envoy(request)
+
+
+def write_answer(
+    proxy: Proxy,
+    answer: AuthzAnswer,
+    statuses: Statuses,
+    lookalikes: str = "",
+) -> Response:
+    """Return the answer as a proxy reads it.
+
+    Args:
+        proxy: who asked.
+        answer: what to tell.
+        statuses: what it is told in place of other statuses.
+        lookalikes: headers, joined by commas, that an Envoy is to remove because it
+            may not have shown them.
+    """
+    if answer.status != _OK:
+        told = statuses.get(answer.status, answer.status)
+        if told == answer.status:
+            return Response(told, answer.headers_to_client, answer.body)
+        # The status in the body is that of the answer (RFC 9457 section 3.1.2).
+        body = orjson.dumps({**orjson.loads(answer.body), "status": told})
+        return Response(told, answer.headers_to_client, body)
+    headers = [*answer.headers_to_upstream, _UNCACHED]
+    if proxy is Proxy.ENVOY:
+        removed = ",".join(answer.remove_from_upstream)
+        both = f"{removed},{lookalikes}" if removed and lookalikes else ""
+        headers.append((_REMOVE, both or removed or lookalikes))
+    else:
+        # Empty: nginx does not send such a header, Traefik replaces the client's.
+        headers += [(name, "") for name in answer.remove_from_upstream]
+    return Response(_OK, headers, b"")
+
+
+def _read_nginx(request: Request) -> AuthzRequest | str:
+    named = _named(request, b"x-original-method", b"x-original-uri")
+    if named is None:
+        return (
+            "The proxy sets X-Original-Method and X-Original-URI, once each; see "
+            "deploy/nginx"
+        )
+    method, path = named
+    headers = [each for each in request.headers if each[0] not in _NGINX]
+    return _request(method, path, headers)
+
+
+def _read_traefik(request: Request) -> AuthzRequest | str:
+    named = _named(
+        request,
+        *(b"x-forwarded-method", b"x-forwarded-uri"),
+        *(b"x-forwarded-host", b"x-forwarded-proto"),
+    )
+    if named is None:
+        return (
+            "The proxy sets X-Forwarded-Method, -Uri, -Host and -Proto, once each; see "
+            "deploy/traefik"
+        )
+    method, path, host, scheme = named
+    if scheme not in SCHEMES:
+        return "The proxy sets X-Forwarded-Proto to the scheme; see deploy/traefik"
+    # `Host` is ours: what the client asked for is what the pages' origin must match.
+    headers = [each for each in request.headers if each[0] != b"host"]
+    headers.append((b"host", host.encode("latin-1")))
+    return _request(method, path, headers, scheme)
+
+
+def _read_envoy(request: Request) -> AuthzRequest | str:
+    path = request.path.removeprefix(ENVOY_PREFIX)
+    if path == request.path:
+        return f"The proxy's path_prefix is {ENVOY_PREFIX}; see deploy/envoy"
+    return _request(request.method, path, request.headers)
+
+
+_NGINX: Final = frozenset({b"x-original-method", b"x-original-uri"})
+
+
+def _request(
+    method: str, path: str, headers: list[tuple[bytes, bytes]], scheme: str = ""
+) -> AuthzRequest:
+    host, websocket = b"", False
+    for name, value in headers:
+        if name == b"host":
+            host = value
+        elif name.startswith(_HANDSHAKE) or (
+            name == b"upgrade" and b"websocket" in value.lower()
+        ):
+            websocket = True
+    return AuthzRequest(
+        method, path, headers, host.decode("latin-1"), scheme, websocket
+    )
+
+
+def _named(request: Request, *names: bytes) -> list[str] | None:
+    """Return the values of headers that must be there, once each and not empty."""
+    found: list[str] = []
+    for name in names:
+        values = [value for each, value in request.headers if each == name]
+        if len(values) != 1 or not values[0]:
+            return None
+        found.append(values[0].decode("latin-1"))
+    return found

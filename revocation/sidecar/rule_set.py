@@ -1,0 +1,139 @@
+"""What the paths of a protected service ask for. Pure.
+
+`revocation.web.routes` has the rules of paths and their tricks. Beside that, a sidecar
+reads paths as they were sent, not as a framework decoded them, and is told of requests
+that may or may not open a WebSocket.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import unquote
+
+from revocation.decision import Beyond, StalenessPolicy
+from revocation.web.routes import WEBSOCKET, Asked, RouteRule, Routes, is_canonical
+
+METHODS: Final = frozenset(
+    {
+        *("GET", "HEAD", "OPTIONS", "TRACE", "POST", "PUT", "PATCH", "DELETE"),
+        *("CONNECT", "QUERY", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK"),
+        *("UNLOCK", "SEARCH", "BIND", "REBIND", "UNBIND", "ACL", "REPORT", "LINK"),
+        *("UNLINK", "MKACTIVITY", "MKCALENDAR", "CHECKOUT", "MERGE", WEBSOCKET),
+    }
+)
+"""Methods that rules may name: those registered that proxies and servers know."""
+
+# As all that are registered (RFC 9110 section 16.1). Methods are case-sensitive; a
+# service that takes `post` for POST would get around a rule for POST.
+_METHOD: Final = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
+# Each server reads these in a path in a way of its own (RFC 3986 section 2).
+_NOT_OF_A_URL: Final = re.compile(r"[^\x21-\x7e]")
+
+_MOST_KNOWN: Final = 4_096
+_LONGEST_KNOWN: Final = 256
+_UNKNOWN: Final = Asked(public=False, route="")
+"""Stands for what was not asked yet; never returned."""
+
+
+class RuleSet:
+    """Rules by path and method. What none of them names needs a token."""
+
+    def __init__(
+        self,
+        rules: Iterable[RouteRule] = (),
+        *,
+        policies: Mapping[str, StalenessPolicy],
+        audience: str | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            rules: tried in their order; the first that matches counts.
+            policies: of the route classes that there are.
+            audience: what tokens must be meant for where no rule says so.
+        """
+        self.rules = tuple(rules)
+        self._policies = policies
+        self._audiences = () if audience is None else (audience,)
+        # Rules match paths of their own depth only; so thousands cost as few do.
+        by_depth: defaultdict[int, list[RouteRule]] = defaultdict(list)
+        for rule in self.rules:
+            by_depth[_depth(rule.path)].append(rule)
+        self._routes = {depth: Routes(each) for depth, each in by_depth.items()}
+        # Rules never change, and most requests are for a few paths.
+        self._known: dict[tuple[str, str, bool], Asked | None] = {}
+
+    def __len__(self) -> int:
+        """Return how many rules there are."""
+        return len(self.rules)
+
+    def find(self, method: str, path: str, *, websocket: bool = False) -> Asked | None:
+        """Return what a request asks for, or None if it could be read differently.
+
+        A request that opens a WebSocket, or looks like it, must satisfy both the rule
+        for `WEBSOCKET` and that for its method: which of the two will happen is the
+        proxy's decision, and a client could claim either.
+
+        Args:
+            method: as it was sent.
+            path: as it was sent, percent-encoded, without the query.
+            websocket: whether it looks like the handshake of a WebSocket.
+        """
+        key = (method, path, websocket)
+        known = self._known.get(key, _UNKNOWN)
+        if known is not _UNKNOWN:
+            return known
+        found = self._find(method, path, websocket=websocket)
+        if len(path) <= _LONGEST_KNOWN:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known = {}
+            self._known[key] = found
+        return found
+
+    def _find(self, method: str, path: str, *, websocket: bool) -> Asked | None:
+        if _METHOD.fullmatch(method) is None or method == WEBSOCKET:
+            return None
+        if _NOT_OF_A_URL.search(path) is not None:
+            return None
+        decoded = unquote(path) if "%" in path else path
+        if not is_canonical(decoded, path.encode()):
+            return None
+        asked = self._ask(method, decoded)
+        if not websocket or asked is None:
+            return asked
+        other = self._ask(WEBSOCKET, decoded)
+        return None if other is None else self._both(asked, other)
+
+    def _ask(self, method: str, path: str) -> Asked | None:
+        asked = self._routes.get(_depth(path), _NO_RULES).find(method, path)
+        if asked is None or asked.public or asked.audiences:
+            return asked
+        return asked._replace(audiences=self._audiences) if self._audiences else asked
+
+    def _both(self, one: Asked, other: Asked) -> Asked:
+        if one.public or other.public:
+            return one if other.public else other
+        return Asked(
+            public=False,
+            route=min(one.route, other.route, key=self._tolerance),
+            resources=_union(one.resources, other.resources),
+            scopes=_union(one.scopes, other.scopes),
+            audiences=_union(one.audiences, other.audiences),
+        )
+
+    def _tolerance(self, route: str) -> tuple[bool, int]:
+        policy = self._policies[route]
+        return policy.beyond is Beyond.ALLOW, policy.max_staleness_ms
+
+
+_NO_RULES: Final = Routes(())
+
+
+def _depth(path: str) -> int:
+    """Return how many segments a path has; a slash more at its end makes none."""
+    return path.count("/") - path.endswith("/")
+
+
+def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*one, *other)))

@@ -1,0 +1,122 @@
+"""Follows the rules file: read at start, read again when it changes or when told.
+
+New rules replace the old ones in one step, between two requests. A file that cannot be
+used leaves the old ones in force, is logged with its lines, and counted; the gauge
+`revocation_rules_current_ratio` is 0 until it is mended.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from revocation import metrics
+from revocation.decision import StalenessPolicy
+from revocation.errors import SettingsError
+from revocation.sidecar.rule_set import RuleSet
+from revocation.sidecar.rules import MAX_FILE_BYTES, read_rules
+
+_log = structlog.get_logger()
+
+_POLL_SECONDS: Final = 1.0
+
+_Seen = tuple[int, ...] | None
+"""What shows that a file changed, or that it is not there."""
+
+
+class RulesFile:
+    """The rules in force, of a file or, without one, none: all needs a token."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        policies: Mapping[str, StalenessPolicy],
+        poll_seconds: float = _POLL_SECONDS,
+    ) -> None:
+        """Read the file.
+
+        Args:
+            path: of the file. What it leads to is followed, so that a folder of
+                Kubernetes, which swaps a link, is too.
+            policies: of the route classes that there are.
+            poll_seconds: how often to look.
+
+        Raises:
+            SettingsError: the file cannot be used; each fault with its line.
+        """
+        self._path = path
+        self._policies = policies
+        self._poll_seconds = poll_seconds
+        self._task: asyncio.Task[None] | None = None
+        self._reading = asyncio.Lock()
+        self._seen: _Seen = self._look()
+        self.current = RuleSet(policies=policies) if path is None else self._read(path)
+        metrics.RULES_CURRENT.set(1)
+
+    async def start(self) -> None:
+        """Follow the file."""
+        if self._path is not None and self._task is None:
+            self._task = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Follow it no longer; may be called twice. The rules stay in force."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def reload(self) -> bool:
+        """Read the file now; returns whether what it has is in force. Never raises."""
+        # One at a time: what was read last is what counts.
+        async with self._reading:
+            return await self._reload()
+
+    async def _reload(self) -> bool:
+        if self._path is None:
+            return True
+        self._seen = self._look()
+        try:
+            # In a thread: a long file takes a while, and requests are waiting.
+            self.current = await asyncio.to_thread(self._read, self._path)
+        except SettingsError as error:
+            _log.error("rules refused, the old ones stay", error=str(error))
+            metrics.RULES_RELOADS.labels("refused").inc()
+            metrics.RULES_CURRENT.set(0)
+            return False
+        _log.info("rules read", rules=len(self.current))
+        metrics.RULES_RELOADS.labels("applied").inc()
+        metrics.RULES_CURRENT.set(1)
+        return True
+
+    async def _follow(self) -> None:
+        before = self._seen
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            now = self._look()
+            # Not while somebody writes: half a file may be TOML, too. And one that was
+            # refused only when it changes again.
+            if now == before and now != self._seen:
+                await self.reload()
+            before = now
+
+    def _look(self) -> _Seen:
+        try:
+            found = None if self._path is None else self._path.stat()
+        except OSError:
+            return None
+        if found is None:
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _read(self, path: Path) -> RuleSet:
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise SettingsError(f"cannot read the rules in {path}: {error}") from None
+        return read_rules(content, name=path.name, policies=self._policies)

@@ -1,0 +1,108 @@
+"""The service behind the proxy: it believes whatever reaches it, and records it."""
+
+import contextlib
+import socketserver
+import threading
+from typing import NamedTuple, Self
+
+END = b"\r\n\r\n"
+
+
+class Seen(NamedTuple):
+    """A request as it arrived."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def all(self, name: str) -> list[str]:
+        """The values of every field that a service may take for this one."""
+        wanted = name.lower().replace("_", "-")
+        return [
+            value
+            for each, value in self.headers
+            if each.lower().replace("_", "-") == wanted
+        ]
+
+
+class Service:
+    """An HTTP/1.1 server on a free port of the loopback interface."""
+
+    def __init__(self) -> None:
+        self.seen: list[Seen] = []
+        recorded = self.seen
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                with contextlib.suppress(OSError, ValueError):
+                    while serve(self.rfile, self.wfile, recorded):
+                        pass
+
+        class Threads(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+            block_on_close = False
+
+        self._server = Threads(("127.0.0.1", 0), Handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    def take(self) -> list[Seen]:
+        """Return what arrived since the last time."""
+        taken = list(self.seen)
+        del self.seen[: len(taken)]
+        return taken
+
+
+def serve(rfile, wfile, recorded: list[Seen]) -> bool:
+    """Answer one request; tell whether another may follow."""
+    start = rfile.readline(65_536).decode("latin-1").split(" ")
+    if len(start) != 3:
+        return False
+    headers = []
+    while line := rfile.readline(65_536).decode("latin-1").strip("\r\n"):
+        name, _, value = line.partition(":")
+        headers.append((name, value.strip()))
+    request = Seen(start[0], start[1], headers, b"")
+    body = _body(rfile, request)
+    recorded.append(request._replace(body=body))
+    if "websocket" in [each.lower() for each in request.all("upgrade")]:
+        return _echo(rfile, wfile)
+    if request.target.startswith("/broken"):
+        wfile.write(b"HTTP/1.1 500 Broken\r\ncontent-length: 4\r\n\r\nours")
+    else:
+        wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nserved")
+    return True
+
+
+def _body(rfile, request: Seen) -> bytes:
+    if request.all("transfer-encoding"):
+        body = b""
+        while size := int(rfile.readline().split(b";")[0], 16):
+            body += rfile.read(size)
+            rfile.readline()
+        rfile.readline()
+        return body
+    return rfile.read(int((request.all("content-length") or ["0"])[0]))
+
+
+def _echo(rfile, wfile) -> bool:
+    """A WebSocket, as far as a proxy looks: it switches, then bytes come back."""
+    wfile.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n"
+        b"upgrade: websocket\r\n"
+        b"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+    )
+    while data := rfile.read1(1_024):
+        wfile.write(data)
+    return False

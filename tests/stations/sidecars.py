@@ -1,0 +1,144 @@
+"""A sidecar's endpoints over a store in memory, asked without a socket."""
+
+import contextlib
+import inspect
+import json
+import time
+from types import SimpleNamespace
+
+from revocation.decision import DEFAULT_POLICIES
+from revocation.jwt.authenticator import Authenticator
+from revocation.jwt.jwks import KeyRing
+from revocation.jwt.key_source import Pace
+from revocation.sidecar.authz import Authorizer
+from revocation.sidecar.checks import Checker
+from revocation.sidecar.endpoints import Endpoints, laxest_bound_ms
+from revocation.sidecar.introspect import Introspection
+from revocation.sidecar.messages import Request
+from revocation.sidecar.rule_set import RuleSet
+from revocation.sidecar.server import Server, Tcp
+from revocation.trust import TrustedIssuer
+from revocation.verifier import Verifier
+from revocation.verifier.verification import Parts, Tokens
+from revocation.web.bearer import Refusals
+from revocation.web.credentials import BEARER_ONLY
+from revocation.web.gate import Steps
+from revocation.web.routes import RouteRule
+from tests.stations.test_verifier import RULES
+from tests.unit.tokens import AUDIENCE, ISSUER, jwk, key_for, key_set, mint
+
+KEY = "key-1"
+PATHS = (
+    RouteRule(path="/health", public=True),
+    RouteRule(path="/datasets/{id}", resources=("dataset:{id}",), scopes=("data",)),
+)
+
+
+def signed(name="alice", *, kid=KEY, **claims):
+    """A token of a minute ago."""
+    now = int(time.time())
+    times = {"iat": now - 60, "exp": now + 600}
+    key = key_for("ES256", kid)
+    more = {"sub": name, "jti": f"of-{name}", **times, **claims}
+    return mint(header={"kid": kid}, key=key, **more)
+
+
+def published(*kids):
+    return key_set(*[jwk("ES256", kid) for kid in kids or (KEY,)])
+
+
+class Asked:
+    """An answer, easy to look at."""
+
+    def __init__(self, response, *, at_once):
+        self.status, headers, self.body = response
+        self.headers = dict(headers)
+        self.at_once = at_once
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class Client:
+    """Asks a handler."""
+
+    def __init__(self, handle):
+        self._handle = handle
+
+    async def ask(self, method, target, *headers, body=b""):
+        path, _, query = target.partition("?")
+        answer = self._handle(Request(method, path, query, list(headers), body, "unix"))
+        at_once = not inspect.isawaitable(answer)
+        return Asked(answer if at_once else await answer, at_once=at_once)
+
+    async def get(self, target, *headers):
+        return await self.ask("GET", target, *headers)
+
+    async def check(self, *headers, **body):
+        content = json.dumps(body).encode()
+        return await self.ask("POST", "/v1/check", *headers, body=content)
+
+    async def status(self, target, *headers):
+        return (await self.get(target, *headers)).status
+
+
+def verifier_of(store, jwks, *, policies=DEFAULT_POLICIES, fallback=None):
+    """A verifier with issuers, whose keys are in a file."""
+    issuer = TrustedIssuer(algorithms=("ES256",), audiences=(AUDIENCE,), jwks_file=jwks)
+    keys = KeyRing({ISSUER: issuer}, pace=Pace(between=0.01))
+    tokens = Tokens(Authenticator({ISSUER: issuer}, RULES, keys), keys)
+    parts = Parts(
+        store=store, rules=RULES, tokens=tokens, policies=policies, fallback=fallback
+    )
+    return Verifier(parts, store, peppers=(store.pepper,), start_timeout_seconds=1)
+
+
+def endpoints_of(
+    verifier, *, policies=DEFAULT_POLICIES, verifies=True, statuses=None, **who
+):
+    """The endpoints of a verifier; `who` may introspect."""
+    rules = SimpleNamespace(current=RuleSet(PATHS, policies=policies))
+    steps = Steps(credentials=BEARER_ONLY, refusals=Refusals())
+    checker = Checker(
+        verifier, region="eu", routes=frozenset(policies), verifies=verifies
+    )
+    more = {} if statuses is None else {"statuses": statuses}
+    return Endpoints(
+        verifier,
+        region="eu",
+        checker=checker,
+        authorizer=Authorizer(verifier, rules, steps=steps) if verifies else None,
+        introspection=Introspection(verifier, **who) if who else None,
+        bound_ms=laxest_bound_ms(policies, asks_others=False),
+        **more,
+    )
+
+
+@contextlib.asynccontextmanager
+async def serving(store, jwks, *, policies=DEFAULT_POLICIES, fallback=None, **options):
+    """A client of a sidecar that has just been started and is complete."""
+    verifier = verifier_of(store, jwks, policies=policies, fallback=fallback)
+    async with verifier:
+        yield Client(endpoints_of(verifier, policies=policies, **options).handle)
+
+
+@contextlib.asynccontextmanager
+async def listening(handle):
+    """Serve a handler on a free port of this machine; yields its URL."""
+    async with Server(handle, [Tcp()]) as server:
+        yield f"http://{server.addresses[0]}"
+
+
+def bearer(value):
+    return b"authorization", f"Bearer {value}".encode()
+
+
+def is_problem(answer, status, code):
+    """RFC 9457: the media type and the members."""
+    assert answer.status == status, answer.body
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    body = answer.json()
+    assert body.keys() == {"type", "status", "title", "detail"}
+    assert (body["status"], body["title"]) == (status, code)
+    return body["detail"]

@@ -1,0 +1,308 @@
+"""gRPC for Envoy: what is read, what is answered, and that nothing gets past it."""
+
+import asyncio
+import socket
+from contextlib import closing
+from random import Random
+
+import grpc
+import grpc.aio
+import pytest
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
+from envoy.service.auth.v3.external_auth_pb2_grpc import AuthorizationStub
+from hypothesis import given, strategies as st
+
+from revocation.decision import DEFAULT_POLICIES, Reason
+from revocation.errors import SettingsError
+from revocation.sidecar.authz import Authorizer, AuthzAnswer
+from revocation.sidecar.ext_authz import (
+    MAX_MESSAGE_BYTES,
+    SERVICE,
+    ExtAuthz,
+    read_request,
+    write_answer,
+)
+from revocation.sidecar.rule_set import RuleSet
+from revocation.web.bearer import Refusals
+from revocation.web.credentials import BEARER_ONLY
+from revocation.web.gate import Steps
+from revocation.web.routes import RouteRule
+from tests.stations.verifications import Told
+
+STEPS = Steps(credentials=BEARER_ONLY, refusals=Refusals())
+RULES = [
+    RouteRule(path="/health", public=True),
+    RouteRule(path="/datasets/{id:int}", resources=("dataset:{id}",)),
+]
+
+
+class Fixed:
+    """Rules that stay."""
+
+    current = RuleSet(RULES, policies=DEFAULT_POLICIES)
+
+
+class Answering:
+    """An authorizer that answers as told, or raises."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = []
+
+    def authorize(self, request):
+        self.asked.append(request)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def question(headers=(), raw=(), **http):
+    asked = CheckRequest()
+    asked.attributes.request.http.CopyFrom(
+        type(asked.attributes.request.http)(
+            **{"method": "GET", "path": "/datasets/7", "host": "api.example", **http}
+        )
+    )
+    asked.attributes.request.http.headers.update(dict(headers))
+    for name, value in raw:
+        field = HeaderValue(key=name, raw_value=value)
+        asked.attributes.request.http.header_map.headers.append(field)
+    return asked
+
+
+def deciding(verifier):
+    return ExtAuthz(Authorizer(verifier, Fixed(), steps=STEPS))
+
+
+def kind(answer):
+    return answer.WhichOneof("http_response")
+
+
+def fields(options):
+    assert all(
+        each.append_action == HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+        for each in options
+    )
+    return {each.header.key: each.header.value for each in options}
+
+
+# Reading ------------------------------------------------------------------------------
+
+
+def test_the_request_in_question_is_read_whole():
+    read = read_request(
+        question(
+            {":path": "/x", "Authorization": "Bearer a"},
+            method="PUT",
+            path="/datasets/7?x=1",
+            scheme="https",
+        )
+    )
+    assert (read.method, read.path) == ("PUT", "/datasets/7?x=1")
+    assert (read.host, read.scheme) == ("api.example", "https")
+    assert list(read.headers) == [
+        (b"authorization", b"Bearer a"),
+        (b"host", b"api.example"),
+    ]
+    assert not read.websocket
+
+
+def test_header_fields_come_as_they_were_sent():
+    """Two stay two, and bytes stay bytes."""
+    raw = [("authorization", b"Bearer a"), ("authorization", b"Bearer \xff")]
+    read = read_request(question(raw=[*raw, (":authority", b"api.example")]))
+    assert [each for each in read.headers if each[0] == b"authorization"] == [
+        (b"authorization", b"Bearer a"),
+        (b"authorization", b"Bearer \xff"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "websocket"),
+    [
+        ({}, False),
+        ({"upgrade": "h2c"}, False),
+        ({"upgrade": "websocket"}, True),
+        ({"upgrade": "h2c, WebSocket"}, True),
+        ({"sec-websocket-key": "x"}, True),
+        ({"sec-websocket-version": "13"}, True),
+    ],
+)
+def test_what_looks_like_a_websocket_is_one(headers, websocket):
+    assert read_request(question(headers)).websocket is websocket
+
+
+# Answering ----------------------------------------------------------------------------
+
+
+def test_a_request_that_passes_says_who_asks_and_loses_the_rest():
+    answer = write_answer(
+        AuthzAnswer(
+            200,
+            headers_to_upstream=(("x-auth-subject", "alice"),),
+            remove_from_upstream=("x-auth-scope", "X-Auth-Subject", "authorization"),
+        )
+    )
+    assert answer.status.code == grpc.StatusCode.OK.value[0]
+    assert fields(answer.ok_response.headers) == {"x-auth-subject": "alice"}
+    # Envoy removes last: what is set must not be among them.
+    assert list(answer.ok_response.headers_to_remove) == [
+        "x-auth-scope",
+        "authorization",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "UNAUTHENTICATED"), (403, "PERMISSION_DENIED")]
+)
+def test_a_refusal_is_told_as_it_is(status, code):
+    headers = (("www-authenticate", "Bearer"), ("content-length", "2"))
+    answer = write_answer(AuthzAnswer(status, headers, body=b"no"))
+    assert answer.status.code == grpc.StatusCode[code].value[0]
+    assert answer.denied_response.status.code == status
+    assert fields(answer.denied_response.headers) == {"www-authenticate": "Bearer"}
+    assert answer.denied_response.body == "no"
+
+
+@pytest.mark.parametrize("status", [0, 100, 201, 204, 299, 302, 399, 600, -1])
+def test_what_is_neither_a_pass_nor_a_refusal_is_503(status):
+    answer = write_answer(AuthzAnswer(status))
+    assert answer.denied_response.status.code == 503
+
+
+async def test_an_answer_may_take_its_time():
+    answers = asyncio.get_running_loop().create_future()
+    answers.set_result(AuthzAnswer(200))
+    answer = await ExtAuthz(Answering(answers)).check(question())
+    assert kind(answer) == "ok_response"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        RuntimeError("eyJ"),
+        AuthzAnswer(200, headers_to_upstream=(("x-auth-subject", "a\r\nb: c"),)),
+        AuthzAnswer(200, headers_to_upstream=(("x auth", "a"),)),
+        AuthzAnswer(401, (("www-authenticate", "\x00"),)),
+        AuthzAnswer("200"),
+        None,
+    ],
+    ids=repr,
+)
+async def test_whatever_goes_wrong_is_a_denial(answer, capsys):
+    told = await ExtAuthz(Answering(answer)).check(question())
+    assert told.denied_response.status.code == 503
+    assert told.status.code != 0
+    assert fields(told.denied_response.headers)["retry-after"] == "2"
+    assert "eyJ" not in "".join(capsys.readouterr())
+
+
+# Laws ---------------------------------------------------------------------------------
+
+names = st.sampled_from(
+    ["authorization", "Authorization", "cookie", "host", ":path", "upgrade", "", "é"]
+) | st.text(max_size=20)
+values = st.sampled_from(["Bearer a.b.c", "bearer  x", "Basic x", "websocket"]) | (
+    st.text(max_size=60)
+)
+paths = st.sampled_from(
+    ["/health", "/datasets/7", "/health/../datasets/7", "/health?", "", "*", "//health"]
+) | st.text(max_size=60)
+questions = st.builds(
+    question,
+    headers=st.dictionaries(names, values, max_size=5),
+    raw=st.lists(st.tuples(names, st.binary(max_size=60)), max_size=5),
+    method=st.sampled_from(["GET", "POST", "get", "", "WEBSOCKET"]) | st.text(),
+    path=paths,
+    host=st.text(max_size=20),
+    scheme=st.text(max_size=8),
+)
+
+
+@given(questions)
+async def test_nothing_passes_but_what_is_public_without_a_token_that_counts(asked):
+    answer = await deciding(Told(Reason.TOKEN_REVOKED)).check(asked)
+    if kind(answer) == "ok_response":
+        assert asked.attributes.request.http.path.partition("?")[0] == "/health"
+        assert not answer.ok_response.headers
+    else:
+        assert kind(answer) == "denied_response"
+        assert 400 <= answer.denied_response.status.code < 500
+        assert answer.status.code != 0
+
+
+@given(questions)
+async def test_what_passes_was_verified_or_is_public(asked):
+    verifier = Told()
+    answer = await deciding(verifier).check(asked)
+    if kind(answer) == "ok_response" and answer.ok_response.headers:
+        assert len(verifier.asked) == 1
+        assert fields(answer.ok_response.headers)["x-auth-subject"] == "alice"
+
+
+# The wire -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def channel(tmp_path):
+    service = deciding(Told())
+    address = f"unix:{tmp_path}/grpc.sock"
+    await service.start(address)
+    async with grpc.aio.insecure_channel(address) as channel:
+        yield channel
+    await service.stop(grace_seconds=0)
+    await service.stop()
+
+
+async def test_envoy_s_own_client_is_answered(channel, tmp_path):
+    asked = question({"authorization": "Bearer a.b.c"})
+    answer = await AuthorizationStub(channel).Check(asked)
+    assert fields(answer.ok_response.headers)["x-auth-subject"] == "alice"
+    assert (tmp_path / "grpc.sock").stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_no_bytes_are_accepted_and_none_end_it(seed, channel):
+    """Neither noise nor a good message with noise in it."""
+    random = Random(seed)
+    good = question({"authorization": "Bearer"}).SerializeToString()
+    check = channel.unary_unary(f"/{SERVICE}/Check")
+    for _ in range(50):
+        noise = bytearray(good if random.random() < 0.7 else random.randbytes(80))
+        for _ in range(random.randrange(1, 6)):
+            noise[random.randrange(len(noise))] = random.randrange(256)
+        answer = CheckResponse.FromString(await check(bytes(noise)))
+        assert kind(answer) == "denied_response"
+        assert 400 <= answer.denied_response.status.code < 500
+        assert answer.status.code != 0
+    asked = question({"authorization": "Bearer a.b.c"})
+    assert kind(await AuthorizationStub(channel).Check(asked)) == "ok_response"
+
+
+async def test_a_message_beyond_the_bound_is_refused(channel):
+    asked = question({"authorization": "Bearer " + "a" * MAX_MESSAGE_BYTES})
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await AuthorizationStub(channel).Check(asked)
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_where_nobody_can_listen_is_said(tmp_path):
+    with pytest.raises(SettingsError, match="cannot listen"):
+        await deciding(Told()).start(f"unix:{tmp_path}/nowhere/grpc.sock")
+
+
+async def test_a_socket_that_is_served_is_not_taken_over(channel, tmp_path):
+    """Whoever stopped first would take the other's socket along."""
+    with pytest.raises(SettingsError, match="another process serves"):
+        await deciding(Told()).start(f"unix:{tmp_path}/grpc.sock")
+    asked = question({"authorization": "Bearer a.b.c"})
+    assert kind(await AuthorizationStub(channel).Check(asked)) == "ok_response"
+
+
+async def test_a_socket_that_a_killed_process_left_is_taken(tmp_path):
+    with closing(socket.socket(socket.AF_UNIX)) as left:
+        left.bind(str(tmp_path / "grpc.sock"))
+    service = deciding(Told())
+    await service.start(f"unix:{tmp_path}/grpc.sock")
+    await service.stop(grace_seconds=0)

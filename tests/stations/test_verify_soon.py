@@ -1,0 +1,124 @@
+"""`check_soon` and `verify_soon`: at once, unless others must be asked."""
+
+import inspect
+
+import pytest
+
+from revocation.decision import (
+    DEFAULT_POLICIES,
+    Beyond,
+    Reason,
+    StalenessPolicy,
+    Verdict,
+)
+from revocation.entries import Kind
+from revocation.errors import SettingsError
+from tests.stations.sidecars import published, signed, verifier_of
+from tests.stations.test_verifier import (
+    counted,
+    cut_off,
+    store_as_of,
+    token,
+    with_replica,
+)
+
+POLICIES = {
+    **DEFAULT_POLICIES,
+    "payment": StalenessPolicy(max_staleness_ms=1_000, beyond=Beyond.INTROSPECT),
+}
+REGION = {"policies": POLICIES}
+
+
+class Silent:
+    """A fallback that cannot tell."""
+
+    async def start(self):
+        """Begin."""
+
+    async def stop(self):
+        """End."""
+
+    async def ask(self, question, *, policy, rules, now):
+        return None
+
+
+@pytest.fixture
+def jwks(tmp_path):
+    path = tmp_path / "jwks.json"
+    path.write_bytes(published())
+    return path
+
+
+@pytest.mark.parametrize("fallback", [None, Silent()], ids=["alone", "fallback"])
+@pytest.mark.parametrize("age_ms", [0, 30_000])
+@pytest.mark.parametrize("route", ["read", "write", "payment"])
+async def test_the_answer_is_that_of_the_call_that_waits(jwks, fallback, age_ms, route):
+    store = await store_as_of(age_ms, cut_off(Kind.USER, "alice"))
+    verifier = verifier_of(store, jwks, fallback=fallback, **REGION)
+    waits = fallback is not None and age_ms > 0 and route == "payment"
+    async with verifier:
+        for name in ("alice", "bob"):
+            for kind, asked in (("verify", signed(name)), ("check", token(name))):
+                soon = getattr(verifier, f"{kind}_soon")(asked, route=route)
+                assert inspect.isawaitable(soon) == waits
+                one = await soon if waits else soon
+                other = await getattr(verifier, f"{kind}_async")(asked, route=route)
+                assert ageless(one) == ageless(other)
+
+
+def ageless(told):
+    """A verdict, or a verification, without what changes while one looks."""
+    if isinstance(told, Verdict):
+        return told._replace(staleness_ms=0)
+    return told._replace(verdict=ageless(told.verdict))
+
+
+@pytest.mark.parametrize("age_ms", [0, 30_000])
+async def test_a_verdict_is_counted_once(jwks, age_ms):
+    verifier = verifier_of(await store_as_of(age_ms), jwks, fallback=Silent(), **REGION)
+    reason = Reason.ACTIVE if age_ms == 0 else Reason.STALE
+    stale = age_ms > 0
+    before = counted(reason, "payment", stale=stale)
+    async with verifier:
+        for soon in (
+            verifier.verify_soon(signed(), route="payment"),
+            verifier.check_soon(token(), route="payment"),
+        ):
+            if inspect.isawaitable(soon):
+                await soon
+    assert counted(reason, "payment", stale=stale) == before + 2
+
+
+async def test_whoever_is_not_to_ask_others_does_not_wait(jwks):
+    verifier = verifier_of(await store_as_of(30_000), jwks, fallback=Silent(), **REGION)
+    async with verifier:
+        soon = verifier.check_soon(token(), route="payment", introspect=False)
+    assert soon.reason is Reason.STALE
+
+
+async def test_a_key_that_is_not_at_hand_is_waited_for(jwks):
+    async with verifier_of(await store_as_of(), jwks) as verifier:
+        soon = verifier.verify_soon(signed(kid="key-2"))
+        assert (await soon).verdict.reason is Reason.KEY_UNKNOWN
+
+
+@pytest.mark.parametrize("wrong", ["", "a.b.c", signed(aud="other"), signed(iss="x:y")])
+async def test_what_no_key_would_help_is_refused_at_once(jwks, wrong):
+    async with verifier_of(await store_as_of(), jwks) as verifier:
+        assert not verifier.verify_soon(wrong)
+
+
+async def test_a_region_that_is_not_there_asks_as_well(jwks):
+    store = await store_as_of()
+    verifier = verifier_of(store, jwks, fallback=Silent(), **REGION)
+    assert verifier.check_soon(token()).reason is Reason.NOT_READY
+    soon = verifier.check_soon(token(), route="payment")
+    assert (await soon).reason is Reason.NOT_READY
+
+
+async def test_errors_are_the_same():
+    async with with_replica(await store_as_of()) as verifier:
+        with pytest.raises(SettingsError, match="no policy for route class"):
+            verifier.check_soon(token(), route="wirte")
+        with pytest.raises(SettingsError, match="no issuers are configured"):
+            verifier.verify_soon(signed())
