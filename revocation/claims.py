@@ -5,7 +5,7 @@ never be revoked: it is unverifiable, not active.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeGuard
@@ -25,6 +25,7 @@ Claims = Mapping[str, Any]
 _IDS: Final = ("sub", "jti", "sid", "client_id", "azp")
 _NUMBERS: Final = frozenset({int, float})
 _MAX_NUMERIC_DATE: Final = 253_402_300_799
+_RESOURCE: Final = re.compile(RESOURCE_PATTERN)
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -109,12 +110,23 @@ def read_token(
         kid: the `kid` of the token's header.
         resources: what the request touches, each `type:id`.
     """
-    if type(claims) is dict and not resources:
-        token = _read_plain(claims, rules, kid)
-        if token is not None:
-            return token
-    complaint = unverifiable(claims, rules, kid, resources)
-    return complaint or _read(claims, rules, kid, resources)
+    token = _read_plain(claims, rules, kid) if type(claims) is dict else None
+    if token is None:
+        complaint = unverifiable(claims, rules, kid)
+        if complaint is not None:
+            return complaint
+        token = _read(claims, rules, kid)
+    return name_resources(token, resources) if resources else token
+
+
+def name_resources(token: Token, resources: Sequence[str]) -> Token | str:
+    """Return the token with the resources that a request touches, or a complaint."""
+    named = [
+        (Kind.RESOURCE, resource) for resource in resources if _is_resource(resource)
+    ]
+    if len(named) < len(resources):
+        return "no event can name a resource asked for: it is not `type:id`"
+    return token._replace(more=(*token.more, *named))
 
 
 def _read_plain(claims: dict[str, Any], rules: Rules, kid: Any) -> Token | None:
@@ -153,9 +165,7 @@ def _read_plain(claims: dict[str, Any], rules: Rules, kid: Any) -> Token | None:
     return None
 
 
-def _read(
-    claims: Claims, rules: Rules, kid: str | None, resources: Sequence[str]
-) -> Token:
+def _read(claims: Claims, rules: Rules, kid: str | None) -> Token:
     get = claims.get
     client: str | None = get("client_id") or None
     party: str | None = get("azp") or None
@@ -165,8 +175,6 @@ def _read(
     elif party is not None and party != client:
         # RFC 9068 has `client_id`, OpenID Connect `azp`; if they differ, both count.
         more = ((Kind.CLIENT, party),)
-    if resources:
-        more += tuple([(Kind.RESOURCE, resource) for resource in resources])
     # An empty name is none: nothing can be revoked by it, or needs to be.
     names = (
         *(get("jti"), get("sid"), get("sub"), client),
@@ -182,17 +190,12 @@ def _read(
     )
 
 
-def unverifiable(
-    claims: Claims, rules: Rules, kid: Any, resources: Iterable[Any]
-) -> str | None:
+def unverifiable(claims: Claims, rules: Rules, kid: Any) -> str | None:
     """Say what would let the token slip past a check, if anything."""
     if not isinstance(claims, Mapping):
         return "the claims are no JSON object"
     if kid is not None and not _is_id(kid) and kid != "":
         return "no event can name the `kid`"
-    for resource in resources:
-        if not _is_resource(resource):
-            return "no event can name a resource asked for: it is not `type:id`"
     return _unnameable(claims, rules) or _immeasurable(claims, rules)
 
 
@@ -230,7 +233,7 @@ def _is_id(value: Any) -> TypeGuard[str]:
 
 
 def _is_resource(value: Any) -> TypeGuard[str]:
-    return _is_id(value) and re.match(RESOURCE_PATTERN, value) is not None
+    return _is_id(value) and _RESOURCE.match(value) is not None
 
 
 def _is_issuer(value: Any) -> TypeGuard[str]:

@@ -66,9 +66,7 @@ class Authenticated:
     `claims` cannot be changed, at any depth, since later calls share it: arrays are
     tuples. `kid` is that of the key, also where the header names none. `token` is what
     `claims.read_token` made of it, resources not among it. `expires_at` is when it is
-    refused, in ms: `exp` and the leeway. `memo` is the caller's: whatever is computed
-    once for a token; it must hold no answer about revocation, since that changes while
-    the token does not.
+    refused, in ms: `exp` and the leeway.
     """
 
     __slots__ = (
@@ -78,7 +76,6 @@ class Authenticated:
         "expires_at",
         "issuer",
         "kid",
-        "memo",
         "token",
     )
 
@@ -88,7 +85,6 @@ class Authenticated:
         self.issuer = token.issuer
         self.token = token
         self.expires_at = token.expires_at + leeway_ms
-        self.memo: Any = None
         begins = max(token.issued_at, parts.claims.get("nbf", 0) * 1_000)
         self._begins = begins - leeway_ms
         self._key = key

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from revocation import metrics
 from revocation.errors import SettingsError
+from revocation.sidecar.per_token import PerToken
 from revocation.sidecar.rule_set import RuleSet
 from revocation.verifier.verification import Verification
 from revocation.web.bearer import Refusal, granted_scopes
@@ -209,6 +210,7 @@ class Authorizer:
             each.encode() for each in self._identity.lookalikes
         )
         self._nobody = self._pass(None)
+        self._passes = PerToken(self._pass)
         self._passed = metrics.Tally(metrics.AUTHZ_ANSWERS.labels(_OK))
 
     @property
@@ -264,7 +266,8 @@ class Authorizer:
         if isinstance(concluded, Refusal):
             return _deny(concluded)
         self._passed.count += 1
-        return self._pass(concluded.claims or {})
+        claims = concluded.claims
+        return self._nobody if claims is None else self._passes.of(claims)
 
     def _pass(self, claims: Mapping[str, Any] | None) -> AuthzAnswer:
         told = self._identity.tell(claims)

@@ -20,6 +20,7 @@ from pydantic_core import from_json
 from revocation.claims import Claims
 from revocation.decision import Verdict
 from revocation.sidecar.messages import Request, Response, problem
+from revocation.sidecar.per_token import PerToken
 from revocation.verifier.verification import Verification
 from revocation.verifier.web_sources import ASK_NOBODY_ELSE
 
@@ -50,8 +51,11 @@ class Check(BaseModel):
 
     claims: Annotated[
         dict[str, Any],
-        Field(description="The claims set of a token whose signature is verified."),
-    ] = {}
+        Field(
+            default_factory=dict,
+            description="The claims set of a token whose signature is verified.",
+        ),
+    ]
     token: Annotated[str, Field(description="A compact JWT, to be verified first.")] = (
         ""
     )
@@ -63,8 +67,12 @@ class Check(BaseModel):
     ] = "read"
     resources: Annotated[
         list[str],
-        Field(description="What is touched, each `type:id`.", max_length=MAX_RESOURCES),
-    ] = []
+        Field(
+            default_factory=list,
+            description="What is touched, each `type:id`.",
+            max_length=MAX_RESOURCES,
+        ),
+    ]
 
     @model_validator(mode="after")
     def _about_one(self) -> Self:
@@ -114,6 +122,24 @@ class CheckingVerifier(Protocol):
 _Told = Verdict | Verification
 
 
+def read_checks(body: bytes) -> tuple[list[Check], bool]:
+    """Return what is asked, and whether as a list.
+
+    Raises:
+        ValidationError: it is no question, or no JSON.
+    """
+    # Most ask one, and a member's name may be written with escapes.
+    if b'"checks"' not in body and b"\\" not in body:
+        return [Check.model_validate_json(body)], False
+    try:
+        document = from_json(body)
+    except ValueError:
+        document = None
+    if isinstance(document, dict) and "checks" in document:
+        return Checks.model_validate(document).checks, True
+    return [Check.model_validate_json(body)], False
+
+
 class Checker:
     """Answers `POST /v1/check`."""
 
@@ -137,20 +163,14 @@ class Checker:
         self._region = region
         self.routes = routes
         self._verifies = verifies
+        self._encoded = PerToken(_encode)
 
     def answer(self, request: Request) -> Response | Awaitable[Response]:
         """Return the answer to a POST."""
         try:
-            document = from_json(request.body)
-            many = isinstance(document, dict) and "checks" in document
-            if many:
-                checks = Checks.model_validate(document).checks
-            else:
-                checks = [Check.model_validate(document)]
+            checks, many = read_checks(request.body)
         except ValidationError as error:
             return problem(400, "invalid_request", _explain(error))
-        except ValueError:
-            return problem(400, "invalid_request", "the body is no JSON")
         for each in checks:
             refused = self._refuse(each)
             if refused is not None:
@@ -195,19 +215,24 @@ class Checker:
     def _tell(self, told: Sequence[_Told], *, many: bool) -> Response:
         verdicts = [self._write(each) for each in told]
         content: Mapping[str, Any] = {"verdicts": verdicts} if many else verdicts[0]
-        return Response(200, _JSON, orjson.dumps(content, default=_thaw))
+        return Response(200, _JSON, orjson.dumps(content))
 
     def _write(self, told: _Told) -> dict[str, Any]:
         if isinstance(told, Verdict):
             return {**told.to_json(), "region": self._region}
         written = {**told.verdict.to_json(), "region": self._region}
         # Of a token that does not count nobody is to learn whose it is.
-        written["claims"] = told.claims if told.verdict.active else None
+        claims = told.claims if told.verdict.active else None
+        written["claims"] = None if claims is None else self._encoded.of(claims)
         return written
 
 
 async def _settle(told: _Told | Awaitable[_Told]) -> _Told:
     return told if isinstance(told, _Told) else await told
+
+
+def _encode(claims: Claims) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(claims, default=_thaw))
 
 
 def _thaw(value: Any) -> Any:
@@ -218,6 +243,8 @@ def _thaw(value: Any) -> Any:
 
 def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return "the body is no JSON"
     # Of what is unknown not even the name: it may be anything that was pasted.
     unknown = first["type"] == "extra_forbidden"
     place = ".".join(map(str, first["loc"][: -1 if unknown else None])) or "the body"

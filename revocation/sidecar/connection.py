@@ -27,6 +27,7 @@ from revocation.sidecar.messages import (
     encode,
     problem,
 )
+from revocation.sidecar.outbox import Outbox
 
 _TURN: Final = 32
 """How many pipelined requests are served before others have their turn."""
@@ -63,6 +64,7 @@ class Shared:
         self.empty = asyncio.Event()
         self.empty.set()
         self.refused: Counter[int] = Counter()
+        self.outbox = Outbox(self.loop)
 
 
 class Connection(asyncio.Protocol):
@@ -73,6 +75,7 @@ class Connection(asyncio.Protocol):
         self.phase = Phase.REQUEST
         self.deadline = self.write_deadline = math.inf
         self._shared = shared
+        self._limits = shared.limits
         self._buffer = bytearray()
         self._head: Head | None = None
         self._task: asyncio.Task[None] | None = None
@@ -119,6 +122,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Answer what was asked before the client closed its side, then close."""
         self._ended = True
+        self._shared.outbox.flush()
         unfinished = self.phase is Phase.ANSWER or self._paused or self._rescheduled
         return unfinished and not self._tls
 
@@ -158,7 +162,7 @@ class Connection(asyncio.Protocol):
         if self.phase is Phase.CLOSE or self._paused:
             return self._transport.abort()
         if self.phase is Phase.REQUEST:
-            return self._transport.close()
+            return self._close()
         if self._task is not None:
             self._task.cancel()
             self._task = None
@@ -169,17 +173,13 @@ class Connection(asyncio.Protocol):
     def close_if_idle(self) -> None:
         """Close unless something is being asked."""
         if self.phase is Phase.REQUEST and not self._rescheduled:
-            self._transport.close()
+            self._close()
 
     def abort(self) -> None:
         """Close at once."""
         self._transport.abort()
 
     # Steps ---------------------------------------------------------------------------
-
-    @property
-    def _limits(self) -> Limits:
-        return self._shared.limits
 
     def _advance(self) -> None:
         """Serve requests until one is incomplete, awaited or cannot be sent."""
@@ -205,7 +205,7 @@ class Connection(asyncio.Protocol):
         if self.phase is Phase.CLOSE:
             return
         if self._ended:
-            self._transport.close()
+            self._close()
         elif self._held:
             self._held = False
             self._transport.resume_reading()
@@ -231,7 +231,7 @@ class Connection(asyncio.Protocol):
         if not complete and self.phase is not Phase.BODY:
             self._wait(Phase.BODY, self._limits.body_seconds)
             if head.waits and not buffer:
-                self._transport.write(CONTINUE)
+                self._shared.outbox.put(self._transport, CONTINUE)
         return complete
 
     def _read_head(self) -> Head | Fault | None:
@@ -261,9 +261,7 @@ class Connection(asyncio.Protocol):
             del self._buffer[: head.length]
         else:
             body = b""
-        request = Request(
-            head.method, head.path, head.query, head.headers, body, self._peer
-        )
+        request = Request(*head[:4], body, self._peer)
         try:
             answer = self._shared.handler(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
@@ -320,8 +318,9 @@ class Connection(asyncio.Protocol):
             sent = encode(failed(error), connection=connection, headless=headless)
         # Before it is sent: sending may call `pause_writing`.
         self.phase = Phase.REQUEST
-        self._transport.write(sent)
+        self._shared.outbox.put(self._transport, sent)
         if last:
+            self._shared.outbox.flush()
             self._finish()
 
     def _finish(self) -> None:
@@ -335,6 +334,10 @@ class Connection(asyncio.Protocol):
         if self._held:
             self._held = False
             self._transport.resume_reading()
+
+    def _close(self) -> None:
+        self._shared.outbox.flush()
+        self._transport.close()
 
     def _hold(self) -> None:
         """Read no more while enough is waiting."""

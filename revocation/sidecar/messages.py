@@ -141,7 +141,7 @@ def encode(response: Response, *, connection: str | None, headless: bool) -> byt
     line = _STATUS_LINES.get(status)
     if line is None:
         raise ValueError("no final status of HTTP")
-    # Handlers have constant fields as a tuple.
+    # Handlers have fields that come again as a tuple.
     fields = _known(headers) if type(headers) is tuple else _join(headers)
     if status in _BODYLESS:
         body, length = b"", ""
@@ -170,7 +170,7 @@ def _join(headers: Sequence[tuple[str, str]]) -> str:
     return text
 
 
-_known: Final = lru_cache(maxsize=64)(_join)
+_known: Final = lru_cache(maxsize=4_096)(_join)
 
 
 _dated = (0, "")

@@ -13,8 +13,9 @@ What makes no sense is refused. No proxy tells whether it would open a WebSocket
 header fields of a handshake may all be a client's word, and the rules treat them so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -32,9 +33,9 @@ SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
 
 _OK: Final = 200
 _UNCACHED: Final = ("cache-control", "no-store")
-_HANDSHAKE: Final = b"sec-websocket-"
 _REMOVE: Final = "x-envoy-auth-headers-to-remove"
 
+Field = tuple[bytes, bytes]
 Statuses = Mapping[int, int]
 """A status that we would answer, and what a proxy is told in its place."""
 
@@ -72,13 +73,7 @@ def check_statuses(statuses: Mapping[Proxy, Statuses]) -> None:
 
 def read_request(proxy: Proxy, request: Request) -> AuthzRequest | str:
     """Return the request that a proxy asks about, or what its configuration lacks."""
-    match proxy:
-        case Proxy.NGINX:
-            return _read_nginx(request)
-        case Proxy.TRAEFIK:
-            return _read_traefik(request)
-        case Proxy.ENVOY:
-            return _read_envoy(request)
+    return _READERS[proxy](request)
 
 
 def write_answer(
@@ -96,13 +91,19 @@ def write_answer(
         lookalikes: headers, joined by commas, that an Envoy is to remove because it
             may not have shown them.
     """
-    if answer.status != _OK:
-        told = statuses.get(answer.status, answer.status)
-        if told == answer.status:
-            return Response(told, answer.headers_to_client, answer.body)
-        # The status in the body is that of the answer (RFC 9457 section 3.1.2).
-        body = orjson.dumps({**orjson.loads(answer.body), "status": told})
-        return Response(told, answer.headers_to_client, body)
+    if answer.status == _OK:
+        return _write_pass(proxy, answer, lookalikes)
+    told = statuses.get(answer.status, answer.status)
+    if told == answer.status:
+        return Response(told, answer.headers_to_client, answer.body)
+    # The status in the body is that of the answer (RFC 9457 section 3.1.2).
+    body = orjson.dumps({**orjson.loads(answer.body), "status": told})
+    return Response(told, answer.headers_to_client, body)
+
+
+@lru_cache(maxsize=4_096)
+def _write_pass(proxy: Proxy, answer: AuthzAnswer, lookalikes: str) -> Response:
+    """Return what lets a request pass. The same for all requests of a token."""
     headers = [*answer.headers_to_upstream, _UNCACHED]
     if proxy is Proxy.ENVOY:
         removed = ",".join(answer.remove_from_upstream)
@@ -111,11 +112,12 @@ def write_answer(
     else:
         # Empty: nginx does not send such a header, Traefik replaces the client's.
         headers += [(name, "") for name in answer.remove_from_upstream]
-    return Response(_OK, headers, b"")
+    return Response(_OK, tuple(headers), b"")
 
 
 def _read_nginx(request: Request) -> AuthzRequest | str:
-    named = _named(request, b"x-original-method", b"x-original-uri")
+    fields = dict(request.headers)
+    named = _named(request.headers, fields, _NGINX)
     if named is None:
         return (
             "The proxy sets X-Original-Method and X-Original-URI, once each; see "
@@ -123,15 +125,14 @@ def _read_nginx(request: Request) -> AuthzRequest | str:
         )
     method, path = named
     headers = [each for each in request.headers if each[0] not in _NGINX]
-    return _request(method, path, headers)
+    host = fields.get(b"host", b"").decode("latin-1")
+    websocket = _resembles_handshake(headers, fields)
+    return AuthzRequest(method, path, headers, host, websocket=websocket)
 
 
 def _read_traefik(request: Request) -> AuthzRequest | str:
-    named = _named(
-        request,
-        *(b"x-forwarded-method", b"x-forwarded-uri"),
-        *(b"x-forwarded-host", b"x-forwarded-proto"),
-    )
+    fields = dict(request.headers)
+    named = _named(request.headers, fields, _TRAEFIK)
     if named is None:
         return (
             "The proxy sets X-Forwarded-Method, -Uri, -Host and -Proto, once each; see "
@@ -143,41 +144,61 @@ def _read_traefik(request: Request) -> AuthzRequest | str:
     # `Host` is ours: what the client asked for is what the pages' origin must match.
     headers = [each for each in request.headers if each[0] != b"host"]
     headers.append((b"host", host.encode("latin-1")))
-    return _request(method, path, headers, scheme)
+    websocket = _resembles_handshake(headers, fields)
+    return AuthzRequest(method, path, headers, host, scheme, websocket)
 
 
 def _read_envoy(request: Request) -> AuthzRequest | str:
     path = request.path.removeprefix(ENVOY_PREFIX)
     if path == request.path:
         return f"The proxy's path_prefix is {ENVOY_PREFIX}; see deploy/envoy"
-    return _request(request.method, path, request.headers)
-
-
-_NGINX: Final = frozenset({b"x-original-method", b"x-original-uri"})
-
-
-def _request(
-    method: str, path: str, headers: list[tuple[bytes, bytes]], scheme: str = ""
-) -> AuthzRequest:
-    host, websocket = b"", False
-    for name, value in headers:
-        if name == b"host":
-            host = value
-        elif name.startswith(_HANDSHAKE) or (
-            name == b"upgrade" and b"websocket" in value.lower()
-        ):
-            websocket = True
+    fields = dict(request.headers)
+    host = fields.get(b"host", b"").decode("latin-1")
+    websocket = _resembles_handshake(request.headers, fields)
     return AuthzRequest(
-        method, path, headers, host.decode("latin-1"), scheme, websocket
+        request.method, path, request.headers, host, websocket=websocket
     )
 
 
-def _named(request: Request, *names: bytes) -> list[str] | None:
-    """Return the values of headers that must be there, once each and not empty."""
-    found: list[str] = []
-    for name in names:
-        values = [value for each, value in request.headers if each == name]
-        if len(values) != 1 or not values[0]:
+_READERS: Final = {
+    Proxy.NGINX: _read_nginx,
+    Proxy.TRAEFIK: _read_traefik,
+    Proxy.ENVOY: _read_envoy,
+}
+_NGINX: Final = (b"x-original-method", b"x-original-uri")
+_TRAEFIK: Final = (
+    *(b"x-forwarded-method", b"x-forwarded-uri"),
+    *(b"x-forwarded-host", b"x-forwarded-proto"),
+)
+
+
+def _named(
+    headers: Sequence[Field], fields: Mapping[bytes, bytes], names: Sequence[bytes]
+) -> list[str] | None:
+    """Return the values of headers that must be there, once each and not empty.
+
+    Args:
+        headers: as they came.
+        fields: the same by name; of a name that came twice it has one.
+        names: which are needed.
+    """
+    if len(fields) < len(headers):
+        came = [name for name, _ in headers]
+        if any(came.count(name) > 1 for name in names):
             return None
-        found.append(values[0].decode("latin-1"))
-    return found
+    values = [fields.get(name, b"").decode("latin-1") for name in names]
+    return values if all(values) else None
+
+
+def _resembles_handshake(
+    headers: Sequence[Field], fields: Mapping[bytes, bytes]
+) -> bool:
+    """Whether the request opens a WebSocket, or might seem to (RFC 6455 section 4.1).
+
+    Arguments as for `_named`.
+    """
+    if b"\nsec-websocket-" in b"\n" + b"\n".join(fields):
+        return True
+    return b"upgrade" in fields and any(
+        name == b"upgrade" and b"websocket" in value.lower() for name, value in headers
+    )

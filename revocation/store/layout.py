@@ -145,7 +145,10 @@ class Digests(dict[str, bytes]):
 
 
 _TOLD_APART: Final = (*NAMED_KINDS, Kind.GRANT, Kind.RESOURCE)
-_GRANTS: Final = _TOLD_APART.index(Kind.GRANT)
+GRANTS: Final = _TOLD_APART.index(Kind.GRANT)
+"""Where grants are in a row of `IssuersDigests`."""
+RESOURCES: Final = _TOLD_APART.index(Kind.RESOURCE)
+"""Where resources are."""
 
 
 class IssuersDigests(dict[str, Sequence[Sequence[Digests]]]):
@@ -200,7 +203,7 @@ class TokenKeys:
 
     def _make(self, token: Token) -> list[bytes]:
         more = [(_TOLD_APART.index(kind), name) for kind, name in token.more]
-        more += [(_GRANTS, name) for name in token.grants()]
+        more += [(GRANTS, name) for name in token.grants()]
         keys: list[bytes] = []
         for row in self._known[token.issuer]:
             named = zip(row, token.names, strict=False)

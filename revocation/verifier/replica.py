@@ -18,7 +18,9 @@ from revocation.entries import Entry, Kind, Target, UnixMs, merge
 from revocation.store import Told
 from revocation.store.layout import (
     DIGEST_BYTES,
+    GRANTS,
     LETTERS,
+    RESOURCES,
     Digests,
     IssuersDigests,
     decode_value,
@@ -29,6 +31,7 @@ _SLICE_MS: Final = 3_600_000
 """Entries that expire within the same hour go together."""
 
 _NAME_BYTES: Final = 1 + DIGEST_BYTES
+_CLIENTS: Final = NAMED_KINDS.index(Kind.CLIENT)
 _NOTHING: Final[Found] = {}
 _FIRST: Final = UnixMs(0)
 
@@ -44,6 +47,8 @@ class Replica:
             LETTERS[kind][0]: each for kind, each in self._tables.items()
         }
         self._grants = self._tables[Kind.GRANT]
+        self._clients = self._tables[Kind.CLIENT]
+        self._resources = self._tables[Kind.RESOURCE]
         self._used: tuple[tuple[int, dict[bytes, bytes]], ...] = ()
         self._expiring: defaultdict[int, bytearray] = defaultdict(bytearray)
         self._digests = IssuersDigests(peppers)
@@ -130,12 +135,18 @@ class Replica:
         return _read(hits, issuer, now) if hits else _NOTHING, freshness
 
     def _find_more(self, token: Token, digests: Sequence[Digests]) -> Iterator["_Hit"]:
-        by_kind = {ids.kind: ids for ids in digests}
-        grants = [(Kind.GRANT, name) for name in token.grants()]
-        for kind, name in (*token.more, *grants):
-            told = self._tables[kind].get(by_kind[kind][name])
+        for kind, name in token.more:
+            table, at = self._clients, _CLIENTS
+            if kind is Kind.RESOURCE:
+                table, at = self._resources, RESOURCES
+            told = table.get(digests[at][name]) if table else None
             if told is not None:
                 yield kind, name, told
+        if self._grants:
+            for name in token.grants():
+                told = self._grants.get(digests[GRANTS][name])
+                if told is not None:
+                    yield Kind.GRANT, name, told
 
     def holds(self, target: Target) -> bool:
         """Tell whether there is an entry about a target, expired or not."""

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final, NamedTuple, Protocol, Self
 
 from revocation import metrics
-from revocation.claims import Claims, Rules, Token, read_token
+from revocation.claims import Claims, Rules, Token, name_resources, read_token
 from revocation.decision import (
     DEFAULT_POLICIES,
     Beyond,
@@ -295,11 +295,9 @@ class BaseVerifier(abc.ABC):
         self._count(verdict, route)
         return Verification(verdict)
 
-    def _token(self, outcome: Authenticated, resources: Sequence[str]) -> Token | str:
-        if not resources:
-            return outcome.token
-        kid = outcome.kid
-        return read_token(outcome.claims, self.rules, kid=kid, resources=resources)
+    @staticmethod
+    def _token(outcome: Authenticated, resources: Sequence[str]) -> Token | str:
+        return name_resources(outcome.token, resources) if resources else outcome.token
 
     def _count(self, verdict: Verdict, route: str) -> None:
         if verdict.active and not verdict.stale:

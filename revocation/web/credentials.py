@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from string import ascii_letters, digits
 from typing import Final, NamedTuple
 
 from revocation.errors import SettingsError
@@ -37,11 +38,12 @@ _ORIGIN: Final = re.compile(
     r"(?:https://(?!.*:443$)|http://(?!.*:80$))"
     r"(?:\[[0-9a-f:]+\]|[0-9a-z._-]+)(?::[1-9][0-9]{0,4})?"
 )
-_TOKEN: Final = re.compile(rb"[A-Za-z0-9\-._~+/]+=*")
+_TOKEN_CHARACTERS: Final = (ascii_letters + digits + "-._~+/").encode()
 # A longer word is another scheme (RFC 9110 section 11.1); a tab is a malformed one.
 _BEARER: Final = re.compile(
     rb"(?i:bearer)(?![!#$%&'*+\-.^_`|~0-9A-Za-z]) *(?P<token>.*)", re.DOTALL
 )
+_USUAL: Final = b"Bearer "
 _SPACE: Final = b" \t"
 
 
@@ -124,6 +126,8 @@ def find_credentials(
     if len(authorizations) > 1:
         return Credentials(None, Fault.DUPLICATED)
     if authorizations:
+        if authorizations[0].startswith(_USUAL):
+            return _read_token(authorizations[0][len(_USUAL) :].lstrip(b" "))
         match = _BEARER.fullmatch(authorizations[0])
         # Another scheme is not ours: a proxy's `Basic`, for instance.
         if match is not None:
@@ -144,7 +148,9 @@ def _values(fields: Headers, name: bytes) -> list[bytes]:
 def _read_token(value: bytes) -> Credentials:
     if len(value) > MAX_TOKEN_BYTES:
         return Credentials(None, Fault.TOO_LARGE)
-    if _TOKEN.fullmatch(value) is None:
+    # RFC 6750 section 2.1: nothing but these, then `=` if anything.
+    padding = value.translate(None, _TOKEN_CHARACTERS)
+    if padding.strip(b"=") or not value.endswith(padding) or len(padding) == len(value):
         return Credentials(None, Fault.MALFORMED)
     return Credentials(value.decode("ascii"), None)
 

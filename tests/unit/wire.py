@@ -33,7 +33,7 @@ class Wire(asyncio.Transport):
     def __init__(self, handler, limits=None, *, shared=None):
         super().__init__()
         self.shared = shared or Shared(handler, limits or Limits())
-        self.sent = bytearray()
+        self._sent = bytearray()
         self.closed = self.ended = self.reading_paused = self.aborted = False
         self.connection = Connection(self.shared)
         self.connection.connection_made(self)
@@ -45,7 +45,8 @@ class Wire(asyncio.Transport):
 
     def write(self, data):
         assert not self.ended, "written after the end"
-        self.sent += data
+        assert self.aborted or not self.closed, "written after it was closed"
+        self._sent += data
 
     def can_write_eof(self):
         return True
@@ -85,6 +86,12 @@ class Wire(asyncio.Transport):
         """Close the client's side."""
         if not self.connection.eof_received():
             self.close()
+
+    @property
+    def sent(self):
+        """What has been sent once the event loop had its turn."""
+        self.shared.outbox.flush()
+        return self._sent
 
     @property
     def over(self):
