@@ -11,7 +11,7 @@ COPY revocation ./revocation
 # image would only be of use to intruders.
 RUN uv pip install --python=/opt/revocation/bin/python --compile-bytecode \
         --only-binary=:all: --no-binary=revocation \
-        --constraints=requirements.lock ".[authority,sidecar]"
+        --constraints=requirements.lock ".[authority,grpc,sidecar]"
 
 FROM python:${PYTHON}
 LABEL org.opencontainers.image.title="revocation" \

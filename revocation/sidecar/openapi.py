@@ -112,8 +112,8 @@ def _envoy() -> Json:
         "name": "path",
         "in": "path",
         "required": True,
-        "description": "The path of the request, slashes and all. What servers might "
-        "read in different ways is refused.",
+        "description": "The path of the request, slashes and all, by any method. What "
+        "servers might read in different ways is refused.",
         "schema": {"type": "string", "pattern": _SEGMENT},
     }
     return {
@@ -129,7 +129,7 @@ def _authz_responses() -> Json:
     identity = {
         name: {
             "description": f"The claim `{claim}`, percent-encoded where it has more "
-            "than printable ASCII; empty or missing without it. Names are settings.",
+            "than printable ASCII; missing without it. Names are settings.",
             "schema": {"type": "string"},
         }
         for name, claim in IDENTITY.items()

@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 
 
 class _Grpc(Protocol):
-    async def start(self, address: str) -> int: ...
+    async def start(self, address: str, *, mode: int) -> int: ...
 
     async def stop(self, *, grace_seconds: float) -> None: ...
 
@@ -76,7 +76,8 @@ class Sidecar:
             await self.rules.start()
             await self.server.start()
             if self._grpc is not None and self._settings.sidecar_grpc is not None:
-                await self._grpc.start(self._settings.sidecar_grpc)
+                mode = _socket_mode(self._settings)
+                await self._grpc.start(self._settings.sidecar_grpc, mode=mode)
             # Last: it may wait for issuers' keys, and until then answers `not_ready`.
             await self._verifier.start()
         except BaseException:
@@ -87,9 +88,12 @@ class Sidecar:
         """Answer what was asked, then end; may be called twice."""
         if grace_seconds is None:
             grace_seconds = self._settings.sidecar_drain_seconds
+        servers: list[Server | _Grpc] = [self.server]
         if self._grpc is not None:
-            await self._grpc.stop(grace_seconds=grace_seconds)
-        await self.server.stop(grace_seconds=grace_seconds)
+            servers.append(self._grpc)
+        await asyncio.gather(
+            *(server.stop(grace_seconds=grace_seconds) for server in servers)
+        )
         await self.rules.stop()
         await self._verifier.stop()
 
@@ -195,9 +199,13 @@ def listeners(settings: SidecarSettings) -> list[Listener]:
         host, port = settings.sidecar_host, settings.sidecar_port
         found.append(Tcp(host=host, port=port, tls=tls))
     if settings.sidecar_socket is not None:
-        mode = int(settings.sidecar_socket_mode, 8)
+        mode = _socket_mode(settings)
         found.append(Unix(path=settings.sidecar_socket, mode=mode))
     return found
+
+
+def _socket_mode(settings: SidecarSettings) -> int:
+    return int(settings.sidecar_socket_mode, 8)
 
 
 def limits(settings: SidecarSettings) -> Limits:

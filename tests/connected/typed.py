@@ -37,7 +37,8 @@ def typed(
         settings.setdefault("store_url", regions["eu"])
     done = subprocess.run(
         [sys.executable, "-m", "revocation", *words],
-        env=installation.env(**settings),
+        # Wide, or a path is broken into lines wherever it happens to be long.
+        env={**installation.env(**settings), "COLUMNS": "400"},
         input=stdin,
         capture_output=True,
         timeout=60,

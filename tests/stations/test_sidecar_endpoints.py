@@ -117,9 +117,7 @@ async def test_identity_is_set_whatever_the_client_wrote(client, proxy):
     if proxy is Proxy.ENVOY:
         removed = headers["x-envoy-auth-headers-to-remove"].split(",")
         assert {"x-auth-client", "x-auth-scope", "x_auth_subject"} <= set(removed)
-        assert "x-auth-client" not in headers
-    else:
-        assert headers["x-auth-client"] == headers["x-auth-scope"] == ""
+    assert not {"x-auth-client", "x-auth-scope"} & headers.keys()
 
 
 @pytest.mark.parametrize("proxy", Proxy)
