@@ -9,18 +9,21 @@ PROJECT := $(VENV)/.project
 KAFKA := $(VENV)/.kafka
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock clean prerequisites
+.PHONY: help setup demo demo-proxies test check bench lock clean prerequisites languages
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: prerequisites $(PROJECT) $(KAFKA) ## install everything here, in .venv and ~/.cache
 
 demo: setup ## watch real tokens die in three regions
 	@$(RUN) -m revocation demo $(ARGS)
 
-test: setup ## run all tests; ARGS="-k name" for some
-	@$(RUN) -m pytest $(ARGS)
+demo-proxies: languages setup ## watch Envoy, nginx and Traefik refuse after one logout
+	@$(RUN) -m examples.behind_proxies $(ARGS)
+
+test: setup ## run all tests in two processes; ARGS="-k name" for some
+	@$(RUN) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: prerequisites $(PROJECT) ## lint, format and types
 	@$(RUN) -m ruff check .
@@ -58,6 +61,12 @@ prerequisites:
 	@test -e $(KAFKA) || command -v mvn > /dev/null || { \
 	  echo "no mvn on the PATH: Maven fetches the local Kafka, once:" \
 	    "apt-get install maven, or the like" >&2; exit 1; }
+
+# One is enough; the demo says so itself where the other is missing.
+languages:
+	@command -v node > /dev/null || command -v go > /dev/null || { \
+	  echo "neither node nor go on the PATH: the services behind the proxies need one:" \
+	    "apt-get install nodejs golang-go, or the like" >&2; exit 1; }
 
 # From scratch: what a changed lock no longer names must not stay installed.
 $(DEPENDENCIES): requirements.lock

@@ -1,1 +1,4 @@
-"""Small services that use the verifier; `docs/migrating.md` quotes them."""
+"""Small services that use the verifier; `docs/migrating.md` quotes them.
+
+`behind_proxies/` has services that need none of it.
+"""

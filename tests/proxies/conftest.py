@@ -5,12 +5,13 @@ import contextlib
 
 import pytest
 
+from examples.behind_proxies.proxies import KINDS, Proxy, program_of
 from revocation.embedded.process import free_ports
+from revocation.errors import PrerequisiteError
 from tests.certificates import Authority
 from tests.installation import eventually
 from tests.proxies.careless import PASS, Careless
 from tests.proxies.client import Client
-from tests.proxies.deployed import KINDS, Proxy
 from tests.proxies.region import Region
 from tests.proxies.service import Service
 from tests.proxies.sidecar import Sidecar
@@ -73,12 +74,20 @@ def proxies(values, authority, tmp_path_factory):
     with contextlib.ExitStack() as stack:
 
         def get(name, **others):
+            try:
+                program_of(KINDS[name])
+            except PrerequisiteError as error:
+                pytest.skip(str(error))
             key = (name, *others.values())
             if key not in running:
                 folder = tmp_path_factory.mktemp(name)
                 port = {"PROXY_LISTEN_PORT": str(free_ports(1)[0])}
                 proxy = Proxy(
-                    name, folder, {**values, **others, **port}, authority.file
+                    name,
+                    folder,
+                    {**values, **others, **port},
+                    authority=authority.file,
+                    log=folder / "proxy.log",
                 )
                 running[key] = stack.enter_context(proxy)
             return running[key]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.proxies.deployed import KINDS
+from examples.behind_proxies.proxies import KINDS
 
 pytestmark = pytest.mark.connected
 

@@ -9,12 +9,12 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from examples.behind_proxies.proxies import DEPLOY, KINDS, NAMES, fill_in
 from revocation.settings import SidecarSettings
 from revocation.sidecar.authz import IDENTITY
 from revocation.sidecar.ext_authz import SERVICE
 from revocation.sidecar.proxies import ENVOY_PREFIX
 from revocation.sidecar.rules import read_rules
-from tests.proxies.deployed import DEPLOY, KINDS, NAMES, fill_in
 
 KUBERNETES = DEPLOY / "kubernetes"
 OLDEST, NEWEST = "1.33", "1.37"

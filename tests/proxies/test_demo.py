@@ -1,0 +1,207 @@
+"""`make demo-proxies` as people run it: what it shows, and that it can fail."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from examples.behind_proxies.services import LANGUAGES, Service, installed
+from examples.behind_proxies.story import Logout, Refusal, Told, Visitor, judge
+from examples.behind_proxies.system import TITLES, Door
+from revocation.embedded import Process
+from revocation.errors import PrerequisiteError
+from tests.installation import eventually
+
+ROOT = Path(__file__).parents[2]
+THERE = [each.name for each in LANGUAGES if shutil.which(each.program)]
+ROW = re.compile(
+    r"│ (.+?) +│ passed +│ 401 after ([\d.]+) ms +│ passes +│ alice +│\n"
+    r"│ → (.+?) +│ \d+ times +│ invalid_token +│ \d+ times +│ never mallory +│"
+)
+
+needs_a_language = pytest.mark.skipif(
+    not THERE, reason="neither node nor go: apt install nodejs golang-go"
+)
+
+
+@pytest.fixture
+def folder():
+    """Holds what the demo makes; not pytest's, whose name is long for sockets."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
+def demo(folder, *arguments, **env):
+    """Run it; ended politely whatever happens, so that it ends what it started."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "examples.behind_proxies", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder), "COLUMNS": "80", **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def left_over(folder):
+    """Return the processes that it started and that still run."""
+    found = []
+    for each in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"TMPDIR={folder}".encode() in (each / "environ").read_bytes():
+                found.append((each / "cmdline").read_text())
+    return found
+
+
+def left_nothing(folder):
+    asyncio.run(eventually(lambda: not left_over(folder)))
+    return not list(folder.iterdir())
+
+
+# The whole ----------------------------------------------------------------------------
+
+
+@needs_a_language
+@pytest.mark.connected
+@pytest.mark.timeout(240)
+def test_it_shows_how_every_proxy_refuses(folder):
+    with demo(folder) as process:
+        said, _ = process.communicate()
+    assert process.returncode == 0, said
+    rows = ROW.findall(said)
+    assert [proxy for proxy, _, _ in rows] == list(TITLES.values()), said
+    assert {language for _, _, language in rows} == set(THERE)
+    assert re.search(r"4 proxies refused alice's token \d+ to \d+ ms after", said)
+    assert "wrong:" not in said
+    assert left_nothing(folder)
+
+
+@needs_a_language
+@pytest.mark.connected
+@pytest.mark.timeout(240)
+def test_it_fails_where_a_rule_lets_everybody_pass(folder):
+    """And says which proxies did, and where all the logs are."""
+    rules = folder / "rules.toml"
+    public = [f'[[rules]]\npath = "{path}"\npublic = true\n' for path in OPEN]
+    rules.write_text("\n".join(public))
+    with demo(folder, "--rules", str(rules)) as process:
+        said, _ = process.communicate()
+    assert process.returncode == 1, said
+    for proxy in TITLES.values():
+        assert f"wrong: {proxy} still let the logged-out token pass" in said
+    assert "saw nobody, not alice, ask for /datasets/7" in said.replace("\n", " ")
+    assert "her new login passed" not in said
+    logs = Path(re.search(r"The logs of everything are in (\S+)", said)[1])
+    assert logs.is_relative_to(folder)
+    written = {each.stem for each in logs.iterdir()}
+    assert written > {*TITLES, "kafka", "authority", "sidecar"}
+    asyncio.run(eventually(lambda: not left_over(folder)))
+
+
+OPEN = ("/health", "/datasets/{id:int}")
+
+
+@needs_a_language
+@pytest.mark.connected
+@pytest.mark.timeout(240)
+def test_one_language_is_enough_and_ctrl_c_leaves_nothing(folder, tmp_path):
+    """Of the other it says how to get it."""
+    language, *others = installed()[0]
+    for program in (language.program, "java", "mvn"):
+        if path := shutil.which(program):
+            (tmp_path / program).symlink_to(path)
+    with demo(folder, PATH=str(tmp_path)) as process:
+        said = ""
+        while f"Traefik answers, in front of {language.name}" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        process.send_signal(signal.SIGINT)
+        said += process.stdout.read()
+    assert process.returncode == 130, said
+    for other in others:
+        assert f"no service in {other.name}: `apt-get install" in said
+    assert "The logs of everything" not in said
+    assert left_nothing(folder)
+
+
+# Parts --------------------------------------------------------------------------------
+
+
+def test_without_any_language_it_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PrerequisiteError, match=r"(?s)nodejs.*golang-go"):
+        installed()
+
+
+def test_make_says_so_before_it_installs_anything(tmp_path):
+    done = subprocess.run(
+        [shutil.which("make"), "languages"],
+        cwd=ROOT,
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "neither node nor go on the PATH" in done.stderr
+
+
+@pytest.fixture
+def seen(tmp_path):
+    """A visitor for whom all went well, and the log of the service there."""
+    log = tmp_path / "service.log"
+    process = Process(name="", command=(), env={}, log=log, pid=0, born="")
+    service = Service("Go", 0, process)
+    visitor = Visitor(Door("nginx", service, ""), client=None, issuer=None)
+    visitor.passed = visitor.came_back = visitor.served = 1
+    visitor.logout = Logout(0, 0, 1)
+    visitor.refusal = Refusal(1, Told(401, "invalid_token"))
+    log.write_text("GET /ready nobody\nGET /health nobody\nGET /datasets/7 alice\n")
+    return visitor, service
+
+
+def test_nothing_is_wrong_with_what_is_right(seen):
+    visitor, service = seen
+    assert judge([visitor], [service]) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("GET /datasets/7 mallory", "saw mallory, not alice, ask for /datasets/7 (1x)"),
+        ("GET /datasets/7 alice, mallory", "saw alice, mallory, not alice"),
+        ("GET /health mallory", "saw mallory, not nobody, ask for /health (1x)"),
+        ("GET /datasets/7 alice", "2 requests for /datasets/7 reached"),
+    ],
+)
+def test_what_reaches_a_service_and_must_not_is_told(seen, line, complaint):
+    visitor, service = seen
+    with service.process.log.open("a") as log:
+        log.write(f"{line}\n")
+    told = judge([visitor], [service])
+    assert any(complaint in each for each in told), told
+
+
+def test_another_status_or_error_than_it_must_be_is_told(seen):
+    visitor, service = seen
+    visitor.refusal = Refusal(1, Told(401, "invalid_request"))
+    visitor.wrong["answered 502 to the token of the new login"] = 2
+    assert judge([visitor], [service]) == [
+        "nginx answered 502 to the token of the new login (2x)",
+        "nginx refused with 401 invalid_request, no invalid_token",
+    ]
