@@ -9,9 +9,10 @@ import httpx
 import pytest
 
 from tests.installation import Station, eventually
-from tests.stations.sidecars import published
+from tests.stations.sidecars import published, signed
 from tests.unit.tokens import AUDIENCE, ISSUER
 
+MARKER = "zaphod-b"
 PUBLIC = '[[rules]]\npath = "/health"\npublic = true\n'
 REFUSED = 'revocation_rules_reloads_total{result="refused"} 1.0'
 
@@ -54,19 +55,20 @@ async def client(folder):
         yield client
 
 
+async def alive(client):
+    try:
+        return (await client.get("/healthz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 async def test_it_starts_cold_reloads_and_ends_with_0(station, client, folder):
     station.start()
-
-    async def alive():
-        try:
-            return (await client.get("/healthz")).status_code == 200
-        except httpx.TransportError:
-            return False
 
     async def told():
         return REFUSED in (await client.get("/metrics")).text
 
-    await eventually(alive)
+    await eventually(lambda: alive(client))
     assert (await client.get("/readyz")).status_code == 503
     (folder / "rules.toml").write_text("broken")
     station._signal(signal.SIGHUP)
@@ -88,3 +90,36 @@ async def test_rules_that_are_wrong_end_it_with_their_lines(station, folder):
     log = (folder / "log").read_text()
     assert "rules.toml:6: rules.paht: is not known here" in log
     assert "rules.toml:5: rules.path: Field required" in log
+
+
+async def test_nothing_of_a_question_is_logged_or_counted(station, client):
+    """Whoever it names, and however wrong it is."""
+    station.start()
+    await eventually(lambda: alive(client))
+    for token in (signed(MARKER, jti=MARKER), signed(MARKER, iss=MARKER), MARKER):
+        bearer = {"authorization": f"Bearer {token}", "x-auth-subject": MARKER}
+        for path in (f"/datasets/{MARKER}", f"//{MARKER}/%2e%2e/"):
+            original = {"x-original-method": "GET", "x-original-uri": path}
+            traefik = {
+                "x-forwarded-method": "PUT",
+                "x-forwarded-uri": path,
+                "x-forwarded-host": MARKER,
+                "x-forwarded-proto": "https",
+            }
+            await client.get("/v1/authz/nginx", headers=bearer | original)
+            await client.get("/v1/authz/traefik", headers=bearer | traefik)
+            await client.delete(f"/v1/authz/envoy{path}", headers=bearer)
+        asked = {"token": token, "resources": [f"person:{MARKER}"]}
+        await client.post("/v1/check", json=asked)
+        await client.post("/v1/check", json={"claims": {"sub": MARKER}, MARKER: 1})
+        await client.post("/introspect", data={"token": token}, auth=(MARKER, MARKER))
+        await client.get(f"/{MARKER}", headers=bearer)
+    scraped = (await client.get("/metrics")).text
+    station._signal(signal.SIGTERM)
+    await eventually(lambda: station.exit_code is not None)
+    log = station.log.read_text()
+
+    assert MARKER not in scraped
+    assert MARKER not in log
+    assert "revocation_authz_answers_total" in scraped
+    assert "sidecar started" in log
