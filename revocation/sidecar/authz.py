@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 from revocation import metrics
 from revocation.errors import SettingsError
-from revocation.sidecar.per_token import PerToken
+from revocation.sidecar.remembered import Remembered
 from revocation.sidecar.rule_set import RuleSet
 from revocation.verifier.verification import Verification
 from revocation.web.bearer import Refusal, granted_scopes
@@ -210,7 +210,7 @@ class Authorizer:
             each.encode() for each in self._identity.lookalikes
         )
         self._nobody = self._pass(None)
-        self._passes = PerToken(self._pass)
+        self._passes = Remembered(self._pass)
         self._passed = metrics.Tally(metrics.AUTHZ_ANSWERS.labels(_OK))
 
     @property

@@ -20,7 +20,7 @@ from pydantic_core import from_json
 from revocation.claims import Claims
 from revocation.decision import Verdict
 from revocation.sidecar.messages import Request, Response, problem
-from revocation.sidecar.per_token import PerToken
+from revocation.sidecar.remembered import Remembered
 from revocation.verifier.verification import Verification
 from revocation.verifier.web_sources import ASK_NOBODY_ELSE
 
@@ -163,7 +163,7 @@ class Checker:
         self._region = region
         self.routes = routes
         self._verifies = verifies
-        self._encoded = PerToken(_encode)
+        self._encoded = Remembered(_encode)
 
     def answer(self, request: Request) -> Response | Awaitable[Response]:
         """Return the answer to a POST."""

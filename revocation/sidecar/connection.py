@@ -9,32 +9,27 @@ then: a timer for each request would cost as much as parsing it.
 
 import asyncio
 import math
-from collections import Counter
 from collections.abc import Awaitable
 from enum import Enum
 from inspect import isawaitable
 from typing import Final, cast
 
 from revocation.sidecar.faults import FULL, LATE, TIMED_OUT, failed
-from revocation.sidecar.framing import Head, find_head, read_head
+from revocation.sidecar.framing import END_OF_HEAD, Head, find_head, read_head
 from revocation.sidecar.messages import (
     CONTINUE,
     Fault,
-    Handler,
-    Limits,
     Request,
     Response,
     encode,
     problem,
 )
-from revocation.sidecar.outbox import Outbox
+from revocation.sidecar.shared import Shared
 
 _TURN: Final = 32
 """How many pipelined requests are served before others have their turn."""
 _MOST_WAITING: Final = 65_536
 """How many bytes may wait while a request is served; then reading is paused."""
-_MOST_REFUSED: Final = 256
-"""How many connections may be waiting to be told that there are too many."""
 
 
 class Phase(Enum):
@@ -45,26 +40,6 @@ class Phase(Enum):
     BODY = "the rest of a body"
     ANSWER = "the handler"
     CLOSE = "the client to close"
-
-
-class Shared:
-    """What all connections of a server share.
-
-    `refused`: how many requests and connections were refused, by status.
-    """
-
-    def __init__(self, handler: Handler, limits: Limits) -> None:
-        """Prepare; needs a running event loop."""
-        self.handler = handler
-        self.limits = limits
-        self.loop = asyncio.get_running_loop()
-        self.connections: set[Connection] = set()
-        self.served = 0
-        self.draining = False
-        self.empty = asyncio.Event()
-        self.empty.set()
-        self.refused: Counter[int] = Counter()
-        self.outbox = Outbox(self.loop)
 
 
 class Connection(asyncio.Protocol):
@@ -96,22 +71,20 @@ class Connection(asyncio.Protocol):
         if isinstance(peer, tuple):
             self._peer = f"{peer[0]}:{peer[1]}"
         self._tls = transport.get_extra_info("ssl_object") is not None
-        shared.connections.add(self)
-        shared.empty.clear()
-        if shared.served >= shared.limits.connections:
-            shared.refused[503] += 1
-            if len(shared.connections) > shared.served + _MOST_REFUSED:
+        if not shared.admit(self):
+            if shared.crowded:
                 self._transport.abort()
             else:
                 self._write(FULL, last=True)
             return
         self._counted = True
-        shared.served += 1
         self._wait(Phase.REQUEST, shared.limits.idle_seconds)
 
     def data_received(self, data: bytes) -> None:
         """Take what came; serve what is complete of it."""
         if self.phase is Phase.CLOSE:
+            return
+        if self.phase is Phase.REQUEST and not self._buffer and self._serve_alone(data):
             return
         self._buffer += data
         if self.phase is Phase.ANSWER or self._paused or self._rescheduled:
@@ -149,11 +122,8 @@ class Connection(asyncio.Protocol):
         self._buffer.clear()
         if self._task is not None:
             self._task.cancel()
-        shared.served -= self._counted
+        shared.dismiss(self, counted=self._counted)
         self._counted = False
-        shared.connections.discard(self)
-        if not shared.connections:
-            shared.empty.set()
 
     # What the server says ------------------------------------------------------------
 
@@ -199,6 +169,20 @@ class Connection(asyncio.Protocol):
             self._shared.loop.call_soon(self._advance)
             return
         self._idle()
+
+    def _serve_alone(self, data: bytes) -> bool:
+        """Serve what is one request and no more, as most is; tells whether it was."""
+        end = data.find(END_OF_HEAD, 0, self._limits.header_bytes)
+        if end + len(END_OF_HEAD) != len(data) or self._paused or self._rescheduled:
+            return False
+        head = read_head(data, self._limits)
+        if isinstance(head, Fault) or head.length or head.chunked is not None:
+            return False
+        self._head = head
+        self._serve()
+        if self.phase is Phase.REQUEST:
+            self._wait(Phase.REQUEST, self._limits.idle_seconds)
+        return True
 
     def _idle(self) -> None:
         """Wait for more of a request, unless the client has no more to say."""

@@ -26,11 +26,10 @@ from revocation.sidecar.messages import Request, Response, problem
 from revocation.sidecar.proxies import (
     ENVOY_PREFIX,
     STATUSES,
+    Dialect,
     Proxy,
     Statuses,
     check_statuses,
-    read_request,
-    write_answer,
 )
 from revocation.verifier.feed import Progress
 from revocation.verifier.verification import now_ms
@@ -92,15 +91,18 @@ class Endpoints:
         self._region = region
         self._bound_ms = bound_ms
         self._authorizer = authorizer
-        self._statuses = {proxy: statuses.get(proxy, {}) for proxy in Proxy}
         lookalikes = () if authorizer is None else authorizer.lookalikes
-        self._lookalikes = ",".join(sorted(lookalikes))
+        listed = ",".join(sorted(lookalikes))
+        nginx, traefik, envoy = (
+            partial(self._authorize, Dialect(proxy, statuses.get(proxy), listed))
+            for proxy in (Proxy.NGINX, Proxy.TRAEFIK, Proxy.ENVOY)
+        )
         self._described = Response(200, _JSON, openapi.encoded(checker.routes))
-        self._envoy: _Endpoint = partial(self._authorize, Proxy.ENVOY)
+        self._envoy: _Endpoint = envoy
         self._served: dict[str, tuple[frozenset[str], _Endpoint]] = {
             "/v1/check": (_POSTING, checker.answer),
-            "/v1/authz/nginx": (_READING, partial(self._authorize, Proxy.NGINX)),
-            "/v1/authz/traefik": (_READING, partial(self._authorize, Proxy.TRAEFIK)),
+            "/v1/authz/nginx": (_READING, nginx),
+            "/v1/authz/traefik": (_READING, traefik),
             "/healthz": (_READING, _healthy),
             "/readyz": (_READING, self._ready),
             "/metrics": (_READING, _metrics),
@@ -126,25 +128,22 @@ class Endpoints:
 
     # Proxies -------------------------------------------------------------------------
 
-    def _authorize(self, proxy: Proxy, request: Request) -> _Answer:
+    def _authorize(self, dialect: Dialect, request: Request) -> _Answer:
         authorizer = self._authorizer
         if authorizer is None:
             detail = "no issuers are configured here, so no token can be verified"
             return problem(503, "no_issuers", detail)
-        asked = read_request(proxy, request)
+        asked = dialect.read(request)
         if isinstance(asked, str):
             # To the operator, not the client: nginx logs this status as an error.
             return problem(400, "proxy_misconfigured", asked)
         answer = authorizer.authorize(asked)
         if isinstance(answer, AuthzAnswer):
-            return self._write(proxy, answer)
-        return self._wait(proxy, answer)
+            return dialect.write(answer)
+        return self._wait(dialect, answer)
 
-    async def _wait(self, proxy: Proxy, answer: Awaitable[AuthzAnswer]) -> Response:
-        return self._write(proxy, await answer)
-
-    def _write(self, proxy: Proxy, answer: AuthzAnswer) -> Response:
-        return write_answer(proxy, answer, self._statuses[proxy], self._lookalikes)
+    async def _wait(self, dialect: Dialect, answer: Awaitable[AuthzAnswer]) -> Response:
+        return dialect.write(await answer)
 
     # Health --------------------------------------------------------------------------
 

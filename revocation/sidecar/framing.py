@@ -30,6 +30,7 @@ from revocation.sidecar.faults import (
 )
 from revocation.sidecar.messages import Fault, Limits
 
+END_OF_HEAD: Final = b"\r\n\r\n"
 _MOST_LINE: Final = 256
 """Of a chunk: its size and extensions, which nobody needs."""
 _MOST_TRAILERS: Final = 4_096
@@ -168,9 +169,9 @@ def find_head(buffer: bytearray, limits: Limits) -> int | Fault | None:
     # RFC 9112 section 2.2: an empty line before a request is to be ignored.
     while buffer.startswith(b"\r\n"):
         del buffer[:2]
-    end = buffer.find(b"\r\n\r\n", 0, limits.header_bytes)
+    end = buffer.find(END_OF_HEAD, 0, limits.header_bytes)
     if end >= 0:
-        return end + 4
+        return end + len(END_OF_HEAD)
     line = buffer.find(b"\r\n", 0, limits.header_bytes)
     if line < 0 and len(buffer) > limits.target_bytes + _MOST_LINE:
         return target_too_long(limits)

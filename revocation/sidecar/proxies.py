@@ -13,9 +13,8 @@ What makes no sense is refused. No proxy tells whether it would open a WebSocket
 header fields of a handshake may all be a client's word, and the rules treat them so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -24,6 +23,7 @@ import orjson
 from revocation.errors import SettingsError
 from revocation.sidecar.authz import AuthzAnswer, AuthzRequest
 from revocation.sidecar.messages import Request, Response
+from revocation.sidecar.remembered import Remembered
 
 ENVOY_PREFIX: Final = "/v1/authz/envoy"
 """The `path_prefix` of Envoy's configuration."""
@@ -71,46 +71,49 @@ def check_statuses(statuses: Mapping[Proxy, Statuses]) -> None:
                 )
 
 
-def read_request(proxy: Proxy, request: Request) -> AuthzRequest | str:
-    """Return the request that a proxy asks about, or what its configuration lacks."""
-    return _READERS[proxy](request)
+class Dialect:
+    """How one proxy asks, and how it is answered."""
 
+    def __init__(
+        self, proxy: Proxy, statuses: Statuses | None = None, lookalikes: str = ""
+    ) -> None:
+        """Prepare.
 
-def write_answer(
-    proxy: Proxy,
-    answer: AuthzAnswer,
-    statuses: Statuses,
-    lookalikes: str = "",
-) -> Response:
-    """Return the answer as a proxy reads it.
+        Args:
+            proxy: whose it is.
+            statuses: what it is told in place of other statuses.
+            lookalikes: headers, joined by commas, that an Envoy is to remove because it
+                may not have shown them.
+        """
+        self.read: Callable[[Request], AuthzRequest | str] = _READERS[proxy]
+        """Returns the request in question, or what the proxy's configuration lacks."""
+        self._proxy = proxy
+        self._statuses = statuses or {}
+        self._lookalikes = lookalikes
+        self._passes = Remembered(self._write_pass)
 
-    Args:
-        proxy: who asked.
-        answer: what to tell.
-        statuses: what it is told in place of other statuses.
-        lookalikes: headers, joined by commas, that an Envoy is to remove because it
-            may not have shown them.
-    """
-    if answer.status == _OK:
-        return _write_pass(proxy, answer, lookalikes)
-    told = statuses.get(answer.status, answer.status)
-    if told == answer.status:
-        return Response(told, answer.headers_to_client, answer.body)
-    # The status in the body is that of the answer (RFC 9457 section 3.1.2).
-    body = orjson.dumps({**orjson.loads(answer.body), "status": told})
-    return Response(told, answer.headers_to_client, body)
+    def write(self, answer: AuthzAnswer) -> Response:
+        """Return the answer as the proxy reads it."""
+        if answer.status == _OK:
+            return self._passes.of(answer)
+        told = self._statuses.get(answer.status, answer.status)
+        if told == answer.status:
+            return Response(told, answer.headers_to_client, answer.body)
+        # The status in the body is that of the answer (RFC 9457 section 3.1.2).
+        body = orjson.dumps({**orjson.loads(answer.body), "status": told})
+        return Response(told, answer.headers_to_client, body)
 
-
-@lru_cache(maxsize=4_096)
-def _write_pass(proxy: Proxy, answer: AuthzAnswer, lookalikes: str) -> Response:
-    """Return what lets a request pass. The same for all requests of a token."""
-    headers = [*answer.headers_to_upstream, _UNCACHED]
-    if proxy is Proxy.ENVOY:
-        removed = ",".join(answer.remove_from_upstream)
-        both = f"{removed},{lookalikes}" if removed and lookalikes else ""
-        headers.append((_REMOVE, both or removed or lookalikes))
-    # nginx and Traefik take out what they were told to copy and do not find here.
-    return Response(_OK, tuple(headers), b"")
+    def _write_pass(self, answer: AuthzAnswer) -> Response:
+        headers = [*answer.headers_to_upstream, _UNCACHED]
+        if self._proxy is Proxy.ENVOY:
+            removed, lookalikes = (
+                ",".join(answer.remove_from_upstream),
+                self._lookalikes,
+            )
+            both = f"{removed},{lookalikes}" if removed and lookalikes else ""
+            headers.append((_REMOVE, both or removed or lookalikes))
+        # nginx and Traefik take out what they were told to copy and do not find here.
+        return Response(_OK, tuple(headers), b"")
 
 
 def _read_nginx(request: Request) -> AuthzRequest | str:

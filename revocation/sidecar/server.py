@@ -21,7 +21,7 @@ from typing import Final, Self
 import structlog
 
 from revocation.errors import SettingsError
-from revocation.sidecar.connection import Connection, Shared
+from revocation.sidecar.connection import Connection
 from revocation.sidecar.listening import (
     BACKLOG,
     Listener,
@@ -39,6 +39,7 @@ from revocation.sidecar.messages import (
     Response,
     problem,
 )
+from revocation.sidecar.shared import Shared
 
 __all__ = [
     "PROBLEM",

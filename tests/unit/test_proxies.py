@@ -8,10 +8,9 @@ from revocation.sidecar.authz import AuthzAnswer
 from revocation.sidecar.messages import Request
 from revocation.sidecar.proxies import (
     STATUSES,
+    Dialect,
     Proxy,
     check_statuses,
-    read_request,
-    write_answer,
 )
 
 HOST = (b"host", b"api.example")
@@ -49,7 +48,7 @@ def plus(told, *headers):
 
 @pytest.mark.parametrize("proxy", Proxy)
 def test_the_original_request_is_read(proxy):
-    found = read_request(proxy, asked(proxy))
+    found = Dialect(proxy).read(asked(proxy))
     assert (found.method, found.path.partition("?")[0]) == ("PUT", "/a%20b")
     assert found.host == "api.example"
     assert [value for name, value in found.headers if name == b"host"] == [HOST[1]]
@@ -64,8 +63,8 @@ def test_what_another_proxy_would_write_is_a_clients_word(proxy):
         Proxy.TRAEFIK: [(name, b"/public") for name, _ in NGINX],
         Proxy.ENVOY: [(name, b"/public") for name, _ in (*NGINX, *TRAEFIK)],
     }
-    honest = read_request(proxy, asked(proxy))
-    found = read_request(proxy, plus(asked(proxy), *lies[proxy]))
+    honest = Dialect(proxy).read(asked(proxy))
+    found = Dialect(proxy).read(plus(asked(proxy), *lies[proxy]))
     assert found[:2] == honest[:2]
     assert found.host == honest.host
 
@@ -77,7 +76,7 @@ def test_what_the_proxy_must_set_must_be_there_once(proxy, headers):
     for each in headers:
         without = [other for other in headers if other is not each]
         for wrong in (without, [*headers, each], [*without, (each[0], b"")]):
-            assert isinstance(read_request(proxy, request("/v1/x", *wrong)), str)
+            assert isinstance(Dialect(proxy).read(request("/v1/x", *wrong)), str)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +89,11 @@ def test_what_the_proxy_must_set_must_be_there_once(proxy, headers):
     ],
 )
 def test_envoys_prefix_is_taken_off_once_and_nothing_else(path, found):
-    assert read_request(Proxy.ENVOY, request(path)).path == found
+    assert Dialect(Proxy.ENVOY).read(request(path)).path == found
 
 
 def test_without_the_prefix_it_is_not_envoy():
-    assert isinstance(read_request(Proxy.ENVOY, request("/health")), str)
+    assert isinstance(Dialect(Proxy.ENVOY).read(request("/health")), str)
 
 
 @pytest.mark.parametrize("proxy", Proxy)
@@ -110,12 +109,12 @@ def test_without_the_prefix_it_is_not_envoy():
 )
 def test_what_looks_like_a_handshake_counts_as_one(proxy, header):
     """Proxies take `Upgrade` out of what they ask us."""
-    assert read_request(proxy, plus(asked(proxy), header)).websocket
+    assert Dialect(proxy).read(plus(asked(proxy), header)).websocket
 
 
 @pytest.mark.parametrize("proxy", Proxy)
 def test_another_upgrade_is_no_websocket(proxy):
-    assert not read_request(proxy, plus(asked(proxy), (b"upgrade", b"h2c"))).websocket
+    assert not Dialect(proxy).read(plus(asked(proxy), (b"upgrade", b"h2c"))).websocket
 
 
 # Answering ----------------------------------------------------------------------------
@@ -132,7 +131,7 @@ DENY = (("content-type", "application/problem+json"), CHALLENGE)
 @pytest.mark.parametrize("proxy", [Proxy.NGINX, Proxy.TRAEFIK])
 def test_nginx_and_traefik_copy_what_there_is(proxy):
     """What the answer does not have they take out (tests/proxies/test_identity.py)."""
-    answer = write_answer(proxy, PASS, {}, "x_auth_scope")
+    answer = Dialect(proxy, {}, "x_auth_scope").write(PASS)
     assert answer.status == 200
     assert dict(answer.headers) == {
         "x-auth-subject": "alice",
@@ -141,7 +140,7 @@ def test_nginx_and_traefik_copy_what_there_is(proxy):
 
 
 def test_envoy_is_told_what_to_remove():
-    answer = write_answer(Proxy.ENVOY, PASS, {}, "x_auth_scope")
+    answer = Dialect(Proxy.ENVOY, {}, "x_auth_scope").write(PASS)
     assert dict(answer.headers) == {
         "x-auth-subject": "alice",
         "x-envoy-auth-headers-to-remove": "x-auth-scope,authorization,x_auth_scope",
@@ -160,16 +159,15 @@ def test_envoy_is_told_what_to_remove():
 )
 def test_what_envoy_removes_is_a_list(removed, lookalikes, told):
     answer = AuthzAnswer(200, remove_from_upstream=removed)
-    headers = dict(write_answer(Proxy.ENVOY, answer, {}, lookalikes).headers)
+    headers = dict(Dialect(Proxy.ENVOY, {}, lookalikes).write(answer).headers)
     assert headers["x-envoy-auth-headers-to-remove"] == told
 
 
 @pytest.mark.parametrize("proxy", Proxy)
 @pytest.mark.parametrize("status", [401, 403, 503])
 def test_a_refusal_is_passed_on_whole(proxy, status):
-    told = write_answer(
-        proxy, AuthzAnswer(status, DENY, body=b"{}"), STATUSES.get(proxy, {})
-    )
+    dialect = Dialect(proxy, STATUSES.get(proxy))
+    told = dialect.write(AuthzAnswer(status, DENY, body=b"{}"))
     assert told == (status, DENY, b"{}")
 
 
@@ -177,10 +175,10 @@ def test_a_refusal_is_passed_on_whole(proxy, status):
 def test_what_nginx_would_make_an_error_of_is_forbidden(status):
     body = orjson.dumps({"title": "header_too_large", "status": status})
     answer = AuthzAnswer(status, DENY, body=body)
-    told = write_answer(Proxy.NGINX, answer, STATUSES[Proxy.NGINX])
+    told = Dialect(Proxy.NGINX, STATUSES[Proxy.NGINX]).write(answer)
     assert told[:2] == (403, DENY)
     assert orjson.loads(told.body) == {"title": "header_too_large", "status": 403}
-    assert write_answer(Proxy.TRAEFIK, answer, {}) == (status, DENY, body)
+    assert Dialect(Proxy.TRAEFIK, {}).write(answer) == (status, DENY, body)
 
 
 @pytest.mark.parametrize("wrong", [{503: 200}, {401: 302}, {200: 401}, {403: 600}])

@@ -6,8 +6,8 @@ import json
 import pytest
 from structlog.testing import capture_logs
 
-from revocation.sidecar.connection import Shared
 from revocation.sidecar.messages import Limits, Request, Response, encode, problem
+from revocation.sidecar.shared import Shared
 from tests.installation import eventually
 from tests.unit.wire import CHUNKED, GET, POST, Wire, echo, get
 

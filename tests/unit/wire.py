@@ -3,8 +3,9 @@
 import asyncio
 from typing import NamedTuple
 
-from revocation.sidecar.connection import Connection, Shared
+from revocation.sidecar.connection import Connection
 from revocation.sidecar.messages import Limits, Response
+from revocation.sidecar.shared import Shared
 
 GET = b"GET /a?b=c HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
