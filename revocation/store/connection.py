@@ -79,7 +79,7 @@ class Connection:
     whenever a connection is lost, or the server says that it is not the one any more.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each way in which uses differ
         self,
         url: str,
         *,
@@ -87,6 +87,7 @@ class Connection:
         max_connections: int,
         tls: Tls = NO_TLS,
         slot_key: bytes = b"",
+        retries: bool = True,
     ) -> None:
         """Prepare; nothing connects yet.
 
@@ -98,6 +99,8 @@ class Connection:
             max_connections: calls beyond as many wait for their turn.
             tls: certificates, for `rediss`.
             slot_key: a key of the region, by which a cluster's nodes know its owner.
+            retries: whether a call whose connection was lost is made again at once; not
+                for many who lose theirs together, and try again by themselves.
 
         Raises:
             SettingsError: the URL is of no kind that we know, or a certificate cannot
@@ -116,7 +119,7 @@ class Connection:
         }
         self._place = _new_place(location, options, slot_key)
         self._max_connections = options["max_connections"]
-        self._pool = _new_pool(self._place, options, self.where)
+        self._pool = _new_pool(self._place, options, self.where, retries=retries)
         self._session: Session | None = None
         self._line: Line | None = None
         self._is_keeping = False
@@ -264,7 +267,7 @@ def _new_place(
 
 
 def _new_pool(
-    place: Place | None, options: dict[str, Any], where: str
+    place: Place | None, options: dict[str, Any], where: str, *, retries: bool
 ) -> BlockingConnectionPool:
     """Retries at once what was closed while it lay idle, and nodes that are down.
 
@@ -274,6 +277,8 @@ def _new_pool(
     attempts = 1
     if place is not None:
         options["place"], attempts = place, place.attempts
+    if not retries:
+        attempts = 0
     options["max_connections"] += 1  # The one that is kept.
     options["retry"] = Retry(NoBackoff(), attempts, (RedisConnectionError,))
     try:

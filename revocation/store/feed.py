@@ -49,6 +49,8 @@ class RedisFeed:
             max_connections=1,
             tls=tls,
             slot_key=layout.meta,
+            # All feeds of a region lose their connection in the same instant.
+            retries=False,
         )
 
     @classmethod

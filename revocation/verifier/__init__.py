@@ -3,6 +3,7 @@
 Read `verification.py`, then:
 
 - `verifier.py`: answers from memory; `replica.py` is that memory, `feed.py` keeps it,
+  `pacing.py` lets a thousand of them do so without falling over one another,
 - `remote.py`: asks the region's store instead,
 - `threaded.py`: for services without an event loop,
 - `fallback.py`: who is asked when the region is behind,

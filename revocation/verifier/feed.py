@@ -2,7 +2,7 @@
 
 The protocol, with the same numbers in the code:
 
-1. Wait until the region is complete, and note where its feed is.
+1. Wait until the region is complete and has time, and note where its feed is.
 2. Load every entry, and read the changes meanwhile: a page is newer than the changes
    before it, and the changes up to the feed's end after the last page are newer still.
 3. Take the new replica in one assignment. Until then the old one answers, and says how
@@ -10,11 +10,11 @@ The protocol, with the same numbers in the code:
 4. Read change after change. Each names the one before it; when that is not the last one
    read, something was missed, and it starts again at 1.
 
-A reader that is slow or dead costs the region nothing: the feed there is bounded.
+A reader that is slow or dead costs the region nothing: the feed there is bounded. And a
+thousand that lost it together do not come back together: `pacing.py`.
 """
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
@@ -32,14 +32,23 @@ from revocation.errors import (
     StoreUnsuitableError,
 )
 from revocation.store import START, Change, FeedReader, Head
+from revocation.verifier.pacing import Backoff, Turn, around
 from revocation.verifier.replica import Replica
 
 _log = structlog.get_logger()
 
 _WAIT_MS: Final = 500
-_FIRST_BACKOFF_SECONDS: Final = 0.05
-_LAST_BACKOFF_SECONDS: Final = 5.0
+_FIRST_BACKOFF_SECONDS: Final = 1.0
+_LAST_BACKOFF_SECONDS: Final = 2.0
+"""Small against the five seconds that writes tolerate: lost is the connection only."""
+
+_LAST_LOAD_BACKOFF_SECONDS: Final = 30.0
+"""Snapshots that are in vain, again and again, must not keep the region busy."""
+
+_SETTLED_SECONDS: Final = 60.0
 _COLD_POLL_SECONDS: Final = 0.25
+_TURN_NEAR_SECONDS: Final = 0.05
+_TURN_FAR_SECONDS: Final = 0.5
 _PAGES_PER_READ: Final = 4
 _EXPIRE_AT_ONCE: Final = 2_000
 _MEASURE_SKEW_SECONDS: Final = 30.0
@@ -87,6 +96,8 @@ class Feed:
         self._position = ""
         self._head = Head(None, Freshness(ready=False, as_of=UnixMs(0)), START)
         self._measured_at = float("-inf")
+        self._turn = Turn()
+        self._has_loaded = False
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self.skew_ms = 0
@@ -113,9 +124,11 @@ class Feed:
         await self._ready.wait()
 
     async def _run(self) -> None:
-        delay, cause = _FIRST_BACKOFF_SECONDS, "start"
+        reconnects = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS)
+        loads = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_LOAD_BACKOFF_SECONDS)
+        cause = "start"
         while True:
-            began = time.monotonic()
+            began, self._has_loaded = time.monotonic(), False
             try:
                 await self._follow(cause)
             except (StoreColdError, StoreMovedBackError) as error:
@@ -127,11 +140,11 @@ class Feed:
             except Exception:  # noqa: BLE001 - whatever it was, start over from a snapshot
                 self._position = ""
                 _log.exception("feed failed", region=self._region)
-            if time.monotonic() - began > _LAST_BACKOFF_SECONDS:
-                delay = _FIRST_BACKOFF_SECONDS
-            # Full jitter: all verifiers of a region lose their store together.
-            await asyncio.sleep(random.uniform(0, delay))  # noqa: S311 - no secret
-            delay = min(delay * 2, _LAST_BACKOFF_SECONDS)
+            if time.monotonic() - began > _SETTLED_SECONDS:
+                reconnects.reset()
+                loads.reset()
+            backoff = loads if self._has_loaded else reconnects
+            await asyncio.sleep(backoff.next())
 
     async def _follow(self, cause: str) -> None:
         await self._measure_skew()
@@ -152,6 +165,7 @@ class Feed:
     async def _load(self, cause: str) -> None:
         head = await self._complete_head()  # 1.
         assert head.epoch is not None  # noqa: S101 - it is complete
+        self._has_loaded = True
         self._epoch, self._position = head.epoch, head.position
         metrics.REPLICA_SNAPSHOTS.labels(self._region, cause).inc()
         replica = self._new_replica()
@@ -204,15 +218,37 @@ class Feed:
         replica.advance(self._head.freshness)
 
     async def _complete_head(self) -> Head:
+        """Wait until the region is complete, and then for the turn to load it."""
+        await self._wait_complete()
+        began, told = time.monotonic(), False
+        self._turn.begin()
+        while True:
+            head = await self._wait_complete()
+            is_near = self._turn.count_reply(waited=time.monotonic() - began)
+            if self._turn.has_come:
+                return head
+            if not (is_near or told):
+                _log.info("waiting for a store that is busy", region=self._region)
+                told = True
+            pause = _TURN_NEAR_SECONDS if is_near else _TURN_FAR_SECONDS
+            await asyncio.sleep(around(pause))
+
+    async def _wait_complete(self) -> Head:
         told = False
         while True:
-            head = await self._reader.head()
+            head = await self._ask_head()
             if head.epoch is not None and head.freshness.ready:
                 return head
             if not told:
                 _log.info("waiting for the region to be complete", region=self._region)
                 told = True
-            await asyncio.sleep(_COLD_POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+            await asyncio.sleep(around(_COLD_POLL_SECONDS))
+
+    async def _ask_head(self) -> Head:
+        asked_at = time.monotonic()
+        head = await self._reader.head()
+        self._turn.note_reply(time.monotonic() - asked_at)
+        return head
 
     # Following -----------------------------------------------------------------------
 
@@ -247,7 +283,7 @@ class Feed:
 
     async def _is_at_end(self) -> bool:
         """After a silence, see whether the feed still is the one that was read."""
-        head = self._head = await self._reader.head()
+        head = self._head = await self._ask_head()
         self._expect_epoch(head.epoch)
         if _order(head.position) < _order(self._position):
             raise StoreMovedBackError(

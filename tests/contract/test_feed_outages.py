@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from revocation.errors import StoreUnavailableError
 from revocation.store import START, Batch
+from revocation.store.connection import Connection
 from revocation.store.feed import RedisFeed
 from revocation.store.layout import Layout
 from revocation.store.redis import MAX_ENTRIES_PER_CALL
@@ -140,6 +141,30 @@ async def test_a_server_that_is_down_or_hangs_is_told_in_time(
         await everything_fails()
     server.launch()
     assert (await feed.head()).epoch is None
+    await feed.stop()
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["again at once", "as it is"])
+async def test_a_connection_that_is_lost_is_not_made_again_at_once(
+    start_own: StartServer, layout: Layout, *, again: bool
+) -> None:
+    """For all feeds of a region would come back in one instant."""
+    server = start_own()
+    feed = RedisFeed(server.url, layout)
+    if again:
+        feed._connection = Connection(server.url, timeout_ms=1_000, max_connections=1)
+    await feed.head()
+    async with Redis.from_url(server.url, protocol=2) as raw:
+        before = (await raw.info("stats"))["total_connections_received"]
+        waiting = asyncio.create_task(feed.changes(START, wait_ms=900))
+        await eventually(lambda: _blocked(raw))
+
+        await raw.client_kill_filter(_type="normal", skipme=True)
+
+        (told,) = await asyncio.gather(waiting, return_exceptions=True)
+        after = (await raw.info("stats"))["total_connections_received"]
+    assert after - before == again
+    assert isinstance(told, StoreUnavailableError) != again
     await feed.stop()
 
 
