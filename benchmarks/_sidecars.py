@@ -54,8 +54,8 @@ class _Ruled:
         self.current = RuleSet([rule], policies=_POLICIES)
 
 
-async def handler(folder: Path, url: str) -> Handler:
-    """Return the sidecar's own handler over a verifier that has loaded everything."""
+async def loaded(folder: Path, url: str) -> Verifier:
+    """Return a verifier that has loaded everything."""
     trusted = TrustedIssuer(
         jwks_file=str(folder / JWKS), algorithms=("ES256",), audiences=(AUDIENCE,)
     )
@@ -71,13 +71,24 @@ async def handler(folder: Path, url: str) -> Handler:
     verifier = Verifier(parts, RedisFeed(url, layout), peppers=(_PEPPER,))
     await verifier.start()
     await verifier.wait_ready()
-    routes = frozenset(_POLICIES)
+    return verifier
+
+
+def authorizer(verifier: Verifier) -> Authorizer:
+    """Return what answers proxies, with a rule."""
     steps = Steps(credentials=BEARER_ONLY, refusals=Refusals())
+    return Authorizer(verifier, _Ruled(), steps=steps)
+
+
+async def handler(folder: Path, url: str) -> Handler:
+    """Return the sidecar's own handler over such a verifier."""
+    verifier = await loaded(folder, url)
+    routes = frozenset(_POLICIES)
     endpoints = Endpoints(
         verifier,
         region="eu",
         checker=Checker(verifier, region="eu", routes=routes, verifies=True),
-        authorizer=Authorizer(verifier, _Ruled(), steps=steps),
+        authorizer=authorizer(verifier),
     )
     return endpoints.handle
 
@@ -222,19 +233,25 @@ SERVERS: Final[dict[str, Callable[[Path, str, int], Awaitable[None]]]] = {
 }
 
 
-async def main() -> None:
-    """Serve until killed; say the port once there is one."""
-    name, folder, url = sys.argv[1:]
+async def stay(starting: Awaitable[object], said: str) -> None:
+    """Start a server, say so once it serves, and go on until killed."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     logging.disable()
-    (port,) = free_ports(1)
-    await SERVERS[name](Path(folder), url, port)
+    server = await starting
     # As `revocation sidecar` does: what was loaded stays.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    print(port, flush=True)
+    print(said, flush=True)
     await asyncio.Event().wait()
+    del server
+
+
+async def main() -> None:
+    """Serve until killed; say the port once there is one."""
+    name, folder, url = sys.argv[1:]
+    (port,) = free_ports(1)
+    await stay(SERVERS[name](Path(folder), url, port), str(port))
 
 
 if __name__ == "__main__":

@@ -9,34 +9,27 @@ definitions (xds-protos). Whatever goes wrong here is a denial, with 503: never 
 acceptance, and never a gRPC error whose meaning the proxy's configuration decides.
 """
 
-import contextlib
-import inspect
 import re
-import socket
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from urllib.parse import quote
 
 import structlog
 
 from revocation import metrics
 from revocation.errors import SettingsError
 from revocation.sidecar.authz import Authorizer, AuthzAnswer, AuthzRequest
+from revocation.sidecar.listening import Unix, inode, remove
 
 try:
     import grpc
     import grpc.aio
-    from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+    from envoy.config.core.v3.base_pb2 import HeaderValueOption
     from envoy.service.auth.v3.attribute_context_pb2 import AttributeContext
-    from envoy.service.auth.v3.external_auth_pb2 import (
-        CheckRequest,
-        CheckResponse,
-        DeniedHttpResponse,
-        OkHttpResponse,
-    )
-    from envoy.type.v3.http_status_pb2 import HttpStatus
+    from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
     from google.protobuf.message import DecodeError
-    from google.rpc.status_pb2 import Status
 except ModuleNotFoundError as error:
     raise SettingsError(
         f"gRPC for Envoy needs the package of {error.name!r}, which is not installed; "
@@ -70,6 +63,7 @@ class ExtAuthz:
         """Prepare; nothing listens yet."""
         self._authorizer = authorizer
         self._server: grpc.aio.Server | None = None
+        self._socket: tuple[Unix, int | None] | None = None
 
     async def start(self, address: str, *, mode: int = 0o660) -> int:
         """Listen; returns the port, of a socket 1.
@@ -96,18 +90,17 @@ class ExtAuthz:
         )
         handler = grpc.method_handlers_generic_handler(SERVICE, {"Check": check})
         server.add_generic_rpc_handlers((handler,))
-        path = None
-        if address.startswith(_UNIX):
-            path = Path(address.removeprefix(_UNIX))
-            _require_free(path)
         try:
-            port = server.add_insecure_port(address)
-            if path is not None:
-                path.chmod(mode)
+            if address.startswith(_UNIX):
+                made = Unix(path=Path(address.removeprefix(_UNIX)), mode=mode)
+                port = _bind(server, made)
+                self._socket = made, inode(made)
+            else:
+                port = server.add_insecure_port(address)
         except (RuntimeError, OSError) as error:
             raise SettingsError(
-                f"gRPC cannot listen on {address!r}; is it taken, or the folder not "
-                "there or not writable?"
+                f"gRPC cannot listen on {address!r}; is it taken, its path too long, "
+                "or the folder not there or not writable?"
             ) from error
         await server.start()
         self._server = server
@@ -116,6 +109,9 @@ class ExtAuthz:
     async def stop(self, *, grace_seconds: float = 5.0) -> None:
         """Answer what was asked, then end; may be called twice."""
         server, self._server = self._server, None
+        made, self._socket = self._socket, None
+        if made is not None:
+            remove(*made)
         if server is not None:
             await server.stop(grace_seconds)
 
@@ -133,7 +129,7 @@ class ExtAuthz:
         """Answer one question. Never raises."""
         try:
             answer = self._authorizer.authorize(read_request(asked))
-            if inspect.isawaitable(answer):
+            if not isinstance(answer, AuthzAnswer):
                 answer = await answer
             return write_answer(answer)
         except Exception as error:  # noqa: BLE001 - whatever it was: a denial
@@ -143,41 +139,48 @@ class ExtAuthz:
             return _denied(_UNAVAILABLE, _RETRY_AFTER, b"")
 
 
-def _require_free(path: Path) -> None:
-    """Check that nobody serves there: gRPC would take the socket's place unasked.
+def _bind(server: grpc.aio.Server, made: Unix) -> int:
+    """Bind to a unix socket, to which nobody can connect before its mode is set.
+
+    gRPC listens as soon as it binds, with the mode that the umask leaves. So it binds
+    in a folder that nobody else may enter, and the socket gets its name afterwards. The
+    umask itself stays: it is that of all threads.
 
     Raises:
-        SettingsError: somebody does.
+        SettingsError: somebody serves there, or what is there is no socket.
+        RuntimeError: gRPC cannot bind.
+        OSError: the folder is not there, or not writable.
     """
-    with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
-        # A full backlog must not hold us up; it also says that somebody listens.
-        probe.settimeout(0)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError, NotADirectoryError):
-            return
-        except OSError:
-            pass
-    raise SettingsError(
-        f"another process serves {path}, or it is no socket, or its path is too long; "
-        "end it, or choose another path"
-    )
+    made.require_free()
+    with tempfile.TemporaryDirectory(prefix=".", dir=made.path.parent) as private:
+        unnamed = Path(private) / "s"
+        # gRPC takes it for a URI.
+        port = server.add_insecure_port(_UNIX + quote(str(unnamed)))
+        unnamed.chmod(made.mode)
+        unnamed.rename(made.path)
+    return port
 
 
 def read_request(asked: CheckRequest) -> AuthzRequest:
     """Return what Envoy tells about the request in question."""
     http = asked.attributes.request.http
-    headers = [pair for pair in _fields(http) if not pair[0].startswith(b":")]
-    if not any(name == b"host" for name, _ in headers):
-        headers.append((b"host", http.host.encode()))
-    return AuthzRequest(
-        method=http.method,
-        path=http.path,
-        headers=headers,
-        host=http.host,
-        scheme=http.scheme,
-        websocket=any(map(_opens_websocket, headers)),
-    )
+    host = http.host
+    headers = []
+    named = websocket = False
+    for name, value in _fields(http):
+        if name.startswith(":"):
+            continue
+        headers.append((name.encode(), value))
+        if name == "host":
+            named = True
+        # A handshake: to look like one is enough.
+        elif name.startswith("sec-websocket-") or (
+            name == "upgrade" and b"websocket" in value.lower()
+        ):
+            websocket = True
+    if not named:
+        headers.append((b"host", host.encode()))
+    return AuthzRequest(http.method, http.path, headers, host, http.scheme, websocket)
 
 
 def write_answer(answer: AuthzAnswer) -> CheckResponse:
@@ -187,53 +190,55 @@ def write_answer(answer: AuthzAnswer) -> CheckResponse:
     if answer.status != 200:  # noqa: PLR2004 - OK, and nothing else
         # To the client it would look as if it had passed.
         return _denied(_UNAVAILABLE, _RETRY_AFTER, b"")
-    given = {name.lower() for name, _ in answer.headers_to_upstream}
-    passed = OkHttpResponse(
-        headers=_options(answer.headers_to_upstream),
+    told = CheckResponse()
+    told.status.code = _OK
+    passed = told.ok_response
+    passed.SetInParent()
+    _add(passed.headers, answer.headers_to_upstream)
+    _add(passed.response_headers_to_add, answer.headers_to_client)
+    if answer.remove_from_upstream:
+        given = {name.lower() for name, _ in answer.headers_to_upstream}
         # Envoy removes last: a name in both would be lost.
-        headers_to_remove=[
-            name for name in answer.remove_from_upstream if name.lower() not in given
-        ],
-        response_headers_to_add=_options(answer.headers_to_client),
-    )
-    return CheckResponse(status=Status(code=_OK), ok_response=passed)
+        passed.headers_to_remove.extend(
+            [name for name in answer.remove_from_upstream if name.lower() not in given]
+        )
+    return told
 
 
 def _denied(
     status: int, headers: Iterable[tuple[str, str]], body: bytes
 ) -> CheckResponse:
-    code = _UNAUTHENTICATED if status == _UNAUTHORIZED else _PERMISSION_DENIED
-    denial = DeniedHttpResponse(
-        status=HttpStatus(code=status),
-        # Envoy counts the body itself.
-        headers=_options(pair for pair in headers if pair[0] != "content-length"),
-        body=body.decode("utf-8", "replace"),
+    told = CheckResponse()
+    told.status.code = (
+        _UNAUTHENTICATED if status == _UNAUTHORIZED else _PERMISSION_DENIED
     )
-    return CheckResponse(status=Status(code=code), denied_response=denial)
+    denial = told.denied_response
+    denial.status.code = status
+    # Envoy counts the body itself.
+    _add(denial.headers, [each for each in headers if each[0] != "content-length"])
+    denial.body = body.decode("utf-8", "replace")
+    return told
 
 
-def _options(headers: Iterable[tuple[str, str]]) -> list[HeaderValueOption]:
-    """Return header fields that replace those of the same name."""
-    options = []
+def _add(options: Any, headers: Iterable[tuple[str, str]]) -> None:
+    """Add header fields that replace those of the same name.
+
+    In place: a message that is made by itself and then copied costs three times that.
+    """
     for name, value in headers:
         if _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
             raise SettingsError("a header field of the answer cannot be sent")
-        field = HeaderValue(key=name, value=value)
-        options.append(HeaderValueOption(header=field, append_action=_OVERWRITE))
-    return options
+        option = options.add()
+        option.append_action = _OVERWRITE
+        field = option.header
+        field.key = name
+        field.value = value
 
 
-def _fields(http: AttributeContext.HttpRequest) -> Iterator[tuple[bytes, bytes]]:
+def _fields(http: AttributeContext.HttpRequest) -> Iterator[tuple[str, bytes]]:
     """Both ways to tell them; with `encode_raw_headers` none is merged or changed."""
-    for name, value in http.headers.items():
-        yield name.lower().encode(), value.encode()
+    # Not `items()`: that of protobuf is not in C, also where there are none.
+    for name in http.headers:
+        yield name.lower(), http.headers[name].encode()
     for field in http.header_map.headers:
-        yield field.key.lower().encode(), field.raw_value or field.value.encode()
-
-
-def _opens_websocket(field: tuple[bytes, bytes]) -> bool:
-    """Whether a field belongs to a handshake: to look like one is enough."""
-    name, value = field
-    return name.startswith(b"sec-websocket-") or (
-        name == b"upgrade" and b"websocket" in value.lower()
-    )
+        yield field.key.lower(), field.raw_value or field.value.encode()

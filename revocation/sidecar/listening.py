@@ -123,12 +123,7 @@ class Unix:
         Raises:
             SettingsError: somebody serves there, or the path cannot be a socket.
         """
-        if len(os.fsencode(self.path)) > _MOST_PATH_BYTES:
-            raise SettingsError(
-                f"the path of {self} is longer than {_MOST_PATH_BYTES} bytes, more "
-                "than a unix socket may have; choose a shorter one"
-            )
-        self._require_free()
+        self.require_free()
         temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         made = socket.socket(socket.AF_UNIX)
         try:
@@ -147,8 +142,17 @@ class Unix:
             ) from error
         yield made
 
-    def _require_free(self) -> None:
-        """Check that nothing is there but what a killed process left."""
+    def require_free(self) -> None:
+        """Check that nothing is there but what a killed process left.
+
+        Raises:
+            SettingsError: somebody serves there, or the path cannot be a socket.
+        """
+        if len(os.fsencode(self.path)) > _MOST_PATH_BYTES:
+            raise SettingsError(
+                f"the path of {self} is longer than {_MOST_PATH_BYTES} bytes, more "
+                "than a unix socket may have; choose a shorter one"
+            )
         try:
             kind = self.path.lstat().st_mode
         except FileNotFoundError:
