@@ -1,21 +1,14 @@
-"""Rules for generated examples, and a ledger without Kafka."""
+"""A ledger without Kafka."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from revocation.authority.app import Authority
 from revocation.authority.table import LedgerTable
 from revocation.settings import AuthoritySettings
 from tests.stations.regions import Region
-
-# A loaded machine must not fail a law: examples have no deadline.
-settings.register_profile(
-    "stations", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("stations")
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from revocation.decision import (
     StalenessPolicy,
     Verdict,
 )
-from revocation.entries import Kind
 from revocation.sidecar.checks import MAX_CHECKS
 from revocation.verifier.web_sources import ASK_NOBODY_ELSE
 from tests.stations.sidecars import (
@@ -19,32 +18,12 @@ from tests.stations.sidecars import (
     bearer,
     endpoints_of,
     is_problem,
-    published,
     serving,
     signed,
 )
-from tests.stations.test_verifier import cut_off, store_as_of, token, with_replica
+from tests.stations.test_verifier import store_as_of, token, with_replica
 
 HOST = (b"host", b"api.example")
-
-
-@pytest.fixture
-async def store():
-    revoked = cut_off(Kind.USER, "alice"), cut_off(Kind.RESOURCE, "dataset:42")
-    return await store_as_of(0, *revoked)
-
-
-@pytest.fixture
-def jwks(tmp_path):
-    path = tmp_path / "jwks.json"
-    path.write_bytes(published())
-    return path
-
-
-@pytest.fixture
-async def client(store, jwks):
-    async with serving(store, jwks) as client:
-        yield client
 
 
 # Check --------------------------------------------------------------------------------

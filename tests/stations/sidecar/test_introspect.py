@@ -12,7 +12,7 @@ from revocation.entries import Kind
 from revocation.errors import SettingsError
 from revocation.sidecar.introspect import Introspection, describe, read_callers
 from revocation.sidecar.messages import Request
-from tests.stations.sidecars import bearer, published, serving, signed
+from tests.stations.sidecars import bearer, serving, signed
 from tests.stations.test_verifier import cut_off, store_as_of
 from tests.stations.verifications import Told
 from tests.unit.tokens import AUDIENCE, ISSUER
@@ -35,13 +35,6 @@ def basic(name="warehouse", secret=SECRET):
 def file(tmp_path):
     path = tmp_path / "callers"
     path.write_text(f"# who may ask\n\n{line()}{line('shop', 'old')}{line('shop')}")
-    return path
-
-
-@pytest.fixture
-def jwks(tmp_path):
-    path = tmp_path / "jwks.json"
-    path.write_bytes(published())
     return path
 
 

@@ -7,7 +7,6 @@ from revocation.decision import (
     Beyond,
     StalenessPolicy,
 )
-from revocation.entries import Kind
 from revocation.errors import SettingsError
 from revocation.sidecar.endpoints import laxest_bound_ms
 from revocation.sidecar.proxies import Proxy
@@ -22,28 +21,9 @@ from tests.stations.sidecars import (
     signed,
     verifier_of,
 )
-from tests.stations.test_verifier import cut_off, store_as_of, token
+from tests.stations.test_verifier import store_as_of, token
 
 HOST = (b"host", b"api.example")
-
-
-@pytest.fixture
-async def store():
-    revoked = cut_off(Kind.USER, "alice"), cut_off(Kind.RESOURCE, "dataset:42")
-    return await store_as_of(0, *revoked)
-
-
-@pytest.fixture
-def jwks(tmp_path):
-    path = tmp_path / "jwks.json"
-    path.write_bytes(published())
-    return path
-
-
-@pytest.fixture
-async def client(store, jwks):
-    async with serving(store, jwks) as client:
-        yield client
 
 
 # Proxies ------------------------------------------------------------------------------
