@@ -7,9 +7,10 @@ RUN := $(VENV)/bin/python
 DEPENDENCIES := $(VENV)/.dependencies
 PROJECT := $(VENV)/.project
 KAFKA := $(VENV)/.kafka
+BENCHMARKS := $(filter-out benchmarks/soak.py,$(wildcard benchmarks/[!_]*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-proxies test check bench lock clean prerequisites languages
+.PHONY: help setup demo demo-proxies test check bench soak lock clean prerequisites languages
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,9 +33,12 @@ check: prerequisites $(PROJECT) ## lint, format and types
 	@$(RUN) -m mypy tests/typing/service.py
 
 bench: setup ## run the benchmarks, one after the other
-	@set -e; for script in benchmarks/[!_]*.py; do \
+	@set -e; for script in $(BENCHMARKS); do \
 	  echo "== $$script"; $(RUN) "$$script"; \
 	done
+
+soak: setup ## ten minutes of load on a sidecar while its store and rules change
+	@$(RUN) benchmarks/soak.py $(ARGS)
 
 lock: prerequisites $(PROJECT) ## write requirements.lock; ARGS=--upgrade for newer
 	@$(RUN) -m uv pip compile pyproject.toml --quiet --universal \

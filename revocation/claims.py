@@ -126,7 +126,8 @@ def name_resources(token: Token, resources: Sequence[str]) -> Token | str:
     ]
     if len(named) < len(resources):
         return "no event can name a resource asked for: it is not `type:id`"
-    return token._replace(more=(*token.more, *named))
+    issuer, names, more, *rest = token
+    return _new(Token, (issuer, names, (*more, *named), *rest))
 
 
 def _read_plain(claims: dict[str, Any], rules: Rules, kid: Any) -> Token | None:
