@@ -34,4 +34,6 @@ class Outbox:
         """Send now. Before a transport is closed, or its answers would be lost."""
         waiting, self._waiting = self._waiting, []
         for transport, data in waiting:
-            transport.write(data)
+            # uvloop raises where a client is gone, and the others were told nothing.
+            if not transport.is_closing():
+                transport.write(data)

@@ -6,7 +6,6 @@ that may or may not open a WebSocket.
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote
@@ -56,11 +55,7 @@ class RuleSet:
         self.rules = tuple(rules)
         self._policies = policies
         self._audiences = () if audience is None else (audience,)
-        # Rules match paths of their own depth only; so thousands cost as few do.
-        by_depth: defaultdict[int, list[RouteRule]] = defaultdict(list)
-        for rule in self.rules:
-            by_depth[_depth(rule.path)].append(rule)
-        self._routes = {depth: Routes(each) for depth, each in by_depth.items()}
+        self._routes = Routes(self.rules)
         # Rules never change, and most requests are for a few paths.
         self._known: dict[tuple[str, str, bool], Asked | None] = {}
 
@@ -106,7 +101,7 @@ class RuleSet:
         return None if other is None else self._both(asked, other)
 
     def _ask(self, method: str, path: str) -> Asked | None:
-        asked = self._routes.get(_depth(path), _NO_RULES).find(method, path)
+        asked = self._routes.find(method, path)
         if asked is None or asked.public or asked.audiences:
             return asked
         return asked._replace(audiences=self._audiences) if self._audiences else asked
@@ -125,14 +120,6 @@ class RuleSet:
     def _tolerance(self, route: str) -> tuple[bool, int]:
         policy = self._policies[route]
         return policy.beyond is Beyond.ALLOW, policy.max_staleness_ms
-
-
-_NO_RULES: Final = Routes(())
-
-
-def _depth(path: str) -> int:
-    """Return how many segments a path has; a slash more at its end makes none."""
-    return path.count("/") - path.endswith("/")
 
 
 def _union(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:

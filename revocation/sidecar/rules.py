@@ -96,6 +96,12 @@ def read_rules(
         line = int(found[1]) if found else len(text.splitlines())
         message = _AT_LINE.sub("", message)
         raise SettingsError(f"{name}:{line}: is no TOML: {message}") from None
+    if not document:
+        # A file that was cut off, on a full disk for instance: all that paths ask for
+        # beside a token would be gone.
+        raise SettingsError(
+            f"{name}:1: is empty; write rules, or `rules = []` if there are none"
+        )
     read = _validate(document, policies)
     if isinstance(read, RuleSet):
         return read

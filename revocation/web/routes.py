@@ -7,10 +7,11 @@ slash more at the end, other upper and lower case.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, NamedTuple
+from operator import itemgetter
+from typing import Any, Final, NamedTuple, TypeVar
 
 from revocation.entries import MAX_ID_CHARACTERS
 from revocation.errors import SettingsError
@@ -162,7 +163,13 @@ class Routes:
 
     def __init__(self, rules: Iterable[RouteRule]) -> None:
         """Prepare."""
-        self._compiled = [_Compiled(rule) for rule in rules]
+        # By what the rules' paths have in common: whoever asks for paths that nobody
+        # has asked for yet is not to make us try thousands of rules, twice.
+        self._compiled: dict[_Shape, dict[_Literals, list[tuple[int, _Compiled]]]] = {}
+        for number, rule in enumerate(rules):
+            compiled = _Compiled(rule)
+            alike = self._compiled.setdefault(compiled.shape, {})
+            alike.setdefault(compiled.literals, []).append((number, compiled))
 
     def find(self, method: str, path: str) -> Asked | None:
         """Return what a request asks for, or None if a value is not canonical.
@@ -173,16 +180,28 @@ class Routes:
             method: in upper case, or `WEBSOCKET`.
             path: as the service sees it, decoded; must be canonical.
         """
+        given = path.split("/")
+        near = self._find_near(given)
         for exact in (True, False):
-            for compiled in self._compiled:
+            for compiled in near:
                 if not compiled.serves(method) or (compiled.rule.public and not exact):
                     continue
-                values = compiled.match(path, exact=exact)
+                values = compiled.match(given, exact=exact)
                 if values is _REFUSED:
                     return None
                 if values is not None:
                     return compiled.ask(method, values)
         return Asked(public=False, route=route_class_of(method))
+
+    def _find_near(self, given: Sequence[str]) -> list["_Compiled"]:
+        """Return the rules that match but for values, slash and case, in order."""
+        folded = [each.casefold() for each in _without_end(given)]
+        found: list[tuple[int, _Compiled]] = []
+        for (length, places), alike in self._compiled.items():
+            if length == len(folded):
+                literals = tuple([folded[place] for place in places])
+                found += alike.get(literals, ())
+        return [compiled for _, compiled in sorted(found, key=_number_of)]
 
 
 def is_canonical(path: str, raw_path: bytes | None = None) -> bool:
@@ -217,6 +236,14 @@ class _Compiled:
     def __init__(self, rule: RouteRule) -> None:
         self.rule = rule
         self._segments = _parse(rule.path)
+        texts = [what for _, what in self._segments]
+        literals = [
+            (place, what.casefold())
+            for place, what in enumerate(_without_end(texts))
+            if isinstance(what, str)
+        ]
+        self.shape: _Shape = (len(_without_end(texts)), tuple(p for p, _ in literals))
+        self.literals: _Literals = tuple(text for _, text in literals)
         self._resources = [ResourceTemplate(each) for each in rule.resources]
 
     def serves(self, method: str) -> bool:
@@ -225,19 +252,18 @@ class _Compiled:
             return True
         return method == "HEAD" and "GET" in methods
 
-    def match(self, path: str, *, exact: bool) -> _Values | None:
-        wanted = self._segments
-        given = path.split("/")
+    def match(self, given: Sequence[str], *, exact: bool) -> _Values | None:
+        """Return the values of a path near this one, or None."""
+        wanted: Sequence[_Segment] = self._segments
         if not exact:
             wanted = wanted[:-1] if wanted[-1] == _END else wanted
-            given = given[:-1] if given[-1] == "" else given
+            given = _without_end(given)
         if len(wanted) != len(given):
             return None
         values, refused = {}, False
         for (name, what), segment in zip(wanted, given, strict=True):
             if isinstance(what, str):
-                same = what == segment
-                if not same and (exact or what.casefold() != segment.casefold()):
+                if exact and what != segment:
                     return None
             elif name is not None and what.value.fullmatch(segment):
                 values[name] = segment
@@ -262,6 +288,17 @@ _Segment = tuple[str | None, str | Type]
 """The name of a value and its type, or None and the literal text."""
 
 _END: Final[_Segment] = (None, "")
+
+_Shape = tuple[int, tuple[int, ...]]
+"""How many segments a path has but for a slash at the end, and which are no values."""
+_Literals = tuple[str, ...]
+_number_of: Final = itemgetter(0)
+_Part = TypeVar("_Part")
+
+
+def _without_end(segments: Sequence[_Part]) -> Sequence[_Part]:
+    """Leave out the last segment where it is empty: a slash more."""
+    return segments[:-1] if segments[-1] == "" else segments
 
 
 def _parse(path: str) -> tuple[_Segment, ...]:

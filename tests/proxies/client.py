@@ -66,6 +66,16 @@ class Client:
             assert peer.selected_alpn_protocol() == "h2"
             return _ask_h2(peer, method, target, headers)
 
+    def exchange(self, *sent: bytes) -> bytes:
+        """Send bytes as they are; returns all that comes until the proxy closes."""
+        received, closed = b"", contextlib.suppress(ConnectionError, ssl.SSLError)
+        with self._connect("http/1.1") as peer, closed:
+            for each in sent:
+                peer.sendall(each)
+            while data := peer.recv(65_536):
+                received += data
+        return received
+
     @contextlib.contextmanager
     def websocket(self, target: str, headers: Headers = ()):
         """Open a WebSocket; yields the answer and the connection."""

@@ -69,20 +69,24 @@ def serve(rfile, wfile, recorded: list[Seen]) -> bool:
     start = rfile.readline(65_536).decode("latin-1").split(" ")
     if len(start) != 3:
         return False
-    headers = []
-    while line := rfile.readline(65_536).decode("latin-1").strip("\r\n"):
-        name, _, value = line.partition(":")
-        headers.append((name, value.strip()))
-    request = Seen(start[0], start[1], headers, b"")
+    request = Seen(start[0], start[1], _fields(rfile), b"")
     body = _body(rfile, request)
     recorded.append(request._replace(body=body))
-    if "websocket" in [each.lower() for each in request.all("upgrade")]:
-        return _echo(rfile, wfile)
     if request.target.startswith("/broken"):
         wfile.write(b"HTTP/1.1 500 Broken\r\ncontent-length: 4\r\n\r\nours")
+    elif "websocket" in [each.lower() for each in request.all("upgrade")]:
+        return _echo(rfile, wfile)
     else:
         wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nserved")
     return True
+
+
+def _fields(rfile) -> list[tuple[str, str]]:
+    fields = []
+    while line := rfile.readline(65_536).decode("latin-1").strip("\r\n"):
+        name, _, value = line.partition(":")
+        fields.append((name, value.strip()))
+    return fields
 
 
 def _body(rfile, request: Seen) -> bytes:
@@ -91,7 +95,8 @@ def _body(rfile, request: Seen) -> bytes:
         while size := int(rfile.readline().split(b";")[0], 16):
             body += rfile.read(size)
             rfile.readline()
-        rfile.readline()
+        # Trailers: there are services that take them for header fields.
+        request.headers.extend(_fields(rfile))
         return body
     return rfile.read(int((request.all("content-length") or ["0"])[0]))
 

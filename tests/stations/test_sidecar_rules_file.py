@@ -88,6 +88,15 @@ async def test_a_broken_file_leaves_the_rules_as_they_were(file, path, capsys):
     assert current() == 1
 
 
+async def test_a_file_that_is_cut_to_nothing_leaves_the_rules_as_they_were(file, path):
+    """Empty, it would be TOML, and ask for a token and nothing more."""
+    before, rules = counted("refused"), file.current
+    path.write_text("")
+    await refused(before)
+    assert file.current is rules
+    assert current() == 0
+
+
 async def test_a_broken_file_is_told_once(file, path):
     before = counted("refused")
     path.write_text(BROKEN)

@@ -211,12 +211,21 @@ def test_an_answer_names_no_length():
 
 
 @pytest.mark.parametrize(
-    "name", [b"x_auth_subject", b"x-auth_subject", b"x_auth-scope", b"x_auth_client"]
+    "name",
+    [
+        *(b"x_auth_subject", b"x-auth_subject", b"x_auth-scope", b"x_auth_client"),
+        *(b"x.auth.subject", b"x-auth.subject", b"x!auth~subject", b"x-auth\xffscope"),
+    ],
 )
 @pytest.mark.parametrize("path", ["/x", "/health"])
 def test_a_header_that_a_gateway_would_take_for_ours_is_refused(name, path):
     """WSGI and CGI give `X_Auth_Subject` and `X-Auth-Subject` one name."""
     assert ask(Told(), "GET", path, BEARER, (name, b"root")).status == 400
+
+
+def test_other_odd_names_are_nobody_s_business():
+    odd = ((b"x_trace.id", b"1"), (b"x-auth-subject", b"root"), (b"x_auth", b"1"))
+    assert ask(Told(), "GET", "/x", BEARER, *odd).status == 200
 
 
 # Cookies ------------------------------------------------------------------------------

@@ -85,8 +85,8 @@ def test_the_example_of_the_guide_is_right():
 
 
 def test_a_file_without_rules_protects_everything():
-    assert read("").find("GET", "/") == READ
-    assert read("").find("POST", "/health") == WRITE
+    assert read("rules = []").find("GET", "/") == READ
+    assert read("rules = []").find("POST", "/health") == WRITE
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,8 @@ def test_a_file_without_rules_protects_everything():
         ("[[rules]]\npath = '/a'\npath = '/b'", 3, "is no TOML"),
         ("[[rules]]\npath = /a", 2, "is no TOML"),
         ("[[rules]]\npath = '/a", 2, "is no TOML"),
+        ("", 1, "is empty"),
+        ("\n# to be written\n", 1, "is empty"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(text, line, says):
