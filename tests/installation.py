@@ -66,6 +66,9 @@ class Station:
     def pause(self) -> None:
         """Stop the process as a long garbage collection or a frozen VM would."""
         self._signal(signal.SIGSTOP)
+        assert self._process is not None
+        # A busy one on another core goes on for a moment, and might still answer.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let it go on."""

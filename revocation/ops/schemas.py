@@ -106,18 +106,15 @@ def update_schema() -> Json:
                 },
             },
             "required": ["offset", "time"],
-            "$defs": {
-                "Entry": _entry(),
-                "Denylisted": _denylisted(),
-                "Subject": _subject(),
-            },
+            "$defs": {"Entry": _entry()},
         },
     )
 
 
 def _entry() -> Json:
     return {
-        "description": "Absolute state of one target, as of the event at `source`.",
+        "description": "Absolute state of one target, as of the event at `source`. "
+        "What is absent has its default: 0, `active`, none.",
         "type": "object",
         "properties": {
             "kind": {"enum": [str(kind) for kind in Kind]},
@@ -125,23 +122,8 @@ def _entry() -> Json:
             "id": _TEXT,
             "source": _tuple(_COUNT, _COUNT, _COUNT)
             | {"description": "Partition, offset and LogAppendTime of the event."},
-        },
-        "required": ["kind", "issuer", "id", "source"],
-        "if": {"properties": {"kind": {"enum": sorted(map(str, DENYLIST_KINDS))}}},
-        "then": {"$ref": "#/$defs/Denylisted"},
-        "else": {"$ref": "#/$defs/Subject"},
-    }
-
-
-def _denylisted() -> Json:
-    until = _COUNT | {"description": "Milliseconds; rejected until then."}
-    return {"properties": {"expires_at": until}, "required": ["expires_at"]}
-
-
-def _subject() -> Json:
-    return {
-        "description": "What is absent has its default: 0, `active`, none.",
-        "properties": {
+            "expires_at": _COUNT
+            | {"description": "Milliseconds; rejected until then."},
             "version": _COUNT,
             "not_before": _COUNT
             | {"description": "Milliseconds; tokens issued before are rejected."},
@@ -155,9 +137,14 @@ def _subject() -> Json:
                 "items": _tuple(_COUNT, _TEXT),
             },
         },
-        "dependentRequired": {
-            "status": ["status_offset"],
-            "status_offset": ["status"],
+        "required": ["kind", "issuer", "id", "source"],
+        "if": {"properties": {"kind": {"enum": sorted(map(str, DENYLIST_KINDS))}}},
+        "then": {"required": ["expires_at"]},
+        "else": {
+            "dependentRequired": {
+                "status": ["status_offset"],
+                "status_offset": ["status"],
+            }
         },
     }
 
