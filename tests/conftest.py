@@ -19,6 +19,7 @@ StoreFactory = Callable[..., Valkey]
 def pytest_configure() -> None:
     """End by SIGTERM as by Ctrl-C, or the servers would be left running.
 
+    By Ctrl-C as well, though whoever started it in the background had it ignored.
     A law is tried with the same examples each time in CI, and with new ones at a desk.
     Examples have no deadline: a loaded machine must not fail a law.
     """
@@ -29,7 +30,8 @@ def pytest_configure() -> None:
         suppress_health_check=[hypothesis.HealthCheck.too_slow],
     )
     hypothesis.settings.load_profile("revocation")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
