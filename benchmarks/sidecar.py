@@ -29,11 +29,13 @@ medians of three rounds of two seconds:
     aiohttp                7,399     14.0     132        7,028      8.5     136
     aiohttp-jwt            3,097     24.4     316        3,333     15.0     297
 
-Ours alone beside aiohttp's, rounds of three seconds, minutes before: check 24,682/s and
-p99 2.7 ms (aiohttp 7,447 and 7.4), authz 26,432/s and 3.2 ms (8,588 and 6.6).
+Ours beside aiohttp's alone, rounds of three seconds, an hour apart:
 
-So the bar, 4 times aiohttp's rate and a p99 of 3 ms, is missed: 3.2 and 3.3 times at
-`check`, 3.0 and 3.1 at `authz`, with the p99 at its edge when it is quiet. aiohttp
+    check: 24,682/s, p99 2.7 ms (aiohttp 7,447, 7.4); 23,603/s, 3.3 ms (6,950, 8.2)
+    authz: 26,432/s, p99 3.2 ms (aiohttp 8,588, 6.6); 23,083/s, 3.3 ms (9,527, 6.1)
+
+So the bar, 4 times aiohttp's rate and a p99 of 3 ms, is missed: 3.2 to 3.4 times at
+`check`, 2.4 to 3.1 at `authz`, with the p99 at its edge when it is quiet. aiohttp
 believes any token there; if it verifies them as ours does, ours is 7 times as fast.
 
 What it takes, alone in a process and in us: reading the request and writing the answer
