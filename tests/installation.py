@@ -33,7 +33,7 @@ from revocation.store import Answer
 from revocation.store.layout import Layout
 from revocation.store.redis import RedisStore
 from revocation.verifier import Verifier
-from tests.servers import Server
+from tests.servers import Server, freeze
 
 _ROOT = Path(__file__).parent.parent
 
@@ -65,10 +65,8 @@ class Station:
 
     def pause(self) -> None:
         """Stop the process as a long garbage collection or a frozen VM would."""
-        self._signal(signal.SIGSTOP)
         assert self._process is not None
-        # A busy one on another core goes on for a moment, and might still answer.
-        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
+        freeze(self._process.pid)
 
     def resume(self) -> None:
         """Let it go on."""

@@ -16,6 +16,12 @@ from revocation.embedded.process import alive
 from revocation.embedded.valkey import valkey_binary
 
 
+def freeze(pid: int) -> None:
+    """Stop a process that we started; busy on another core, it went on for a moment."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+
+
 class Server(Valkey):
     """A server of the local system that can also be paused, and have a password."""
 
@@ -47,15 +53,13 @@ class Server(Valkey):
 
     def pause(self) -> None:
         """Let it accept connections and answer none."""
-        self._signal(signal.SIGSTOP)
+        if self.process is not None and alive(self.process):
+            freeze(self.process.pid)
 
     def resume(self) -> None:
         """Undo `pause`."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
         if self.process is not None and alive(self.process):
-            os.kill(self.process.pid, number)
+            os.kill(self.process.pid, signal.SIGCONT)
 
 
 class SentinelServer(Server):
