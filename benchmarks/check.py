@@ -36,6 +36,7 @@ from typing import Any, Final
 import orjson
 import uvloop
 from _figures import Figure, report
+from _identity import IDENTITY
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
@@ -126,7 +127,7 @@ def entry(number: int, now: UnixMs) -> Entry:
 async def fill(store: RedisStore, size: int) -> None:
     """Make a region with so many entries."""
     await store.check_suitable()
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", IDENTITY)
     now = now_ms()
     for first in range(0, size, 10_000):
         entries = [entry(number, now) for number in range(first, first + 10_000)]

@@ -61,6 +61,7 @@ from typing import Final, NamedTuple
 
 import uvloop
 from _figures import Figure, report
+from _identity import IDENTITY
 from _reconnecting import LAYOUT, Outcome, follow
 from _reconnects_picture import Line, draw
 from _soak_picture import require_matplotlib
@@ -135,7 +136,7 @@ class Projector:
         store = self._store
         await store.check_suitable()
         self._epoch += 1
-        await store.begin(f"epoch-{self._epoch}", partitions=1)
+        await store.begin(f"epoch-{self._epoch}", IDENTITY)
         entries = [entry(number, now_ms()) for number in range(self._entries)]
         await store.apply(f"epoch-{self._epoch}", Batch(entries, self._mark(), {}))
 

@@ -8,6 +8,7 @@
     │   ├── OversizedRecordError
     │   └── MalformedUpdateError
     ├── SettingsError
+    │   └── DisagreementError
     ├── TopicError
     ├── PublishError
     ├── NotAppliedError
@@ -73,6 +74,12 @@ class SettingsError(RevocationError):
     """Settings that are missing, contradict each other or are unsafe."""
 
     code = "invalid_settings"
+
+
+class DisagreementError(SettingsError):
+    """A process and the region it works on have settings that must be the same."""
+
+    code = "settings_disagree"
 
 
 class TopicError(RevocationError):

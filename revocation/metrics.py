@@ -120,6 +120,12 @@ FEED_RETRIES = Counter(
     "Attempts to follow the regional store that failed, by error code.",
     ["region", "code"],
 )
+AGREEMENT = Gauge(
+    "revocation_region_agreement_ratio",
+    "1 while a verifier's settings are those of its region and it finds the region's "
+    "canaries, else 0: it gives no verdict then. Alarm on 0.",
+    ["region"],
+)
 INTROSPECTIONS = Counter(
     "revocation_introspections_total",
     "Questions to the fallback because the region was behind, by result.",

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from revocation import events
-from revocation.cli.regions import open_regions
+from revocation.cli.regions import open_regions, require_agreements
 from revocation.errors import ContractError
 from revocation.events import EVENT_TYPES, CloudEvent, Event
 from revocation.publisher import Publisher
@@ -199,7 +199,9 @@ async def _readers(wait: str | None) -> AsyncIterator[dict[str, StoreReader]]:
             f"no region {region!r}; REVOCATION_REGIONS has {known}"
         )
     async with open_regions(settings) as readers:
-        yield readers if everywhere else {region: readers[region]}
+        asked = readers if everywhere else {region: readers[region]}
+        await require_agreements(settings, asked)
+        yield asked
 
 
 async def _publish_one(event: Event) -> _Published:

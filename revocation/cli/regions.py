@@ -1,10 +1,13 @@
 """The stores of all regions at once, for commands that ask or wait."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
+from revocation.errors import StoreUnavailableError
+from revocation.identity import Expectation
 from revocation.settings import RegionsSettings
 from revocation.store import StoreReader
+from revocation.store.agreement import require_agreement
 from revocation.store.layout import Layout
 from revocation.store.redis import RedisStore
 
@@ -15,7 +18,8 @@ async def open_regions(
 ) -> AsyncIterator[dict[str, StoreReader]]:
     """Connect to the stores of all regions, for as long as the context lasts.
 
-    A region that cannot be reached is there all the same, and says so when asked.
+    A region that cannot be reached is there all the same, and says so when asked; so is
+    one with other settings, which is not ready.
     """
     layout = Layout(settings.store_prefix, settings.peppers)
     stores = {
@@ -29,3 +33,19 @@ async def open_regions(
     finally:
         for store in stores.values():
             await store.stop()
+
+
+async def require_agreements(
+    settings: RegionsSettings, readers: Mapping[str, StoreReader]
+) -> None:
+    """Refuse to wait for regions in which verifiers look elsewhere.
+
+    One that cannot be reached may agree.
+
+    Raises:
+        DisagreementError: names each setting, the region's value and ours.
+    """
+    for name, reader in readers.items():
+        expected = Expectation(name, settings.fingerprints, settings.lifetimes)
+        with contextlib.suppress(StoreUnavailableError):
+            await require_agreement(reader, expected)

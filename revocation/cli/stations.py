@@ -69,8 +69,9 @@ def projector(region: RegionOption = None) -> None:
     settings = ProjectorSettings(**chosen(region))
 
     async def run() -> None:
-        await verify(settings)
-        station = Projector(settings, RedisStore.from_settings(settings))
+        cluster_id = await verify(settings)
+        store = RedisStore.from_settings(settings)
+        station = Projector(settings, store, cluster_id=cluster_id)
         await station.start()
         _serve_metrics(settings)
         _spare_the_collector()

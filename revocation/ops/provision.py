@@ -35,14 +35,18 @@ async def provision(settings: KafkaSettings) -> list[str]:
     return [spec.name for spec in missing]
 
 
-async def verify(settings: KafkaSettings) -> None:
+async def verify(settings: KafkaSettings) -> str | None:
     """Verify that every topic that revocations depend on is as it must be.
+
+    Returns the id of the Kafka cluster, if the broker says one (KIP-78).
 
     Raises:
         TopicError: says which topic, what is wrong and what to do.
     """
     async with _Admin(settings) as admin:
         await _verify(admin, _specs(settings))
+        cluster = await admin.describe_cluster()
+    return cluster.get("cluster_id") or None
 
 
 def _specs(settings: KafkaSettings) -> tuple[TopicSpec, ...]:

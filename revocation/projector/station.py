@@ -25,13 +25,14 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from revocation import metrics
-from revocation.entries import Entry, Offset, Position, decode_update
+from revocation.entries import Entry, Offset, Position, UnixMs, decode_update
 from revocation.errors import (
     MalformedUpdateError,
     StoreColdError,
     StoreError,
     StoreMovedBackError,
 )
+from revocation.identity import Identity, compare
 from revocation.kafka import (
     dead_letter_headers,
     dead_letter_value,
@@ -40,7 +41,7 @@ from revocation.kafka import (
 )
 from revocation.projector.progress import Progress
 from revocation.settings import ProjectorSettings
-from revocation.store import Batch, Mark, Store
+from revocation.store import Batch, Keep, Mark, Region, Store
 
 _log = structlog.get_logger()
 
@@ -56,9 +57,16 @@ Records = Mapping[TopicPartition, list[Any]]
 class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """Keeps one region's store; several may do so at once, shared or side by side."""
 
-    def __init__(self, settings: ProjectorSettings, store: Store) -> None:
+    def __init__(
+        self,
+        settings: ProjectorSettings,
+        store: Store,
+        *,
+        cluster_id: str | None = None,
+    ) -> None:
         self._settings = settings
         self._store = store
+        self._identity = settings.identity(cluster_id)
         self._topic = settings.topics.entries
         self._epoch = ""
         self._progress: dict[int, Progress] = {}
@@ -74,10 +82,13 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         Raises:
             StoreUnsuitableError: the store would lose revocations.
             StoreUnavailableError: the store cannot be reached.
+            DisagreementError: the store is another's, or was written by other settings.
         """
         settings = self._settings
         await self._store.start()
         await self._store.check_suitable()
+        # Before it joins the group, and takes partitions from who would serve them.
+        await self._agree(await self._store.region())
         client_id = f"{settings.topic_prefix}-projector-{settings.region}"
         self._producer = new_producer(settings, client_id=client_id)
         self._consumer: AIOKafkaConsumer = new_consumer(
@@ -223,7 +234,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         assigned = list(self._consumer.assignment())
         first = await self._consumer.beginning_offsets(assigned)
         end = await self._consumer.end_offsets(assigned)
-        region = await self._store.region()
+        region = await self._agreed_region()
         lost = [
             tp.partition
             for tp in assigned
@@ -232,13 +243,9 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         ]
         if lost:
             _log.error("the log does not hold what the store needs", partitions=lost)
-        if lost or region.epoch is None:
-            await self._store.begin(
-                uuid.uuid4().hex,
-                partitions=self._settings.partitions,
-                replacing=region.epoch,
-            )
-            region = await self._store.region()
+            identity = region.identity or self._identity
+            await self._begin(region.epoch, identity, Keep.ENTRIES)
+            region = await self._agreed_region()
         self._epoch = region.epoch or ""
         self._written.clear()
         for tp in assigned:
@@ -251,6 +258,43 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                 self._written[tp.partition] = mark
             self._consumer.seek(tp, mark.next_offset)  # refuses what was revoked by now
             self._progress[tp.partition] = Progress(mark, rebuilt_at=end[tp])
+
+    async def _agreed_region(self) -> Region:
+        """Return the region once it is open under settings that are ours."""
+        while not await self._agree(region := await self._store.region()):
+            pass
+        return region
+
+    async def _agree(self, region: Region) -> bool:
+        """Open the region, or refuse to keep it; tell whether there was nothing to do.
+
+        Raises:
+            DisagreementError: the store is another's, or was written by other settings.
+        """
+        if region.epoch is None:
+            await self._begin(None, self._identity, Keep.NOTHING)
+            return False
+        found = compare(region.identity, self._identity, _now_ms())
+        found.refuse_foreign()
+        if self._settings.on_changed_settings == "refuse" and not found.outdated:
+            found.refuse_changed()
+        if found.outdated or found.changed:
+            _log.warning("emptying the region", changed=found.changed)
+            await self._begin(region.epoch, self._identity, Keep.NOTHING)
+        elif region.clearing:
+            await self._store.clear(region.epoch)
+        elif found.adopted != region.identity:
+            _log.info("settings adopted", peppers=found.adopted.peppers)
+            await self._begin(region.epoch, found.adopted, Keep.ALL)
+        else:
+            return True
+        return False
+
+    async def _begin(
+        self, replacing: str | None, identity: Identity, keep: Keep
+    ) -> None:
+        epoch = uuid.uuid4().hex
+        await self._store.begin(epoch, identity, replacing=replacing, keep=keep)
 
     async def _park(self, record: Any, error: MalformedUpdateError) -> None:
         at = Position(record.partition, Offset(record.offset), record.timestamp)
@@ -266,7 +310,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         _log.error("dead letter", receipt=at.receipt, code=error.code)
 
     def _observe(self, records: Records) -> None:
-        region, now_ms = self._settings.region, time.time() * 1_000
+        region, now_ms = self._settings.region, _now_ms()
         for tp in records:
             progress = self._progress.get(tp.partition)
             if progress is None:
@@ -282,3 +326,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                 self._told_ms = now_ms
                 place = {"offset": mark.next_offset, "until": end}
                 _log.info("rebuilding", partition=tp.partition, **place)
+
+
+def _now_ms() -> UnixMs:
+    return UnixMs(time.time_ns() // 1_000_000)

@@ -1,12 +1,13 @@
 """Settings of the stations that events flow through, and of who publishes or waits."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from revocation.decision import Rules
+from revocation.identity import Expectation, Identity, Lifetimes, fingerprint
 from revocation.ledger import Limits
 from revocation.settings.source import Settings, read_secret
 from revocation.store.tls import Tls
@@ -51,6 +52,11 @@ class LimitSettings(Settings):
         )
 
     @property
+    def lifetimes(self) -> Lifetimes:
+        """What the processes of a region compare."""
+        return Lifetimes(*(getattr(self, name) for name in Lifetimes._fields))
+
+    @property
     def _grace_seconds(self) -> int:
         """How long past `exp` a token may pass: by the verifier whose clock is last."""
         return self.leeway_seconds + self.clock_allowance_seconds
@@ -63,10 +69,7 @@ class LimitSettings(Settings):
     @property
     def window_ms(self) -> int:
         """How far back a rebuild reads: it then has seen every entry that matters."""
-        longest = max(self.max_token_lifetime_seconds, self.max_session_seconds)
-        # Twice: an issuer's clock may be ahead by the grace, a verifier's behind by it.
-        grace = 2 * self._grace_seconds
-        return (longest + grace + self.refresh_period_seconds) * 1_000
+        return self.lifetimes.window_ms
 
     @property
     def retention_ms(self) -> int:
@@ -116,6 +119,15 @@ class PepperSettings(Settings):
         files = (self.pepper_file, self.previous_pepper_file)
         return tuple(read_secret(path) for path in files if path is not None)
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """What tells the peppers from others; see `identity.fingerprint`.
+
+        Raises:
+            SettingsError: a file is missing or too short.
+        """
+        return tuple(map(fingerprint, self.peppers))
+
 
 class TlsSettings(Settings):
     """Certificates for stores that are reached by `rediss://`, as PEM files."""
@@ -150,6 +162,15 @@ class StoreSettings(PepperSettings, TlsSettings, LimitSettings):
     """Begins every key, as a Redis Cluster hash tag."""
     max_clock_skew_ms: int = Field(2_000, ge=1)
     """Start is refused when the store's clock differs by more."""
+
+    @property
+    def expectation(self) -> Expectation:
+        """What the region must be for a reader with these settings.
+
+        Raises:
+            SettingsError: a pepper file is missing or too short.
+        """
+        return Expectation(self.region, self.fingerprints, self.lifetimes)
 
     @model_validator(mode="after")
     def _skew_within_allowance(self) -> Self:
@@ -216,6 +237,29 @@ class AuthoritySettings(_WorkerSettings):
 
 class ProjectorSettings(StoreSettings, _WorkerSettings):
     """A projector of one region."""
+
+    on_changed_settings: Literal["refuse", "rebuild"] = "refuse"
+    """What to do in a region whose entries other settings of its own wrote: `rebuild`
+    empties it and reads the log again. A store of another region or Kafka is refused
+    all the same."""
+
+    def identity(self, cluster_id: str | None) -> Identity:
+        """Return what the region states of itself while this projector keeps it.
+
+        Args:
+            cluster_id: of the Kafka cluster that the settings lead to, if it says.
+
+        Raises:
+            SettingsError: a pepper file is missing or too short.
+        """
+        return Identity(
+            region=self.region,
+            cluster_id=cluster_id,
+            topic_prefix=self.topic_prefix,
+            partitions=self.partitions,
+            peppers=self.fingerprints,
+            lifetimes=self.lifetimes,
+        )
 
 
 class RegionsSettings(PepperSettings, TlsSettings, KafkaSettings):

@@ -57,6 +57,11 @@ class ServedVerifier(CheckingVerifier, Protocol):
         """How much of it has been loaded."""
         ...
 
+    @property
+    def disagreement(self) -> str | None:
+        """Why the region is not followed: its settings are not ours."""
+        ...
+
 
 class Endpoints:
     """Answers requests; `handle` is the server's handler."""
@@ -158,6 +163,8 @@ class Endpoints:
             "as_of": as_of,
             **self._verifier.progress._asdict(),
         }
+        if self._verifier.disagreement is not None:
+            body["error"] = self._verifier.disagreement
         return Response(200 if ready else 503, _JSON, orjson.dumps(body))
 
 

@@ -238,13 +238,7 @@ def _components(routes: Collection[str]) -> Json:
     schemas |= {
         "Verdict": _verdict(),
         "Verdicts": _verdicts(),
-        "Readiness": _closed(
-            ready={"type": "boolean"},
-            region={"type": "string"},
-            as_of=_COUNT,
-            loaded=_COUNT,
-            total=_COUNT,
-        ),
+        "Readiness": _readiness(),
         "Introspection": _introspection(),
         "OAuthError": _closed(error={"type": "string"}),
         "Problem": _closed(
@@ -334,6 +328,21 @@ def _schema(name: str) -> Json:
 
 def _of(schema: Json) -> Json:
     return {"schema": schema}
+
+
+def _readiness() -> Json:
+    described = _closed(
+        ready={"type": "boolean"},
+        region={"type": "string"},
+        as_of=_COUNT,
+        loaded=_COUNT,
+        total=_COUNT,
+    )
+    described["properties"]["error"] = {
+        "type": "string",
+        "description": "Which settings are not those of the region, if that is why.",
+    }
+    return described
 
 
 def _closed(**properties: Json) -> Json:

@@ -8,11 +8,13 @@ and position cannot disagree.
 
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, NamedTuple, Protocol, Self
 
 from revocation.claims import Token
 from revocation.decision import Freshness
 from revocation.entries import Entry, Offset, Target, UnixMs
+from revocation.identity import Identity
 
 
 class Mark(NamedTuple):
@@ -49,13 +51,30 @@ class Batch(NamedTuple):
     expected: Mapping[int, Offset]
 
 
+class Keep(StrEnum):
+    """What stays in a region when another epoch begins."""
+
+    NOTHING = "nothing"
+    """Entries of unknown or other settings: they mean nothing now. `clear` follows."""
+    ENTRIES = "entries"
+    """Entries are right, but the log no longer has what follows the marks."""
+    ALL = "all"
+    """Entries and marks: only the settings have changed, in a way that both allow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A store's state. `epoch` is None while it is cold."""
+    """A store's state. `epoch` is None while it is cold.
+
+    `identity`: the settings of the epoch; None if it states none that are known here.
+    `clearing`: the epoch takes entries only after `Store.clear`.
+    """
 
     epoch: str | None
     freshness: Freshness
     marks: Mapping[int, Mark]
+    identity: Identity | None = None
+    clearing: bool = False
 
 
 class Answer(NamedTuple):
@@ -81,7 +100,8 @@ class StoreReader(Protocol):
     async def find(self, targets: Sequence[Target]) -> Answer:
         """Look targets up, with the freshness of the same instant.
 
-        A cold store finds nothing and is not ready.
+        A cold store finds nothing and is not ready. Nor is one in which the canary of
+        its epoch is not found in the same way (`canary.py`).
 
         Raises:
             StoreUnavailableError: retry later, or do what the policy says.
@@ -114,6 +134,7 @@ class Head(NamedTuple):
     epoch: str | None
     freshness: Freshness
     position: str
+    identity: Identity | None = None
 
 
 class Page(NamedTuple):
@@ -181,12 +202,26 @@ class Store(StoreReader, Protocol):
     """What projectors need on top."""
 
     async def begin(
-        self, epoch: str, *, partitions: int, replacing: str | None = None
+        self,
+        epoch: str,
+        identity: Identity,
+        *,
+        replacing: str | None = None,
+        keep: Keep = Keep.ENTRIES,
     ) -> str:
         """Open an epoch if the store is cold, or in the epoch `replacing`.
 
         Returns the epoch in force afterwards: `epoch`, or that of whoever was first.
-        An epoch begins without marks; entries stay, for they can only be right.
+        The epoch has canaries of its own, and states its identity.
+        """
+
+    async def clear(self, epoch: str) -> None:
+        """Delete what an epoch that keeps nothing found; whoever sees it may help.
+
+        Raises:
+            StoreColdError: the store is not in this epoch.
+            StoreMovedBackError: another server answers now; try again.
+            StoreUnavailableError: back off, retry.
         """
 
     async def apply(self, epoch: str, batch: Batch) -> None:

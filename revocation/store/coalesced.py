@@ -17,7 +17,7 @@ from revocation.entries import Target
 from revocation.errors import RevocationError, StoreUnavailableError
 from revocation.store import Answer, Region
 from revocation.store.layout import TokenKeys
-from revocation.store.look_up import Hit, check_count, read_hits, read_reply
+from revocation.store.look_up import Hit, check_count, read_hits
 from revocation.store.redis import RedisStore
 
 MAX_KEYS_TOGETHER: Final = 1_000
@@ -172,7 +172,7 @@ class Coalesced:
             if told is None:
                 self._ask_again(questions, keys)
             else:
-                _answer(questions, keys, *read_reply(told))
+                _answer(questions, keys, *self._store.read_look_up(told))
         except asyncio.CancelledError:
             _fail(questions, _stopped())
         except Exception as error:  # noqa: BLE001 - whoever waits must hear it

@@ -9,6 +9,7 @@ from typing import Final, Self
 from revocation.decision import Freshness
 from revocation.entries import UnixMs
 from revocation.errors import StoreUnavailableError
+from revocation.identity import decode_identity
 from revocation.settings import StoreSettings
 from revocation.store import START, Change, Head, Page
 from revocation.store.connection import Connection, lacks_functions, measure_skew_ms
@@ -73,13 +74,15 @@ class RedisFeed:
         Raises:
             StoreUnavailableError: retry later.
         """
-        epoch, ready, as_of, fed = await self._connection.call(
-            "HMGET", self._layout.meta, "epoch", "ready", "as_of", "fed"
+        epoch, ready, as_of, fed, identity = await self._connection.call(
+            "HMGET", self._layout.meta, "epoch", "ready", "as_of", "fed", "identity"
         )
         if epoch is None:
             return Head(None, _NOT_READY, START)
         freshness = Freshness(ready == b"1", UnixMs(int(as_of)))
-        return Head(epoch.decode(), freshness, (fed or START.encode()).decode())
+        position = (fed or START.encode()).decode()
+        stated = decode_identity(identity or b"")
+        return Head(epoch.decode(), freshness, position, stated)
 
     async def page(self, cursor: str) -> Page:
         """Return some entries, from the cursor `"0"` on.

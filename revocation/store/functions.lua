@@ -82,6 +82,9 @@ local function refusal(keys, args, state)
   if state.epoch ~= args[1] then
     return 'COLD the epoch is ' .. (state.epoch or 'missing') .. ', not ' .. args[1]
   end
+  if state.clearing then
+    return 'COLD the region is being emptied for epoch ' .. args[1]
+  end
   for at = 4, last, 3 do
     local partition, expected = args[at], args[at + 1]
     if tonumber(partition) >= tonumber(state.partitions) then
@@ -229,18 +232,73 @@ local function tell_replicas(keys, state, fields)
   redis.call('HSET', keys[1], 'fed', id)
 end
 
--- Keys: meta, feed. Arguments: epoch, partitions, the epoch to replace or ''.
+-- Keys: meta, feed, the canaries to write, those to delete. Arguments: epoch, partitions,
+-- the epoch to replace or '', identity, what stays of the epoch before ('nothing',
+-- 'entries' or 'all'), then a value for each canary to write. An epoch that is to begin
+-- with nothing takes no entries before `clear` has deleted all.
 local function begin(keys, args)
-  local current, fed = unpack(redis.call('HMGET', keys[1], 'epoch', 'fed'))
-  if current and current ~= args[3] then
-    return current
+  local state, before = read_state(keys[1]), args[3]
+  if state.epoch and state.epoch ~= before then
+    return state.epoch
   end
-  redis.call('DEL', keys[1])
-  local state = {epoch = args[1], ready = '0', as_of = '0', fed = fed}
+  if args[5] ~= 'all' or not state.epoch then
+    redis.call('DEL', keys[1])
+    state = {ready = '0', as_of = '0', fed = state.fed}
+    redis.call('HSET', keys[1], 'ready', '0', 'as_of', '0')
+  end
+  state.epoch = args[1]
   redis.call('HSET', keys[1], 'epoch', args[1], 'partitions', args[2],
-    'ready', '0', 'as_of', '0')
+    'identity', args[4])
+  if args[5] == 'nothing' then
+    redis.call('HSET', keys[1], 'clearing', '1')
+  end
+  for at = 3, #keys do
+    local value = args[at + 3]
+    if value then
+      redis.call('SET', keys[at], value)
+    else
+      redis.call('DEL', keys[at])
+    end
+  end
   tell_replicas(keys, state, {})
   return args[1]
+end
+
+-- Returns a cursor, the keys of entries found from another cursor on, and which run of
+-- the server this is: a cursor means nothing to another.
+local function scan(tag, cursor, count)
+  local following, found = unpack(redis.call('SCAN', cursor, 'COUNT', count,
+    'MATCH', tag .. string.rep('?', NAME_BYTES)))
+  return following, found, string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+end
+
+-- Keys: meta, then those to keep. Arguments: epoch, a cursor ('0' at first), about how
+-- many keys to look at, the run from the reply before. Deletes entries while the epoch
+-- is to begin with nothing. Returns the next cursor ('0' at the end) and the run.
+local function clear(keys, args)
+  local epoch, clearing = unpack(redis.call('HMGET', keys[1], 'epoch', 'clearing'))
+  if epoch ~= args[1] then
+    return redis.error_reply('COLD the epoch is ' .. (epoch or 'missing'))
+  elseif not clearing then
+    return {'0', ''}
+  end
+  local tag, kept = string.sub(keys[1], 1, -#'meta' - 1), {}
+  for at = 2, #keys do
+    kept[keys[at]] = true
+  end
+  local cursor, found, run = scan(tag, args[2], args[3])
+  if args[2] ~= '0' and args[4] ~= run then
+    return redis.error_reply('MOVED_BACK another server answers now')
+  end
+  for _, key in ipairs(found) do
+    if not kept[key] then
+      redis.call('UNLINK', key)
+    end
+  end
+  if cursor == '0' then
+    redis.call('HDEL', keys[1], 'clearing')
+  end
+  return {cursor, run}
 end
 
 -- Keys: meta, feed, then one for each entry. Arguments: epoch, how long a subject entry
@@ -283,9 +341,7 @@ end
 -- "expires_at value", as in the feed. An entry may come twice.
 local function snapshot(keys, args)
   local tag = string.sub(keys[1], 1, -#'meta' - 1)
-  local cursor, found = unpack(redis.call('SCAN', args[1], 'COUNT', args[2],
-    'MATCH', tag .. string.rep('?', NAME_BYTES)))
-  local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+  local cursor, found, run = scan(tag, args[1], args[2])
   local epoch = redis.call('HGET', keys[1], 'epoch')
   local reply = {epoch, cursor, redis.call('DBSIZE'), run}
   for _, key in ipairs(found) do
@@ -299,6 +355,7 @@ local function snapshot(keys, args)
 end
 
 redis.register_function('revocation_begin', begin)
+redis.register_function('revocation_clear', clear)
 redis.register_function('revocation_apply', apply)
 redis.register_function{
   function_name = 'revocation_find', callback = find, flags = {'no-writes'},

@@ -144,10 +144,11 @@ class Digests(dict[str, bytes]):
         return made
 
 
-_TOLD_APART: Final = (*NAMED_KINDS, Kind.GRANT, Kind.RESOURCE)
-GRANTS: Final = _TOLD_APART.index(Kind.GRANT)
+TOLD_APART: Final = (*NAMED_KINDS, Kind.GRANT, Kind.RESOURCE)
+"""Every kind, in the order of a row of `IssuersDigests`."""
+GRANTS: Final = TOLD_APART.index(Kind.GRANT)
 """Where grants are in a row of `IssuersDigests`."""
-RESOURCES: Final = _TOLD_APART.index(Kind.RESOURCE)
+RESOURCES: Final = TOLD_APART.index(Kind.RESOURCE)
 """Where resources are."""
 
 
@@ -176,7 +177,7 @@ class IssuersDigests(dict[str, Sequence[Sequence[Digests]]]):
                     limit=_REMEMBERED_IDS,
                     before=b"" if tag is None else tag + LETTERS[kind],
                 )
-                for kind in _TOLD_APART
+                for kind in TOLD_APART
             ]
             for pepper in self._peppers
         ]
@@ -202,7 +203,7 @@ class TokenKeys:
         return keys
 
     def _make(self, token: Token) -> list[bytes]:
-        more = [(_TOLD_APART.index(kind), name) for kind, name in token.more]
+        more = [(TOLD_APART.index(kind), name) for kind, name in token.more]
         more += [(GRANTS, name) for name in token.grants()]
         keys: list[bytes] = []
         for row in self._known[token.issuer]:

@@ -8,8 +8,9 @@ from itertools import cycle
 from typing import Any, Final
 
 from revocation.decision import Found, Freshness
-from revocation.entries import Entry, Target, UnixMs, merge
-from revocation.store.layout import decode_value
+from revocation.entries import Entry, Kind, Target, UnixMs, merge
+from revocation.store import canary
+from revocation.store.layout import Layout, decode_value
 
 MAX_KEYS_PER_CALL: Final = 4_000
 """What one call may look up; Lua's stack holds fewer than 8,000 values."""
@@ -22,12 +23,17 @@ NOT_READY: Final = Freshness(ready=False, as_of=UnixMs(0))
 
 
 class LookUp:
-    """Makes the calls for one region."""
+    """Makes the calls for one region, and reads their replies.
 
-    def __init__(self, meta: bytes) -> None:
-        """Prepare, with the key of the region's state."""
-        self._meta = meta
-        self._packed_meta = b"$%d\r\n%b\r\n" % (len(meta), meta)
+    Each call looks the user canary up as well, under every pepper: whoever does not
+    find it would not find a revoked user either.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        """Prepare, with the keys of the region."""
+        self._meta = layout.meta
+        self._packed_meta = b"$%d\r\n%b\r\n" % (len(layout.meta), layout.meta)
+        self._canaries = layout.keys([canary.TARGETS[Kind.USER]])
 
     def command(self, keys: Sequence[bytes]) -> tuple[bytes | str | int, ...]:
         """Return the call for some keys.
@@ -36,6 +42,7 @@ class LookUp:
             ValueError: more than `MAX_KEYS_PER_CALL`.
         """
         check_count(keys)
+        keys = (*keys, *self._canaries)
         return ("FCALL_RO", "revocation_find", 1 + len(keys), self._meta, *keys)
 
     def packed(self, keys: Sequence[bytes]) -> bytes:
@@ -44,15 +51,28 @@ class LookUp:
         Args:
             keys: those of a `Layout`, which are equally long.
         """
+        keys = (*keys, *self._canaries)
         count = b"%d" % (1 + len(keys))
         head = b"*%d\r\n$8\r\nFCALL_RO\r\n$15\r\nrevocation_find\r\n$%d\r\n%b\r\n%b" % (
             *(4 + len(keys), len(count), count),
             self._packed_meta,
         )
-        if not keys:
-            return head
         before = b"$%d\r\n" % len(keys[0])
         return b"".join((head, before, (b"\r\n" + before).join(keys), b"\r\n"))
+
+    def read(self, reply: Sequence[Any]) -> tuple[Freshness, Sequence[Hit]]:
+        """Return how fresh the region is, and what lies under the keys of a call.
+
+        Nothing lies under any key of a cold store. One without its canary is not ready.
+        """
+        epoch, ready, as_of, *hits = reply
+        if epoch is None:
+            return NOT_READY, ()
+        canaries = hits[-len(self._canaries) :]
+        del hits[-len(self._canaries) :]
+        receipt = canary.receipt(epoch.decode())
+        sees = any(hit and hit[0].split(b" ", 1)[0] == receipt for hit in canaries)
+        return Freshness(sees and ready == b"1", UnixMs(int(as_of))), hits
 
 
 def check_count(keys: Sequence[bytes]) -> None:
@@ -62,17 +82,6 @@ def check_count(keys: Sequence[bytes]) -> None:
             f"{len(keys)} keys in one call, at most {MAX_KEYS_PER_CALL} fit; "
             "ask for fewer targets"
         )
-
-
-def read_reply(reply: Sequence[Any]) -> tuple[Freshness, Sequence[Hit]]:
-    """Return how fresh the region is, and what lies under the keys.
-
-    Nothing lies under any key of a cold store.
-    """
-    epoch, ready, as_of, *hits = reply
-    if epoch is None:
-        return NOT_READY, ()
-    return Freshness(ready == b"1", UnixMs(int(as_of))), hits
 
 
 def read_hits(targets: Sequence[Target], hits: Sequence[Hit]) -> Found:

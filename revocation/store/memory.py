@@ -19,16 +19,19 @@ from revocation.errors import (
     StoreUnavailableError,
     StoreUnsuitableError,
 )
+from revocation.identity import Identity
 from revocation.store import (
     START,
     Answer,
     Batch,
     Change,
     Head,
+    Keep,
     Mark,
     Page,
     Region,
     Told,
+    canary,
 )
 from revocation.store.layout import decode_value, encode_value, name
 
@@ -69,7 +72,8 @@ class MemoryStore:
         self._clock = clock
         self._kept: dict[Target, _Kept] = {}
         self._epoch: str | None = None
-        self._partitions = 0
+        self._identity: Identity | None = None
+        self._clearing = False
         self._marks: dict[int, Mark] = {}
         self._serials = count(1)
         self._positions = count(1)
@@ -105,7 +109,13 @@ class MemoryStore:
     async def region(self) -> Region:
         """Return epoch, freshness and marks."""
         self._refuse_if_away()
-        return Region(self._epoch, self._freshness(), dict(self._marks))
+        return Region(
+            self._epoch,
+            self._freshness(),
+            dict(self._marks),
+            self._identity,
+            clearing=self._clearing,
+        )
 
     async def clock_skew_ms(self) -> int:
         """Return 0: the clock is ours."""
@@ -117,14 +127,36 @@ class MemoryStore:
         self._refuse_if_away()
 
     async def begin(
-        self, epoch: str, *, partitions: int, replacing: str | None = None
+        self,
+        epoch: str,
+        identity: Identity,
+        *,
+        replacing: str | None = None,
+        keep: Keep = Keep.ENTRIES,
     ) -> str:
         """Open an epoch if the store is cold, or in the epoch `replacing`."""
         self._refuse_if_away()
         if self._epoch is None or self._epoch == replacing:
-            self._epoch, self._partitions, self._marks = epoch, partitions, {}
-            self._tell(_NOT_READY, {})
+            self._epoch, self._identity = epoch, identity
+            if keep is not Keep.ALL:
+                self._marks = {}
+            self._clearing = keep is Keep.NOTHING
+            self._keep_canaries(epoch)
+            self._tell(self._freshness(), {})
         return self._epoch
+
+    async def clear(self, epoch: str) -> None:
+        """Delete what an epoch that keeps nothing found."""
+        self._refuse_if_away()
+        if self._epoch != epoch:
+            raise StoreColdError(f"the epoch is {self._epoch}, not {epoch}")
+        if self._clearing:
+            self._kept, self._clearing = {}, False
+            self._keep_canaries(epoch)
+
+    def _keep_canaries(self, epoch: str) -> None:
+        for entry in canary.entries(epoch):
+            self._kept[entry.target] = _Kept(entry, None, next(self._serials))
 
     async def apply(self, epoch: str, batch: Batch) -> None:
         """Merge entries and move marks forward, all or nothing."""
@@ -145,7 +177,7 @@ class MemoryStore:
         self._refuse_if_away()
         if self._epoch is None:
             return Head(None, _NOT_READY, START)
-        return Head(self._epoch, self._freshness(), self._fed)
+        return Head(self._epoch, self._freshness(), self._fed, self._identity)
 
     async def page(self, cursor: str) -> Page:
         """Return some entries, from the cursor `"0"` on."""
@@ -177,6 +209,7 @@ class MemoryStore:
     def lose_everything(self) -> None:
         """Become cold, as a server that was flushed."""
         self._kept, self._marks, self._epoch = {}, {}, None
+        self._identity, self._clearing = None, False
         self._feed.clear()
         self._fed = ""
 
@@ -205,10 +238,13 @@ class MemoryStore:
     def _refuse_if_elsewhere(self, epoch: str, batch: Batch) -> None:
         if self._epoch != epoch:
             raise StoreColdError(f"the epoch is {self._epoch}, not {epoch}")
+        if self._clearing:
+            raise StoreColdError(f"the region is being emptied for epoch {epoch}")
+        partitions = self._partitions
         beyond = max((*batch.marks, *batch.expected), default=-1)
-        if beyond >= self._partitions:
+        if beyond >= partitions:
             raise StoreUnsuitableError(
-                f"the epoch has {self._partitions} partitions and no partition {beyond}"
+                f"the epoch has {partitions} partitions and no partition {beyond}"
             )
         for partition, expected in batch.expected.items():
             mark = self._marks.get(partition, Mark.at(Offset(-1)))
@@ -217,6 +253,10 @@ class MemoryStore:
                     f"partition {partition} is at {mark.next_offset}, "
                     f"expected {expected}"
                 )
+
+    @property
+    def _partitions(self) -> int:
+        return 0 if self._identity is None else self._identity.partitions
 
     def _freshness(self) -> Freshness:
         if self._epoch is None or len(self._marks) < self._partitions:

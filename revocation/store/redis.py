@@ -12,8 +12,9 @@ from revocation.claims import Token
 from revocation.decision import Freshness
 from revocation.entries import Entry, Offset, Target, UnixMs
 from revocation.errors import StoreUnavailableError, StoreUnsuitableError
+from revocation.identity import Identity, decode_identity, encode_identity
 from revocation.settings import StoreSettings
-from revocation.store import Answer, Batch, Mark, Region
+from revocation.store import Answer, Batch, Keep, Mark, Region, canary
 from revocation.store.connection import (
     Connection,
     lacks_functions,
@@ -32,7 +33,6 @@ from revocation.store.look_up import (
     Hit,
     LookUp,
     read_hits,
-    read_reply,
 )
 from revocation.store.tls import NO_TLS, Tls
 
@@ -42,6 +42,7 @@ MAX_ENTRIES_PER_CALL: Final = 1_000
 FUNCTIONS: Final = Path(__file__).with_name("functions.lua").read_bytes()
 """The library that `check_suitable` loads into the server."""
 
+_CLEARED_KEYS: Final = 1_000
 _LIBRARY: Final = "revocation"
 _MIN_VERSION: Final = {"redis_version": 7, "valkey_version": 8}
 _NEVER: Final = -1
@@ -84,7 +85,7 @@ class RedisStore:
         self.layout = layout
         self._longest_token_ms = longest_token_ms
         self._max_clock_skew_ms = max_clock_skew_ms
-        self._look_up = LookUp(layout.meta)
+        self._look_up = LookUp(layout)
         self._connection = Connection(
             url,
             timeout_ms=timeout_ms,
@@ -156,13 +157,13 @@ class RedisStore:
             if not lacks_functions(error):
                 raise
             return NOT_READY, ()
-        return read_reply(reply)
+        return self._look_up.read(reply)
 
     def send_look_up(self, keys: Sequence[bytes]) -> asyncio.Future[Any] | None:
         """Ask for what `look_up` does, at once, over a connection that is kept.
 
         None, returned or to come, says to `look_up` instead, and then `keep_line`. What
-        else comes is for `read_reply`.
+        else comes is for `read_look_up`.
 
         Args:
             keys: from `layout`, at most `MAX_KEYS_PER_CALL`.
@@ -174,12 +175,16 @@ class RedisStore:
             return None
         return self._connection.send(self._look_up.packed(keys))
 
+    def read_look_up(self, reply: Sequence[Any]) -> tuple[Freshness, Sequence[Hit]]:
+        """Return what `look_up` does, of what `send_look_up` brought."""
+        return self._look_up.read(reply)
+
     async def keep_line(self) -> None:
         """Set a connection apart for `send_look_up`, if one can be had."""
         await self._connection.keep_line()
 
     async def region(self) -> Region:
-        """Return epoch, freshness and marks.
+        """Return epoch, freshness, marks and identity.
 
         Raises:
             StoreUnavailableError: retry later.
@@ -187,8 +192,16 @@ class RedisStore:
         state = await self._connection.call("HGETALL", self.layout.meta)
         if b"epoch" not in state:
             return Region(None, NOT_READY, {})
-        freshness = Freshness(state[b"ready"] == b"1", UnixMs(int(state[b"as_of"])))
-        return Region(state[b"epoch"].decode(), freshness, decode_marks(state))
+        ready, as_of = state[b"ready"] == b"1", UnixMs(int(state[b"as_of"]))
+        if ready:  # For whoever finds nothing here, it is not.
+            ready = (await self.look_up(()))[0].ready
+        return Region(
+            state[b"epoch"].decode(),
+            Freshness(ready, as_of),
+            decode_marks(state),
+            decode_identity(state.get(b"identity", b"")),
+            clearing=b"clearing" in state,
+        )
 
     async def clock_skew_ms(self) -> int:
         """Return the store's clock minus ours.
@@ -199,7 +212,12 @@ class RedisStore:
         return await measure_skew_ms(self._connection)
 
     async def begin(
-        self, epoch: str, *, partitions: int, replacing: str | None = None
+        self,
+        epoch: str,
+        identity: Identity,
+        *,
+        replacing: str | None = None,
+        keep: Keep = Keep.ENTRIES,
     ) -> str:
         """Open an epoch if the store is cold, or in the epoch `replacing`.
 
@@ -208,11 +226,37 @@ class RedisStore:
         Raises:
             StoreUnavailableError: back off, retry.
         """
-        state = (2, self.layout.meta, self.layout.feed)
+        # Under the pepper that is written; those under the one before go.
+        keys = self.layout.keys(tuple(canary.TARGETS.values()))
+        values = tuple(encode_value(entry) for entry in canary.entries(epoch))
         in_force: bytes = await self._write(
-            *("FCALL", "revocation_begin", *state, epoch, partitions, replacing or "")
+            *("FCALL", "revocation_begin", 2 + len(keys)),
+            *(self.layout.meta, self.layout.feed, *keys),
+            *(epoch, identity.partitions, replacing or ""),
+            *(encode_identity(identity), keep),
+            *values,
         )
         return in_force.decode()
+
+    async def clear(self, epoch: str) -> None:
+        """Delete what an epoch that keeps nothing found; whoever sees it may help.
+
+        Raises:
+            StoreColdError: the store is not in this epoch.
+            StoreMovedBackError: another server answers now; try again.
+            StoreUnavailableError: back off, retry.
+        """
+        kept = self.layout.written_keys(canary.TARGETS.values())
+        cursor: bytes = b"0"
+        run: bytes = b""
+        while True:
+            cursor, run = await self._write(
+                *("FCALL", "revocation_clear", 1 + len(kept), self.layout.meta),
+                *kept,
+                *(epoch, cursor, _CLEARED_KEYS, run),
+            )
+            if cursor == b"0":
+                return
 
     async def apply(self, epoch: str, batch: Batch) -> None:
         """Merge entries, move marks forward and feed replicas.

@@ -25,13 +25,16 @@ from revocation import metrics
 from revocation.decision import Freshness
 from revocation.entries import UnixMs
 from revocation.errors import (
+    DisagreementError,
     ReplicaFullError,
     RevocationError,
     StoreColdError,
     StoreMovedBackError,
     StoreUnsuitableError,
 )
+from revocation.identity import Expectation
 from revocation.store import START, Change, FeedReader, Head
+from revocation.verifier.agreement import Agreement
 from revocation.verifier.pacing import Backoff, Turn, around
 from revocation.verifier.replica import Replica
 
@@ -66,10 +69,11 @@ class Feed:
     """Follows one region, from `start` to `stop`.
 
     `replica` answers; it is whole at any time, and not ready before the first snapshot
-    is. `skew_ms` is how far the region's clock is from ours.
+    is, nor while the region has other settings than we need. `skew_ms` is how far the
+    region's clock is from ours.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each bound
         self,
         reader: FeedReader,
         new_replica: Callable[[], Replica],
@@ -77,6 +81,7 @@ class Feed:
         region: str,
         max_entries: int,
         max_clock_skew_ms: int,
+        expected: Expectation | None = None,
     ) -> None:
         """Prepare.
 
@@ -86,12 +91,15 @@ class Feed:
             region: its name, for metrics and logs.
             max_entries: more are refused, which bounds the memory used.
             max_clock_skew_ms: a region whose clock is further off is not followed.
+            expected: what the region must say of itself; None asks for its canaries
+                only.
         """
         self._reader = reader
         self._new_replica = new_replica
         self._region = region
         self._max_entries = max_entries
         self._max_clock_skew_ms = max_clock_skew_ms
+        self._agreement = Agreement(region, expected)
         self._epoch: str | None = None
         self._position = ""
         self._head = Head(None, Freshness(ready=False, as_of=UnixMs(0)), START)
@@ -99,11 +107,15 @@ class Feed:
         self._turn = Turn()
         self._has_loaded = False
         self._task: asyncio.Task[None] | None = None
-        self._ready = asyncio.Event()
         self.skew_ms = 0
         self.replica = new_replica()
         self.progress = Progress(0, 0)
         self.on_change: Callable[[Replica], None] = lambda _: None
+
+    @property
+    def disagreement(self) -> DisagreementError | None:
+        """Why the replica would look in the wrong place, while it would."""
+        return self._agreement.disagreement
 
     async def start(self) -> None:
         """Begin to follow; returns at once."""
@@ -120,8 +132,14 @@ class Feed:
         await self._reader.stop()
 
     async def wait_ready(self) -> None:
-        """Wait until the first snapshot is complete."""
-        await self._ready.wait()
+        """Wait until the first snapshot is complete.
+
+        Raises:
+            DisagreementError: the region has other settings than we need.
+        """
+        await self._agreement.settled.wait()
+        if self.disagreement is not None:
+            raise self.disagreement
 
     async def _run(self) -> None:
         reconnects = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS)
@@ -134,6 +152,10 @@ class Feed:
             except (StoreColdError, StoreMovedBackError) as error:
                 self._position, cause = "", error.code
                 _log.warning("feed interrupted", region=self._region, error=str(error))
+            except DisagreementError as error:
+                # It is no answer where to look for the rest.
+                self._position, self.replica = "", self._new_replica()
+                self._agreement.note(error)
             except RevocationError as error:
                 metrics.FEED_RETRIES.labels(self._region, error.code).inc()
                 _log.warning("feed lost", region=self._region, error=str(error))
@@ -156,7 +178,10 @@ class Feed:
             for change in changes:
                 await self._apply(self.replica, change)
             if any(change.entries for change in changes):
+                self._require_canary(self.replica)
                 self.on_change(self.replica)
+            if self._agreement.is_due:
+                await self._ask_head()
             if time.monotonic() - self._measured_at > _MEASURE_SKEW_SECONDS:
                 await self._measure_skew()
 
@@ -176,8 +201,9 @@ class Feed:
         except BaseException:
             self._position = ""
             raise
+        self._require_canary(replica)
         self.replica = replica  # 3.
-        self._ready.set()
+        self._agreement.note(None)
         self.on_change(replica)
         _log.info(
             "replica complete",
@@ -248,7 +274,11 @@ class Feed:
         asked_at = time.monotonic()
         head = await self._reader.head()
         self._turn.note_reply(time.monotonic() - asked_at)
+        self._agreement.require_identity(head)
         return head
+
+    def _require_canary(self, replica: Replica) -> None:
+        self._agreement.require_canary(replica, self._epoch or "")
 
     # Following -----------------------------------------------------------------------
 

@@ -1,16 +1,29 @@
 """The verifier that keeps nothing: the region's store is asked for each check."""
 
+import asyncio
 from typing import Final, Self
 
+import structlog
+
+from revocation import metrics
 from revocation.claims import Token
 from revocation.decision import Freshness
 from revocation.entries import UnixMs
-from revocation.errors import StoreUnavailableError, StoreUnsuitableError
+from revocation.errors import (
+    DisagreementError,
+    StoreUnavailableError,
+    StoreUnsuitableError,
+)
+from revocation.identity import Expectation
 from revocation.settings import VerifierSettings
 from revocation.store import Answer
+from revocation.store.agreement import require_agreement
 from revocation.verifier.parts import parts_from_settings
 from revocation.verifier.verification import BaseVerifier, Parts, now_ms
 
+_log = structlog.get_logger()
+
+_COMPARE_SECONDS: Final = 2.0
 _UNKNOWN: Final = Answer({}, Freshness(ready=False, as_of=UnixMs(0)))
 
 
@@ -23,18 +36,29 @@ class RemoteVerifier(BaseVerifier):
         async with RemoteVerifier.from_settings() as verifier:
             verdict = await verifier.check_async(claims)
 
-    A store that cannot be reached, or was not started, gives `not_ready`, never
-    `active`: nothing is known then.
+    A store that cannot be reached, was not started, or has other settings than ours,
+    gives `not_ready`, never `active`: nothing is known then.
     """
 
-    def __init__(self, parts: Parts, *, max_clock_skew_ms: int = 2_000) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        max_clock_skew_ms: int = 2_000,
+        expected: Expectation | None = None,
+    ) -> None:
         """Prepare; nothing connects yet.
 
         Args:
             parts: `store` is asked for each check.
             max_clock_skew_ms: start is refused when the clocks differ by more.
+            expected: what the region must say of itself, at start and every two
+                seconds from then on; the canary is looked for with each check.
         """
         super().__init__(parts)
+        self._expected = expected
+        self._disagrees = False
+        self._comparing: asyncio.Task[None] | None = None
         self._max_clock_skew_ms = max_clock_skew_ms
         self._skew_ms = 0
         self._started = False
@@ -49,12 +73,17 @@ class RemoteVerifier(BaseVerifier):
         """
         settings = settings or VerifierSettings()
         parts = parts_from_settings(settings, coalesced=True)
-        return cls(parts, max_clock_skew_ms=settings.max_clock_skew_ms)
+        return cls(
+            parts,
+            max_clock_skew_ms=settings.max_clock_skew_ms,
+            expected=settings.expectation,
+        )
 
     async def start(self) -> None:
-        """Connect and measure the clocks' difference.
+        """Connect, compare settings and measure the clocks' difference.
 
         Raises:
+            DisagreementError: the region has other settings than we need.
             StoreUnavailableError: retry later.
             StoreUnsuitableError: the clocks differ too much to tell an answer's age.
         """
@@ -66,11 +95,38 @@ class RemoteVerifier(BaseVerifier):
                 f"{self._max_clock_skew_ms} ms are allowed; synchronise the clocks"
             )
         self._skew_ms = abs(skew)
+        if self._expected is not None:
+            await require_agreement(self._store, self._expected)
+            compare = self._compare(self._expected)
+            self._comparing = asyncio.create_task(compare, name="compare settings")
         await super().start()
         self._started = True
 
+    async def stop(self) -> None:
+        """Disconnect; may be called twice."""
+        comparing, self._comparing = self._comparing, None
+        if comparing is not None:
+            comparing.cancel()
+            await asyncio.wait({comparing})
+        await super().stop()
+
+    async def _compare(self, expected: Expectation) -> None:
+        while True:
+            await asyncio.sleep(_COMPARE_SECONDS)
+            try:
+                await require_agreement(self._store, expected)
+            except DisagreementError as error:
+                if not self._disagrees:
+                    _log.error("region disagrees", region=self.region, error=str(error))
+                self._disagrees = True
+            except StoreUnavailableError:
+                continue  # Each check says so.
+            else:
+                self._disagrees = False
+            metrics.AGREEMENT.labels(self.region).set(not self._disagrees)
+
     async def _look_up(self, token: Token | str) -> Answer:
-        if not self._started:
+        if not self._started or self._disagrees:
             return _UNKNOWN
         try:
             if isinstance(token, str):

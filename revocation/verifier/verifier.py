@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from functools import partial
-from typing import Self
+from typing import Final, Self
 
 import structlog
 
@@ -17,6 +17,7 @@ from revocation.decision import (
     decide,
 )
 from revocation.entries import Kind, Target, UnixMs
+from revocation.identity import Expectation
 from revocation.jwt.authenticator import Refusal
 from revocation.settings import VerifierSettings
 from revocation.store import FeedReader
@@ -27,6 +28,11 @@ from revocation.verifier.replica import Replica
 from revocation.verifier.verification import BaseVerifier, Parts, Verification, now_ms
 
 _log = structlog.get_logger()
+
+_WRONG_PLACE: Final = (
+    "the region's settings are not those of this verifier; its log and `disagreement` "
+    "say which"
+)
 
 
 class Verifier(BaseVerifier):
@@ -54,6 +60,7 @@ class Verifier(BaseVerifier):
         max_entries: int = 5_000_000,
         max_clock_skew_ms: int = 2_000,
         start_timeout_seconds: float = 10.0,
+        expected: Expectation | None = None,
     ) -> None:
         """Prepare; nothing connects yet.
 
@@ -65,6 +72,7 @@ class Verifier(BaseVerifier):
             max_clock_skew_ms: a region whose clock is further off is not followed.
             start_timeout_seconds: how long the context manager waits for the replica;
                 after that it goes on, and verdicts are `not_ready` until it is there.
+            expected: what the region must say of itself; see `identity.Expectation`.
         """
         super().__init__(parts)
         self._start_timeout_seconds = start_timeout_seconds
@@ -74,6 +82,7 @@ class Verifier(BaseVerifier):
             region=self.region,
             max_entries=max_entries,
             max_clock_skew_ms=max_clock_skew_ms,
+            expected=expected,
         )
         self._feed.on_change = self._drop_revoked_keys
         self._parts.append(self._feed)
@@ -93,6 +102,7 @@ class Verifier(BaseVerifier):
             max_entries=settings.replica_max_entries,
             max_clock_skew_ms=settings.max_clock_skew_ms,
             start_timeout_seconds=settings.start_timeout_seconds,
+            expected=settings.expectation,
         )
 
     @property
@@ -106,16 +116,30 @@ class Verifier(BaseVerifier):
         return self._feed.replica.freshness
 
     @property
+    def disagreement(self) -> str | None:
+        """Why the region is not followed: its settings are not ours."""
+        error = self._feed.disagreement
+        return None if error is None else str(error)
+
+    @property
     def progress(self) -> Progress:
         """How many entries have been loaded, of about how many."""
         return self._feed.progress
 
     async def wait_ready(self) -> None:
-        """Wait until the replica is complete."""
+        """Wait until the replica is complete.
+
+        Raises:
+            DisagreementError: the region has other settings than we need.
+        """
         await self._feed.wait_ready()
 
     async def __aenter__(self) -> Self:
-        """Start, and wait a while for the replica."""
+        """Start, and wait a while for the replica.
+
+        Raises:
+            DisagreementError: the region has other settings than we need.
+        """
         await super().__aenter__()
         try:
             async with asyncio.timeout(self._start_timeout_seconds):
@@ -220,6 +244,8 @@ class Verifier(BaseVerifier):
         verdict = decide(
             token, found, freshness, policy=policy, rules=self.rules, now=now
         )
+        if not freshness.ready and feed.disagreement is not None:
+            verdict = verdict._replace(detail=_WRONG_PLACE)
         self._count(verdict, route)
         return verdict
 

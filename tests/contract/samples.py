@@ -21,6 +21,7 @@ from revocation.entries import (
 from revocation.store import Batch, Mark, Store
 from revocation.store.layout import decode_value, encode_value
 from tests.contract.conftest import now_ms
+from tests.identities import identity
 
 ISSUER = "https://issuer.example"
 NOT_READY = Freshness(ready=False, as_of=UnixMs(0))
@@ -66,7 +67,7 @@ def as_stored(entry: Entry) -> Entry:
 
 
 async def put(store: Store, *entries: Entry) -> None:
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
     await store.apply("epoch", Batch(entries, {}, {}))
 
 

@@ -20,6 +20,7 @@ from revocation.store.redis import MAX_ENTRIES_PER_CALL
 from tests.contract.conftest import OpenStore, StartServer
 from tests.contract.samples import denied, mark, put
 from tests.contract.test_feed import read_on
+from tests.identities import identity
 from tests.installation import eventually
 from tests.servers import Server
 
@@ -185,7 +186,7 @@ async def test_a_reader_that_is_dead_costs_the_server_nothing(
     server = start_own()
     store = open_store(server.url, layout)
     await store.check_suitable()
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
     async with Redis.from_url(server.url, protocol=2) as raw:
         head = await raw.hget(layout.meta, "fed")
         _, dead = await asyncio.open_connection("127.0.0.1", server.port)
@@ -216,7 +217,7 @@ async def test_a_reader_that_asks_and_never_reads_is_cut_off(
     server = start_own(client_output_buffer_limit=limit)
     store = open_store(server.url, layout)
     await store.check_suitable()
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
     for at in range(16):
         names = [f"{at}-{each}" for each in range(MAX_ENTRIES_PER_CALL)]
         entries = [denied(at, name=name) for name in names]
@@ -245,7 +246,7 @@ async def test_the_feed_of_a_storm_is_bounded(
     server = start_own()
     store = open_store(server.url, layout)
     await store.check_suitable()
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
     async with Redis.from_url(server.url, protocol=2) as raw:
         for storm in range(20):
             entries = [

@@ -34,6 +34,7 @@ from tests.contract.samples import (
     subject,
     target,
 )
+from tests.identities import identity
 from tests.servers import Server
 
 pytestmark = pytest.mark.connected
@@ -209,7 +210,7 @@ async def test_functions_are_loaded_only_when_they_differ(
         calls = await raw.info("commandstats")
 
     assert calls["cmdstat_function|load"]["calls"] == 1
-    assert await store.begin("epoch", partitions=1) == "epoch"
+    assert await store.begin("epoch", identity()) == "epoch"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from tests.contract.samples import (
     subject,
     target,
 )
+from tests.identities import identity
 
 # Entries ------------------------------------------------------------------------------
 
@@ -81,7 +82,7 @@ async def test_a_later_expiry_wins_over_a_later_event(store: Store) -> None:
 
 async def test_more_entries_than_fit_in_one_call(store: Store) -> None:
     entries = [denied(at, name=str(at)) for at in range(2_500)]
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
 
     await store.apply("epoch", Batch(entries, {0: mark(9)}, {}))
 
@@ -193,23 +194,23 @@ async def test_nothing_is_applied_to_a_cold_store(store: Store) -> None:
     with pytest.raises(StoreColdError):
         await store.apply("epoch", Batch([denied()], {0: mark(1)}, {}))
 
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
     assert await found(store, target(Kind.TOKEN)) == {}
 
 
 async def test_the_first_to_begin_an_epoch_wins(store: Store) -> None:
-    assert await store.begin("first", partitions=1) == "first"
-    assert await store.begin("second", partitions=1) == "first"
-    assert await store.begin("second", partitions=1, replacing="other") == "first"
+    assert await store.begin("first", identity()) == "first"
+    assert await store.begin("second", identity()) == "first"
+    assert await store.begin("second", identity(), replacing="other") == "first"
     assert (await store.region()).epoch == "first"
 
 
 async def test_a_new_epoch_keeps_entries_and_forgets_marks(store: Store) -> None:
     entry = denied()
-    await store.begin("first", partitions=1)
+    await store.begin("first", identity())
     await store.apply("first", Batch([entry], {0: mark(3)}, {}))
 
-    assert await store.begin("second", partitions=1, replacing="first") == "second"
+    assert await store.begin("second", identity(), replacing="first") == "second"
 
     assert (await store.region()).marks == {}
     answer = await store.find([entry.target])
@@ -218,16 +219,16 @@ async def test_a_new_epoch_keeps_entries_and_forgets_marks(store: Store) -> None
 
 
 async def test_beginning_twice_keeps_the_marks(store: Store) -> None:
-    await store.begin("second", partitions=1, replacing="first")
+    await store.begin("second", identity(), replacing="first")
     await store.apply("second", Batch([], {0: mark(3)}, {}))
 
-    await store.begin("second", partitions=1, replacing="first")
+    await store.begin("second", identity(), replacing="first")
 
     assert (await store.region()).marks == {0: mark(3)}
 
 
 async def test_a_write_of_another_epoch_is_refused_whole(store: Store) -> None:
-    await store.begin("new", partitions=1)
+    await store.begin("new", identity())
 
     with pytest.raises(StoreColdError, match="new"):
         await store.apply("old", Batch([denied()], {0: mark(3)}, {}))
@@ -241,7 +242,7 @@ async def test_a_write_of_another_epoch_is_refused_whole(store: Store) -> None:
 
 @pytest.mark.parametrize("stored", [{}, {0: mark(4)}])
 async def test_a_store_that_moved_back_is_not_written(store: Store, stored) -> None:
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
     await store.apply("epoch", Batch([], stored, {}))
 
     with pytest.raises(StoreMovedBackError, match="expected 5"):
@@ -252,7 +253,7 @@ async def test_a_store_that_moved_back_is_not_written(store: Store, stored) -> N
 
 
 async def test_a_twin_that_is_ahead_disturbs_nobody(store: Store) -> None:
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
     await store.apply("epoch", Batch([], {0: mark(9)}, {}))
 
     await store.apply("epoch", Batch([denied()], {0: mark(6)}, {0: Offset(5)}))
@@ -264,7 +265,7 @@ async def test_a_twin_that_is_ahead_disturbs_nobody(store: Store) -> None:
 async def test_no_part_of_a_mark_ever_moves_back(store: Store) -> None:
     ahead = Mark(Offset(9), Offset(2), UnixMs(70), Offset(8), rebuilt=True)
     behind = Mark(Offset(5), Offset(4), UnixMs(60), Offset(9), rebuilt=False)
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
     for each in (ahead, behind):
         await store.apply("epoch", Batch([], {0: each}, {}))
 
@@ -274,14 +275,14 @@ async def test_no_part_of_a_mark_ever_moves_back(store: Store) -> None:
 
 
 async def test_a_mark_before_the_first_event_survives(store: Store) -> None:
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
     await store.apply("epoch", Batch([], {0: Mark.at(Offset(3))}, {}))
 
     assert (await store.region()).marks == {0: Mark.at(Offset(3))}
 
 
 async def test_a_region_is_ready_when_every_partition_is_rebuilt(store: Store) -> None:
-    await store.begin("epoch", partitions=3)
+    await store.begin("epoch", identity(3))
     ready = []
     for marks in (
         {0: mark(1), 1: mark(1)},
@@ -301,7 +302,7 @@ async def test_a_region_is_ready_when_every_partition_is_rebuilt(store: Store) -
 async def test_a_region_knows_as_much_as_its_slowest_partition(
     store: Store, slow: int, fast: int
 ) -> None:
-    await store.begin("epoch", partitions=2)
+    await store.begin("epoch", identity(2))
     await store.apply("epoch", Batch([], {0: mark(1, as_of=fast)}, {}))
     assert (await store.find([])).freshness.as_of == 0
 
@@ -312,7 +313,7 @@ async def test_a_region_knows_as_much_as_its_slowest_partition(
 
 
 async def test_a_partition_beyond_the_epoch_is_refused(store: Store) -> None:
-    await store.begin("epoch", partitions=2)
+    await store.begin("epoch", identity(2))
 
     with pytest.raises(StoreUnsuitableError, match="2 partitions"):
         await store.apply("epoch", Batch([denied()], {2: mark(1)}, {}))

@@ -31,6 +31,7 @@ from tests.contract.samples import (
     subject,
     target,
 )
+from tests.identities import identity
 from tests.servers import Server
 
 pytestmark = pytest.mark.connected
@@ -119,7 +120,7 @@ async def test_the_feed_tells_replicas_what_was_written(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
     token, user = denied(), subject(status=Status.DISABLED)
-    await redis_store.begin("epoch", partitions=1)
+    await redis_store.begin("epoch", identity())
     await redis_store.apply("epoch", Batch([token, user], {0: mark(1, as_of=5)}, {}))
 
     begun, applied = await feed(raw, layout)
@@ -142,7 +143,7 @@ async def test_the_feed_is_silent_when_there_is_no_news(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
     batch = Batch([denied(), subject()], {0: mark(1)}, {})
-    await redis_store.begin("epoch", partitions=2)
+    await redis_store.begin("epoch", identity(2))
     await redis_store.apply("epoch", batch)
     before = await feed(raw, layout)
 
@@ -155,7 +156,7 @@ async def test_the_feed_is_silent_when_there_is_no_news(
 async def test_the_feed_says_how_fresh_the_region_is(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
-    await redis_store.begin("epoch", partitions=1)
+    await redis_store.begin("epoch", identity())
     for each in (mark(1, as_of=5, rebuilt=False), mark(2, as_of=6), mark(2, as_of=7)):
         await redis_store.apply("epoch", Batch([], {0: each}, {}))
 

@@ -17,6 +17,7 @@ from revocation.store.layout import Layout
 from revocation.store.redis import MAX_ENTRIES_PER_CALL, RedisStore
 from tests.contract.conftest import OpenStore, StartServer
 from tests.contract.test_store import NOT_READY, denied, mark, put, target
+from tests.identities import identity
 
 pytestmark = pytest.mark.connected
 
@@ -28,7 +29,7 @@ async def everything_fails(store: RedisStore) -> None:
         store.find([]),
         store.region(),
         store.clock_skew_ms(),
-        store.begin("epoch", partitions=1),
+        store.begin("epoch", identity()),
         store.apply("epoch", Batch([denied()], {}, {})),
         store.check_suitable(),
     ):
@@ -79,7 +80,7 @@ async def test_a_server_that_was_killed_comes_back_cold(
     assert await store.find([target(Kind.TOKEN)]) == ({}, NOT_READY)
     with pytest.raises(StoreColdError):
         await store.apply("epoch", Batch([denied()], {}, {}))
-    assert await store.begin("next", partitions=1) == "next"
+    assert await store.begin("next", identity()) == "next"
 
 
 async def test_a_flushed_server_is_cold(

@@ -12,6 +12,7 @@ from revocation.settings import VerifierSettings
 from revocation.store import Batch, Mark
 from revocation.store.layout import Layout
 from revocation.store.redis import RedisStore
+from tests.identities import identity
 from tests.servers import Server
 from tests.unit.tokens import AUDIENCE, ISSUER, jwk, key_set, mint
 
@@ -111,7 +112,7 @@ class Region:
         )
         await store.start()
         if begin:
-            await store.begin("epoch", partitions=1)
+            await store.begin("epoch", identity())
         self._applied += 1
         as_of = self.now * 1_000 - AGE_MS
         mark = Mark(self._applied, self._applied, as_of, self._applied, rebuilt=True)

@@ -30,7 +30,7 @@ PARTITIONS = 2
 SETTINGS = ProjectorSettings(
     region="eu",
     store_url="redis://played",
-    pepper_file=Path("unused"),
+    pepper_file=Path(__file__),
     topic_prefix="played",
     partitions=PARTITIONS,
     max_outage_seconds=86_400,
@@ -72,6 +72,7 @@ class Region:
         monkeypatch.setattr(station, "_MIN_BACKOFF_SECONDS", 0.001)
         monkeypatch.setattr(station, "_MAX_BACKOFF_SECONDS", 0.01)
         self.projector = Projector(SETTINGS, self.store)
+        self.identity = SETTINGS.identity(cluster_id=None)
 
     def write(
         self,

@@ -19,6 +19,7 @@ from revocation.store.memory import MemoryStore
 from revocation.verifier import feed as feed_module
 from revocation.verifier.feed import Feed
 from revocation.verifier.replica import Replica
+from tests.identities import identity
 from tests.installation import eventually
 from tests.stations.test_verifier import RULES, cut_off, now_ms, store_as_of, token
 from tests.unit.strategies import ISSUER
@@ -178,7 +179,7 @@ async def test_the_old_replica_answers_until_the_new_one_is_whole():
         await feed.wait_ready()
         old, as_of = feed.replica, feed.replica.freshness.as_of
         store.lose_everything()
-        await store.begin("next", partitions=1)
+        await store.begin("next", identity())
         await asyncio.sleep(0.02)
         assert feed.replica is old
         assert knows(feed)

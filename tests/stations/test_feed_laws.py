@@ -16,10 +16,11 @@ from revocation.decision import (
 )
 from revocation.entries import Target
 from revocation.errors import StoreUnavailableError
-from revocation.store import Batch, Change, Head, Mark, Page, memory
+from revocation.store import Batch, Change, Head, Mark, Page, canary, memory
 from revocation.store.memory import MemoryStore
 from revocation.verifier import feed as feed_module
 from revocation.verifier.replica import Replica
+from tests.identities import identity
 from tests.installation import eventually
 from tests.stations.test_feed import HOUR, following
 from tests.unit.strategies import CLAIMS, ISSUER, NOW, RULES, entries
@@ -59,8 +60,11 @@ class Eventful(MemoryStore):
     async def rebuild(self, kept) -> None:
         self.lose_everything()
         self.epochs += 1
-        await self.begin(f"epoch-{self.epochs}", partitions=1)
-        await self.write([each.entry for each in kept])
+        await self.begin(f"epoch-{self.epochs}", identity())
+        known = [each.entry for each in kept]
+        await self.write(
+            [entry for entry in known if entry.target.issuer != canary.ISSUER]
+        )
 
     async def write(self, written) -> None:
         self.at += 1

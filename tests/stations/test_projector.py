@@ -90,7 +90,7 @@ async def test_a_projector_reads_on_from_the_stores_marks(region):
     for partition in (0, 1):
         region.write(partition, "applied before")
         region.write(partition, f"new-{partition}")
-    await region.store.begin("before", partitions=2)
+    await region.store.begin("before", region.identity)
     marks = {at: Mark(1, 1_000, now_ms(), 1_000, rebuilt=True) for at in (0, 1)}
     await region.store.apply("before", Batch([], marks, {}))
     await region.projector.start()
@@ -102,7 +102,7 @@ async def test_a_projector_reads_on_from_the_stores_marks(region):
 
 async def test_two_projectors_of_a_region_agree_on_one_epoch(region):
     """The one that comes second finds a region that is being rebuilt, and helps."""
-    await region.store.begin("first", partitions=2)
+    await region.store.begin("first", region.identity)
     region.write(0)
     region.write(1)
     await region.projector.start()

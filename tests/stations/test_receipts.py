@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 from revocation.errors import NotAppliedError
 from revocation.receipts import Receipt, wait_applied
 from revocation.store import Batch, Mark
+from tests.identities import identity
 from tests.stations.regions import FailingStore, now_ms
 
 RECEIPT = Receipt(1, 41)
@@ -20,7 +21,7 @@ def marked(source_offset, *, rebuilt=True):
 async def store_at(*marks):
     """A store of as many partitions, each applied up to an offset."""
     store = FailingStore()
-    await store.begin("epoch", partitions=2)
+    await store.begin("epoch", identity(2))
     await store.apply("epoch", Batch([], dict(enumerate(marks)), {}))
     return store
 

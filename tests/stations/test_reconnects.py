@@ -19,12 +19,13 @@ import structlog
 
 from revocation.entries import Kind
 from revocation.errors import StoreUnavailableError
-from revocation.store import Batch, Mark, memory
+from revocation.store import Batch, Mark, canary, memory
 from revocation.store.memory import MemoryStore
 from revocation.verifier import feed as feed_module, pacing
 from revocation.verifier.feed import Feed
 from revocation.verifier.pacing import Backoff, Turn
 from revocation.verifier.replica import Replica
+from tests.identities import identity
 from tests.stations.test_verifier import cut_off
 from tests.stations.virtual_time import run
 
@@ -94,8 +95,9 @@ class Machine:
             self.store.lose_everything()
 
     async def fill(self, epoch: str) -> None:
-        await self.store.begin(epoch, partitions=1)
-        entries = [cut_off(Kind.USER, f"user-{number}") for number in range(PAGES)]
+        await self.store.begin(epoch, identity())
+        count = PAGES * 3 - len(canary.TARGETS)
+        entries = [cut_off(Kind.USER, f"user-{number}") for number in range(count)]
         await self.store.apply(epoch, Batch(entries, mark(), {}))
 
     async def beat(self) -> None:
@@ -148,7 +150,7 @@ class Fleet:
                 Client(self.machine),
                 partial(Replica, (pepper,)),
                 region="eu",
-                max_entries=PAGES,
+                max_entries=PAGES * 3,
                 max_clock_skew_ms=2_000,
             )
             self.feeds.append(feed)
@@ -192,7 +194,7 @@ def mark() -> dict[int, Mark]:
 
 @pytest.fixture(autouse=True)
 def _virtual(monkeypatch):
-    monkeypatch.setattr(memory, "_PAGE_ENTRIES", 1)
+    monkeypatch.setattr(memory, "_PAGE_ENTRIES", 3)
     clock = SimpleNamespace(monotonic=now, time_ns=time.time_ns)
     monkeypatch.setattr(feed_module, "time", clock)
     monkeypatch.setattr(pacing, "random", random.Random(5))

@@ -23,6 +23,7 @@ from revocation.settings import LimitSettings, VerifierSettings
 from revocation.store import Batch, Mark
 from revocation.verifier import RemoteVerifier, Verifier
 from revocation.verifier.verification import Parts
+from tests.identities import identity
 from tests.stations.regions import FailingStore, now_ms
 from tests.traffic import ISSUER, claims
 
@@ -33,7 +34,7 @@ async def store_as_of(age_ms=0, *entries, rebuilt=True):
     """A store whose only partition is as old as that."""
     store = FailingStore()
     mark = Mark(1, 1, now_ms() - age_ms, 1, rebuilt)
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
     await store.apply("epoch", Batch(entries, {0: mark}, {}))
     return store
 
@@ -227,7 +228,7 @@ class Skewed(FailingStore):
 async def skewed(skew_ms, age_ms=0):
     store = Skewed()
     store.skew_ms = skew_ms
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
     mark = Mark(1, 1, now_ms() - age_ms, 1, rebuilt=True)
     await store.apply("epoch", Batch([], {0: mark}, {}))
     return store

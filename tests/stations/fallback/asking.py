@@ -7,6 +7,7 @@ from revocation.entries import Entry, Kind, Position, Target
 from revocation.settings import LimitSettings
 from revocation.store import Batch, Mark
 from revocation.verifier.fallback import Question
+from tests.identities import identity
 from tests.stations.regions import FailingStore, now_ms
 from tests.traffic import ISSUER, claims
 
@@ -55,7 +56,7 @@ class Skewed(FailingStore):
 async def store_as_of(age_ms=0, *entries, rebuilt=True):
     store = Skewed()
     mark = Mark(1, 1, now_ms() - age_ms, 1, rebuilt)
-    await store.begin("epoch", partitions=1)
+    await store.begin("epoch", identity())
     await store.apply("epoch", Batch(entries, {0: mark}, {}))
     return store
 

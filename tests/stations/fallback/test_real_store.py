@@ -7,6 +7,7 @@ from revocation.store import Batch, Mark
 from revocation.store.layout import Layout
 from revocation.store.redis import RedisStore
 from revocation.verifier.fallback import RegionFallback
+from tests.identities import identity
 from tests.servers import start_valkey
 from tests.stations.fallback.asking import RULES, ask, cut_off, question
 from tests.stations.regions import now_ms
@@ -28,7 +29,7 @@ async def test_an_answer_that_came_too_late_is_nobody_elses(server):
     patient = {"longest_token_ms": RULES.longest_token_ms, "timeout_ms": 30_000}
     async with RedisStore(server.url, LAYOUT, max_connections=1, **patient) as store:
         await store.check_suitable()
-        await store.begin("epoch", partitions=1)
+        await store.begin("epoch", identity())
         mark = Mark(1, 1, now_ms() + 1_000, 1, rebuilt=True)
         await store.apply("epoch", Batch([cut_off()], {0: mark}, {}))
         fallback = RegionFallback(store, timeout_ms=200)

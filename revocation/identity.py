@@ -1,0 +1,262 @@
+"""What a region's store says of itself, so that parts that must agree are compared.
+
+A store of digests cannot show that it is read in the wrong way: whoever has another
+pepper finds nothing, and nothing looks like "not revoked". So each epoch of a region
+states, without secrets, the settings that give its entries their meaning. Projectors
+write an `Identity` when they begin an epoch and refuse to work on one that
+is not theirs; verifiers compare it with what they expect. Pure.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+import orjson
+
+from revocation.entries import UnixMs
+from revocation.errors import DisagreementError
+
+LAYOUT_VERSION: Final = 2
+"""Of keys, values, marks and functions; rises with any change that readers notice."""
+
+_FINGERPRINT_BYTES: Final = 8
+_NEVER: Final = UnixMs(0)
+_FINGERPRINTED: Final = b"revocation pepper"
+
+
+class Lifetimes(NamedTuple):
+    """How long things live, in seconds; named as the settings are."""
+
+    max_token_lifetime_seconds: int
+    max_session_seconds: int
+    leeway_seconds: int
+    clock_allowance_seconds: int
+    refresh_period_seconds: int
+
+    @property
+    def window_ms(self) -> UnixMs:
+        """How long an entry may matter, and a standing one may go unrefreshed."""
+        longest = max(self.max_token_lifetime_seconds, self.max_session_seconds)
+        # Twice: an issuer's clock may be ahead by the grace, a verifier's behind by it.
+        grace = 2 * (self.leeway_seconds + self.clock_allowance_seconds)
+        return UnixMs((longest + grace + self.refresh_period_seconds) * 1_000)
+
+
+_BOUNDS: Final = (
+    "max_token_lifetime_seconds",
+    "max_session_seconds",
+    "leeway_seconds",
+    "clock_allowance_seconds",
+)
+"""The lifetimes that say how long a revocation must be kept."""
+
+
+def fingerprint(pepper: bytes) -> str:
+    """Return what tells a pepper from others and does not give it away."""
+    keyed = blake2b(_FINGERPRINTED, key=pepper[:64], digest_size=_FINGERPRINT_BYTES)
+    return keyed.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The settings that an epoch of a region was begun with.
+
+    `cluster_id`: of the Kafka cluster whose log the region follows; None if the broker
+    does not say. `peppers`: fingerprints of those that entries may lie under, the one
+    that is written first. `rotated_at`: when that became the first, in ms.
+    """
+
+    region: str
+    cluster_id: str | None
+    topic_prefix: str
+    partitions: int
+    peppers: tuple[str, ...]
+    lifetimes: Lifetimes
+    rotated_at: UnixMs = _NEVER
+    layout: int = LAYOUT_VERSION
+
+
+class Expectation(NamedTuple):
+    """What a reader of a region needs the region to be."""
+
+    region: str
+    peppers: Sequence[str]
+    lifetimes: Lifetimes
+
+    def require(self, identity: Identity | None) -> None:
+        """Accept a region that this reader can read.
+
+        A reader whose lifetimes are shorter than the region's is stricter than needed,
+        which is what a planned change of them leads through.
+
+        Raises:
+            DisagreementError: names each setting, the region's value and ours.
+        """
+        if identity is None:
+            raise DisagreementError(
+                f"the store of {self.region} says nothing of its settings that this "
+                "release can read; run the same release in the whole region"
+            )
+        found = list(self._find_differences(identity))
+        if found:
+            raise _disagreement(self.region, found)
+
+    def _find_differences(self, identity: Identity) -> Iterable[str]:
+        if identity.layout != LAYOUT_VERSION:
+            yield (
+                f"the store's layout is version {identity.layout} and this process "
+                f"reads version {LAYOUT_VERSION}; run the same release in the region"
+            )
+            return
+        if identity.region != self.region:
+            yield _difference("region", identity.region, self.region)
+        missing = [each for each in identity.peppers if each not in self.peppers]
+        if missing:
+            yield _pepper_difference(identity.peppers, self.peppers)
+        for name in _BOUNDS:
+            theirs = getattr(identity.lifetimes, name)
+            ours = getattr(self.lifetimes, name)
+            if ours > theirs:
+                yield _difference(name, theirs, ours, "at most that is safe")
+
+
+class Comparison(NamedTuple):
+    """What a projector makes of the region that it is to keep.
+
+    `foreign`: the store is somebody else's. `changed`: entries were written by other
+    settings, so a rebuild is needed. `outdated`: an older release wrote them; rebuild
+    without asking. `adopted`: the identity as it is to be if none of these holds.
+    """
+
+    foreign: tuple[str, ...]
+    changed: tuple[str, ...]
+    outdated: bool
+    adopted: Identity
+
+    def refuse_foreign(self) -> None:
+        """Let nobody write to a store that is somebody else's.
+
+        Raises:
+            DisagreementError: names each setting, the region's value and ours.
+        """
+        if self.foreign:
+            region = self.adopted.region
+            raise _disagreement(region, self.foreign, "; one store and prefix each")
+
+    def refuse_changed(self) -> None:
+        """Let nobody write among entries of other settings.
+
+        Raises:
+            DisagreementError: names each setting, the region's value and ours.
+        """
+        if self.changed:
+            region = self.adopted.region
+            raise _disagreement(
+                region,
+                self.changed,
+                "; if the values here are right, `revocation rebuild "
+                f"{region}` with them empties the store and reads the log again, as "
+                "REVOCATION_ON_CHANGED_SETTINGS=rebuild does at each start",
+            )
+
+
+def compare(region: Identity | None, own: Identity, now: UnixMs) -> Comparison:
+    """Compare a region's identity with the one that a projector would give it.
+
+    A rotation of the pepper, a new refresh period and a cluster id that was not known
+    are adopted in place. The pepper before is needed until `window_ms` have passed.
+
+    Args:
+        region: what the store says; None if it says nothing.
+        own: what this projector's settings say.
+        now: by which the age of a rotation is told.
+    """
+    if region is None:
+        return Comparison((), (), outdated=True, adopted=own)
+    foreign = [
+        _difference(name, getattr(region, name), getattr(own, name))
+        for name in ("region", "topic_prefix", "partitions")
+        if getattr(region, name) != getattr(own, name)
+    ]
+    if region.cluster_id and own.cluster_id and region.cluster_id != own.cluster_id:
+        foreign.append(
+            f"the region follows the Kafka cluster {region.cluster_id}, and "
+            f"bootstrap_servers lead to {own.cluster_id}"
+        )
+    if region.layout > own.layout:
+        foreign.append(
+            f"the store's layout is version {region.layout} and this projector writes "
+            f"version {own.layout}; upgrade it"
+        )
+    changed = [
+        _difference(name, getattr(region.lifetimes, name), getattr(own.lifetimes, name))
+        for name in _BOUNDS
+        if getattr(region.lifetimes, name) != getattr(own.lifetimes, name)
+    ]
+    rotated = _rotate(region, own, now)
+    if rotated is None:
+        changed.append(_pepper_difference(region.peppers, own.peppers))
+        rotated = own
+    refresh = own.lifetimes.refresh_period_seconds
+    adopted = replace(
+        rotated,
+        cluster_id=own.cluster_id or region.cluster_id,
+        lifetimes=region.lifetimes._replace(refresh_period_seconds=refresh),
+    )
+    outdated = region.layout < own.layout
+    return Comparison(tuple(foreign), tuple(changed), outdated, adopted)
+
+
+def _rotate(region: Identity, own: Identity, now: UnixMs) -> Identity | None:
+    """Return the region with the peppers that readers need from now on, if any do."""
+    written, *others = region.peppers
+    if own.peppers[0] == written:
+        needed_until = region.rotated_at + region.lifetimes.window_ms
+        if others and now >= needed_until and not set(others) & set(own.peppers):
+            return replace(region, peppers=(written,))
+        return region
+    if own.peppers[0] in others:
+        return region  # Not restarted yet: what it writes is still read.
+    if written in own.peppers:
+        peppers = (own.peppers[0], *region.peppers)
+        return replace(region, peppers=peppers, rotated_at=now)
+    return None
+
+
+def encode_identity(identity: Identity) -> bytes:
+    """Encode as a JSON object, for the region's state."""
+    document = asdict(identity) | {"lifetimes": identity.lifetimes._asdict()}
+    return orjson.dumps(document)
+
+
+def decode_identity(value: bytes) -> Identity | None:
+    """Decode what `encode_identity` wrote; None if that is of a form not known here."""
+    try:
+        document = orjson.loads(value)
+        document["peppers"] = tuple(document["peppers"])
+        document["lifetimes"] = Lifetimes(**document["lifetimes"])
+        return Identity(**document)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _difference(setting: str, theirs: object, ours: object, hint: str = "") -> str:
+    said = f"{setting} is {theirs} in the region and {ours} here"
+    return f"{said} (REVOCATION_{setting.upper()}{', ' if hint else ''}{hint})"
+
+
+def _pepper_difference(theirs: Iterable[str], ours: Iterable[str]) -> str:
+    return (
+        f"entries lie under the pepper {' and '.join(theirs)}, and here are "
+        f"{' and '.join(ours)} (fingerprints; pepper_file and previous_pepper_file)"
+    )
+
+
+def _disagreement(
+    region: str, differences: Iterable[str], remedy: str = ""
+) -> DisagreementError:
+    return DisagreementError(
+        f"the region {region} and this process disagree, so revocations would be "
+        f"missed: {'; '.join(differences)}{remedy}"
+    )

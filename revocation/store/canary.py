@@ -1,0 +1,54 @@
+"""The entries that every reader must find, or it looks in the wrong place. Pure.
+
+Each epoch of a region holds one canary of each kind, about a target that no token and
+no event can name: its issuer holds a space. Whoever does not find them, in the same way
+as everything else, has another pepper, prefix, digest, letter or layout, and would take
+every revoked token for one that counts. Their receipt tells the epoch, so that those of
+an epoch before are no proof.
+"""
+
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+from revocation.entries import (
+    DENYLIST_KINDS,
+    Entry,
+    Kind,
+    Offset,
+    Position,
+    Status,
+    Target,
+    UnixMs,
+)
+
+ISSUER: Final = "revocation canary"
+"""No `iss` and no event's issuer may hold a space."""
+ID: Final = "canary"
+TARGETS: Final = {kind: Target(kind, ISSUER, ID) for kind in Kind}
+
+_NUMBER_BYTES: Final = 6
+_NEVER: Final = UnixMs(2**53 - 1)
+
+
+@lru_cache(maxsize=4)
+def receipt(epoch: str) -> bytes:
+    """Return the receipt that the canaries of an epoch have: `0-<number>`."""
+    return b"0-%d" % _number(epoch)
+
+
+def entries(epoch: str) -> tuple[Entry, ...]:
+    """Return the canaries of an epoch: they reject, and never expire."""
+    source = Position(0, Offset(_number(epoch)), UnixMs(0))
+    return tuple(_entry(target, source) for target in TARGETS.values())
+
+
+def _entry(target: Target, source: Position) -> Entry:
+    if target.kind in DENYLIST_KINDS:
+        return Entry(target, source, expires_at=_NEVER)
+    return Entry(target, source, status=Status.DISABLED)
+
+
+def _number(epoch: str) -> int:
+    digest = blake2b(epoch.encode(), digest_size=_NUMBER_BYTES).digest()
+    return int.from_bytes(digest)
