@@ -211,15 +211,15 @@ def compare(region: Identity | None, own: Identity, now: UnixMs) -> Comparison:
 def _rotate(region: Identity, own: Identity, now: UnixMs) -> Identity | None:
     """Return the region with the peppers that readers need from now on, if any do."""
     written, *others = region.peppers
+    is_over = now >= region.rotated_at + region.lifetimes.window_ms
     if own.peppers[0] == written:
-        needed_until = region.rotated_at + region.lifetimes.window_ms
-        if others and now >= needed_until and not set(others) & set(own.peppers):
+        if is_over and not set(others) & set(own.peppers):
             return replace(region, peppers=(written,))
         return region
     if own.peppers[0] in others:
         return region  # Not restarted yet: what it writes is still read.
-    if written in own.peppers:
-        peppers = (own.peppers[0], *region.peppers)
+    if written in own.peppers and (is_over or not others):
+        peppers = (own.peppers[0], written)
         return replace(region, peppers=peppers, rotated_at=now)
     return None
 

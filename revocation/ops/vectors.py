@@ -12,16 +12,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from revocation.claims import Token, read_token
-from revocation.decision import Verdict, decide
+from revocation.decision import Freshness, Verdict, decide
+from revocation.errors import DisagreementError
+from revocation.identity import (
+    Expectation,
+    Identity,
+    Lifetimes,
+    encode_identity,
+    fingerprint,
+)
 from revocation.ops.cases import CASES
-from revocation.ops.cases.case import Case, Lying
+from revocation.ops.cases.case import EPOCH, REGION, Case, Lying
+from revocation.store import canary
 from revocation.store.layout import Layout, decode_value, encode_value
 
 Json = dict[str, Any]
 
 FOLDER: Final = "vectors"
 """Beside the schemas."""
-_EPOCH: Final = "vectors"
+_DAY_SECONDS: Final = 86_400
 
 
 def export(folder: Path) -> list[Path]:
@@ -63,14 +72,17 @@ def vector(case: Case) -> Json:
         "rules": asdict(case.rules),
         "pepper": case.pepper,
         "prefix": layout.prefix,
+        "settings": {"region": REGION, "max_session_seconds": _DAY_SECONDS},
         "claims": case.claims,
         "kid": case.kid,
         "resources": case.resources,
         "entries": [_lying(each, layout) for each in case.entries],
         "region": {
-            "epoch": None if case.cold else _EPOCH,
+            "epoch": None if case.cold else EPOCH,
             "ready": ready,
             "as_of": as_of,
+            "identity": json.loads(encode_identity(_identity(case))),
+            "canaries": _canaries(case, layout),
         },
         "policy": asdict(case.policy),
         "now": case.now,
@@ -101,14 +113,56 @@ def _decide(case: Case, token: Token | str) -> Verdict:
     ]
     named = set(token.targets()) if isinstance(token, Token) else set()
     found = {entry.target: entry for entry in stored if entry.target in named}
+    ready, as_of = case.freshness
     return decide(
         token,
         found,
-        case.freshness,
+        Freshness(ready and _agrees(case), as_of),
         policy=case.policy,
         rules=case.rules,
         now=case.now,
     )
+
+
+def _expectation(case: Case) -> Expectation:
+    """Return what the verifier of a case needs the region to be."""
+    rules = case.rules
+    lifetimes = Lifetimes(
+        rules.longest_token_ms // 1_000,
+        _DAY_SECONDS,
+        rules.leeway_ms // 1_000,
+        rules.clock_allowance_ms // 1_000,
+        _DAY_SECONDS,
+    )
+    return Expectation(REGION, (fingerprint(case.pepper.strip().encode()),), lifetimes)
+
+
+def _identity(case: Case) -> Identity:
+    states: Json = {
+        "cluster_id": None,
+        "topic_prefix": "revocation",
+        "partitions": 1,
+        **_expectation(case)._asdict(),
+        **case.states,
+    }
+    return Identity(**states)
+
+
+def _agrees(case: Case) -> bool:
+    try:
+        _expectation(case).require(_identity(case))
+    except DisagreementError:
+        return False
+    return case.canaries == EPOCH
+
+
+def _canaries(case: Case, layout: Layout) -> dict[str, str]:
+    if case.cold or case.canaries is None:
+        return {}
+    entries = canary.entries(case.canaries)
+    return {
+        layout.key(each.target).hex(): encode_value(each).decode() for each in entries
+    }
 
 
 def _lying(lying: Lying, layout: Layout) -> Json:

@@ -125,6 +125,7 @@ class CoalescedStore(Coalesced):
     def __init__(self, store: RedisStore) -> None:
         super().__init__(store)
         self.begin = store.begin
+        self.clear = store.clear
         self.apply = store.apply
         self.check_suitable = store.check_suitable
 

@@ -7,6 +7,9 @@ from redis.asyncio import Redis
 
 from revocation.claims import Rules, Token, read_token
 from revocation.decision import Beyond, Freshness, StalenessPolicy, decide
+from revocation.errors import DisagreementError
+from revocation.identity import Expectation, Lifetimes, decode_identity, fingerprint
+from revocation.store import canary
 from revocation.store.layout import Layout, decode_value
 
 PATH = Path(__file__).parents[2] / "schemas" / "vectors" / "decision.json"
@@ -39,6 +42,34 @@ def token_of(vector):
     return token, token.targets() if isinstance(token, Token) else ()
 
 
+def agrees(vector):
+    """Whether the region is read as it was written."""
+    region, rules = vector["region"], vector["rules"]
+    if region["epoch"] is None:
+        return False
+    lifetimes = Lifetimes(
+        rules["longest_token_ms"] // 1_000,
+        vector["settings"]["max_session_seconds"],
+        rules["leeway_ms"] // 1_000,
+        rules["clock_allowance_ms"] // 1_000,
+        refresh_period_seconds=0,
+    )
+    pepper = vector["pepper"].strip().encode()
+    expected = Expectation(
+        vector["settings"]["region"], (fingerprint(pepper),), lifetimes
+    )
+    try:
+        expected.require(decode_identity(json.dumps(region["identity"]).encode()))
+    except DisagreementError:
+        return False
+    layout, receipt = layout_of(vector), canary.receipt(region["epoch"]).decode()
+    found = [
+        region["canaries"].get(layout.key(target).hex(), "")
+        for target in canary.TARGETS.values()
+    ]
+    return all(value.split(" ")[0] == receipt for value in found)
+
+
 def lying_in(vector):
     """What a server would have under the keys of the vector."""
     return {
@@ -60,7 +91,7 @@ def answer(vector, hits, *, ready, as_of):
     verdict = decide(
         token,
         found,
-        Freshness(ready, as_of),
+        Freshness(ready and agrees(vector), as_of),
         policy=policy_of(vector),
         rules=rules_of(vector),
         now=vector["now"],
@@ -78,8 +109,12 @@ async def put(raw: Redis, vector) -> None:
         assert not vector["entries"]
         return
     state = (meta, f"{{{vector['prefix']}}}feed")
-    begin = ("FCALL", "revocation_begin", 2, *state, region["epoch"], 1, "")
-    await raw.execute_command(*begin)
+    canaries = {bytes.fromhex(key): each for key, each in region["canaries"].items()}
+    await raw.execute_command(
+        *("FCALL", "revocation_begin", 2 + len(canaries), *state, *canaries),
+        *(region["epoch"], 1, "", json.dumps(region["identity"]), "entries"),
+        *canaries.values(),
+    )
     entries = lying_in(vector)
     # A mark: next_offset source_offset as_of applied_offset rebuilt.
     mark = f"1 0 {region['as_of']} 0 {int(region['ready'])}"

@@ -28,6 +28,42 @@ function grantId(user, client) {
   return `${client.replaceAll("%", "%25").replaceAll("|", "%7C")}|${user}`;
 }
 
+// Agreement --------------------------------------------------------------------------
+
+const LAYOUT_VERSION = 2;
+
+/** What every reader must find, one of each kind: no token can name them. */
+const CANARIES = Object.keys(LETTERS).map((kind) => {
+  return { kind, issuer: "revocation canary", id: "canary" };
+});
+
+/** The receipt of the canaries of an epoch. */
+function canaryReceipt(epoch) {
+  const digest = blake2b(epoch.toString(), { dkLen: 6 });
+  return `0-${Buffer.from(digest).readUIntBE(0, 6)}`;
+}
+
+/** Tells a pepper from others. */
+function fingerprint(pepper) {
+  const key = Buffer.from(pepper.trim()).subarray(0, 64);
+  return Buffer.from(blake2b("revocation pepper", { key, dkLen: 8 })).toString("hex");
+}
+
+/** The first setting that the region has otherwise than this verifier needs it. */
+function findDifference(identity, { pepper, rules, settings }) {
+  if (identity.layout !== LAYOUT_VERSION) return "layout";
+  if (identity.region !== settings.region) return "region";
+  if (identity.peppers.some((each) => each !== fingerprint(pepper))) return "pepper";
+  const needed = {
+    max_token_lifetime_seconds: rules.longest_token_ms / 1000,
+    max_session_seconds: settings.max_session_seconds,
+    leeway_seconds: rules.leeway_ms / 1000,
+    clock_allowance_seconds: rules.clock_allowance_ms / 1000,
+  };
+  const tooShort = ([name, seconds]) => identity.lifetimes[name] < seconds;
+  return Object.entries(needed).find(tooShort)?.[0] ?? null;
+}
+
 // Tokens -----------------------------------------------------------------------------
 
 const LATEST = 253_402_300_799; // The year 9999, in seconds.
@@ -120,18 +156,27 @@ async function lookUp(server, targets, where) {
   }
   const asked = [...keys.values()];
   const meta = `{${where.prefix}}meta`;
+  // Whoever does not find the canaries would not find what was revoked either.
+  const all = [...asked.map(({ key }) => key), ...CANARIES.map((each) => keyOf(each, where))];
   const [epoch, ready, asOf, ...hits] = await server.call(
-    "FCALL_RO", "revocation_find", 1 + asked.length, meta, ...asked.map(({ key }) => key),
+    "FCALL_RO", "revocation_find", 1 + all.length, meta, ...all,
   );
+  const [identity] = await server.call("HMGET", meta, "identity");
   const cold = epoch === null;
+  const canaries = hits.splice(asked.length);
   const entries = [];
   hits.forEach((hit, at) => {
     if (hit !== null && !cold) entries.push(readEntry(asked[at].target, hit));
   });
+  const agrees =
+    !cold &&
+    identity !== null &&
+    findDifference(JSON.parse(identity), where) === null &&
+    canaries.every((hit) => hit && hit[0].toString().split(" ")[0] === canaryReceipt(epoch));
   return {
     keys: [...keys.keys()].sort(),
     entries,
-    ready: !cold && ready.toString() === "1",
+    ready: agrees && ready.toString() === "1",
     asOf: cold ? 0 : Number(asOf),
   };
 }

@@ -5,6 +5,7 @@ import pytest
 from revocation.claims import Token, read_token
 from revocation.decision import Freshness
 from revocation.entries import DENYLIST_KINDS, Entry, Kind, Position, Status, Target
+from revocation.store import canary
 from revocation.store.layout import encode_value, name
 from revocation.verifier.replica import Replica
 from tests.unit.strategies import CLAIMS, ISSUER, NOW, RULES
@@ -164,3 +165,64 @@ def test_the_watermark_never_goes_back():
     replica.advance(Freshness(ready=True, as_of=NOW))
     replica.advance(Freshness(ready=True, as_of=NOW - 1))
     assert replica.freshness == Freshness(ready=True, as_of=NOW)
+
+
+# Canaries -----------------------------------------------------------------------------
+
+EPOCH = "0af7651916cd43dd8448eb211c80319c"
+
+
+def canaries(epoch=EPOCH, pepper=PEPPER):
+    told_of = [told(entry, -1, pepper) for entry in canary.entries(epoch)]
+    return {name: value for each in told_of for name, value in each.items()}
+
+
+def test_the_canaries_of_the_epoch_are_found():
+    replica = Replica((PEPPER,))
+    assert not replica.finds_canary(EPOCH)
+    replica.put(canaries())
+    assert replica.finds_canary(EPOCH)
+    assert not replica.finds_canary("another")
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_one_canary_that_is_missing_is_noticed(kind):
+    every = canaries()
+    del every[name(canary.TARGETS[kind], PEPPER)]
+    replica = Replica((PEPPER,))
+    replica.put(every)
+    assert not replica.finds_canary(EPOCH)
+
+
+@pytest.mark.parametrize(
+    ("written", "read", "seen"),
+    [
+        (PEPPER, (PEPPER,), True),
+        (PEPPER, (OLD_PEPPER, PEPPER), True),
+        (PEPPER, (OLD_PEPPER,), False),
+    ],
+)
+def test_canaries_are_found_under_the_pepper_that_is_written(written, read, seen):
+    replica = Replica(read)
+    replica.put(canaries(pepper=written))
+    assert replica.finds_canary(EPOCH) is seen
+
+
+def test_a_canary_that_ended_is_none():
+    """As the feed tells of those under a pepper that is written no longer."""
+    replica = Replica((PEPPER,))
+    replica.put(canaries())
+    replica.put({name: b"0 " + value[3:] for name, value in canaries().items()})
+    assert not replica.finds_canary(EPOCH)
+
+
+def test_canaries_are_no_entries_and_cost_checks_nothing():
+    replica = Replica((PEPPER,))
+    replica.put(canaries())
+    assert len(replica) == 0
+    assert not replica._used
+    assert not replica._grants
+    entry = about(Kind.GRANT)
+    replica.put(told(entry))
+    assert len(replica) == 1
+    assert found(replica) == {entry.target}

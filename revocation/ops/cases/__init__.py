@@ -4,12 +4,13 @@
 - `known.py`: what the store may know, and which reason comes first,
 - `named.py`: which targets a token names, and under which keys they lie,
 - `unverifiable.py`: tokens that no event could name or no cut-off reach,
+- `agreement.py`: regions that are not read as they were written,
 - `timed.py`: ages, leeways, versions close to a cut-off, stale knowledge.
 """
 
 from typing import Final
 
-from revocation.ops.cases import known, named, timed, unverifiable
+from revocation.ops.cases import agreement, known, named, timed, unverifiable
 from revocation.ops.cases.case import Case
 
 CASES: Final[tuple[Case, ...]] = (
@@ -17,4 +18,5 @@ CASES: Final[tuple[Case, ...]] = (
     *named.CASES,
     *unverifiable.CASES,
     *timed.CASES,
+    *agreement.CASES,
 )

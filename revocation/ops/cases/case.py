@@ -3,7 +3,7 @@
 Most cases are about one token and differ from it in what their name says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -39,6 +39,8 @@ CLAIMS: Final[dict[str, Any]] = {
 }
 RULES: Final = Rules(longest_token_ms=3_600_000)
 PEPPER: Final = "0123456789abcdef" * 4
+EPOCH: Final = "vectors"
+REGION: Final = "eu"
 FRESH: Final = Freshness(ready=True, as_of=UnixMs(NOW - 300))
 READ: Final = StalenessPolicy(max_staleness_ms=60_000)
 WRITE: Final = StalenessPolicy()
@@ -74,7 +76,9 @@ class Lying(NamedTuple):
 class Case:
     """What a verifier is given, and the reason it must give.
 
-    `pepper` is the text of the pepper file. A cold region has no epoch.
+    `pepper` is the text of the pepper file. A cold region has no epoch. `states`: what
+    the region states of itself, where that is not what the verifier needs. `canaries`:
+    the epoch that they are of; None if there are none.
     """
 
     name: str
@@ -85,6 +89,8 @@ class Case:
     resources: Sequence[Any] = ()
     freshness: Freshness = FRESH
     cold: bool = False
+    states: Mapping[str, Any] = field(default_factory=dict)
+    canaries: str | None = EPOCH
     policy: StalenessPolicy = READ
     rules: Rules = RULES
     pepper: str = PEPPER

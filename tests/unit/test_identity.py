@@ -1,0 +1,225 @@
+"""What a region states of itself, and what readers and projectors make of it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from revocation.entries import UnixMs
+from revocation.errors import DisagreementError
+from revocation.identity import (
+    LAYOUT_VERSION,
+    Expectation,
+    Identity,
+    compare,
+    decode_identity,
+    encode_identity,
+    fingerprint,
+)
+from tests.identities import LIFETIMES, identity
+
+OLD, NEW, OTHER = (fingerprint(bytes([at]) * 32) for at in range(3))
+NOW = UnixMs(1_790_000_000_000)
+SHARED = [
+    "max_token_lifetime_seconds",
+    "max_session_seconds",
+    "leeway_seconds",
+    "clock_allowance_seconds",
+]
+
+
+def region(*peppers: str, **more: Any) -> Identity:
+    return identity(2, peppers=peppers or (OLD,), **more)
+
+
+def reader(*peppers: str, **more: Any) -> Expectation:
+    lifetimes = LIFETIMES._replace(**more)
+    return Expectation("eu", peppers or (OLD,), lifetimes)
+
+
+# Encoding -----------------------------------------------------------------------------
+
+
+def test_what_is_encoded_is_decoded():
+    made = region(OLD, NEW, rotated_at=NOW, cluster_id=None)
+    assert decode_identity(encode_identity(made)) == made
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b"7", b"[]", b'{"lifetimes": 3}', b"{"])
+def test_what_is_no_identity_is_none(value):
+    assert decode_identity(value) is None
+
+
+def test_a_fingerprint_tells_peppers_apart_and_is_no_pepper():
+    secret = b"0123456789abcdef" * 4
+    assert fingerprint(secret) == fingerprint(secret)
+    assert len({OLD, NEW, OTHER, fingerprint(secret)}) == 4
+    assert len(fingerprint(secret)) == 16
+
+
+# Readers ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_reader_that_needs_a_longer_memory_is_refused_with_both_values(name):
+    theirs = getattr(LIFETIMES, name)
+    with pytest.raises(DisagreementError) as caught:
+        reader(**{name: theirs + 1}).require(region())
+    for said in (name, f"REVOCATION_{name.upper()}", str(theirs), str(theirs + 1)):
+        assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_reader_that_needs_a_shorter_memory_is_stricter_and_may_read(name):
+    reader(**{name: getattr(LIFETIMES, name) - 1}).require(region())
+
+
+def test_how_often_entries_are_refreshed_is_no_concern_of_readers():
+    reader(refresh_period_seconds=1).require(region())
+    reader(refresh_period_seconds=10**6).require(region())
+
+
+@pytest.mark.parametrize(
+    ("lies_under", "looks_under", "agree"),
+    [
+        ((OLD,), (OLD,), True),
+        ((OLD,), (NEW, OLD), True),
+        ((NEW, OLD), (NEW, OLD), True),
+        ((NEW, OLD), (OLD, NEW), True),
+        ((OLD,), (NEW,), False),
+        ((NEW, OLD), (OLD,), False),
+        ((NEW, OLD), (NEW,), False),
+    ],
+)
+def test_a_reader_needs_every_pepper_that_entries_lie_under(
+    lies_under, looks_under, agree
+):
+    """So verifiers come first in a rotation, and are the first to take the new one."""
+    expected = reader(*looks_under)
+    if agree:
+        expected.require(region(*lies_under))
+        return
+    with pytest.raises(DisagreementError, match="previous_pepper_file") as caught:
+        expected.require(region(*lies_under))
+    for each in (*lies_under, *looks_under):
+        assert each in str(caught.value)
+
+
+def test_a_reader_of_another_region_is_refused():
+    with pytest.raises(DisagreementError, match="region is us in the region and eu"):
+        reader().require(region(region="us"))
+
+
+@pytest.mark.parametrize("layout", [LAYOUT_VERSION - 1, LAYOUT_VERSION + 1])
+def test_a_reader_of_another_layout_is_refused(layout):
+    with pytest.raises(DisagreementError, match="same release"):
+        reader().require(region(layout=layout))
+
+
+def test_a_region_that_states_nothing_is_not_read():
+    with pytest.raises(DisagreementError, match="says nothing of its settings"):
+        reader().require(None)
+
+
+# Projectors ---------------------------------------------------------------------------
+
+
+def test_a_projector_goes_on_in_its_own_region():
+    found = compare(region(), region(), NOW)
+    assert found == ((), (), False, region())
+    found.refuse_foreign()
+    found.refuse_changed()
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("region", "us"),
+        ("topic_prefix", "test"),
+        ("partitions", 3),
+        ("cluster_id", "cluster-2"),
+        ("layout", LAYOUT_VERSION - 1),
+    ],
+)
+def test_a_store_of_somebody_elses_is_refused(member, value):
+    own = replace(region(), **{member: value})
+    with pytest.raises(DisagreementError) as caught:
+        compare(region(), own, NOW).refuse_foreign()
+    assert str(value) in str(caught.value)
+    assert str(getattr(region(), member)) in str(caught.value)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(None, "c"), ("c", None), (None, None)])
+def test_a_broker_that_does_not_say_its_cluster_is_no_stranger(theirs, ours):
+    own = region(cluster_id=ours)
+    found = compare(region(cluster_id=theirs), own, NOW)
+    assert not found.foreign
+    assert found.adopted.cluster_id == (ours or theirs)
+
+
+@pytest.mark.parametrize("name", SHARED)
+@pytest.mark.parametrize("by", [-1, 1])
+def test_entries_of_other_lifetimes_need_a_rebuild_that_somebody_asks_for(name, by):
+    changed = LIFETIMES._replace(**{name: getattr(LIFETIMES, name) + by})
+    found = compare(region(), region(lifetimes=changed), NOW)
+    assert not found.foreign
+    with pytest.raises(DisagreementError, match="revocation rebuild eu") as caught:
+        found.refuse_changed()
+    assert name in str(caught.value)
+
+
+def test_a_refresh_period_is_adopted_in_place():
+    lifetimes = LIFETIMES._replace(refresh_period_seconds=60)
+    found = compare(region(), region(lifetimes=lifetimes), NOW)
+    assert found == ((), (), False, region(lifetimes=lifetimes))
+
+
+@pytest.mark.parametrize("stated", [None, region(layout=LAYOUT_VERSION - 1)])
+def test_what_an_older_release_wrote_is_rebuilt_without_asking(stated):
+    found = compare(stated, region(), NOW)
+    assert (found.foreign, found.outdated) == ((), True)
+
+
+# Rotation -----------------------------------------------------------------------------
+
+
+def test_a_rotation_is_adopted_and_the_pepper_before_still_read():
+    found = compare(region(OLD), region(NEW, OLD), NOW)
+    assert found == ((), (), False, region(NEW, OLD, rotated_at=NOW))
+
+
+def test_another_pepper_without_the_one_before_is_refused():
+    found = compare(region(OLD), region(NEW), NOW)
+    with pytest.raises(DisagreementError, match="revocation rebuild eu"):
+        found.refuse_changed()
+
+
+def test_a_projector_that_was_not_rotated_yet_may_go_on_meanwhile():
+    """What it writes under the pepper before is still read."""
+    rotated = region(NEW, OLD, rotated_at=NOW)
+    assert compare(rotated, region(OLD), NOW) == ((), (), False, rotated)
+
+
+@pytest.mark.parametrize(
+    ("own", "age_ms", "left"),
+    [
+        ((NEW,), LIFETIMES.window_ms - 1, (NEW, OLD)),
+        ((NEW,), LIFETIMES.window_ms, (NEW,)),
+        ((NEW, OLD), LIFETIMES.window_ms, (NEW, OLD)),
+    ],
+)
+def test_the_pepper_before_is_read_until_nothing_lies_under_it(own, age_ms, left):
+    rotated = region(NEW, OLD, rotated_at=NOW)
+    found = compare(rotated, region(*own), UnixMs(NOW + age_ms))
+    assert not found.changed
+    assert found.adopted.peppers == left
+
+
+def test_a_second_rotation_waits_until_the_first_is_over():
+    """Nobody could read what lies under the first of three peppers."""
+    rotated, again = region(NEW, OLD, rotated_at=NOW), region(OTHER, NEW)
+    over = UnixMs(NOW + LIFETIMES.window_ms)
+    with pytest.raises(DisagreementError, match=OLD):
+        compare(rotated, again, UnixMs(over - 1)).refuse_changed()
+    adopted = compare(rotated, again, over).adopted
+    assert (adopted.peppers, adopted.rotated_at) == ((OTHER, NEW), over)
