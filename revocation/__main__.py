@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from revocation.cli import admin, ask, play, publish, stations
+from revocation.cli import admin, ask, play, publish, rebuild, stations
 from revocation.embedded.cli import app as embedded
 from revocation.errors import NotAppliedError, RevocationError, SettingsError
 from revocation.logs import configure_logging
@@ -28,7 +28,7 @@ app.add_typer(admin.schemas, name="schemas")
 app.add_typer(embedded, name="embedded")
 for command in (stations.authority, stations.projector, stations.sidecar):
     app.command()(command)
-for command in (ask.check, ask.verify, ask.status, play.demo):
+for command in (ask.check, ask.verify, ask.status, rebuild.rebuild, play.demo):
     app.command()(command)
 
 

@@ -1,0 +1,237 @@
+"""Verifiers and projectors that disagree with their region, over a store in memory.
+
+`tests/unit/test_identity.py` has the rule, `tests/guarantees/` the same on servers.
+"""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from revocation import metrics
+from revocation.decision import Reason
+from revocation.entries import Kind
+from revocation.errors import DisagreementError
+from revocation.identity import Expectation, fingerprint
+from revocation.projector.station import Projector
+from revocation.settings import ProjectorSettings
+from revocation.store import Keep, canary
+from revocation.verifier import agreement, feed as feed_module, remote
+from tests.identities import LIFETIMES, identity
+from tests.installation import eventually
+from tests.stations.regions import SETTINGS, Region
+from tests.stations.test_verifier import (
+    cut_off,
+    over,  # noqa: F401 - a fixture
+    remote as with_store,
+    store_as_of,
+    token,
+    with_replica,
+)
+
+PEPPERS = identity().peppers
+EXPECTED = Expectation("eu", PEPPERS, LIFETIMES)
+ELSEWHERE = EXPECTED._replace(region="us")
+FORGETFUL = identity(lifetimes=LIFETIMES._replace(max_token_lifetime_seconds=8))
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (agreement, remote):
+        monkeypatch.setattr(module, "_COMPARE_SECONDS", 0.01)
+    monkeypatch.setattr(feed_module, "_WAIT_MS", 1)
+    monkeypatch.setattr(feed_module, "_FIRST_BACKOFF_SECONDS", 0.0)
+
+
+def agreement_ratio() -> float:
+    return metrics.AGREEMENT.labels("local")._value.get()
+
+
+# Verifiers ----------------------------------------------------------------------------
+
+
+async def test_a_verifier_that_disagrees_does_not_start(over):  # noqa: F811
+    store = await store_as_of(0, cut_off(Kind.USER, "alice"))
+    with pytest.raises(DisagreementError, match="region is eu in the region and us"):
+        async with over(store, expected=ELSEWHERE):
+            pass
+
+
+async def test_a_verifier_that_agrees_starts(over):  # noqa: F811
+    store = await store_as_of(0, cut_off(Kind.USER, "alice"))
+    async with over(store, expected=EXPECTED) as verifier:
+        assert not await verifier.check_async(token())
+        assert await verifier.check_async(token("bob"))
+
+
+async def test_a_cold_region_is_no_disagreement(over):  # noqa: F811
+    """It says so as soon as it begins."""
+    store = await store_as_of()
+    store.lose_everything()
+    async with over(store, expected=ELSEWHERE, **quick(over)) as verifier:
+        assert (await verifier.check_async(token())).reason is Reason.NOT_READY
+
+
+def quick(kind: Any) -> dict[str, float]:
+    return {"start_timeout_seconds": 0.02} if kind is with_replica else {}
+
+
+async def test_a_region_that_changes_meanwhile_is_noticed(over):  # noqa: F811
+    """And followed again once the settings agree."""
+    store = await store_as_of()
+    async with over(store, expected=EXPECTED) as verifier:
+        assert await verifier.check_async(token())
+        await store.begin("second", FORGETFUL, replacing="epoch", keep=Keep.ALL)
+
+        async def refuses() -> bool:
+            verdict = await verifier.check_async(token())
+            return verdict.reason is Reason.NOT_READY
+
+        await eventually(refuses, within=5)
+        await eventually(lambda: agreement_ratio() == 0, within=5)
+
+        await store.begin("third", identity(), replacing="second", keep=Keep.ALL)
+
+        async def accepts() -> bool:
+            return (await verifier.check_async(token())).active
+
+        await eventually(accepts, within=10)
+        await eventually(lambda: agreement_ratio() == 1, within=5)
+
+
+async def test_a_replica_without_its_canary_is_not_ready(over):  # noqa: F811
+    """Whoever is in the wrong place is, even if the settings say otherwise."""
+    store = await store_as_of()
+    del store._kept[canary.TARGETS[Kind.SESSION]]
+    with pytest.raises(DisagreementError, match="canaries"):
+        async with over(store, expected=EXPECTED):
+            pass
+
+
+async def test_what_is_not_ready_says_where_to_look():
+    store = await store_as_of()
+    async with with_replica(store, expected=EXPECTED) as verifier:
+        await store.begin("second", FORGETFUL, replacing="epoch", keep=Keep.ALL)
+        await eventually(lambda: not verifier.ready, within=5)
+        verdict = verifier.check(token())
+        assert verdict.reason is Reason.NOT_READY
+        assert "settings" in verdict.detail
+        assert "max_token_lifetime_seconds is 8" in verifier.disagreement
+        with pytest.raises(DisagreementError):
+            await verifier.wait_ready()
+
+
+async def test_a_store_is_compared_only_while_its_verifier_runs():
+    store = await store_as_of()
+    verifier = with_store(store, expected=EXPECTED)
+    await verifier.start()
+    await verifier.stop()
+    await verifier.stop()
+    assert not [task for task in asyncio.all_tasks() if "compare" in task.get_name()]
+
+
+# Projectors ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def region(monkeypatch: pytest.MonkeyPatch) -> Region:
+    return Region(monkeypatch)
+
+
+def projector(region: Region, **more: Any) -> Projector:
+    settings = ProjectorSettings(**{**SETTINGS.model_dump(), **more})
+    return Projector(settings, region.store, cluster_id="cluster-1")
+
+
+OWN = replace(SETTINGS.identity("cluster-1"))
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        replace(OWN, region="us"),
+        replace(OWN, topic_prefix="test"),
+        replace(OWN, cluster_id="cluster-2"),
+        replace(OWN, layout=OWN.layout + 1),
+    ],
+    ids=["region", "topic prefix", "cluster", "layout"],
+)
+@pytest.mark.parametrize("told", ["refuse", "rebuild"])
+async def test_somebody_elses_store_is_never_written_to(region, stated, told):
+    await region.store.begin("theirs", stated)
+    station = projector(region, on_changed_settings=told)
+    with pytest.raises(DisagreementError, match="one store and prefix each"):
+        await station.start()
+    assert (await region.store.region()).epoch == "theirs"
+    assert not region.producer.started  # it did not join its group
+
+
+CHANGED = [
+    replace(OWN, peppers=(fingerprint(b"other" * 8),)),
+    replace(OWN, lifetimes=OWN.lifetimes._replace(max_token_lifetime_seconds=8)),
+    replace(OWN, lifetimes=OWN.lifetimes._replace(max_session_seconds=8)),
+]
+
+
+@pytest.mark.parametrize("stated", CHANGED)
+async def test_entries_of_other_settings_are_refused(region, stated):
+    await region.store.begin("before", stated)
+    with pytest.raises(DisagreementError, match="revocation rebuild eu"):
+        await projector(region).start()
+    assert (await region.store.region()).epoch == "before"
+
+
+@pytest.mark.parametrize("stated", [*CHANGED, replace(OWN, layout=1)])
+async def test_entries_of_other_settings_are_rebuilt_when_told(region, stated):
+    """Those of an older release, without being told."""
+    told = {"on_changed_settings": "rebuild"} if stated in CHANGED else {}
+    await region.store.begin("before", stated)
+    region.write(0, "alice")
+    region.write(1)
+    station = projector(region, **told)
+    await station.start()
+    await region.all_applied()
+    state = await region.store.region()
+    assert (state.identity, state.clearing) == (OWN, False)
+    assert state.freshness.ready
+    assert await region.known("alice") == {"alice"}
+    await station.stop()
+
+
+async def test_settings_that_may_change_in_place_are_adopted(region):
+    lifetimes = OWN.lifetimes._replace(refresh_period_seconds=7)
+    await region.store.begin("before", replace(OWN, lifetimes=lifetimes))
+    station = projector(region)
+    await station.start()
+    state = await region.store.region()
+    assert state.identity == OWN
+    assert state.epoch != "before"
+    await station.stop()
+
+
+async def test_a_running_projector_stops_when_its_region_becomes_anothers(region):
+    station = projector(region)
+    await station.start()
+    region.write(0)
+    region.write(1)
+    await region.all_applied()
+    epoch = (await region.store.region()).epoch
+    await region.store.begin("theirs", CHANGED[1], replacing=epoch)
+    region.write(0, "alice")
+    with pytest.raises(DisagreementError, match="max_token_lifetime_seconds is 8"):
+        await asyncio.wait_for(station.wait(), 5)
+    assert await region.known("alice") == set()
+    await station.stop()
+
+
+async def test_who_finds_a_region_half_emptied_helps(region):
+    await region.store.begin("begun", OWN, keep=Keep.NOTHING)
+    region.write(0, "alice")
+    region.write(1)
+    station = projector(region)
+    await station.start()
+    await region.all_applied()
+    state = await region.store.region()
+    assert (state.epoch, state.clearing) == ("begun", False)
+    await station.stop()
