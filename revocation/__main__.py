@@ -1,6 +1,7 @@
 """The command line: `revocation`, or `python -m revocation`."""
 
 import sys
+from collections.abc import Callable
 from typing import Final
 
 import typer
@@ -26,9 +27,11 @@ app.add_typer(publish.app, name="publish")
 app.add_typer(admin.topics, name="topics")
 app.add_typer(admin.schemas, name="schemas")
 app.add_typer(embedded, name="embedded")
-for command in (stations.authority, stations.projector, stations.sidecar):
-    app.command()(command)
-for command in (ask.check, ask.verify, ask.status, rebuild.rebuild, play.demo):
+_COMMANDS: Final[tuple[Callable[..., None], ...]] = (
+    *(stations.authority, stations.projector, stations.sidecar),
+    *(ask.check, ask.verify, ask.status, rebuild.rebuild, play.demo),
+)
+for command in _COMMANDS:
     app.command()(command)
 
 

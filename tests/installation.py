@@ -85,6 +85,13 @@ class Station:
             process.kill()
             process.wait()
 
+    async def ended(self, *, within: float = 30) -> tuple[int, str]:
+        """Wait until the process has ended by itself; its exit code and last line."""
+        await eventually(lambda: self.exit_code is not None, within=within)
+        code = self.exit_code
+        assert code is not None
+        return code, self.log.read_text().splitlines()[-1]
+
     @property
     def exit_code(self) -> int | None:
         """The exit code, or None while it runs."""
@@ -144,16 +151,19 @@ class Installation:
         self, region: str, url: str, *, unprotected: str | None = None, **more: str
     ) -> Station:
         """Start a projector for a region whose store is there."""
-        name = more.pop("instance_id", f"projector-{region}")
-        settings = {"region": region, "store_url": url, "instance_id": name, **more}
+        name = more.setdefault("instance_id", f"projector-{region}")
+        settings = {"region": region, "store_url": url, **more}
         return self._add(name, ["projector"], unprotected, settings)
 
-    def add_sidecar(self, region: str, **more: str) -> tuple[Station, str]:
+    def add_sidecar(
+        self, region: str, /, *, unprotected: str | None = None, **more: str
+    ) -> tuple[Station, str]:
         """Start a sidecar for a region whose store is there; returns its URL too."""
         port = str(free_ports(1)[0])
-        url = self.stores[region].url
-        settings = {"region": region, "store_url": url, "sidecar_port": port, **more}
-        station = self._add(f"sidecar-{region}", ["sidecar"], None, settings)
+        name, url = more.pop("name", f"sidecar-{region}"), self.stores[region].url
+        own = {"region": region, "store_url": url, "sidecar_port": port}
+        settings = {**own, **more}
+        station = self._add(name, ["sidecar"], unprotected, settings)
         return station, f"http://127.0.0.1:{port}"
 
     def _add(
@@ -175,6 +185,10 @@ class Installation:
         self.stations[name] = station
         station.start()
         return station
+
+    def run(self, name: str, command: list[str], **more: str) -> Station:
+        """Start a command that ends by itself."""
+        return self._add(name, command, None, more)
 
     async def create_topics(self) -> None:
         """Run `revocation topics init`."""

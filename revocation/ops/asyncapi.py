@@ -151,7 +151,7 @@ def _to_events() -> Json:
 
 
 def _from_events_to_entries() -> Json:
-    default = AuthoritySettings.model_fields["authority_id"].default
+    default = AuthoritySettings(topic_prefix="revocation").authority_id
     return {
         "conclude": _operation(
             "receive",

@@ -225,8 +225,12 @@ class _WorkerSettings(KafkaSettings):
 class AuthoritySettings(_WorkerSettings):
     """A worker of the authority."""
 
-    authority_id: str = Field("revocation-authority", pattern=r"^[a-zA-Z0-9._-]+$")
-    """Consumer group: its workers share partitions; a second group is a twin."""
+    authority_id: str = Field(
+        default_factory=lambda known: f"{known['topic_prefix']}-authority",
+        pattern=r"^[a-zA-Z0-9._-]+$",
+    )
+    """Consumer group: its workers share partitions; a second group is a twin. Unless
+    set, it is `<topic_prefix>-authority`: installations on one Kafka have their own."""
     data_dir: Path = Path(".revocation/authority")
     """The ledger's RocksDB files; keep it across restarts."""
     pulse_interval_ms: int = Field(250, ge=10, le=60_000)

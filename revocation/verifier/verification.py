@@ -127,7 +127,11 @@ class BaseVerifier(abc.ABC):
 
     async def __aenter__(self) -> Self:
         """Start."""
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(

@@ -1,6 +1,6 @@
 """Runs a station with one protection taken out, to show what it protects from.
 
-Usage: `python -m tests.guarantees.unprotected PROTECTION authority|projector`.
+Usage: `python -m tests.guarantees.unprotected PROTECTION STATION`.
 """
 
 import asyncio
@@ -10,9 +10,13 @@ from typing import Any
 
 from faust.transport.drivers.aiokafka import Consumer
 
-from revocation import __main__, kafka, ledger
+from revocation import __main__, identity, kafka, ledger
 from revocation.authority import app, consumer, outlet
-from revocation.store import layout
+from revocation.decision import Freshness
+from revocation.entries import UnixMs
+from revocation.projector import station
+from revocation.store import Keep, layout, look_up
+from revocation.verifier import remote, replica
 
 
 def replace(owner: Any, name: str, value: Any) -> None:
@@ -97,6 +101,36 @@ def identifiers_as_keys() -> None:
     replace(layout, "digest", lambda target, _: str(target).encode())
 
 
+def believe_every_region() -> None:
+    """Settings are not compared, and canaries are not looked for."""
+    replace(identity.Expectation, "require", lambda *_: None)
+    replace(replica.Replica, "finds_canary", lambda *_: True)
+
+    def read(_: Any, reply: Any) -> Any:
+        epoch, ready, as_of, *hits = reply
+        fresh = Freshness(ready == b"1", UnixMs(int(as_of)))
+        return (look_up.NOT_READY, ()) if epoch is None else (fresh, hits)
+
+    replace(look_up.LookUp, "read", read)
+    replace(remote, "require_agreement", agree_at_once)
+
+
+async def agree_at_once(*_: Any) -> None:
+    """Find nothing wrong."""
+
+
+def keep_every_region() -> None:
+    """A projector writes to whatever it finds."""
+    replace(station.Projector, "_agree", keep_what_is_there)
+
+
+async def keep_what_is_there(self: Any, region: Any) -> bool:
+    """Begin an epoch where there is none, and ask no questions."""
+    if region.epoch is None:
+        await self._begin(None, self._identity, Keep.ENTRIES)
+    return region.epoch is not None
+
+
 PROTECTIONS: dict[str, Callable[[], None]] = {
     protection.__name__: protection
     for protection in (
@@ -108,6 +142,8 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
         read_before_seeking_unnoticed,
         skip_what_is_unreadable,
         identifiers_as_keys,
+        believe_every_region,
+        keep_every_region,
     )
 }
 

@@ -136,7 +136,7 @@ def test_consumers_name_their_groups():
         if operation["action"] == "receive"
     }
 
-    default = AuthoritySettings.model_fields["authority_id"].default
+    default = AuthoritySettings(topic_prefix="revocation").authority_id
     assert groups["conclude"]["default"] == default
     assert groups["project"]["pattern"] == "^revocation-projector-[a-z0-9-]+$"
 

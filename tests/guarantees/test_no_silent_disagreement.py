@@ -1,0 +1,358 @@
+"""no-silent-disagreement: a part whose settings are not the others' says so and stops.
+
+Each setting that must agree is changed in one process at a time. Siblings:
+`tests/contract/test_agreement.py` (stores), `tests/stations/test_agreement.py` (rules
+of stations), `tests/recipe/` (the model in JavaScript).
+"""
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from revocation.embedded import Kafka
+from revocation.errors import DisagreementError
+from revocation.events import UserDisabled
+from revocation.ops.provision import verify
+from revocation.settings import KafkaSettings, VerifierSettings
+from revocation.verifier import RemoteVerifier, Verifier
+from tests.installation import Installation, eventually, flush
+from tests.traffic import ISSUER, SOURCE, claims, user
+
+pytestmark = [
+    pytest.mark.guarantee,
+    pytest.mark.connected,
+    pytest.mark.timeout(240),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+LONGER = {
+    "max_token_lifetime_seconds": "7200",
+    "max_session_seconds": "172800",
+    "leeway_seconds": "120",
+    "clock_allowance_seconds": "10",
+}
+"""What a verifier needs more of than its region keeps."""
+SHORTER = {
+    "max_token_lifetime_seconds": "1800",
+    "max_session_seconds": "43200",
+    "leeway_seconds": "30",
+    "clock_allowance_seconds": "3",
+}
+"""What a projector would keep less of."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(
+    kafka: Kafka, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Installation]:
+    """A region in which a user is disabled."""
+    folder = tmp_path_factory.mktemp("disagreement")
+    installation = Installation(folder, kafka.bootstrap_servers, partitions=2)
+    try:
+        await installation.create_topics()
+        installation.add_region("eu")
+        installation.add_authority()
+        disabled = UserDisabled.new(source=SOURCE, issuer=ISSUER, user="mallory")
+        await installation.applied(await installation.publish(disabled))
+        yield installation
+    finally:
+        installation.stop()
+
+
+def other_pepper(installation: Installation) -> str:
+    path = Path(installation.folder, f"pepper-{secrets.token_hex(4)}")
+    path.write_text(secrets.token_hex(32))
+    return str(path)
+
+
+def changed(
+    installation: Installation, name: str, others: dict[str, str] = LONGER
+) -> dict[str, str]:
+    """Return one setting of a process that is not its region's."""
+    if name == "pepper_file":
+        return {name: other_pepper(installation)}
+    if name == "region":
+        return {name: "mars"}
+    return {name: others[name]}
+
+
+async def ask(url: str, path: str, **body: object) -> httpx.Response | None:
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        try:
+            if body:
+                return await client.post(path, json=body)
+            return await client.get(path)
+        except httpx.TransportError:
+            return None
+
+
+async def is_ready(url: str) -> bool:
+    answer = await ask(url, "/readyz")
+    return answer is not None and answer.status_code == 200
+
+
+async def verdict(url: str) -> dict[str, object]:
+    told = claims("mallory", now=int(time.time()))
+    answer = await ask(url, "/v1/check", claims=told)
+    assert answer is not None
+    return dict(answer.json())
+
+
+# Verifiers ----------------------------------------------------------------------------
+
+
+async def test_a_sidecar_that_believes_its_region_lets_a_disabled_user_in(
+    running: Installation,
+) -> None:
+    """The protection off: it is ready, it is fresh, and it looks elsewhere."""
+    _, url = running.add_sidecar(
+        "eu",
+        unprotected="believe_every_region",
+        name="believing",
+        pepper_file=other_pepper(running),
+    )
+    await eventually(lambda: is_ready(url), within=30)
+
+    said = await verdict(url)
+
+    assert said["active"]
+    assert int(str(said["staleness_ms"])) < 2_000
+
+
+async def test_a_sidecar_of_the_regions_settings_refuses_the_user(
+    running: Installation,
+) -> None:
+    _, url = running.add_sidecar("eu", name="agreeing")
+    await eventually(lambda: is_ready(url), within=30)
+    assert (await verdict(url))["reason"] == "user_disabled"
+
+
+@pytest.mark.parametrize("name", ["pepper_file", "region", *LONGER])
+async def test_a_sidecar_of_another_setting_does_not_start(
+    running: Installation, name: str
+) -> None:
+    """Exit code 2, and a message that names the setting and both values."""
+    more = changed(running, name)
+    station, _ = running.add_sidecar("eu", name=f"other-{name}", **more)
+
+    code, said = await station.ended()
+
+    assert code == 2
+    assert said.startswith("settings_disagree: ")
+    assert name in said
+    if name != "pepper_file":
+        assert more[name] in said
+
+
+async def test_a_sidecar_of_another_prefix_is_not_ready(running: Installation) -> None:
+    """It sees a region that nobody has begun, and cannot tell it from a new one."""
+    _, url = running.add_sidecar("eu", name="elsewhere", store_prefix="other")
+
+    async def answers() -> bool:
+        return await ask(url, "/readyz") is not None
+
+    await eventually(answers, within=30)
+    assert not await is_ready(url)
+    assert (await verdict(url))["reason"] == "not_ready"
+
+
+@pytest.mark.parametrize("kind", [Verifier, RemoteVerifier])
+@pytest.mark.parametrize("name", ["pepper_file", "region", *LONGER])
+async def test_a_library_of_another_setting_does_not_start(
+    running: Installation, kind: type[Verifier | RemoteVerifier], name: str
+) -> None:
+    own = {
+        **running.settings,
+        "region": "eu",
+        "store_url": running.stores["eu"].url,
+        **changed(running, name),
+    }
+    known = VerifierSettings.model_fields
+    settings = VerifierSettings(**{key: own[key] for key in own if key in known})
+
+    with pytest.raises(DisagreementError, match=name):
+        async with kind.from_settings(settings):
+            pass
+
+
+@pytest.mark.parametrize("name", ["pepper_file", *LONGER])
+async def test_nobody_waits_for_a_region_that_is_read_elsewhere(
+    running: Installation, name: str
+) -> None:
+    """`--wait applied` would say "eu 10 ms" about what no verifier of ours finds."""
+    regions = f'{{"eu": "{running.stores["eu"].url}"}}'
+    command = ["publish", "user-logged-out", "--issuer", ISSUER, "--user", "bob"]
+    station = running.run(
+        f"waiting-{name}",
+        [*command, "--wait", "applied"],
+        regions=regions,
+        **changed(running, name),
+    )
+
+    code, said = await station.ended()
+
+    assert code == 2
+    assert name in said
+
+
+# Projectors ---------------------------------------------------------------------------
+
+
+async def test_a_projector_that_keeps_every_region_hides_what_is_revoked(
+    running: Installation, kafka: Kafka, tmp_path: Path
+) -> None:
+    """The protection off: what it writes under its pepper, nobody finds."""
+    alone = Installation(tmp_path, kafka.bootstrap_servers, partitions=1)
+    try:
+        await alone.create_topics()
+        projector = alone.add_region("eu")
+        alone.add_authority()
+        await alone.ready()
+        projector.stop()
+        unprotected = alone.projector(
+            "eu",
+            alone.stores["eu"].url,
+            unprotected="keep_every_region",
+            pepper_file=other_pepper(alone),
+        )
+        disabled = UserDisabled.new(source=SOURCE, issuer=ISSUER, user="mallory")
+        await alone.applied(await alone.publish(disabled), "eu")
+        assert not (await alone.find("eu", user("mallory"))).found
+        unprotected.stop()
+    finally:
+        alone.stop()
+
+
+@pytest.mark.parametrize("name", ["pepper_file", "region", *LONGER])
+async def test_a_second_projector_of_another_setting_is_refused(
+    running: Installation, name: str
+) -> None:
+    """And the first one notices nothing."""
+    more = {"region": "eu", **changed(running, name, SHORTER)}
+    region = more.pop("region")
+    station = running.projector(
+        region,
+        running.stores["eu"].url,
+        instance_id=f"second-{name}",
+        **more,
+    )
+
+    code, said = await station.ended()
+
+    assert code == 2
+    assert said.startswith("settings_disagree: ")
+    assert name in said
+    answer = await running.find("eu", user("mallory"))
+    assert answer.found
+    assert answer.freshness.ready
+
+
+async def test_a_projector_of_another_installation_is_refused(
+    running: Installation, kafka: Kafka, tmp_path: Path
+) -> None:
+    """Its own topics are as they must be; the store follows those of somebody else."""
+    other = Installation(tmp_path, kafka.bootstrap_servers, partitions=2)
+    other.settings["pepper_file"] = running.settings["pepper_file"]
+    try:
+        await other.create_topics()
+        station = other.projector("eu", running.stores["eu"].url)
+        code, said = await station.ended()
+    finally:
+        other.stop()
+
+    assert code == 2
+    assert running.settings["topic_prefix"] in said
+    assert other.settings["topic_prefix"] in said
+
+
+async def test_a_region_states_the_cluster_that_it_follows(
+    running: Installation,
+) -> None:
+    """So that a projector on another Kafka is refused; see `tests/stations/`."""
+    settings = KafkaSettings(
+        bootstrap_servers=running.settings["bootstrap_servers"],
+        topic_prefix=running.settings["topic_prefix"],
+        partitions=2,
+        replication_factor=1,
+    )
+    async with running.reader("eu") as reader:
+        stated = (await reader.region()).identity
+    assert stated is not None
+    assert stated.cluster_id is not None
+    assert stated.cluster_id == await verify(settings)
+
+
+# While it runs ------------------------------------------------------------------------
+
+
+async def test_a_pepper_that_only_the_projector_has_is_noticed_and_repaired(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    """A flushed region is begun with it: nobody is let in, and nothing stays behind."""
+    alone = Installation(tmp_path, kafka.bootstrap_servers, partitions=1)
+    try:
+        await alone.create_topics()
+        first = alone.add_region("eu")
+        alone.add_authority()
+        _, url = alone.add_sidecar("eu")
+        disabled = UserDisabled.new(source=SOURCE, issuer=ISSUER, user="mallory")
+        await alone.applied(await alone.publish(disabled))
+        await eventually(lambda: is_ready(url), within=30)
+        first.stop()
+        await flush(alone.stores["eu"])
+
+        wrong = alone.projector(
+            "eu", alone.stores["eu"].url, pepper_file=other_pepper(alone)
+        )
+
+        async def says_why() -> bool:
+            answer = await ask(url, "/readyz")
+            return answer is not None and "pepper" in answer.json().get("error", "")
+
+        await eventually(says_why, within=30)
+        said = await verdict(url)
+        assert said["reason"] == "not_ready"
+        assert "settings" in str(said["detail"])
+
+        wrong.stop()
+        alone.projector("eu", alone.stores["eu"].url, on_changed_settings="rebuild")
+        await eventually(lambda: is_ready(url), within=30)
+        assert (await verdict(url))["reason"] == "user_disabled"
+    finally:
+        alone.stop()
+
+
+async def test_rebuild_repairs_a_region_on_demand(kafka: Kafka, tmp_path: Path) -> None:
+    """With the settings that it is run with, once a projector has them too."""
+    alone = Installation(tmp_path, kafka.bootstrap_servers, partitions=1)
+    try:
+        await alone.create_topics()
+        first = alone.add_region("eu", max_token_lifetime_seconds="8")
+        alone.add_authority()
+        disabled = UserDisabled.new(source=SOURCE, issuer=ISSUER, user="mallory")
+        receipts = await alone.publish(disabled)
+        await eventually(first.log.exists, within=5)
+        regions = f'{{"eu": "{alone.stores["eu"].url}"}}'
+
+        async def begun() -> bool:
+            async with alone.reader("eu") as reader:
+                return bool((await reader.region()).marks)
+
+        await eventually(begun, within=30)
+        rebuild = alone.run("rebuild", ["rebuild", "eu"], regions=regions)
+        code, said = await first.ended()
+        assert (code, "max_token_lifetime_seconds" in said) == (2, True)
+
+        alone.projector("eu", alone.stores["eu"].url, instance_id="right")
+
+        code, said = await rebuild.ended(within=40)
+        assert (code, "eu is complete again" in said) == (0, True)
+        await alone.applied(receipts)
+        assert (await alone.find("eu", user("mallory"))).found
+    finally:
+        alone.stop()
