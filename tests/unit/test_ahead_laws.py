@@ -183,7 +183,7 @@ def test_a_token_with_a_version_never_outlives_a_logout(ahead):
 @pytest.mark.parametrize("ahead", AHEAD)
 @pytest.mark.parametrize("revoked", ["jti", "sid"])
 def test_the_denylist_reaches_a_token_from_ahead(ahead, revoked):
-    """By `leeway_seconds` and the clock allowance, also without an `exp`."""
+    """By `leeway_seconds` and the clock allowance at least."""
     known = {"source": "/idp", "issuer": ISSUER}
     event = (
         events.TokenRevoked.new(**known, jti="token-1")
