@@ -33,7 +33,10 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 class Rules:
     """What an installation asks of its tokens. Times are in ms, claims are names.
 
-    `iss`, `iat` and `exp` are required whatever `required_claims` holds.
+    `clock_allowance_ms`: how far ahead `iat` may lie, and how far past itself a cut-off
+    reaches: as they are one number, no token outlives a cut-off by its date.
+    `leeway_ms`: how long past `exp` a token counts. `iss`, `iat` and `exp` are required
+    whatever `required_claims` holds.
     """
 
     longest_token_ms: int

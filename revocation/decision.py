@@ -7,6 +7,7 @@ Every verifier, in memory or remote, uses these two and nothing else.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 from typing import Any, Final, NamedTuple
 
 from revocation.claims import Claims, Rules, Token, read_token
@@ -55,7 +56,8 @@ class Reason(StrEnum):
     NOT_YET_VALID = "not_yet_valid"
     """Before `nbf`."""
     UNVERIFIABLE = "unverifiable"
-    """The token lacks a claim that a check needs, or has one that no event can name."""
+    """The token lacks a claim that a check needs, has one that no event can name, or is
+    dated further ahead than cut-offs reach."""
     EXPIRED = "expired"
     """Past `exp`; denylist entries end there too, so nothing could be said."""
     LIFETIME_EXCEEDED = "lifetime_exceeded"
@@ -142,7 +144,8 @@ class Verdict(NamedTuple):
     `as_of`: every event acknowledged before this instant, by the brokers' clock, was
     taken into account. `staleness_ms`: the verifier's clock minus `as_of`. `stale`: the
     answer was given past the route class's `fresh_ms`. `entry`: what rejects, if an
-    entry does. `detail`: what is wrong with a token; it names claims, never values.
+    entry does. `detail`: what is wrong with a token; it names claims, and of their
+    values shows only how far in the future a date lies.
     """
 
     active: bool
@@ -183,6 +186,7 @@ def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
     policy: StalenessPolicy,
     rules: Rules,
     now: UnixMs,
+    skew_ms: int = 0,
 ) -> Verdict:
     """Return the verdict about a token whose signature was verified elsewhere.
 
@@ -194,7 +198,9 @@ def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
         freshness: how much of the log the answer rests on.
         policy: what the route class does when that is too old.
         rules: what the installation asks of its tokens.
-        now: the verifier's clock.
+        now: the latest that it may be, the verifier's clock and `skew_ms`.
+        skew_ms: how far the verifier's clock may be off, so that it is `now` less twice
+            as much at the earliest.
     """
     ready, as_of = freshness
     staleness = now - as_of
@@ -207,8 +213,9 @@ def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
         reason, detail = Reason.UNVERIFIABLE, token
     else:
         _, _, _, issued_at, expires_at, _ = token
-        if issued_at > now + rules.leeway_ms:
-            reason, detail = Reason.UNVERIFIABLE, _OF_THE_FUTURE
+        if issued_at > now - 2 * skew_ms + rules.clock_allowance_ms:
+            reason = Reason.UNVERIFIABLE
+            detail = _describe_ahead(issued_at - now + 2 * skew_ms, rules)
         elif expires_at + rules.leeway_ms <= now:
             reason = Reason.EXPIRED
         elif expires_at - issued_at > rules.longest_token_ms:
@@ -227,10 +234,15 @@ def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
 
 
 _ACTIVE: Final = Reason.ACTIVE
-_OF_THE_FUTURE: Final = (
-    "the `iat` claim lies in the future, where no cut-off reaches it"
-)
 _new: Final = tuple.__new__
+
+
+def _describe_ahead(ahead_ms: float, rules: Rules) -> str:
+    """Say how far in the future a token is dated; in whole seconds, never too few."""
+    return (
+        f"the `iat` claim is {ceil(ahead_ms / 1_000)} s in the future; at most "
+        f"{rules.clock_allowance_ms / 1_000:g} s are accepted (clock_allowance_seconds)"
+    )
 
 
 def _of_the_future(ahead: int, rules: Rules) -> int:
@@ -278,17 +290,17 @@ def _judge(token: Token, entry: Entry, rules: Rules, now: UnixMs) -> Reason | No
     if kind in DENYLIST_KINDS:
         rejected = now < entry.expires_at
     else:
-        before = token.issued_at < entry.not_before
-        rejected = before or entry.status is not Status.ACTIVE
+        reached = token.issued_at <= entry.not_before + rules.clock_allowance_ms
+        rejected = reached or entry.status is not Status.ACTIVE
     return _REASONS[kind] if rejected else None
 
 
 def _judge_user(token: Token, entry: Entry, rules: Rules) -> Reason | None:
     """Judge by status, then counter, then clock.
 
-    `iat` has whole seconds and an issuer's clock may be behind, so close to the cut-off
-    a counter that is high enough is believed over the clock; further away never, so a
-    counter that was once wrong cannot keep an old token alive.
+    Close to the cut-off the clocks cannot tell old from new: a counter that is high
+    enough is believed, and without one the token is rejected. From before that a
+    counter saves nothing, so one that was once wrong cannot keep an old token alive.
     """
     if entry.status is Status.DELETED:
         return Reason.USER_DELETED
@@ -297,10 +309,9 @@ def _judge_user(token: Token, entry: Entry, rules: Rules) -> Reason | None:
     version = token.version
     if version is not None and version < entry.version:
         return Reason.VERSION_SUPERSEDED
-    issued_at = token.issued_at
-    if issued_at >= entry.not_before:
-        return None
-    close = issued_at >= entry.not_before - rules.clock_allowance_ms
-    if close and version is not None:
-        return None
-    return Reason.ISSUED_BEFORE_CUT_OFF
+    allowance = rules.clock_allowance_ms
+    if version is None:
+        reached = token.issued_at <= entry.not_before + allowance
+    else:
+        reached = token.issued_at < entry.not_before - allowance
+    return Reason.ISSUED_BEFORE_CUT_OFF if reached else None

@@ -137,6 +137,11 @@ JWKS_REFRESHES = Counter(
 KEYS_DROPPED = Counter(
     "revocation_keys_dropped_total", "Revoked keys taken out of a key set."
 )
+TOKENS_FROM_AHEAD = Counter(
+    "revocation_tokens_from_ahead_total",
+    "Tokens dated further ahead than is accepted, by trusted issuer. Alarm on any.",
+    ["issuer"],
+)
 USE_AFTER_REVOCATION = Counter(
     "revocation_uses_after_revocation_total",
     "Revoked tokens presented, by the reason they were rejected for.",

@@ -61,7 +61,7 @@ class Refusal(NamedTuple):
 
 
 class Authenticated:
-    """A token that its issuer signed, for us, and that is valid by its own times.
+    """A token that its issuer signed, for us, and that is valid by `nbf` and `exp`.
 
     `claims` cannot be changed, at any depth, since later calls share it: arrays are
     tuples. `kid` is that of the key, also where the header names none. `token` is what
@@ -85,8 +85,7 @@ class Authenticated:
         self.issuer = token.issuer
         self.token = token
         self.expires_at = token.expires_at + leeway_ms
-        begins = max(token.issued_at, parts.claims.get("nbf", 0) * 1_000)
-        self._begins = begins - leeway_ms
+        self._begins = parts.claims.get("nbf", 0) * 1_000 - leeway_ms
         self._key = key
 
     def still_counts(self, now: UnixMs) -> bool:
@@ -176,6 +175,10 @@ class Authenticator:
         if type(found) is Authenticated:
             self._remember(digest, found)
         return found
+
+    def trusts(self, issuer: str) -> bool:
+        """Whether tokens of an issuer can count."""
+        return issuer in self._trusted
 
     def forget(self, issuer: str, kid: str) -> None:
         """Forget the tokens that a key signed; they must be verified again.
@@ -285,7 +288,11 @@ _RULES: Final[tuple[_Rule, ...]] = (
 
 
 def _untimely(parts: Parts, token: Token, rules: Rules, now: UnixMs) -> _Fault | None:
-    """Judge by the token's times; `read_token` has seen `iat` and `exp` to be such."""
+    """Judge by the token's times; `read_token` has seen `iat` and `exp` to be such.
+
+    Whether `iat` lies too far ahead, `decide` says: of signed tokens only, so that no
+    stranger can make an issuer's clock look wrong.
+    """
     begins: Any = parts.claims.get("nbf", 0)
     if type(begins) not in _NUMBERS:
         return _Fault(Reason.UNVERIFIABLE, "the `nbf` claim is no time in seconds")
@@ -293,8 +300,6 @@ def _untimely(parts: Parts, token: Token, rules: Rules, now: UnixMs) -> _Fault |
         return _Fault(Reason.EXPIRED, "the `exp` claim has passed")
     if now < begins * 1_000 - rules.leeway_ms:
         return _Fault(Reason.NOT_YET_VALID, "the `nbf` claim lies in the future")
-    if now < token.issued_at - rules.leeway_ms:
-        return _Fault(Reason.UNVERIFIABLE, "the `iat` claim lies in the future")
     if token.expires_at - token.issued_at > rules.longest_token_ms:
         detail = "`exp` is further from `iat` than tokens may live"
         return _Fault(Reason.LIFETIME_EXCEEDED, detail)

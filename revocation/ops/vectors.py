@@ -31,6 +31,7 @@ Json = dict[str, Any]
 FOLDER: Final = "vectors"
 """Beside the schemas."""
 _DAY_SECONDS: Final = 86_400
+_EXPECTED: Final = ("active", "reason", "staleness_ms", "stale", "receipt")
 
 
 def export(folder: Path) -> list[Path]:
@@ -86,15 +87,10 @@ def vector(case: Case) -> Json:
         },
         "policy": asdict(case.policy),
         "now": case.now,
+        "skew_ms": case.skew_ms,
         "expected": {
             "keys": sorted({key.hex() for key in keys}),
-            "verdict": {
-                "active": verdict.active,
-                "reason": verdict.reason,
-                "staleness_ms": verdict.staleness_ms,
-                "stale": verdict.stale,
-                "receipt": verdict.receipt,
-            },
+            "verdict": {name: getattr(verdict, name) for name in _EXPECTED},
         },
     }
 
@@ -121,6 +117,7 @@ def _decide(case: Case, token: Token | str) -> Verdict:
         policy=case.policy,
         rules=case.rules,
         now=case.now,
+        skew_ms=case.skew_ms,
     )
 
 

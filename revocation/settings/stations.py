@@ -24,10 +24,11 @@ class LimitSettings(Settings):
     max_session_seconds: int = Field(86_400, ge=1, le=400 * 86_400)
     """How long an ended session without `exp` stays on the denylist."""
     leeway_seconds: int = Field(60, ge=0, le=600)
-    """How long past `exp` a verifier may still accept a token."""
+    """How long past `exp`, and before `nbf`, a verifier may accept a token."""
     clock_allowance_seconds: int = Field(5, ge=1, le=60)
-    """How far apart the clocks of issuers, brokers, stores and verifiers may be. So
-    close to a cut-off, the `ver` claim is believed over `iat`."""
+    """How far apart the clocks of issuers, brokers, stores and verifiers may be. Tokens
+    dated further ahead are refused; those dated so close to a cut-off, before or after,
+    are judged by their `ver`, and rejected without."""
     refresh_period_seconds: int = Field(86_400, ge=1, le=31 * 86_400)
     """Every standing entry is emitted again once per this period."""
     max_outage_seconds: int = Field(3 * 86_400, ge=0, le=31 * 86_400)
@@ -63,8 +64,12 @@ class LimitSettings(Settings):
 
     @property
     def relevance_ms(self) -> int:
-        """How long after its cut-off a subject entry can touch a living token."""
-        return (self.max_token_lifetime_seconds + self._grace_seconds) * 1_000
+        """How long after its cut-off a subject entry can touch a living token.
+
+        The last one that it reaches is dated later than the cut-off, by the allowance.
+        """
+        latest = self.clock_allowance_seconds + self.max_token_lifetime_seconds
+        return (latest + self._grace_seconds) * 1_000
 
     @property
     def window_ms(self) -> int:

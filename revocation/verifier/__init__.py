@@ -7,6 +7,7 @@ Read `verification.py`, then:
 - `remote.py`: asks the region's store instead,
 - `threaded.py`: for services without an event loop,
 - `fallback.py`: who is asked when the region is behind,
+- `counting.py`: counts verdicts,
 - `rejections.py`: tells of tokens that are used after their revocation,
 - `parts.py`: all of it, as the settings say.
 

@@ -91,8 +91,14 @@ class RegionFallback(Source):
         targets = () if isinstance(token, str) else token.targets()
         answer = await self._store.find(targets)
         # The brokers' clock may be ahead of ours by the skew: rather too stale.
-        now = UnixMs(terms.now() + self._skew_ms)
-        return decide(token, *answer, policy=terms.policy, rules=terms.rules, now=now)
+        return decide(
+            token,
+            *answer,
+            policy=terms.policy,
+            rules=terms.rules,
+            now=UnixMs(terms.now() + self._skew_ms),
+            skew_ms=terms.skew_ms + self._skew_ms,
+        )
 
     async def _measure_skew(self) -> None:
         """Make sure that entries there do not expire before the token does here."""
@@ -143,6 +149,7 @@ class FirstOf:
         policy: StalenessPolicy,
         rules: Rules,
         now: Callable[[], UnixMs],
+        skew_ms: int = 0,
     ) -> Verdict | None:
         """Return the first verdict that is fresh enough, or None. Never raises.
 
@@ -150,9 +157,10 @@ class FirstOf:
             question: what the check was about.
             policy: what the route class tolerates.
             rules: what the installation asks of its tokens.
-            now: the verifier's clock.
+            now: the latest that it may be, by the verifier's clock.
+            skew_ms: how far that clock may be off; see `decide`.
         """
-        terms = Terms(policy, rules, now)
+        terms = Terms(policy, rules, now, skew_ms)
         deadline = time.monotonic() + self._timeout_seconds
         for place, source in enumerate(self._sources):
             left = max(0.0, deadline - time.monotonic())

@@ -19,7 +19,7 @@ from revocation.settings import VerifierSettings
 from revocation.store import Answer
 from revocation.store.agreement import require_agreement
 from revocation.verifier.parts import parts_from_settings
-from revocation.verifier.verification import BaseVerifier, Parts, now_ms
+from revocation.verifier.verification import BaseVerifier, Parts
 
 _log = structlog.get_logger()
 
@@ -138,8 +138,8 @@ class RemoteVerifier(BaseVerifier):
         self._latest = answer.freshness
         return answer
 
-    def _now(self) -> UnixMs:
-        return now_ms(self._skew_ms)
+    def _clock_skew_ms(self) -> int:
+        return self._skew_ms
 
     def _freshness(self) -> Freshness:
         return self._latest

@@ -71,6 +71,7 @@ class Fallback(Protocol):
         policy: StalenessPolicy,
         rules: Rules,
         now: Callable[[], UnixMs],
+        skew_ms: int = 0,
     ) -> Verdict | None:
         """Return a verdict that is fresh enough for the policy, or None. Never raises.
 
@@ -80,7 +81,8 @@ class Fallback(Protocol):
             question: what the check was about.
             policy: what the route class tolerates.
             rules: what the installation asks of its tokens.
-            now: the verifier's clock.
+            now: the latest that it may be, by the verifier's clock.
+            skew_ms: how far that clock may be off; see `decide`.
         """
 
 
@@ -101,6 +103,7 @@ class Terms(NamedTuple):
     policy: StalenessPolicy
     rules: Rules
     now: Callable[[], UnixMs]
+    skew_ms: int = 0
 
     def judge(self, question: Question, as_of: UnixMs) -> Verdict:
         """Return the verdict if, as of then, nothing is known against the token."""
@@ -109,7 +112,13 @@ class Terms(NamedTuple):
         )
         fresh = Freshness(ready=True, as_of=as_of)
         return decide(
-            token, {}, fresh, policy=self.policy, rules=self.rules, now=self.now()
+            token,
+            {},
+            fresh,
+            policy=self.policy,
+            rules=self.rules,
+            now=self.now(),
+            skew_ms=self.skew_ms,
         )
 
 
@@ -191,6 +200,7 @@ class Source(abc.ABC):
         policy: StalenessPolicy,
         rules: Rules,
         now: Callable[[], UnixMs],
+        skew_ms: int = 0,
     ) -> Verdict | None:
         """Return a verdict that is fresh enough for the policy, or None. Never raises.
 
@@ -198,10 +208,11 @@ class Source(abc.ABC):
             question: what the check was about.
             policy: what the route class tolerates.
             rules: what the installation asks of its tokens.
-            now: the verifier's clock.
+            now: the latest that it may be, by the verifier's clock.
+            skew_ms: how far that clock may be off; see `decide`.
         """
         return await self.ask_within(
-            self._timeout_seconds, question, Terms(policy, rules, now)
+            self._timeout_seconds, question, Terms(policy, rules, now, skew_ms)
         )
 
     async def ask_within(

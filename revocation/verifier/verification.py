@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, NamedTuple, Protocol, Self
 
-from revocation import metrics
 from revocation.claims import Claims, Rules, Token, name_resources, read_token
 from revocation.decision import (
     DEFAULT_POLICIES,
@@ -29,6 +28,7 @@ from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
 from revocation.jwt.jwks import KeyRing
 from revocation.receipts import Receipt, wait_applied
 from revocation.store import StoreReader
+from revocation.verifier.counting import VerdictCounter
 from revocation.verifier.fallback import Fallback, Question
 from revocation.verifier.rejections import RejectionReporter
 
@@ -38,8 +38,8 @@ _BEHIND: Final = frozenset({Reason.STALE, Reason.NOT_READY})
 class Verification(NamedTuple):
     """What became of a compact JWT. True when the token counts.
 
-    `claims`: only when the signature and every rule about the token itself are
-    satisfied, whether it was revoked or not; look at `verdict.active` first.
+    `claims`: only when the signature and every rule that the authenticator applies are
+    satisfied, whether the token counts or not; look at `verdict.active` first.
     """
 
     verdict: Verdict
@@ -101,14 +101,12 @@ class BaseVerifier(abc.ABC):
         self._policies = parts.policies
         self._tokens = parts.tokens
         self._fallback = parts.fallback
-        self._reporter = parts.reporter
         beside = (parts.tokens and parts.tokens.keys, parts.fallback, parts.reporter)
         self._parts: list[Part] = [part for part in beside if part is not None]
-        stale = False
-        self._fresh = {
-            route: metrics.Tally(metrics.VERDICTS.labels(Reason.ACTIVE, route, stale))
-            for route in parts.policies
-        }
+        trusts = parts.tokens and parts.tokens.authenticator.trusts
+        self._counter = VerdictCounter(
+            parts.policies, trusts=trusts, reporter=parts.reporter
+        )
 
     # Life ----------------------------------------------------------------------------
 
@@ -122,8 +120,7 @@ class BaseVerifier(abc.ABC):
         for part in reversed(self._parts):
             await part.stop()
         await self._store.stop()
-        for tally in self._fresh.values():
-            tally.flush()
+        self._counter.flush()
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -172,14 +169,14 @@ class BaseVerifier(abc.ABC):
         policy = self._policy(route)
         token = read_token(claims, self.rules, kid=kid, resources=resources)
         found, freshness = await self._look_up(token)
-        verdict = decide(
-            token, found, freshness, policy=policy, rules=self.rules, now=self._now()
-        )
+        verdict = self._decide(token, found, freshness, policy)
         if verdict.active and not verdict.stale:
-            self._fresh[route].count += 1
+            self._counter.count(verdict, route)
             return verdict
         question = Question(claims, kid, resources, None, route)
-        return await self._settle(verdict, question, policy, introspect=introspect)
+        return await self._settle(
+            verdict, token, question, policy, introspect=introspect
+        )
 
     async def verify_async(
         self, token: str, *, route: str = "read", resources: Sequence[str] = ()
@@ -206,11 +203,9 @@ class BaseVerifier(abc.ABC):
         claims, kid, policy = outcome.claims, outcome.kid, self._policy(route)
         read = self._token(outcome, resources)
         found, freshness = await self._look_up(read)
-        verdict = decide(
-            read, found, freshness, policy=policy, rules=self.rules, now=self._now()
-        )
+        verdict = self._decide(read, found, freshness, policy)
         question = Question(claims, kid, resources, token, route)
-        verdict = await self._settle(verdict, question, policy)
+        verdict = await self._settle(verdict, read, question, policy)
         return Verification(verdict, claims, kid)
 
     async def current_version(self, issuer: str, user: str) -> Version:
@@ -254,9 +249,28 @@ class BaseVerifier(abc.ABC):
     def _freshness(self) -> Freshness:
         """Return how fresh the latest knowledge is, without asking anybody."""
 
+    def _decide(
+        self,
+        token: Token | str,
+        found: Found,
+        freshness: Freshness,
+        policy: StalenessPolicy,
+    ) -> Verdict:
+        skew_ms = self._clock_skew_ms()
+        return decide(
+            token,
+            found,
+            freshness,
+            policy=policy,
+            rules=self.rules,
+            now=now_ms(skew_ms),
+            skew_ms=skew_ms,
+        )
+
     async def _settle(
         self,
         verdict: Verdict,
+        token: Token | str,
         question: Question,
         policy: StalenessPolicy,
         *,
@@ -264,22 +278,19 @@ class BaseVerifier(abc.ABC):
     ) -> Verdict:
         """Return the last word: the fallback's, if it is to be asked and can tell."""
         asks = introspect and policy.beyond is Beyond.INTROSPECT
-        if asks and verdict.reason in _BEHIND:
-            answer = await self._introspect(question, policy)
+        if asks and self._fallback is not None and verdict.reason in _BEHIND:
+            answer = await self._fallback.ask(
+                question,
+                policy=policy,
+                rules=self.rules,
+                now=self._now,
+                skew_ms=self._clock_skew_ms(),
+            )
             verdict = verdict if answer is None else answer
-        self._count(verdict, question.route)
+        self._counter.count(verdict, question.route, token)
         if verdict.reason is Reason.KEY_REVOKED and question.kid is not None:
             self._drop_key(question.claims["iss"], question.kid)
         return verdict
-
-    async def _introspect(
-        self, question: Question, policy: StalenessPolicy
-    ) -> Verdict | None:
-        if self._fallback is None:
-            return None
-        return await self._fallback.ask(
-            question, policy=policy, rules=self.rules, now=self._now
-        )
 
     def _refuse(self, refusal: Refusal, route: str) -> Verification:
         reason, detail, issuer = refusal
@@ -296,23 +307,12 @@ class BaseVerifier(abc.ABC):
             stale=staleness > policy.fresh_ms,
             detail=detail,
         )
-        self._count(verdict, route)
+        self._counter.count(verdict, route)
         return Verification(verdict)
 
     @staticmethod
     def _token(outcome: Authenticated, resources: Sequence[str]) -> Token | str:
         return name_resources(outcome.token, resources) if resources else outcome.token
-
-    def _count(self, verdict: Verdict, route: str) -> None:
-        if verdict.active and not verdict.stale:
-            self._fresh[route].count += 1
-            return
-        stale = verdict.stale and verdict.reason is not Reason.NOT_READY
-        metrics.VERDICTS.labels(verdict.reason, route, stale).inc()
-        if verdict.entry is not None:
-            metrics.USE_AFTER_REVOCATION.labels(verdict.reason).inc()
-            if self._reporter is not None:
-                self._reporter.report(verdict, route=route)
 
     def _drop_key(self, issuer: str, kid: str) -> None:
         """Never believe a revoked key again, and ask the issuer for its new ones.
@@ -338,9 +338,12 @@ class BaseVerifier(abc.ABC):
             )
         return self._tokens
 
-    @abc.abstractmethod
     def _now(self) -> UnixMs:
-        """Return the time; see `now_ms`."""
+        return now_ms(self._clock_skew_ms())
+
+    @abc.abstractmethod
+    def _clock_skew_ms(self) -> int:
+        """Return how far our clock is from the region's, 0 or more."""
 
 
 def now_ms(skew_ms: int) -> UnixMs:

@@ -16,7 +16,7 @@ from revocation.decision import (
     Verdict,
     decide,
 )
-from revocation.entries import Kind, Target, UnixMs
+from revocation.entries import Kind, Target
 from revocation.identity import Expectation
 from revocation.jwt.authenticator import Refusal
 from revocation.settings import VerifierSettings
@@ -238,22 +238,28 @@ class Verifier(BaseVerifier):
 
     def _judge(self, token: Token | str, route: str) -> Verdict:
         policy = self._policies.get(route) or self._policy(route)
-        feed = self._feed
-        now = now_ms(feed.skew_ms)
-        found, freshness = feed.replica.find(token, now)
+        skew_ms = self._feed.skew_ms
+        now = now_ms(skew_ms)
+        found, freshness = self._feed.replica.find(token, now)
         verdict = decide(
-            token, found, freshness, policy=policy, rules=self.rules, now=now
+            token,
+            found,
+            freshness,
+            policy=policy,
+            rules=self.rules,
+            now=now,
+            skew_ms=skew_ms,
         )
-        if not freshness.ready and feed.disagreement is not None:
+        if not freshness.ready and self._feed.disagreement is not None:
             verdict = verdict._replace(detail=_WRONG_PLACE)
-        self._count(verdict, route)
+        self._counter.count(verdict, route, token)
         return verdict
 
     async def _look_up(self, token: Token | str) -> tuple[Found, Freshness]:
         return self._feed.replica.find(token, self._now())
 
-    def _now(self) -> UnixMs:
-        return now_ms(self._feed.skew_ms)
+    def _clock_skew_ms(self) -> int:
+        return self._feed.skew_ms
 
     def _freshness(self) -> Freshness:
         return self._feed.replica.freshness

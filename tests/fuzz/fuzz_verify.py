@@ -112,7 +112,7 @@ def _check(token: str, found: Authenticated) -> None:
         assert type(claims[name]) in {int, float}
         assert math.isfinite(claims[name])
     assert claims["exp"] + leeway > now
-    assert max(claims["iat"], claims.get("nbf", 0)) <= now + leeway
+    assert claims.get("nbf", 0) <= now + leeway
     assert claims["exp"] - claims["iat"] <= RULES.longest_token_ms / 1_000
     assert all(claims.get(name) for name in RULES.required_claims)
 

@@ -1,17 +1,22 @@
 """never-unrevoked: late appends, replays, rebuilds never make a revoked token pass."""
 
 import asyncio
+import time
 from collections import Counter
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 
+from revocation.decision import Reason, Rules, Verdict, decide
 from revocation.entries import Entry, Target, decode_update
 from revocation.kafka import new_consumer
 from revocation.settings import KafkaSettings
 from revocation.store import Batch
+from revocation.verifier import Verifier, verifier as verifier_module
 from tests.installation import Install, Installation, eventually
-from tests.traffic import logouts, user
+from tests.traffic import claims, logged_out, logouts, user
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(240)]
 
@@ -103,3 +108,68 @@ async def test_replays_and_reordering(install: Install) -> None:
     after = (await installation.find("eu", *map(user, expected))).found
 
     assert after == before
+
+
+# Tokens from ahead --------------------------------------------------------------------
+
+AHEAD = (4, 20, 50, 70, 90)
+
+
+def reach_of_nothing(*arguments: object, **options: Any) -> Verdict:
+    """Accept from ahead what is accepted, with cut-offs that reach no further."""
+    rules: Rules = options["rules"]
+    earlier = options["skew_ms"] - rules.clock_allowance_ms // 2
+    exact = replace(rules, clock_allowance_ms=0)
+    return decide(*arguments, **{**options, "rules": exact, "skew_ms": earlier})
+
+
+async def outlive(
+    installation: Installation, verifier: Verifier, name: str
+) -> tuple[dict[str, Reason], dict[str, set[Reason]]]:
+    """Log a user out whose tokens are from ahead; their verdicts before and ever after.
+
+    After: until those that passed before are no longer from ahead.
+    """
+    dated = int(time.time())
+    tokens = {
+        f"{ahead}{said}": claims(name, now=dated + ahead, age=0, **version)
+        for ahead in AHEAD
+        for said, version in (("", {}), (" ver", {"ver": 0}))
+    }
+    before = {each: verifier.check(token).reason for each, token in tokens.items()}
+    receipts = await installation.publish(logged_out(name))
+    await verifier.wait_applied(receipts, timeout_seconds=20)
+    await eventually(lambda: not verifier.check(claims(name, now=dated, age=90)))
+    after: dict[str, set[Reason]] = {each: set() for each in tokens}
+    passed = max(ahead for ahead in AHEAD if before[f"{ahead}"] is Reason.ACTIVE)
+
+    def look() -> bool:
+        for each, token in tokens.items():
+            after[each].add(verifier.check(token).reason)
+        return time.time() > dated + passed + 1
+
+    await eventually(look, within=20)
+    return before, after
+
+
+async def test_tokens_from_ahead(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever passed before a logout is rejected ever after, whatever its date."""
+    installation = await install()
+    installation.add_region("eu")
+    installation.add_authority()
+    await installation.ready()
+    async with installation.verifier("eu") as verifier:
+        with monkeypatch.context() as patched:
+            patched.setattr(verifier_module, "decide", reach_of_nothing)
+            unprotected, outlived = await outlive(installation, verifier, "mallory")
+        before, after = await outlive(installation, verifier, "alice")
+
+    assert unprotected["4"] is Reason.ACTIVE
+    assert Reason.ACTIVE in outlived["4"], "it outlives the logout by its date"
+    for token, reason in before.items():
+        near, bare = token.startswith("4"), not token.endswith("ver")
+        assert reason is (Reason.ACTIVE if near else Reason.UNVERIFIABLE)
+        rejected = Reason.ISSUED_BEFORE_CUT_OFF if bare else Reason.VERSION_SUPERSEDED
+        assert after[token] == {rejected if near else Reason.UNVERIFIABLE}

@@ -95,6 +95,7 @@ def answer(vector, hits, *, ready, as_of):
         policy=policy_of(vector),
         rules=rules_of(vector),
         now=vector["now"],
+        skew_ms=vector["skew_ms"],
     )
     return {
         "keys": sorted(key.hex() for key in keys),

@@ -201,10 +201,12 @@ function judgeUser(token, entry, rules) {
   if (entry.status === "deleted") return "user_deleted";
   if (entry.status === "disabled") return "user_disabled";
   if (token.version !== null && token.version < entry.version) return "version_superseded";
-  if (token.issuedAt >= entry.notBefore) return null;
-  // So close to the cut-off a counter is believed over the clocks; further away never.
-  const close = token.issuedAt >= entry.notBefore - rules.clock_allowance_ms;
-  return close && token.version !== null ? null : REASONS.user;
+  // So close to the cut-off a counter tells old from new, and the clocks do not.
+  const reached =
+    token.version === null
+      ? token.issuedAt <= entry.notBefore + rules.clock_allowance_ms
+      : token.issuedAt < entry.notBefore - rules.clock_allowance_ms;
+  return reached ? REASONS.user : null;
 }
 
 function judge(token, entry, rules, now) {
@@ -212,13 +214,14 @@ function judge(token, entry, rules, now) {
   const rejects =
     entry.kind === "token" || entry.kind === "session"
       ? now < entry.expiresAt
-      : token.issuedAt < entry.notBefore || entry.status !== "active";
+      : token.issuedAt <= entry.notBefore + rules.clock_allowance_ms ||
+        entry.status !== "active";
   return rejects ? REASONS[entry.kind] : null;
 }
 
-function findFault(token, entries, rules, now) {
+function findFault(token, entries, rules, now, earliest) {
   if (token.complaint) return { reason: "unverifiable" };
-  if (token.issuedAt > now + rules.leeway_ms) return { reason: "unverifiable" };
+  if (token.issuedAt > earliest + rules.clock_allowance_ms) return { reason: "unverifiable" };
   if (token.expiresAt + rules.leeway_ms <= now) return { reason: "expired" };
   if (token.expiresAt - token.issuedAt > rules.longest_token_ms) {
     return { reason: "lifetime_exceeded" };
@@ -232,14 +235,15 @@ function findFault(token, entries, rules, now) {
   return { reason: "active" };
 }
 
-function decide(token, { entries, ready, asOf }, policy, rules, now) {
+/** `now` is the latest time that it may be, `earliest` the earliest. */
+function decide(token, { entries, ready, asOf }, policy, rules, now, earliest) {
   let staleness = now - asOf;
   if (staleness < 0) {
     // A watermark of the future: some clock is wrong by so much.
     staleness = -staleness > rules.clock_allowance_ms ? -staleness : 0;
   }
   let { reason, receipt = null } = ready
-    ? findFault(token, entries, rules, now)
+    ? findFault(token, entries, rules, now, earliest)
     : { reason: "not_ready" };
   let active = reason === "active";
   if (active && staleness > policy.max_staleness_ms && policy.beyond !== "allow") {
@@ -335,10 +339,11 @@ function parse(buffer, start) {
 // The vectors ------------------------------------------------------------------------
 
 async function answer(server, vector) {
-  const { claims, rules, kid, resources, policy, now } = vector;
+  const { claims, rules, kid, resources, policy, now, skew_ms: skew } = vector;
   const token = readToken(claims, rules, kid, resources);
   const found = await lookUp(server, token.targets, vector);
-  return { keys: found.keys, verdict: decide(token, found, policy, rules, now) };
+  const verdict = decide(token, found, policy, rules, now, now - 2 * skew);
+  return { keys: found.keys, verdict };
 }
 
 const [url, path] = process.argv.slice(2);

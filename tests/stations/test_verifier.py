@@ -249,6 +249,32 @@ async def test_a_difference_that_is_allowed_counts_as_age(over, skew_ms):
     assert 3_500 <= verdict.staleness_ms < 4_500
 
 
+@pytest.mark.parametrize(("skew_ms", "active"), [(0, True), (-1_500, False)])
+async def test_how_far_ahead_a_token_may_be_goes_by_the_clock_behind(
+    over, skew_ms, active
+):
+    """Cut-offs are dated by the other clock, and would not reach the token."""
+    async with over(await skewed(skew_ms)) as verifier:
+        now = time.time()
+        verdict = await verifier.check_async({**token(), "iat": now + 4.5})
+        sooner = await verifier.check_async({**token(), "iat": now + 2.5})
+    assert verdict.active is active
+    assert sooner.active
+
+
+async def test_tokens_from_ahead_are_counted(over):
+    """Not under the name of an issuer that nobody configured, nor other faults."""
+    of_others = metrics.TOKENS_FROM_AHEAD.labels("other")._value
+    before = of_others.get()
+    async with over(await store_as_of()) as verifier:
+        verdict = await verifier.check_async(token(age=-30))
+        await verifier.check_async(token(), resources=["dataset"])
+        await verifier.check_async(token(jti=5))
+    assert verdict.reason is Reason.UNVERIFIABLE
+    assert "clock_allowance_seconds" in verdict.detail
+    assert of_others.get() == before + 1
+
+
 async def test_nothing_is_said_before_it_was_started(over):
     """The store may be complete, but nobody knows how old its answers are."""
     verifier = over(await store_as_of())

@@ -39,6 +39,12 @@ def token(name="alice", *, kid=KEY, key=None):
     )
 
 
+def from_ahead(**options):
+    """A token dated half a minute ahead."""
+    now = int(time.time())
+    return mint(key=key_for("ES256"), iat=now + 30, exp=now + 600, **options)
+
+
 def published(*kids):
     return key_set(*[jwk("ES256", kid) for kid in kids])
 
@@ -129,6 +135,21 @@ async def test_a_forged_token_is_no_claims_at_all(over):
     assert verification.verdict.reason is Reason.SIGNATURE_INVALID
     assert verification.claims is None
     assert verification.verdict.detail
+
+
+async def test_only_genuine_tokens_from_ahead_are_counted(over):
+    """Or a stranger could make an issuer's clock look wrong."""
+    counted = metrics.TOKENS_FROM_AHEAD.labels(ISSUER)._value
+    before = counted.get()
+    async with over(await store_as_of()) as verifier:
+        forged = await verifier.verify_async(f"{from_ahead()[:-8]}AAAAAAAA")
+        assert counted.get() == before
+        for _ in range(2):  # The second time its signature is remembered.
+            verification = await verifier.verify_async(from_ahead(jti="of-alice"))
+            assert verification.verdict.reason is Reason.UNVERIFIABLE
+    assert forged.verdict.reason is Reason.SIGNATURE_INVALID
+    assert "s in the future" in verification.verdict.detail
+    assert counted.get() == before + 2
 
 
 async def test_resources_are_looked_up(over):

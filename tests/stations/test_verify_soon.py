@@ -38,7 +38,7 @@ class Silent:
     async def stop(self):
         """End."""
 
-    async def ask(self, question, *, policy, rules, now):
+    async def ask(self, question, *, policy, rules, now, skew_ms=0):
         return None
 
 

@@ -203,6 +203,14 @@ def test_a_question_shows_nothing_of_the_token():
         assert shown == "<Question about a token, route class 'read'>"
 
 
+@pytest.mark.parametrize(("skew_ms", "active"), [(10, True), (11, False)])
+async def test_a_token_from_ahead_is_refused_by_the_askers_clock_too(skew_ms, active):
+    """Else a region that is behind would let in what no cut-off reaches."""
+    asked = QUESTION._replace(claims={**CLAIMS, "iat": NOW / 1_000 + 4.98})
+    terms = Terms(POLICY, RULES, lambda: NOW, skew_ms)
+    assert terms.judge(asked, NOW).active is active
+
+
 # Several ------------------------------------------------------------------------------
 
 

@@ -29,7 +29,7 @@ def known(kind, **state):
 
 
 def verdict(*found, claims=CLAIMS, freshness=FRESH, policy=READ, now=NOW, **options):
-    rules = options.pop("rules", RULES)
+    rules, skew_ms = options.pop("rules", RULES), options.pop("skew_ms", 0)
     return decide(
         read_token(claims, rules, **{**ASKED, **options}),
         {entry.target: entry for entry in found},
@@ -37,6 +37,7 @@ def verdict(*found, claims=CLAIMS, freshness=FRESH, policy=READ, now=NOW, **opti
         policy=policy,
         rules=rules,
         now=now,
+        skew_ms=skew_ms,
     )
 
 

@@ -96,6 +96,7 @@ class Case:
     pepper: str = PEPPER
     prefix: str = ""
     now: UnixMs = NOW
+    skew_ms: int = 0
 
 
 def case(name: str, reason: Reason, *entries: Lying, **more: Any) -> Case:
@@ -122,7 +123,7 @@ def subject(  # noqa: PLR0913 - one keyword for each part of the value
         status=status,
         status_offset=source.offset if status is not Status.ACTIVE else Offset(-1),
     )
-    until = entry.relevant_until(RULES.longest_token_ms + 65_000)
+    until = entry.relevant_until(RULES.longest_token_ms + 70_000)
     return Lying(entry, _NEVER if until is None else until)
 
 

@@ -10,6 +10,7 @@ from revocation.ops.cases.case import (
     ASKED,
     ISSUED_AT,
     NOW,
+    RULES,
     Case,
     Lying,
     case,
@@ -18,14 +19,15 @@ from revocation.ops.cases.case import (
 )
 
 _DISABLED, _DELETED = Status.DISABLED, Status.DELETED
-_AFTER: Final = ISSUED_AT + 1
+_REACHES: Final = ISSUED_AT - RULES.clock_allowance_ms
+"""The earliest cut-off that reaches the token."""
 
 _REJECTING: Final = (
     ("a revoked key", subject(Kind.KEY, status=_DISABLED), Reason.KEY_REVOKED),
-    ("a key's cut-off", subject(Kind.KEY, not_before=_AFTER), Reason.KEY_REVOKED),
+    ("a key's cut-off", subject(Kind.KEY, not_before=_REACHES), Reason.KEY_REVOKED),
     (
         "an issuer's cut-off",
-        subject(Kind.ISSUER, not_before=_AFTER),
+        subject(Kind.ISSUER, not_before=_REACHES),
         Reason.ISSUER_REVOKED,
     ),
     (
@@ -35,7 +37,7 @@ _REJECTING: Final = (
     ),
     (
         "a tenant's cut-off",
-        subject(Kind.TENANT, not_before=_AFTER),
+        subject(Kind.TENANT, not_before=_REACHES),
         Reason.TENANT_REVOKED,
     ),
     (
@@ -45,7 +47,7 @@ _REJECTING: Final = (
     ),
     (
         "a client's cut-off",
-        subject(Kind.CLIENT, not_before=_AFTER),
+        subject(Kind.CLIENT, not_before=_REACHES),
         Reason.CLIENT_REVOKED,
     ),
     (
@@ -61,12 +63,16 @@ _REJECTING: Final = (
         subject(Kind.USER, not_before=NOW),
         Reason.ISSUED_BEFORE_CUT_OFF,
     ),
-    ("a grant's cut-off", subject(Kind.GRANT, not_before=_AFTER), Reason.GRANT_REVOKED),
+    (
+        "a grant's cut-off",
+        subject(Kind.GRANT, not_before=_REACHES),
+        Reason.GRANT_REVOKED,
+    ),
     ("a session's end", denied(Kind.SESSION, until=NOW + 1), Reason.SESSION_ENDED),
     ("a revoked token", denied(Kind.TOKEN, until=NOW + 1), Reason.TOKEN_REVOKED),
     (
         "a resource's cut-off",
-        subject(Kind.RESOURCE, not_before=_AFTER),
+        subject(Kind.RESOURCE, not_before=_REACHES),
         Reason.RESOURCE_DELETED,
     ),
     (
@@ -82,10 +88,10 @@ _IN_ORDER: Final = (
     (subject(Kind.TENANT, status=_DISABLED), Reason.TENANT_REVOKED),
     (subject(Kind.CLIENT, status=_DISABLED), Reason.CLIENT_REVOKED),
     (subject(Kind.USER, version=4, not_before=NOW), Reason.VERSION_SUPERSEDED),
-    (subject(Kind.GRANT, not_before=_AFTER), Reason.GRANT_REVOKED),
+    (subject(Kind.GRANT, not_before=_REACHES), Reason.GRANT_REVOKED),
     (denied(Kind.SESSION), Reason.SESSION_ENDED),
     (denied(Kind.TOKEN), Reason.TOKEN_REVOKED),
-    (subject(Kind.RESOURCE, not_before=_AFTER), Reason.RESOURCE_DELETED),
+    (subject(Kind.RESOURCE, not_before=_REACHES), Reason.RESOURCE_DELETED),
 )
 """The reason that is given first, first."""
 
@@ -100,7 +106,7 @@ def _rejections() -> Iterator[Case]:
         entry = (
             denied(kind, until=NOW)
             if kind in (Kind.TOKEN, Kind.SESSION)
-            else subject(kind, not_before=ISSUED_AT, version=3)
+            else subject(kind, not_before=_REACHES - 1, version=3)
         )
         name = f"an entry about the {kind} that no longer applies"
         yield case(name, Reason.ACTIVE, entry, **ASKED)

@@ -9,6 +9,7 @@ from revocation.entries import Kind, Status, grant_id
 from revocation.ops.cases.case import (
     ISSUED_AT,
     PEPPER,
+    RULES,
     Case,
     case,
     claims,
@@ -16,7 +17,8 @@ from revocation.ops.cases.case import (
     subject,
 )
 
-_AFTER: Final = ISSUED_AT + 1
+_REACHES: Final = ISSUED_AT - RULES.clock_allowance_ms
+"""The earliest cut-off that reaches the token."""
 _ACTIVE: Final = Reason.ACTIVE
 _LONG: Final = "😀" * 512
 _SAME: Final = claims(
@@ -25,7 +27,7 @@ _SAME: Final = claims(
 
 
 def _cut(kind: Kind, id_: str, **more: Any) -> Any:
-    return subject(kind, id_=id_, not_before=_AFTER, **more)
+    return subject(kind, id_=id_, not_before=_REACHES, **more)
 
 
 def _clients() -> Iterator[Case]:

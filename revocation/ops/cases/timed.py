@@ -7,6 +7,7 @@ from revocation.claims import Rules
 from revocation.decision import Beyond, Freshness, Reason, StalenessPolicy
 from revocation.entries import Kind, UnixMs
 from revocation.ops.cases.case import (
+    ASKED,
     CLAIMS,
     ISSUED_AT,
     NOW,
@@ -45,9 +46,6 @@ def _ages() -> Iterator[Case]:
         "one ms before exp, no leeway", _ACTIVE, **_at(_EXPIRY - 1, rules=strict)
     )
     yield case("at exp, no leeway", Reason.EXPIRED, **_at(_EXPIRY, rules=strict))
-    yield case("iat at present, no leeway", _ACTIVE, **_at(ISSUED_AT, rules=strict))
-    future = _at(ISSUED_AT - 1, rules=strict)
-    yield case("iat ahead by one ms, no leeway", Reason.UNVERIFIABLE, **future)
     exceeded, started = Reason.LIFETIME_EXCEEDED, ISSUED_AT // 1000
     yield case("the longest lifetime", _ACTIVE, claims=claims(exp=started + 3_600))
     brief = Rules(longest_token_ms=1_800_000)
@@ -57,17 +55,39 @@ def _ages() -> Iterator[Case]:
     yield case(
         "too long a lifetime before what is known", exceeded, revoked, claims=longer
     )
-    ahead = ISSUED_AT - RULES.leeway_ms
-    yield case("iat ahead by the leeway", _ACTIVE, **_at(ahead))
-    yield case("iat ahead by one ms more", Reason.UNVERIFIABLE, **_at(ahead - 1))
+
+
+def _from_ahead() -> Iterator[Case]:
+    ahead, refused = RULES.clock_allowance_ms, Reason.UNVERIFIABLE
+    first = ISSUED_AT - ahead
+    yield case("iat ahead by the clock allowance", _ACTIVE, **_at(first))
+    yield case("iat ahead by one ms more", refused, **_at(first - 1))
+    revoked = denied(Kind.TOKEN, until=NOW + 9_000_000)
+    yield case("iat ahead, before what is known", refused, revoked, **_at(first - 1))
+    both = claims(iat=ISSUED_AT // 1000 + 3_600_000, exp=ISSUED_AT // 1000)
+    yield case("exp long before an iat of the future", refused, claims=both)
+    exact = Rules(longest_token_ms=3_600_000, clock_allowance_ms=0)
     yield case(
-        "iat ahead, before what is known",
-        Reason.UNVERIFIABLE,
-        revoked,
-        **_at(ahead - 1),
+        "iat at present, no clock allowance", _ACTIVE, **_at(ISSUED_AT, rules=exact)
     )
-    both = claims(iat=started + 3_600_000, exp=started)
-    yield case("exp long before an iat of the future", Reason.UNVERIFIABLE, claims=both)
+    early = _at(ISSUED_AT - 1, rules=exact)
+    yield case("iat ahead by one ms, no clock allowance", refused, **early)
+    for ms, reason in ((ahead, _ACTIVE), (ahead + 0.25, refused)):
+        name = f"iat ahead with a fraction: {ms:g} ms"
+        yield case(name, reason, claims=issued(ms, NOW))
+    for skew_ms, reason in ((1_000, _ACTIVE), (1_001, refused)):
+        # The latest time and the earliest are twice the skew apart.
+        behind = _at(first + 2_000, skew_ms=skew_ms)
+        yield case(f"iat ahead, the clock off by {skew_ms} ms", reason, **behind)
+    for kind, reason in (
+        (Kind.USER, Reason.ISSUED_BEFORE_CUT_OFF),
+        (Kind.CLIENT, Reason.CLIENT_REVOKED),
+        (Kind.RESOURCE, Reason.RESOURCE_DELETED),
+    ):
+        at_present = subject(kind, not_before=first)
+        name = f"iat ahead as far as a cut-off of the {kind} reaches"
+        held = claims(ver=...)
+        yield case(name, reason, at_present, claims=held, **_at(first, **ASKED))
 
 
 def _versions() -> Iterator[Case]:
@@ -81,10 +101,17 @@ def _versions() -> Iterator[Case]:
         (-5_000, 9, _ACTIVE),
         (-5_001, 4, late),
         (-600_000, 9, late),
+        (-5_001, ..., late),
         (-1, ..., late),
         (-1, 3, low),
-        (0, ..., _ACTIVE),
-        (0, None, _ACTIVE),
+        (0, ..., late),
+        (0, None, late),
+        (5_000, ..., late),
+        (5_000, None, late),
+        (5_000, 3, low),
+        (5_000, 4, _ACTIVE),
+        (5_001, ..., _ACTIVE),
+        (5_001, None, _ACTIVE),
         (30_000, ..., _ACTIVE),
         (30_000, 4, _ACTIVE),
         (30_000, 3, low),
@@ -97,19 +124,34 @@ def _versions() -> Iterator[Case]:
         name = f"issued {after_ms} ms after the cut-off of version 4, {shown}"
         held = issued(after_ms, _CUT_OFF, ver=version)
         yield case(name, reason, logged_out, claims=held)
-    exact = subject(Kind.USER, not_before=_CUT_OFF + 250)
-    for ms, reason in ((249.75, late), (250.0, _ACTIVE)):
-        held = issued(ms, _CUT_OFF, ver=...)
-        yield case(f"iat with a fraction: {ms:g} ms", reason, exact, claims=held)
-    narrow = Rules(longest_token_ms=3_600_000, clock_allowance_ms=1_000)
-    for after_ms, reason in ((-1_000, _ACTIVE), (-1_001, late)):
-        held = issued(after_ms, _CUT_OFF, ver=4)
-        name = f"a narrow clock allowance: {after_ms} ms"
-        yield case(name, reason, logged_out, claims=held, rules=narrow)
     client = subject(Kind.CLIENT, not_before=_CUT_OFF)
     held = issued(-1, _CUT_OFF, ver=9)
     name = "the version excuses only from the user's cut-off"
     yield case(name, Reason.CLIENT_REVOKED, client, claims=held)
+
+
+def _allowances() -> Iterator[Case]:
+    late = Reason.ISSUED_BEFORE_CUT_OFF
+    exact = subject(Kind.USER, not_before=_CUT_OFF + 250)
+    for ms, version, reason in (
+        (5_250.0, ..., late),
+        (5_250.25, ..., _ACTIVE),
+        (-4_750.0, 4, _ACTIVE),
+        (-4_750.25, 4, late),
+    ):
+        held = issued(ms, _CUT_OFF, ver=version)
+        yield case(f"iat with a fraction: {ms:g} ms", reason, exact, claims=held)
+    logged_out = subject(Kind.USER, version=4, not_before=_CUT_OFF)
+    narrow = Rules(longest_token_ms=3_600_000, clock_allowance_ms=1_000)
+    for after_ms, version, reason in (
+        (-1_000, 4, _ACTIVE),
+        (-1_001, 4, late),
+        (1_000, ..., late),
+        (1_001, ..., _ACTIVE),
+    ):
+        held = issued(after_ms, _CUT_OFF, ver=version)
+        name = f"a narrow clock allowance: {after_ms} ms"
+        yield case(name, reason, logged_out, claims=held, rules=narrow)
 
 
 def _staleness() -> Iterator[Case]:
@@ -155,4 +197,11 @@ def _not_ready() -> Iterator[Case]:
     yield case("cold, allow", not_ready, freshness=nothing, cold=True, policy=allow)
 
 
-CASES: Final = (*_ages(), *_versions(), *_staleness(), *_not_ready())
+CASES: Final = (
+    *_ages(),
+    *_from_ahead(),
+    *_versions(),
+    *_allowances(),
+    *_staleness(),
+    *_not_ready(),
+)

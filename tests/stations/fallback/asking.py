@@ -27,9 +27,15 @@ def question(name="alice", *, resources=(), kid=None, compact=TOKEN, **more):
     return Question(token(name, **more), kid, resources, compact, "write")
 
 
-async def ask(fallback, asked=None, policy=POLICY):
+async def ask(fallback, asked=None, policy=POLICY, skew_ms=0):
     asked = question() if asked is None else asked
-    return await fallback.ask(asked, policy=policy, rules=RULES, now=now_ms)
+    return await fallback.ask(
+        asked,
+        policy=policy,
+        rules=RULES,
+        now=lambda: now_ms() + skew_ms,
+        skew_ms=skew_ms,
+    )
 
 
 def as_of(age_ms=300):

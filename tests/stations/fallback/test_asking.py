@@ -29,6 +29,7 @@ from tests.stations.fallback.asking import (
     token,
     told,
 )
+from tests.stations.regions import now_ms
 from tests.stations.sidecars import listening
 from tests.traffic import ISSUER
 
@@ -90,6 +91,21 @@ async def test_a_region_whose_clock_is_wrong_is_not_believed():
     assert await ask(fallback) is None
     store.skew_ms = -2_000
     assert (await ask(fallback)).staleness_ms >= 2_000
+
+
+@pytest.mark.parametrize(
+    ("ours_ms", "theirs_ms", "active"),
+    [(0, 0, True), (0, -1_500, False), (1_500, 0, False)],
+)
+async def test_a_token_from_ahead_is_refused_by_either_clock(
+    ours_ms, theirs_ms, active
+):
+    """Both may be behind the one that dates cut-offs, or that one behind ours."""
+    store = await store_as_of()
+    store.skew_ms = theirs_ms
+    asked = question(iat=now_ms() / 1_000 + 4.5)
+    verdict = await ask(RegionFallback(store), asked, skew_ms=ours_ms)
+    assert verdict.active is active
 
 
 async def test_the_clocks_are_not_compared_for_each_question():

@@ -191,7 +191,7 @@ class Fallback:
     async def stop(self):
         """End."""
 
-    async def ask(self, question, *, policy, rules, now):
+    async def ask(self, question, *, policy, rules, now, skew_ms=0):
         self.asked += 1
         reason = Reason.ACTIVE if self.active else Reason.TOKEN_REVOKED
         return Verdict(self.active, reason, now(), 0)
