@@ -142,7 +142,12 @@ class Comparison(NamedTuple):
         """
         if self.foreign:
             region = self.adopted.region
-            raise _disagreement(region, self.foreign, "; one store and prefix each")
+            raise _disagreement(
+                region,
+                self.foreign,
+                "; give each its own store or store_prefix, or take this one over by "
+                f"`revocation rebuild {region} --take-over`",
+            )
 
     def refuse_changed(self) -> None:
         """Let nobody write among entries of other settings.
@@ -197,10 +202,11 @@ def compare(region: Identity | None, own: Identity, now: UnixMs) -> Comparison:
     rotated = _rotate(region, own, now)
     if rotated is None:
         changed.append(_pepper_difference(region.peppers, own.peppers))
-        rotated = own
+        rotated = region
     refresh = own.lifetimes.refresh_period_seconds
     adopted = replace(
         rotated,
+        region=own.region,
         cluster_id=own.cluster_id or region.cluster_id,
         lifetimes=region.lifetimes._replace(refresh_period_seconds=refresh),
     )

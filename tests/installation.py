@@ -85,12 +85,17 @@ class Station:
             process.kill()
             process.wait()
 
+    @property
+    def log_text(self) -> str:
+        """All that it has logged."""
+        return self.log.read_text()
+
     async def ended(self, *, within: float = 30) -> tuple[int, str]:
         """Wait until the process has ended by itself; its exit code and last line."""
         await eventually(lambda: self.exit_code is not None, within=within)
         code = self.exit_code
         assert code is not None
-        return code, self.log.read_text().splitlines()[-1]
+        return code, self.log_text.splitlines()[-1]
 
     @property
     def exit_code(self) -> int | None:

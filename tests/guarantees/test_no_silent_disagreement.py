@@ -20,7 +20,7 @@ from revocation.events import UserDisabled
 from revocation.ops.provision import verify
 from revocation.settings import KafkaSettings, VerifierSettings
 from revocation.verifier import RemoteVerifier, Verifier
-from tests.installation import Installation, eventually, flush
+from tests.installation import Installation, eventually
 from tests.traffic import ISSUER, SOURCE, claims, user
 
 pytestmark = [
@@ -285,74 +285,3 @@ async def test_a_region_states_the_cluster_that_it_follows(
     assert stated is not None
     assert stated.cluster_id is not None
     assert stated.cluster_id == await verify(settings)
-
-
-# While it runs ------------------------------------------------------------------------
-
-
-async def test_a_pepper_that_only_the_projector_has_is_noticed_and_repaired(
-    kafka: Kafka, tmp_path: Path
-) -> None:
-    """A flushed region is begun with it: nobody is let in, and nothing stays behind."""
-    alone = Installation(tmp_path, kafka.bootstrap_servers, partitions=1)
-    try:
-        await alone.create_topics()
-        first = alone.add_region("eu")
-        alone.add_authority()
-        _, url = alone.add_sidecar("eu")
-        disabled = UserDisabled.new(source=SOURCE, issuer=ISSUER, user="mallory")
-        await alone.applied(await alone.publish(disabled))
-        await eventually(lambda: is_ready(url), within=30)
-        first.stop()
-        await flush(alone.stores["eu"])
-
-        wrong = alone.projector(
-            "eu", alone.stores["eu"].url, pepper_file=other_pepper(alone)
-        )
-
-        async def says_why() -> bool:
-            answer = await ask(url, "/readyz")
-            return answer is not None and "pepper" in answer.json().get("error", "")
-
-        await eventually(says_why, within=30)
-        said = await verdict(url)
-        assert said["reason"] == "not_ready"
-        assert "settings" in str(said["detail"])
-
-        wrong.stop()
-        alone.projector("eu", alone.stores["eu"].url, on_changed_settings="rebuild")
-        await eventually(lambda: is_ready(url), within=30)
-        assert (await verdict(url))["reason"] == "user_disabled"
-    finally:
-        alone.stop()
-
-
-async def test_rebuild_repairs_a_region_on_demand(kafka: Kafka, tmp_path: Path) -> None:
-    """With the settings that it is run with, once a projector has them too."""
-    alone = Installation(tmp_path, kafka.bootstrap_servers, partitions=1)
-    try:
-        await alone.create_topics()
-        first = alone.add_region("eu", max_token_lifetime_seconds="8")
-        alone.add_authority()
-        disabled = UserDisabled.new(source=SOURCE, issuer=ISSUER, user="mallory")
-        receipts = await alone.publish(disabled)
-        await eventually(first.log.exists, within=5)
-        regions = f'{{"eu": "{alone.stores["eu"].url}"}}'
-
-        async def begun() -> bool:
-            async with alone.reader("eu") as reader:
-                return bool((await reader.region()).marks)
-
-        await eventually(begun, within=30)
-        rebuild = alone.run("rebuild", ["rebuild", "eu"], regions=regions)
-        code, said = await first.ended()
-        assert (code, "max_token_lifetime_seconds" in said) == (2, True)
-
-        alone.projector("eu", alone.stores["eu"].url, instance_id="right")
-
-        code, said = await rebuild.ended(within=40)
-        assert (code, "eu is complete again" in said) == (0, True)
-        await alone.applied(receipts)
-        assert (await alone.find("eu", user("mallory"))).found
-    finally:
-        alone.stop()

@@ -161,7 +161,7 @@ OWN = replace(SETTINGS.identity("cluster-1"))
 async def test_somebody_elses_store_is_never_written_to(region, stated, told):
     await region.store.begin("theirs", stated)
     station = projector(region, on_changed_settings=told)
-    with pytest.raises(DisagreementError, match="one store and prefix each"):
+    with pytest.raises(DisagreementError, match="--take-over"):
         await station.start()
     assert (await region.store.region()).epoch == "theirs"
     assert not region.producer.started  # it did not join its group
