@@ -5,14 +5,14 @@ from typing import Final
 
 import typer
 
-from revocation.cli import admin, ask, play, publish, stations
+from revocation.cli import EXIT_NEGATIVE, admin, ask, play, publish, stations
+from revocation.cli.status import status
 from revocation.embedded.cli import app as embedded
 from revocation.errors import NotAppliedError, RevocationError, SettingsError
 from revocation.logs import configure_logging
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
-EXIT_NEGATIVE: Final = 3
 
 app = typer.Typer(
     help="Event-driven token revocation with provable freshness.\n\n"
@@ -28,7 +28,7 @@ app.add_typer(admin.schemas, name="schemas")
 app.add_typer(embedded, name="embedded")
 for command in (stations.authority, stations.projector, stations.sidecar):
     app.command()(command)
-for command in (ask.check, ask.verify, ask.status, play.demo):
+for command in (ask.check, ask.verify, status, play.demo):
     app.command()(command)
 
 
