@@ -91,13 +91,14 @@ def _concluded(number: int, log: LogPartition, found: Findings) -> Position | No
         for _, region in found.regions.values()
         if not isinstance(region, str) and number in region.marks
     ]
-    applied = [
+    known = [
         Position(number, mark.source_offset, mark.as_of)
         for mark in marks
         if 0 <= mark.source_offset < log.events_end
     ]
-    candidates = [*applied, *([log.concluded] if log.concluded else [])]
-    return max(candidates, key=lambda each: each.offset, default=None)
+    if log.concluded is not None:
+        known.insert(0, log.concluded)
+    return max(known, key=lambda each: each.offset, default=None)
 
 
 def _why_behind(age: int, silences: Sequence[int], backlog: int, bound: Bound) -> str:
