@@ -107,7 +107,7 @@ async def _ask_kafka(settings: RegionsSettings) -> Found[Log]:
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await consumer.start()
-            return Found(_now(), await _read_log(consumer, settings))
+            log = await _read_log(consumer, settings)
     except TopicError as error:
         return Found(_now(), str(error))
     except (KafkaError, OSError, RuntimeError) as error:
@@ -117,6 +117,8 @@ async def _ask_kafka(settings: RegionsSettings) -> Found[Log]:
             "REVOCATION_BOOTSTRAP_SERVERS"
         )
         return Found(_now(), complaint)
+    else:
+        return Found(_now(), log)
     finally:
         await consumer.stop()
 
