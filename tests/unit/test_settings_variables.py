@@ -3,10 +3,17 @@
 `test_settings.py` has those that are.
 """
 
+import re
+
 import pytest
 
 from revocation.errors import SettingsError
 from revocation.settings import KafkaSettings, LimitSettings
+from tests.structure.sources import ROOT
+
+NAMED = re.compile(r"\bREVOCATION_[A-Z][A-Z_]*[A-Z]\b")
+PLACES = ("*.md", "*.yml", "Makefile", "Dockerfile", "docs", "deploy", "examples")
+SOURCES = ("revocation", "benchmarks")
 
 
 @pytest.mark.parametrize(
@@ -81,3 +88,23 @@ def test_what_kubernetes_says_of_services_is_refused(variable, value, monkeypatc
     with pytest.raises(SettingsError, match=rf"{variable}: .*Kubernetes") as caught:
         KafkaSettings()
     assert "enableServiceLinks: false" in str(caught.value)
+
+
+def names_in(*places):
+    """Return each variable that files name, with a file that does."""
+    paths = {path for place in places for path in ROOT.glob(place)}
+    paths |= {inner for path in paths if path.is_dir() for inner in path.rglob("*")}
+    texts = {".md", ".yml", ".yaml", ".toml", ".py", ".env", ".sh", ".template", ""}
+    for path in sorted(paths):
+        if path.is_file() and path.suffix in texts and "node_modules" not in path.parts:
+            for name in NAMED.findall(path.read_text()):
+                yield name, path.relative_to(ROOT)
+
+
+def test_every_variable_that_is_written_anywhere_is_known(monkeypatch):
+    """In docs, configurations, examples, benchmarks and messages."""
+    found = dict(names_in(*PLACES, *SOURCES))
+    assert len(found) > 25
+    for name in found.keys() - {"REVOCATION_CONFIG"}:
+        monkeypatch.setenv(name, "1")
+    assert LimitSettings().leeway_seconds == 1

@@ -4,12 +4,16 @@
 about the same on a real installation.
 """
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 
+from revocation.cli import status
 from revocation.cli.status_judge import judge
 from revocation.cli.status_report import Found, State
 from revocation.cli.status_table import render
-from revocation.entries import Offset, UnixMs
+from revocation.entries import Offset, Position, UnixMs, Update, encode_update
 from tests.unit.findings import (
     COLD,
     EVENTS,
@@ -149,3 +153,31 @@ def test_a_region_may_be_called_like_another_part(name):
     report = judge(findings(regions={name: Found(UnixMs(NOW), NO_STORE)}))
     assert report.problems == [(name, NO_STORE)]
     assert render(report).count("\nauthority  ready") == 1
+
+
+# What is asked ------------------------------------------------------------------------
+
+
+def test_the_latest_conclusion_is_not_the_last_record():
+    """Standing entries are emitted again, and name the old event that caused them."""
+    offsets = [7, 11, 3, 10]
+    values = [
+        encode_update(Update(Position(2, Offset(offset), UnixMs(offset * 100))))
+        for offset in offsets
+    ]
+    records = [SimpleNamespace(value=each) for each in [*values, b"{}", None]]
+    concluded = {}
+    status._note_concluded(concluded, 2, records)
+    assert concluded == {2: Position(2, Offset(11), UnixMs(1_100))}
+
+
+async def test_a_store_that_never_answers_is_given_up(monkeypatch):
+    """However many Sentinels or nodes there are to try."""
+
+    class Hanging:
+        async def region(self):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(status, "_PATIENCE_SECONDS", 0.01)
+    found = await status._ask_store(Hanging())
+    assert found.answer == "its store did not answer within 0.01 s"
