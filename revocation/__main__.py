@@ -6,14 +6,14 @@ from typing import Final
 
 import typer
 
-from revocation.cli import admin, ask, play, publish, rebuild, stations
+from revocation.cli import EXIT_NEGATIVE, admin, ask, play, publish, rebuild, stations
+from revocation.cli.status import status
 from revocation.embedded.cli import app as embedded
 from revocation.errors import NotAppliedError, RevocationError, SettingsError
 from revocation.logs import configure_logging
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
-EXIT_NEGATIVE: Final = 3
 
 app = typer.Typer(
     help="Event-driven token revocation with provable freshness.\n\n"
@@ -29,7 +29,7 @@ app.add_typer(admin.schemas, name="schemas")
 app.add_typer(embedded, name="embedded")
 _COMMANDS: Final[tuple[Callable[..., None], ...]] = (
     *(stations.authority, stations.projector, stations.sidecar),
-    *(ask.check, ask.verify, ask.status, rebuild.rebuild, play.demo),
+    *(ask.check, ask.verify, status, rebuild.rebuild, play.demo),
 )
 for command in _COMMANDS:
     app.command()(command)

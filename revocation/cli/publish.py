@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from revocation import events
+from revocation.cli import JsonOption
 from revocation.cli.regions import open_regions, require_agreements
 from revocation.errors import ContractError
 from revocation.events import EVENT_TYPES, CloudEvent, Event
@@ -46,7 +47,6 @@ WaitOption = Annotated[
     ),
 ]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds that --wait may take.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
 @app.callback()

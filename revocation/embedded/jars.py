@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from revocation.errors import EmbeddedError, PrerequisiteError
+from revocation.settings.source import CACHE_VARIABLE
 
-CACHE_VARIABLE: Final = "REVOCATION_CACHE_DIR"
 _POM: Final = Path(__file__).with_name("pom.xml")
 _OLDEST_JAVA: Final = 17
 

@@ -1,8 +1,9 @@
 """Settings: one frozen class per process, read from the environment and one file.
 
-`source.py` says how, `stations.py` and `verifiers.py` which.
+`source.py` says how, `stations.py`, `verifiers.py` and `routes.py` which.
 """
 
+from revocation.settings.routes import RouteSettings
 from revocation.settings.source import MIN_PEPPER_BYTES
 from revocation.settings.stations import (
     AuthoritySettings,
@@ -28,6 +29,7 @@ __all__ = [
     "PublisherSettings",
     "Region",
     "RegionsSettings",
+    "RouteSettings",
     "SidecarSettings",
     "StoreSettings",
     "TlsSettings",

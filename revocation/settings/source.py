@@ -2,10 +2,14 @@
 
 Each field `x` is read from `REVOCATION_X`, else from the TOML file that
 `REVOCATION_CONFIG` names, else has a default that is safe; an empty variable counts as
-unset. Secrets come from files named here, never from this project.
+unset. What is no setting is refused, in both. Secrets come from files named here,
+never from this project.
 """
 
+import difflib
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,22 +25,34 @@ from pydantic_settings import (
 from revocation.errors import SettingsError
 
 MIN_PEPPER_BYTES: Final = 32
+CACHE_VARIABLE: Final = "REVOCATION_CACHE_DIR"
+"""Where the local system keeps what it downloads; no setting of a process."""
+
+_PREFIX: Final = "REVOCATION_"
 _CONFIG_VARIABLE: Final = "REVOCATION_CONFIG"
+_OTHER_VARIABLES: Final = frozenset({_CONFIG_VARIABLE, CACHE_VARIABLE})
+_SERVICE_LINK: Final = re.compile(
+    r"\w*_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*"
+    r"|\w*_PORT=(tcp|udp|sctp)://.*",
+    re.DOTALL,
+)
+"""A variable that Kubernetes makes of a Service, as `NAME=value`."""
 
 
 class Settings(BaseSettings):
     """The settings of one process."""
 
     model_config = SettingsConfigDict(
-        env_prefix="REVOCATION_", env_ignore_empty=True, frozen=True, extra="ignore"
+        env_prefix=_PREFIX, env_ignore_empty=True, frozen=True, extra="ignore"
     )
 
     def __init__(self, **values: Any) -> None:
         """Read the settings; keyword arguments win.
 
         Raises:
-            SettingsError: names each setting that is missing or wrong.
+            SettingsError: names each setting that is missing, wrong or unknown.
         """
+        _refuse_unknown_variables()
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -66,14 +82,52 @@ def _read_file(settings: type[BaseSettings], path: Path) -> TomlConfigSettingsSo
         source = TomlConfigSettingsSource(settings, path)
     except (OSError, ValueError) as error:
         raise SettingsError(f"cannot read the settings in {path}: {error}") from None
-    # One file serves all processes, so each ignores what is another's; but what is
-    # nobody's is a slip of the pen, and the default in its place might be unsafe.
-    unknown = source.toml_data.keys() - _known_names(Settings)
+    known = _known_names(Settings)
+    unknown = source.toml_data.keys() - known
     if unknown:
         raise SettingsError(
-            f"{path} has settings that do not exist: {', '.join(sorted(unknown))}"
+            f"{path} has settings that do not exist: {_with_nearest(unknown, known)}"
         )
     return source
+
+
+def _refuse_unknown_variables() -> None:
+    """Refuse variables that no process reads.
+
+    One environment or file serves all processes, so each ignores what is another's; but
+    what is nobody's is a slip of the pen, and the default in its place might be unsafe.
+    """
+    given = {
+        name: value
+        for name, value in os.environ.items()
+        if value and name.upper().startswith(_PREFIX)
+    }
+    links = {name for name in given if _SERVICE_LINK.match(f"{name}={given[name]}")}
+    if links:
+        raise SettingsError(
+            f"{', '.join(sorted(links))}: no settings, but what Kubernetes tells each "
+            "pod about Services whose names begin with `revocation`; set "
+            "`enableServiceLinks: false` in the pod's spec"
+        )
+    known = {f"{_PREFIX}{name.upper()}" for name in _known_names(Settings)}
+    unknown = {
+        name for name in given.keys() - _OTHER_VARIABLES if name.upper() not in known
+    }
+    if unknown:
+        raise SettingsError(
+            "the environment has settings that do not exist: "
+            f"{_with_nearest(unknown, known | _OTHER_VARIABLES)}"
+        )
+
+
+def _with_nearest(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """Say of each unknown name which known one it is most like."""
+    by_lower = {name.lower(): name for name in sorted(known)}
+    said = []
+    for name in sorted(unknown):
+        (near,) = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0)
+        said.append(f"{name} (the nearest is {by_lower[near]})")
+    return ", ".join(said)
 
 
 def _known_names(settings: type[BaseSettings]) -> set[str]:
@@ -85,7 +139,7 @@ def _explain(error: ValidationError) -> str:
     lines = []
     for each in error.errors(include_url=False, include_input=False):
         name, *place = map(str, each["loc"] or ("settings",))
-        named = f"REVOCATION_{name.upper()}" if each["loc"] else name
+        named = f"{_PREFIX}{name.upper()}" if each["loc"] else name
         lines.append(f"{' '.join([named, *place])}: {each['msg']}")
     return "; ".join(lines)
 

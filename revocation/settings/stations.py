@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from revocation.decision import Rules
 from revocation.identity import Expectation, Identity, Lifetimes, fingerprint
 from revocation.ledger import Limits
+from revocation.settings.routes import RouteSettings
 from revocation.settings.source import Settings, read_secret
 from revocation.store.tls import Tls
 from revocation.topics import Topics
@@ -271,7 +272,7 @@ class ProjectorSettings(StoreSettings, _WorkerSettings):
         )
 
 
-class RegionsSettings(PepperSettings, TlsSettings, KafkaSettings):
+class RegionsSettings(RouteSettings, PepperSettings, TlsSettings, KafkaSettings):
     """All regions at once, for `status` and for waiting until a receipt is applied."""
 
     regions: dict[Region, str] = Field({}, repr=False, validate_default=True)

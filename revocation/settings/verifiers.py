@@ -1,18 +1,15 @@
 """Settings of verifiers and sidecars."""
 
 import socket
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from revocation.decision import StalenessPolicy
+from revocation.settings.routes import RouteClass, RouteSettings
 from revocation.settings.source import read_secret
 from revocation.settings.stations import KafkaSettings, StoreSettings
 from revocation.trust import Issuer, TrustedIssuers
-
-RouteClass = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
 class IntrospectionClient(BaseModel):
@@ -38,15 +35,9 @@ class IntrospectionClient(BaseModel):
         return read_secret(self.secret_file, least_bytes=1).decode()
 
 
-class VerifierSettings(StoreSettings, KafkaSettings):
+class VerifierSettings(RouteSettings, StoreSettings, KafkaSettings):
     """A verifier of one region. Kafka is needed for `report_rejections` only."""
 
-    write_max_staleness_ms: int = Field(5_000, ge=0)
-    """Writes are rejected when the region knows nothing newer than this."""
-    read_max_staleness_ms: int = Field(60_000, ge=0)
-    routes: dict[RouteClass, StalenessPolicy] = Field(default_factory=dict)
-    """More route classes, or `read` and `write` in detail: `fresh_ms`,
-    `max_staleness_ms`, `beyond` (`deny`, `allow` or `introspect`)."""
     issuers: TrustedIssuers = Field(default_factory=dict)
     """Whose tokens `verify` trusts, by their exact `iss`; see `trust.TrustedIssuer`."""
     replica_max_entries: int = Field(5_000_000, ge=1)
@@ -67,15 +58,6 @@ class VerifierSettings(StoreSettings, KafkaSettings):
     """Tell the rejections topic of revoked tokens that are used."""
     instance: str = Field(default_factory=socket.gethostname)
     """Tells this verifier from others of the region, in those events."""
-
-    @property
-    def policies(self) -> Mapping[str, StalenessPolicy]:
-        """The staleness policy of each route class."""
-        return {
-            "read": StalenessPolicy(max_staleness_ms=self.read_max_staleness_ms),
-            "write": StalenessPolicy(max_staleness_ms=self.write_max_staleness_ms),
-            **self.routes,
-        }
 
 
 class SidecarSettings(VerifierSettings):

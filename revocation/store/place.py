@@ -7,7 +7,7 @@ that was replaced finds the next one. Nothing here waits for a fail-over to end.
 import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol, cast
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.sentinel import Sentinel
@@ -28,6 +28,8 @@ EXAMPLES: Final = (
 )
 _OF_SENTINELS: Final = re.compile("connection_class|tls|ssl_|socket_keepalive")
 _PORTS: Final = {"sentinel": 26_379, "cluster": 6_379}
+_BY_NETWORK: Final = frozenset({"redis", "rediss"})
+_DATABASE: Final = re.compile("[0-9]+")
 
 
 class Address(NamedTuple):
@@ -169,35 +171,39 @@ def locate(url: str) -> Location:
     """Take a store URL apart.
 
     Raises:
-        SettingsError: it is none, or names no primary where it must.
+        SettingsError: it is none, or names no primary or database where it must.
     """
     try:
         parts = urlsplit(url)
         scheme, kind = _kind(parts.scheme)
         if not kind:
+            in_path = unquote(parts.path).strip("/") if scheme in _BY_NETWORK else ""
+            _require_database(in_path, parts.query)
             return Location(url)
         user, at, hosts = parts.netloc.rpartition("@")
         addresses = [_address(host, _PORTS[kind]) for host in hosts.split(",")]
         primary, database = _path(kind, parts.path)
+        _require_database(database, parts.query)
     except ValueError as error:
         raise SettingsError(
             f"the store URL {without_secrets(url)} cannot be used ({error}); {EXAMPLES}"
         ) from None
     first = hosts.partition(",")[0]
-    plain = SplitResult(scheme, f"{user}{at}{first}", f"/{database}", parts.query, "")
+    path = f"/{database or 0}"
+    plain = SplitResult(scheme, f"{user}{at}{first}", path, parts.query, "")
     return Location(plain.geturl(), kind, addresses, primary)
 
 
 def _kind(scheme: str) -> tuple[str, str]:
     """Return what redis-py knows of a scheme, and what it does not."""
     plain, _, kind = scheme.partition("+")
-    if kind and (kind not in _PORTS or plain not in {"redis", "rediss"}):
+    if kind and (kind not in _PORTS or plain not in _BY_NETWORK):
         raise ValueError("its kind is not known")
     return plain, kind
 
 
 def _path(kind: str, path: str) -> tuple[str, str]:
-    """Return the primary's name, for Sentinels, and the number of the database."""
+    """Return the primary's name, for Sentinels, and the database, if it is named."""
     first, _, second = unquote(path).strip("/").partition("/")
     if kind == "cluster":
         if first not in {"", "0"}:
@@ -205,7 +211,19 @@ def _path(kind: str, path: str) -> tuple[str, str]:
         return "", "0"
     if not first:
         raise ValueError("the name of the primary is missing")
-    return first, second or "0"
+    return first, second
+
+
+def _require_database(in_path: str, query: str) -> None:
+    """Refuse what redis-py would take for database 0, and two different names."""
+    named = parse_qs(query, keep_blank_values=True).get("db", [])
+    if in_path:
+        named.append(in_path)
+    if not all(map(_DATABASE.fullmatch, named)):
+        raise ValueError("its database is not a number such as 0")
+    different = sorted(set(map(int, named)))
+    if len(different) > 1:
+        raise ValueError(f"it names the databases {different}; name one")
 
 
 def _address(text: str, port: int) -> Address:

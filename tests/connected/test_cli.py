@@ -1,6 +1,7 @@
 """Publishing and asking as operators do: real processes on a real installation.
 
-`test_cli_setup.py` has the commands that need no running station.
+`test_cli_setup.py` has the commands that need no running station, `test_status.py` has
+`revocation status`.
 """
 
 import asyncio
@@ -155,7 +156,7 @@ def test_a_file_that_is_not_there(running: Installation, tmp_path: Path) -> None
     assert "missing" in done.err
 
 
-# Check and status ---------------------------------------------------------------------
+# Check --------------------------------------------------------------------------------
 
 
 def test_a_token_is_checked(running: Installation) -> None:
@@ -242,40 +243,3 @@ def test_a_region_that_is_away_cannot_be_asked(running: Installation) -> None:
     done = typed(running, "check", stdin=token("alice"), store_url=f"redis://{NOWHERE}")
     assert done.code == 1
     assert done.err.startswith("store_unavailable: ")
-
-
-def test_the_state_of_all_regions(running: Installation) -> None:
-    done, shown = typed(running, "status", "--json"), typed(running, "status")
-    eu = done.json["regions"]["eu"]
-    assert (done.code, shown.code) == (0, 0)
-    assert eu["ready"]
-    assert 0 <= eu["staleness_ms"] < 5_000
-    assert eu["partitions_rebuilt"] == len(eu["partitions"]) == 4
-    assert eu["lag_records"] < 100
-    for word in ("eu", "ready", "s ago", "records", "4 partitions"):
-        assert word in shown.out
-
-
-def test_the_state_of_a_region_that_is_cold_or_away(
-    running: Installation, tmp_path: Path
-) -> None:
-    """Code 3, and the others are told all the same."""
-    cold = running.stores["eu"].start(tmp_path / "cold")
-    try:
-        regions = {
-            "eu": running.stores["eu"].url,
-            "cold": cold.url,
-            "mars": f"redis://{NOWHERE}",
-        }
-        done = typed(running, "status", "--json", regions=json.dumps(regions))
-        shown = typed(running, "status", regions=json.dumps(regions))
-    finally:
-        cold.stop()
-    assert (done.code, shown.code) == (3, 3)
-    assert [region["ready"] for region in done.json["regions"].values()] == [
-        *(True, False, False)
-    ]
-    assert done.json["regions"]["cold"]["epoch"] is None
-    assert "unavailable" in done.json["regions"]["mars"]["error"]
-    assert "not ready" in shown.out
-    assert "unreachable" in shown.out

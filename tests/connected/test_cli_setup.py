@@ -177,7 +177,6 @@ def test_missing_settings_are_named(
     [
         ["topics", "init"],
         PUBLISH,
-        ["status"],
         ["authority"],
         ["projector"],
     ],

@@ -26,6 +26,10 @@ from revocation.store.place import locate, without_secrets
             "",
         ),
         ("redis+cluster://h/0", "redis://h/0", [("h", 6_379)], ""),
+        ("redis+sentinel://h/m?db=3", "redis://h/0?db=3", [("h", 26_379)], "m"),
+        ("redis://h/", "redis://h/", [], ""),
+        ("redis://h/1?db=01", "redis://h/1?db=01", [], ""),
+        ("unix:///run/0x", "unix:///run/0x", [], ""),
     ],
 )
 def test_a_url_is_taken_apart(url, plain, addresses, primary) -> None:
@@ -47,6 +51,20 @@ def test_a_url_is_taken_apart(url, plain, addresses, primary) -> None:
         ("http+cluster://u:secret@a:1", "kind is not known"),
         ("redis+cluster://u:secret@[::1", "Invalid IPv6"),
         ("redis://u:secret@[::1", "Invalid IPv6"),
+        ("redis://u:secret@h/0x", "h/0x cannot be used .its database is not a number"),
+        ("rediss://u:secret@h/-1", "database is not a number"),
+        ("redis://u:secret@h/0/1", "database is not a number"),
+        ("redis://u:secret@h/1_0", "database is not a number"),
+        ("redis://u:secret@h/%EF%BC%91", "database is not a number"),
+        ("redis://u:secret@h?db=x", "database is not a number"),
+        ("redis://u:secret@h?db=-1", "database is not a number"),
+        ("redis://u:secret@h?db=", "database is not a number"),
+        ("redis://u:secret@h/1?db=2", r"names the databases \[1, 2\]"),
+        ("unix:///run/s?db=0x", "database is not a number"),
+        ("redis+sentinel://u:secret@h/main/0x", "database is not a number"),
+        ("redis+sentinel://u:secret@h/main/0/1", "database is not a number"),
+        ("redis+cluster://u:secret@h?db=1", r"names the databases \[0, 1\]"),
+        ("http://u:secret@h/x", "one of the following schemes"),
     ],
 )
 def test_a_url_that_leads_nowhere_is_refused(url: str, complaint: str) -> None:

@@ -157,13 +157,18 @@ def resources():
         yield from yaml.safe_load_all((KUBERNETES / path).read_text())
 
 
-def containers():
-    (pod,) = [
+def pod():
+    (found,) = [
         each["spec"]["template"]["spec"]
         for each in resources()
         if each["kind"] == "Deployment"
     ]
-    return {each["name"]: each for each in (*pod["initContainers"], *pod["containers"])}
+    return found
+
+
+def containers():
+    each_of = (*pod()["initContainers"], *pod()["containers"])
+    return {each["name"]: each for each in each_of}
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
@@ -218,6 +223,11 @@ def test_what_the_pod_mounts_is_where_the_configurations_look():
     for name in ("CERTIFICATE", "CERTIFICATE_KEY", "SIDECAR_GRPC_SOCKET"):
         assert str(Path(DEFAULTS[f"PROXY_{name}"]).parent) in envoy
     assert DEFAULTS["PROXY_RUN_DIRECTORY"] in envoy
+
+
+def test_no_variables_of_services_are_made():
+    """One for a Service called `revocation-...` would be taken for a setting."""
+    assert pod()["enableServiceLinks"] is False
 
 
 def test_the_sidecar_s_files_can_be_used(monkeypatch, tmp_path):

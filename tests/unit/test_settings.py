@@ -1,4 +1,7 @@
-"""Settings: where they come from, and what is refused."""
+"""Settings: where they come from, and what is refused.
+
+`test_settings_variables.py` has the variables that are no settings.
+"""
 
 import pytest
 from pydantic import ValidationError
@@ -13,6 +16,7 @@ from revocation.settings import (
     ProjectorSettings,
     PublisherSettings,
     RegionsSettings,
+    RouteSettings,
     SidecarSettings,
     StoreSettings,
     TlsSettings,
@@ -22,6 +26,7 @@ from revocation.settings.source import Settings
 
 CLASSES = [
     LimitSettings,
+    RouteSettings,
     KafkaSettings,
     PepperSettings,
     StoreSettings,
@@ -96,7 +101,10 @@ def test_one_file_serves_all_processes(config, pepper_file):
     ("text", "message"),
     [
         ("partitions = ", "cannot read the settings in"),
-        ("max_token_lifetime_second = 60", "do not exist: max_token_lifetime_second"),
+        (
+            "partitons = 3\nx = 1",
+            r"do not exist: partitons \(the nearest is partitions",
+        ),
         ("partitions = 0", "REVOCATION_PARTITIONS: Input should be greater than"),
         ('partitions = "many"', "REVOCATION_PARTITIONS: Input should be a valid int"),
     ],

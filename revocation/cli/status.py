@@ -1,0 +1,211 @@
+"""`revocation status`: how the authority and the regions are, as Kafka and stores say.
+
+It only reads: it joins no consumer group, commits nothing and creates no topic. Each
+part is asked at the same time and given up after `_PATIENCE_SECONDS`; what others
+answered is shown all the same.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+import typer
+import uvloop
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from revocation.cli import EXIT_NEGATIVE, JsonOption
+from revocation.cli.regions import open_regions, require_agreements
+from revocation.cli.status_judge import judge
+from revocation.cli.status_report import (
+    Bound,
+    Findings,
+    Found,
+    Log,
+    LogPartition,
+    Report,
+    State,
+)
+from revocation.cli.status_table import render
+from revocation.entries import Position, UnixMs, decode_update
+from revocation.errors import (
+    DisagreementError,
+    MalformedUpdateError,
+    StoreError,
+    TopicError,
+)
+from revocation.kafka import new_consumer
+from revocation.settings import RegionsSettings
+from revocation.store import Region, StoreReader
+
+_PATIENCE_SECONDS: Final = 5.0
+_TAIL_RECORDS: Final = 100
+"""How many last records of a partition are read. Standing entries that are emitted
+again name old events; pulses, four times a second, name the latest."""
+
+
+def status(*, as_json: JsonOption = False) -> None:
+    """Show how far the authority and the regions are; code 3 if anything is wrong.
+
+    Wrong is whatever leaves a token in use that was revoked for longer than the
+    tightest route class tolerates, and what cannot be reached.
+    """
+    settings = RegionsSettings()
+    # What it would log about a broker that is away stands in the report.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    report = uvloop.run(_report(settings))
+    typer.echo(orjson.dumps(report.to_json()) if as_json else render(report, _paint))
+    if report.problems:
+        raise typer.Exit(EXIT_NEGATIVE)
+
+
+def _paint(state: State, text: str) -> str:
+    return typer.style(text, fg="green" if state is State.READY else "red")
+
+
+async def _report(settings: RegionsSettings) -> Report:
+    route, policy = min(
+        settings.policies.items(), key=lambda each: each[1].max_staleness_ms
+    )
+    async with open_regions(settings) as readers:
+        log, regions, disagreements = await asyncio.gather(
+            _ask_kafka(settings),
+            asyncio.gather(*map(_ask_store, readers.values())),
+            _find_disagreements(settings, readers),
+        )
+    return judge(
+        Findings(
+            bootstrap_servers=settings.bootstrap_servers,
+            log=log,
+            regions=dict(zip(readers, regions, strict=True)),
+            partitions=settings.partitions,
+            bound=Bound(route, policy.max_staleness_ms),
+            clock_allowance_ms=settings.clock_allowance_seconds * 1_000,
+            disagreements=disagreements,
+        )
+    )
+
+
+def _now() -> UnixMs:
+    return UnixMs(time.time_ns() // 1_000_000)
+
+
+async def _ask_store(reader: StoreReader) -> Found[Region]:
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            region = await reader.region()
+    except StoreError as error:
+        return Found(_now(), str(error))
+    except TimeoutError:
+        return Found(_now(), f"its store did not answer within {_PATIENCE_SECONDS:g} s")
+    return Found(_now(), region)
+
+
+async def _find_disagreements(
+    settings: RegionsSettings, readers: Mapping[str, StoreReader]
+) -> dict[str, str]:
+    found = {}
+    for name, reader in readers.items():
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await require_agreements(settings, {name: reader})
+        except DisagreementError as error:
+            found[name] = str(error)
+        except TimeoutError:
+            continue  # `_ask_store` says so.
+    return found
+
+
+# The log ------------------------------------------------------------------------------
+
+
+async def _ask_kafka(settings: RegionsSettings) -> Found[Log]:
+    consumer = new_consumer(
+        settings, client_id="revocation-status", request_timeout_ms=2_000
+    )
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await consumer.start()
+            log = await _read_log(consumer, settings)
+    except TopicError as error:
+        return Found(_now(), str(error))
+    except (KafkaError, OSError, RuntimeError) as error:
+        complaint = (
+            f"no broker answers at {settings.bootstrap_servers} "
+            f"({type(error).__name__}); see whether Kafka is running, and check "
+            "REVOCATION_BOOTSTRAP_SERVERS"
+        )
+        return Found(_now(), complaint)
+    else:
+        return Found(_now(), log)
+    finally:
+        await consumer.stop()
+
+
+async def _read_log(consumer: AIOKafkaConsumer, settings: RegionsSettings) -> Log:
+    """Return what both topics hold.
+
+    Raises:
+        TopicError: a topic is missing, or has not as many partitions as settings say.
+    """
+    events, entries = settings.topics.events, settings.topics.entries
+    await _require_topics(consumer, settings)
+    numbers = range(settings.partitions)
+    places = [TopicPartition(topic, n) for topic in (events, entries) for n in numbers]
+    begins = await consumer.beginning_offsets(places)
+    ends = await consumer.end_offsets(places)
+    tails = [tp for tp in places[len(numbers) :] if begins[tp] < ends[tp]]
+    consumer.assign(tails)
+    for tp in tails:
+        consumer.seek(tp, max(begins[tp], ends[tp] - _TAIL_RECORDS))
+    concluded: dict[int, Position] = {}
+    written_at: dict[int, UnixMs] = {}
+    while tails:
+        batches = await consumer.getmany(*tails, timeout_ms=200)
+        for tp, records in batches.items():
+            written_at[tp.partition] = UnixMs(records[-1].timestamp)
+            _note_concluded(concluded, tp.partition, records)
+        tails = [tp for tp in tails if await consumer.position(tp) < ends[tp]]
+    return {
+        n: LogPartition(
+            events_begin=begins[TopicPartition(events, n)],
+            events_end=ends[TopicPartition(events, n)],
+            entries_begin=begins[TopicPartition(entries, n)],
+            entries_end=ends[TopicPartition(entries, n)],
+            concluded=concluded.get(n),
+            written_at=written_at.get(n),
+        )
+        for n in numbers
+    }
+
+
+async def _require_topics(
+    consumer: AIOKafkaConsumer, settings: RegionsSettings
+) -> None:
+    """Look for the topics first: a broker may create those that are asked for."""
+    topics = (settings.topics.events, settings.topics.entries)
+    for topic in sorted({*topics} - await consumer.topics()):
+        raise TopicError(f"topic {topic} does not exist; run `revocation topics init`")
+    await consumer.end_offsets([TopicPartition(topic, 0) for topic in topics])
+    for topic in topics:
+        found = len(consumer.partitions_for_topic(topic))
+        if found != settings.partitions:
+            raise TopicError(
+                f"topic {topic} has {found} partitions, settings say "
+                f"{settings.partitions}; set REVOCATION_PARTITIONS to what is there"
+            )
+
+
+def _note_concluded(
+    concluded: dict[int, Position], partition: int, records: Sequence[Any]
+) -> None:
+    for record in records:
+        with contextlib.suppress(MalformedUpdateError):  # A projector parks it.
+            source = decode_update(record.value or b"", partition).source
+            known = concluded.setdefault(partition, source)
+            if source.offset > known.offset:
+                concluded[partition] = source
