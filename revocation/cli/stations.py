@@ -36,10 +36,12 @@ def authority() -> None:
     import faust  # noqa: PLC0415 - only this command needs the authority's extras
 
     from revocation.authority.app import Authority  # noqa: PLC0415
+    from revocation.authority.data_dir import claim  # noqa: PLC0415
     from revocation.ops.provision import verify  # noqa: PLC0415
 
     settings = AuthoritySettings()
-    uvloop.run(verify(settings))
+    cluster_id = uvloop.run(verify(settings))
+    claim(settings.data_dir, cluster_id=cluster_id, topic_prefix=settings.topic_prefix)
     _serve_metrics(settings)
     _log.info("authority starting", id=settings.authority_id)
     # Faust's consumer runs in a thread with a loop of its own, by this policy.
