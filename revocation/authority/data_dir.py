@@ -1,4 +1,4 @@
-"""The folder of the ledger belongs to one log: offsets of another mean nothing in it."""
+"""The ledger's folder belongs to one log: offsets of another mean nothing in it."""
 
 from pathlib import Path
 from typing import Final

@@ -34,6 +34,7 @@ from revocation.store.look_up import (
     LookUp,
     read_hits,
 )
+from revocation.store.suitability import find_clock_fault, find_fault
 from revocation.store.tls import NO_TLS, Tls
 
 MAX_ENTRIES_PER_CALL: Final = 1_000
@@ -44,7 +45,6 @@ FUNCTIONS: Final = Path(__file__).with_name("functions.lua").read_bytes()
 
 _CLEARED_KEYS: Final = 1_000
 _LIBRARY: Final = "revocation"
-_MIN_VERSION: Final = {"redis_version": 7, "valkey_version": 8}
 _NEVER: Final = -1
 
 
@@ -305,9 +305,10 @@ class RedisStore:
             StoreUnavailableError: retry later.
         """
         try:
-            complaint = _complaint(await self._connection.call("INFO"))
+            complaint = find_fault(await self._connection.call("INFO"))
             if complaint is None:
-                complaint = self._clock_complaint(await self.clock_skew_ms())
+                skew = await self.clock_skew_ms()
+                complaint = find_clock_fault(skew, self._max_clock_skew_ms)
             if complaint is None:
                 await self._load_functions()
         except StoreUnavailableError as error:
@@ -317,15 +318,6 @@ class RedisStore:
         if complaint is not None:
             where = self._connection.where
             raise StoreUnsuitableError(f"the store at {where}: {complaint}")
-
-    def _clock_complaint(self, skew: int) -> str | None:
-        if abs(skew) <= self._max_clock_skew_ms:
-            return None
-        return (
-            f"its clock differs by {skew} ms from ours, at most "
-            f"{self._max_clock_skew_ms} ms are allowed, or keys expire at the wrong "
-            "time; let both hosts follow the same NTP servers"
-        )
 
     async def _load_functions(self) -> None:
         # Only when they differ: a load is written to every replica and to the AOF.
@@ -358,21 +350,3 @@ def _positions(
             b"" if mark is None else encode_mark(mark),
         )
     return positions
-
-
-def _complaint(info: Mapping[str, Any]) -> str | None:
-    """Say what makes a server unsuitable. Valkey calls itself Redis 7.2 as well."""
-    name = "valkey_version" if "valkey_version" in info else "redis_version"
-    version = str(info.get(name, "unknown"))
-    major = version.partition(".")[0]
-    if not major.isdigit() or int(major) < _MIN_VERSION[name]:
-        return f"{name} is {version}; use Redis 7.0, Valkey 8 or later"
-    # INFO has the policy on managed services too, where CONFIG is often forbidden.
-    policy = info.get("maxmemory_policy", "unknown")
-    if policy != "noeviction":
-        return (
-            f"its maxmemory-policy is {policy}: an evicted key would make a revoked "
-            "token count again. Run `CONFIG SET maxmemory-policy noeviction` and set "
-            "the same in its configuration"
-        )
-    return None

@@ -1,0 +1,35 @@
+"""What makes a server unsuitable as a region's store. Pure."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_MIN_VERSION: Final = {"redis_version": 7, "valkey_version": 8}
+
+
+def find_fault(info: Mapping[str, Any]) -> str | None:
+    """Say what makes a server unsuitable. Valkey calls itself Redis 7.2 as well."""
+    name = "valkey_version" if "valkey_version" in info else "redis_version"
+    version = str(info.get(name, "unknown"))
+    major = version.partition(".")[0]
+    if not major.isdigit() or int(major) < _MIN_VERSION[name]:
+        return f"{name} is {version}; use Redis 7.0, Valkey 8 or later"
+    # INFO has the policy on managed services too, where CONFIG is often forbidden.
+    policy = info.get("maxmemory_policy", "unknown")
+    if policy != "noeviction":
+        return (
+            f"its maxmemory-policy is {policy}: an evicted key would make a revoked "
+            "token count again. Run `CONFIG SET maxmemory-policy noeviction` and set "
+            "the same in its configuration"
+        )
+    return None
+
+
+def find_clock_fault(skew_ms: int, max_skew_ms: int) -> str | None:
+    """Say that a server's clock differs too much from ours, if it does."""
+    if abs(skew_ms) <= max_skew_ms:
+        return None
+    return (
+        f"its clock differs by {skew_ms} ms from ours, at most {max_skew_ms} ms are "
+        "allowed, or keys expire at the wrong time; let both hosts follow the same NTP "
+        "servers"
+    )
