@@ -247,16 +247,11 @@ class RedisStore:
             StoreUnavailableError: back off, retry.
         """
         kept = self.layout.written_keys(canary.TARGETS.values())
-        cursor: bytes = b"0"
-        run: bytes = b""
-        while True:
-            cursor, run = await self._write(
-                *("FCALL", "revocation_clear", 1 + len(kept), self.layout.meta),
-                *kept,
-                *(epoch, cursor, _CLEARED_KEYS, run),
-            )
-            if cursor == b"0":
-                return
+        call = ("FCALL", "revocation_clear", 1 + len(kept), self.layout.meta)
+        cursor, run = await self._write(*call, *kept, epoch, "0", _CLEARED_KEYS, "")
+        while cursor != b"0":
+            page = (epoch, cursor, _CLEARED_KEYS, run)
+            cursor, run = await self._write(*call, *kept, *page)
 
     async def apply(self, epoch: str, batch: Batch) -> None:
         """Merge entries, move marks forward and feed replicas.
