@@ -8,6 +8,7 @@ is fetched in between and not taken yet is lost: nothing seeks back to it.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from aiokafka import AIOKafkaConsumer
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 
@@ -21,6 +22,11 @@ class SeekingConsumer(Consumer):
     partition, or -1 if there was none since the last seek. The log itself may have
     holes; this chain has none.
     """
+
+    @property
+    def client(self) -> AIOKafkaConsumer | None:
+        """The consumer in Faust's thread, once there is one."""
+        return self._thread._consumer  # noqa: SLF001 - Faust does not show it
 
     def _reset_state(self) -> None:
         super()._reset_state()

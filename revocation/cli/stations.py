@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import structlog
 import typer
 import uvloop
-from prometheus_client import start_http_server
 
 from revocation.errors import StoreUnavailableError
+from revocation.health import Health, serve
 from revocation.settings import AuthoritySettings, ProjectorSettings, SidecarSettings
 from revocation.store.redis import RedisStore
 from revocation.verifier import RemoteVerifier
+from revocation.watchdog import Watchdog
 
 _log = structlog.get_logger()
 
@@ -36,19 +37,25 @@ def authority() -> None:
     import faust  # noqa: PLC0415 - only this command needs the authority's extras
 
     from revocation.authority.app import Authority  # noqa: PLC0415
+    from revocation.authority.watch import AuthorityWatch  # noqa: PLC0415
     from revocation.ops.provision import verify  # noqa: PLC0415
 
     settings = AuthoritySettings()
     uvloop.run(verify(settings))
-    _serve_metrics(settings)
     _log.info("authority starting", id=settings.authority_id)
     # Faust's consumer runs in a thread with a loop of its own, by this policy.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     _spare_the_collector()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
+    station = Authority(settings)
+    watch = AuthorityWatch(station, settings)
+    watchdog = Watchdog(watch.always, watch.if_answered, confirm=watch.confirm)
+    watchdog.start()
+    health = _serve_health(settings, watchdog)
+    health.is_started = True
     worker = faust.Worker(
-        Authority(settings),
+        station,
         loop=loop,
         quiet=True,
         loglevel="WARNING",
@@ -65,19 +72,25 @@ def projector(region: RegionOption = None) -> None:
     """
     from revocation.ops.provision import verify  # noqa: PLC0415 - as above
     from revocation.projector.station import Projector  # noqa: PLC0415
+    from revocation.projector.watch import ProjectorWatch  # noqa: PLC0415
 
     settings = ProjectorSettings(**chosen(region))
 
     async def run() -> None:
         await verify(settings)
         station = Projector(settings, RedisStore.from_settings(settings))
+        watch = ProjectorWatch(station, settings)
+        watchdog = Watchdog(watch.always, watch.if_answered)
+        watchdog.start()
+        health = _serve_health(settings, watchdog)
         await station.start()
-        _serve_metrics(settings)
+        health.is_started = True
         _spare_the_collector()
         _log.info("projector started", region=settings.region)
         try:
             await _until_told(station.wait)
         finally:
+            watch.is_stopping = True
             await station.stop()
 
     uvloop.run(run())
@@ -124,9 +137,13 @@ def chosen(region: str | None) -> dict[str, Any]:
     return {} if region is None else {"region": region}
 
 
-def _serve_metrics(settings: AuthoritySettings | ProjectorSettings) -> None:
+def _serve_health(
+    settings: AuthoritySettings | ProjectorSettings, watchdog: Watchdog
+) -> Health:
+    health = Health(lambda: watchdog.complaint)
     if settings.metrics_port:
-        start_http_server(settings.metrics_port, addr=settings.metrics_host)
+        serve(health, host=settings.metrics_host, port=settings.metrics_port)
+    return health
 
 
 def _spare_the_collector() -> None:

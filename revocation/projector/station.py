@@ -33,6 +33,7 @@ from revocation.errors import (
     StoreMovedBackError,
 )
 from revocation.kafka import (
+    KafkaClient,
     dead_letter_headers,
     dead_letter_value,
     new_consumer,
@@ -67,6 +68,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._told_ms = 0.0
         self._holes: set[tuple[int, Offset]] = set()
         self._task: asyncio.Task[None] | None = None
+        self.clients: dict[str, KafkaClient] = {}
 
     async def start(self) -> None:
         """Check the store, join the region's group and begin to project.
@@ -78,12 +80,12 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         settings = self._settings
         await self._store.start()
         await self._store.check_suitable()
-        client_id = f"{settings.topic_prefix}-projector-{settings.region}"
-        self._producer = new_producer(settings, client_id=client_id)
+        group_id = settings.group_id
+        self._producer = new_producer(settings, client_id=group_id)
         self._consumer: AIOKafkaConsumer = new_consumer(
             settings,
-            client_id=client_id,
-            group_id=client_id,
+            client_id=group_id,
+            group_id=group_id,
             group_instance_id=settings.instance_id,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.heartbeat_interval_ms,
@@ -91,6 +93,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             max_poll_interval_ms=24 * 3_600_000,
         )
         self._consumer.subscribe([self._topic], listener=self)
+        self.clients = {"consumer": self._consumer, "producer": self._producer}
         await self._producer.start()
         await self._consumer.start()
         self._task = asyncio.create_task(self._run(), name="project")
@@ -100,6 +103,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         task, self._task = self._task, None
         if task is None:
             return
+        self.clients = {}
         task.cancel()
         await asyncio.wait({task})  # what made it fail, if anything did, `wait` raises
         await self._consumer.stop()
@@ -114,6 +118,22 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         """
         if self._task is not None:
             await self._task
+
+    @property
+    def owned(self) -> frozenset[int]:
+        """The partitions that are assigned to it, as far as it knows; from any thread.
+
+        Like `clients` and `held_back`, for whoever watches it.
+        """
+        consumer = self.clients.get("consumer")
+        places = () if consumer is None else consumer.assignment()
+        return frozenset(place.partition for place in places)
+
+    @property
+    def held_back(self) -> dict[int, Offset]:
+        """Up to where partitions were read whose entries wait for other partitions."""
+        progress = dict(self._progress)
+        return {at: each.next_read for at, each in progress.items() if each.waiting}
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
         """Drop what another member now answers for, and tells the age of."""

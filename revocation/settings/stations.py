@@ -1,7 +1,7 @@
 """Settings of the stations that events flow through, and of who publishes or waits."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -11,6 +11,8 @@ from revocation.ledger import Limits
 from revocation.settings.source import Settings, read_secret
 from revocation.store.tls import Tls
 from revocation.topics import Topics
+
+_RECONNECT_SECONDS: Final = 4.0
 
 Region = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
@@ -191,6 +193,14 @@ class _WorkerSettings(KafkaSettings):
     metrics_port: int = Field(0, ge=0, le=65_535)
     """Where `/metrics` is served; 0 means nowhere."""
 
+    @property
+    def stall_seconds(self) -> float:
+        """After how long without progress a worker counts as hung.
+
+        A worker may have to wait for another one's session to end, and to reconnect.
+        """
+        return self.session_timeout_ms / 1_000 + _RECONNECT_SECONDS
+
     @model_validator(mode="after")
     def _heartbeats_in_time(self) -> Self:
         if self.heartbeat_interval_ms * 3 > self.session_timeout_ms:
@@ -216,6 +226,11 @@ class AuthoritySettings(_WorkerSettings):
 
 class ProjectorSettings(StoreSettings, _WorkerSettings):
     """A projector of one region."""
+
+    @property
+    def group_id(self) -> str:
+        """The consumer group of the region's projectors."""
+        return f"{self.topic_prefix}-projector-{self.region}"
 
 
 class RegionsSettings(PepperSettings, TlsSettings, KafkaSettings):
