@@ -106,6 +106,10 @@ class StallWatch:
             seen.since = now
 
 
+async def _nothing() -> tuple[Expectation, ...]:
+    return ()
+
+
 class Watchdog:
     """Watches one station from a thread, until the process ends.
 
@@ -117,7 +121,7 @@ class Watchdog:
     def __init__(
         self,
         always: Callable[[], Iterable[Expectation]],
-        if_answered: Callable[[], Awaitable[Iterable[Expectation] | None]],
+        if_answered: Callable[[], Awaitable[Iterable[Expectation] | None]] = _nothing,
         *,
         confirm: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:

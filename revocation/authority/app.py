@@ -49,6 +49,8 @@ class _Held(NamedTuple):
 class Authority(faust.App):
     """A worker of the authority."""
 
+    _pulses = 0
+
     def __init__(self, settings: AuthoritySettings) -> None:
         super().__init__(**_faust_options(settings))
         self._settings = settings
@@ -59,7 +61,6 @@ class Authority(faust.App):
         self._emitted: dict[int, Offset] = {}
         self._latest: dict[int, int] = {}
         self._alone_until: dict[int, Offset | None] = {}
-        self._pulses = 0
         raw: dict[str, Any] = {
             "key_type": bytes,
             "value_type": bytes,

@@ -108,6 +108,7 @@ def sidecar(region: RegionOption = None) -> None:
     async def run() -> None:
         await _refuse_unsuitable(settings)
         station = Sidecar(settings)
+        Watchdog(station.expect).start()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, station.reload)
         await station.start()

@@ -22,6 +22,7 @@ from revocation.settings import VerifierSettings
 from revocation.store import FeedReader
 from revocation.store.feed import RedisFeed
 from revocation.verifier.feed import Feed, Progress
+from revocation.verifier.feed_watch import FeedWatch
 from revocation.verifier.parts import parts_from_settings
 from revocation.verifier.replica import Replica
 from revocation.verifier.verification import BaseVerifier, Parts, Verification, now_ms
@@ -76,7 +77,8 @@ class Verifier(BaseVerifier):
             max_clock_skew_ms=max_clock_skew_ms,
         )
         self._feed.on_change = self._drop_revoked_keys
-        self._parts.append(self._feed)
+        self.feed_watch = FeedWatch(self._feed, reader.another)
+        self._parts += [self._feed, self.feed_watch]
 
     @classmethod
     def from_settings(cls, settings: VerifierSettings | None = None) -> Self:
@@ -104,6 +106,14 @@ class Verifier(BaseVerifier):
     def freshness(self) -> Freshness:
         """As of when the replica is complete."""
         return self._feed.replica.freshness
+
+    @property
+    def complaint(self) -> str:
+        """Why the replica learns nothing although its store answers; empty if it does.
+
+        The region is then followed anew; a store that is away is no reason to complain.
+        """
+        return self.feed_watch.complaint
 
     @property
     def progress(self) -> Progress:

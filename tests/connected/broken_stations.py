@@ -1,8 +1,8 @@
 """Runs a station whose background tasks can be ended or hung from outside, by a signal.
 
-Usage: `python -m tests.connected.broken_stations FILE STATION`. At SIGRTMIN the station
-does what the file says, `kill NAME`, `hang NAME` or `list`, and writes what became of it
-to FILE.done. A name is that of a client and of its task, such as `consumer heartbeat`,
+Usage: `python -m tests.connected.broken_stations FILE STATION`. At SIGRTMIN a station
+does what the file says, `kill NAME`, `hang NAME` or `list`, and says that it has done
+so in FILE.done. A name is that of a client and its task, such as `consumer heartbeat`,
 or a part of the name of a coroutine that runs as a task, such as `Outlet._hand_over`.
 """
 
