@@ -96,7 +96,7 @@ class Background:
         self._is_hung = True
 
 
-async def end_task(task: "asyncio.Task[None]") -> None:
+async def end_task(task: asyncio.Task[Any]) -> None:
     """Cancel a task until it has ended; what it raises nobody needs any more."""
     while not task.done():
         # Again: a client that was just about to answer may swallow the first.

@@ -3,6 +3,7 @@
 aiokafka's own defaults are `acks=1`, no idempotence, `auto_offset_reset="latest"` and
 automatic commits; each of them loses records somewhere.
 """
+# ruff: noqa: SLF001 - aiokafka shows none of its tasks; a test fails if it renames one.
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from revocation.entries import Position
 from revocation.errors import RevocationError
@@ -107,14 +108,16 @@ def dead_letter_headers(
 class LogState(NamedTuple):
     """How far one topic's partitions reach, and how far a group has committed them.
 
-    By partition. `committed` is -1 where the group has committed nothing yet.
+    By partition. `committed` is -1 where the group has committed nothing.
     """
 
     ends: Mapping[int, int]
     committed: Mapping[int, int]
 
 
-async def ask_log(settings: KafkaSettings, topic: str, group: str) -> LogState | None:
+async def ask_log(
+    settings: KafkaSettings, topic: str, group: str | None = None
+) -> LogState | None:
     """Return the state of a topic and a consumer group; None if Kafka does not answer.
 
     Asks with a client made for this one question: nothing that may be wrong with the
@@ -123,27 +126,53 @@ async def ask_log(settings: KafkaSettings, topic: str, group: str) -> LogState |
     """
     consumer = new_consumer(
         settings,
-        client_id=f"{group}-watchdog",
+        client_id="revocation-watchdog",
         group_id=group,
         request_timeout_ms=round(_ASK_SECONDS * 1_000),
     )
     places = [TopicPartition(topic, number) for number in range(settings.partitions)]
+    found: Mapping[TopicPartition, Any] = {}
     try:
         async with asyncio.timeout(_ASK_SECONDS):
             await consumer.start()
             ends = await consumer.end_offsets(places)
-            found = await consumer._coordinator.fetch_committed_offsets(places)
+            if group is not None:
+                # One request for all; what is public takes one for each partition.
+                found = await consumer._coordinator.fetch_committed_offsets(places)
     except (*FAILURES, TimeoutError):
         return None
     finally:
-        with suppress(*FAILURES, TimeoutError):
-            async with asyncio.timeout(_ASK_SECONDS):
-                await consumer.stop()
+        await _stop_in_time(consumer)
     committed = {place.partition: known.offset for place, known in found.items()}
     return LogState(
         {place.partition: end for place, end in ends.items()},
         {at: committed.get(at, _NOTHING_COMMITTED) for at in range(len(places))},
     )
+
+
+async def discard_producer(producer: AIOKafkaProducer) -> None:
+    """Disconnect a producer that may hang; whoever waits for it is told so.
+
+    What it has not sent in some seconds is not acknowledged.
+    """
+    if await _stop_in_time(producer):
+        return
+    ended = KafkaConnectionError("the producer hung and was replaced")
+    waited_for = metadata_wait(producer)
+    if waited_for is not None and not waited_for.done():
+        waited_for.set_exception(ended)
+    producer._message_accumulator.fail_all(ended)
+    for _, task in _tasks(producer):
+        if task is not None:
+            task.cancel()
+
+
+async def _stop_in_time(client: KafkaClient) -> bool:
+    with suppress(*FAILURES, TimeoutError):
+        async with asyncio.timeout(_ASK_SECONDS):
+            await client.stop()
+            return True
+    return False
 
 
 # aiokafka's background tasks ----------------------------------------------------------
@@ -157,19 +186,18 @@ def ended_tasks(client: KafkaClient) -> list[str]:
     return [name for name, task in _tasks(client) if task is not None and task.done()]
 
 
-def metadata_wait(client: KafkaClient) -> object | None:
+def metadata_wait(client: KafkaClient) -> asyncio.Future[Any] | None:
     """Return what stands for the metadata update that is waited for, if one is.
 
     A task that hangs leaves the same one there for ever.
     """
-    waited_for: object | None = _client_of(client)._md_update_fut
+    waited_for: asyncio.Future[Any] | None = _client_of(client)._md_update_fut
     return waited_for
 
 
 def _tasks(
     client: KafkaClient,
 ) -> Iterator[tuple[str, "asyncio.Task[Any] | None"]]:
-    # ruff: noqa: SLF001 - aiokafka shows none of them; a test fails if it renames one.
     yield "metadata", _client_of(client)._sync_task
     if isinstance(client, AIOKafkaProducer):
         yield "sender", client._sender.sender_task
