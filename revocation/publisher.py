@@ -208,7 +208,7 @@ class Publisher:
             yield from client_expectations(producers, seconds=_STALL_SECONDS)
 
     async def _replace_producer(self, stall: Stall) -> None:
-        """End the old one first: nothing of it may come after what the new one sends."""
+        """End the old one first: it may send nothing after what the new one sends."""
         metrics.STALLS.labels("publisher").inc()
         _log.error("producer is replaced", cause=str(stall))
         if self._producer is not None:
@@ -216,7 +216,7 @@ class Publisher:
         try:
             self._producer = await self._connect()
         except (PublishError, TopicError) as error:
-            _log.warning("no producer yet", error=str(error))
+            _log.warning("no producer yet", outage="kafka", error=str(error))
         else:
             self._has_failed = False
 

@@ -16,7 +16,7 @@ from revocation.health import Health, serve
 from revocation.settings import AuthoritySettings, ProjectorSettings, SidecarSettings
 from revocation.store.redis import RedisStore
 from revocation.verifier import RemoteVerifier
-from revocation.watchdog import Watchdog
+from revocation.watchdog import Watchdog, abort_process
 
 _log = structlog.get_logger()
 
@@ -62,6 +62,8 @@ def authority() -> None:
         redirect_stdouts=False,
         override_logging=False,
     )
+    # It would end what it draws by an escape sequence, also where nobody looks.
+    worker.spinner = None
     worker.execute_from_commandline()
 
 
@@ -168,6 +170,8 @@ async def _until_told(wait: Callable[[], Coroutine[Any, Any, None]]) -> None:
     signalled = asyncio.ensure_future(told.wait())
     await asyncio.wait({station, signalled}, return_when=asyncio.FIRST_COMPLETED)
     signalled.cancel()
+    if station.cancelled():
+        abort_process("the station's task ended")
     if station.done():
         station.result()
     station.cancel()

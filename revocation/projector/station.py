@@ -22,7 +22,6 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
 
 from revocation import metrics
 from revocation.entries import Entry, Offset, Position, decode_update
@@ -33,6 +32,7 @@ from revocation.errors import (
     StoreMovedBackError,
 )
 from revocation.kafka import (
+    FAILURES,
     KafkaClient,
     dead_letter_headers,
     dead_letter_value,
@@ -227,9 +227,15 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                     raise
                 region, code = self._settings.region, error.code
                 metrics.STORE_RETRIES.labels(region, code).inc()
-                _log.warning("store refused, retrying", code=code, error=str(error))
-            except KafkaError as error:
-                _log.warning("kafka does not answer, retrying", error=repr(error))
+                _log.warning(
+                    "store refused, retrying", outage="store", error=str(error)
+                )
+            except FAILURES as error:
+                _log.warning(
+                    "kafka does not answer, retrying",
+                    outage="kafka",
+                    error=repr(error),
+                )
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
             delay = min(delay * 2, _MAX_BACKOFF_SECONDS)
 

@@ -158,7 +158,7 @@ class Feed:
                 # Not if the store did not answer: it may answer others.
                 self._steps += not isinstance(error, StoreUnavailableError)
                 metrics.FEED_RETRIES.labels(self._region, error.code).inc()
-                _log.warning("feed lost", region=self._region, error=str(error))
+                _log.warning("feed lost", outage="store", error=str(error))
             except Exception:  # noqa: BLE001 - whatever it was, start over from a snapshot
                 self._position = ""
                 _log.exception("feed failed", region=self._region)

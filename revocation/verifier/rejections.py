@@ -155,6 +155,7 @@ class RejectionReporter:
 
     async def _take_all(self) -> None:
         while True:
+            self._sampling.beat()
             while self._waiting:
                 self._take()
                 await asyncio.sleep(0)
@@ -201,7 +202,10 @@ class RejectionReporter:
                 return await self._connect()
             except (*FAILURES, TopicError) as error:
                 _log.warning(
-                    "rejections cannot be told", error=repr(error), retry_seconds=delay
+                    "rejections cannot be told",
+                    outage="kafka",
+                    error=repr(error),
+                    retry_seconds=delay,
                 )
             self._telling.beat(pause_seconds=delay)
             await asyncio.sleep(delay)
