@@ -13,29 +13,16 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from prometheus_client import make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
 
-_TEXT: Final = [("Content-Type", "text/plain; charset=utf-8")]
+_TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
 
 
-class Health:
-    """Whether a station lives: nothing is wrong, as far as anybody knows.
-
-    `complain` returns what is wrong, or nothing. Before `started` nothing is served
-    yet, so a station that waits for it is not well.
-    """
-
-    def __init__(self, complain: Callable[[], str]) -> None:
-        """Prepare."""
-        self._complain = complain
-        self.is_started = False
-
-    @property
-    def complaint(self) -> str:
-        """What is wrong; empty when nothing is."""
-        return self._complain() or ("" if self.is_started else "still starting")
-
-
-def serve(health: Health, *, host: str, port: int) -> None:
+def serve(complain: Callable[[], str], *, host: str, port: int) -> None:
     """Serve `/metrics`, and `/healthz` with 200 or 503 and the reason, by a thread.
+
+    Args:
+        complain: says what is wrong with the station; nothing while nothing is.
+        host: where to listen, a name or an address.
+        port: where to listen.
 
     Raises:
         OSError: it cannot listen there.
@@ -45,8 +32,8 @@ def serve(health: Health, *, host: str, port: int) -> None:
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
         if environ["PATH_INFO"] != "/healthz":
             return metrics(environ, start_response)
-        complaint = health.complaint
-        start_response("503 Service Unavailable" if complaint else "200 OK", _TEXT)
+        complaint = complain()
+        start_response("503 Service Unavailable" if complaint else "200 OK", [_TEXT])
         return [f"{complaint or 'ok'}\n".encode()]
 
     (family, *_), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -49,6 +49,9 @@ class _Held(NamedTuple):
 class Authority(faust.App):
     """A worker of the authority."""
 
+    has_joined = False
+    """Whether it has been a member of its group."""
+
     _pulses = 0
 
     def __init__(self, settings: AuthoritySettings) -> None:
@@ -111,6 +114,7 @@ class Authority(faust.App):
         _, assigned = arguments
         topic = self._settings.topics.events
         self._owned = {tp.partition for tp in assigned if tp.topic == topic}
+        self.has_joined = True
 
     async def _revoked(self, *arguments: Any, **_: Any) -> None:
         _, revoked = arguments

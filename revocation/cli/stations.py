@@ -12,7 +12,7 @@ import typer
 import uvloop
 
 from revocation.errors import StoreUnavailableError
-from revocation.health import Health, serve
+from revocation.health import serve
 from revocation.settings import AuthoritySettings, ProjectorSettings, SidecarSettings
 from revocation.store.redis import RedisStore
 from revocation.verifier import RemoteVerifier
@@ -52,8 +52,7 @@ def authority() -> None:
     watch = AuthorityWatch(station, settings)
     watchdog = Watchdog(watch.always, watch.if_answered, confirm=watch.confirm)
     watchdog.start()
-    health = _serve_health(settings, watchdog)
-    health.is_started = True
+    _serve_health(settings, watchdog, lambda: station.has_joined)
     worker = faust.Worker(
         station,
         loop=loop,
@@ -84,9 +83,8 @@ def projector(region: RegionOption = None) -> None:
         watch = ProjectorWatch(station, settings)
         watchdog = Watchdog(watch.always, watch.if_answered)
         watchdog.start()
-        health = _serve_health(settings, watchdog)
+        _serve_health(settings, watchdog, lambda: station.has_joined)
         await station.start()
-        health.is_started = True
         _spare_the_collector()
         _log.info("projector started", region=settings.region)
         try:
@@ -114,7 +112,8 @@ def sidecar(region: RegionOption = None) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, station.reload)
         await station.start()
-        _spare_the_collector()
+        # A full collection looks at every entry of its replica.
+        _spare_the_collector(garbage=20_000)
         _log.info("sidecar started", region=settings.region)
         try:
             await _until_told(_for_ever)
@@ -141,23 +140,29 @@ def chosen(region: str | None) -> dict[str, Any]:
 
 
 def _serve_health(
-    settings: AuthoritySettings | ProjectorSettings, watchdog: Watchdog
-) -> Health:
-    health = Health(lambda: watchdog.complaint)
+    settings: AuthoritySettings | ProjectorSettings,
+    watchdog: Watchdog,
+    has_joined: Callable[[], bool],
+) -> None:
+    def complain() -> str:
+        if watchdog.complaint or has_joined():
+            return watchdog.complaint
+        return "still waiting to join its consumer group"
+
     if settings.metrics_port:
-        serve(health, host=settings.metrics_host, port=settings.metrics_port)
-    return health
+        serve(complain, host=settings.metrics_host, port=settings.metrics_port)
 
 
-def _spare_the_collector() -> None:
-    """Keep what was imported out of garbage collections, and have fewer of them.
+def _spare_the_collector(*, garbage: int = 2_000) -> None:
+    """Keep what was imported out of garbage collections.
 
     A full one over Faust's modules took 45 ms, in which nothing is revoked, and takes
-    5 us once they are frozen. What stations make is freed by reference counts.
+    5 us once they are frozen. What stations make is freed by reference counts, but for
+    the errors of an outage, which hold whole fetches: `garbage` objects may wait.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(garbage, 20, 20)
 
 
 async def _until_told(wait: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -69,6 +69,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._holes: set[tuple[int, Offset]] = set()
         self._task: asyncio.Task[None] | None = None
         self.clients: dict[str, KafkaClient] = {}
+        self.has_joined = False
 
     async def start(self) -> None:
         """Check the store, join the region's group and begin to project.
@@ -146,7 +147,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         """Have the next turn of the loop seek: a store that is away must not block."""
         for tp in assigned:
             self._progress.pop(tp.partition, None)
-        self._resuming = True
+        self._resuming = self.has_joined = True
 
     async def _run(self) -> None:
         while True:
