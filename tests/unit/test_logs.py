@@ -35,7 +35,8 @@ def lines_of(body):
 
 def test_whatever_is_logged_is_one_line_of_json():
     body = """
-logging.getLogger("x").warning('a "quote", a\\nline, an \\x1b[1mescape and %s', {"a": 1})
+plain = logging.getLogger("x")
+plain.warning('a "quote", a\\nline, an \\x1b[1mescape and %s', {"a": 1})
 try:
     raise ValueError('"broken"\\nin two')
 except ValueError:
@@ -103,8 +104,9 @@ def handled(outages):
     out = io.StringIO()
     handler = logging.StreamHandler(out)
     handler.addFilter(outages.of_libraries)
-    logger = logging.Logger("aiokafka.consumer")
-    logger.addHandler(handler)
+    logger = logging.getLogger("aiokafka.tests")
+    logger.propagate = False
+    logger.handlers = [handler]
     return logger, out
 
 
@@ -114,10 +116,7 @@ def test_what_may_be_news_is_not_held_back(outages):
     for _ in range(3):
         logger.error("Unable connect")
         logger.critical("gone")
-        try:
-            raise LookupError
-        except LookupError:
-            logger.exception("Unexpected error in fetcher routine")
+        logger.error("Unexpected error in fetcher routine", exc_info=LookupError())
     printed = out.getvalue()
     assert printed.count("Unable connect") == 1
     assert printed.count("gone") == 3

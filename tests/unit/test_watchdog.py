@@ -1,4 +1,4 @@
-"""What counts as a stall, with the time given. Sibling: connected/test_broken_stations."""
+"""What counts as a stall. Sibling: connected/test_broken_stations.py, on real ones."""
 
 import asyncio
 
@@ -200,13 +200,13 @@ async def test_a_station_that_does_not_stop_is_ended_whoever_answers(time, ended
 
 async def test_a_fault_of_the_watch_itself_does_not_end_it(monkeypatch):
     monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.001)
-    looked = []
+    looks = asyncio.Semaphore(0)
 
     async def answered():
-        looked.append(1)
+        looks.release()
         raise LookupError
 
     running = asyncio.create_task(Watchdog(list, answered)._run())
-    while len(looked) < 3:
-        await asyncio.sleep(0.001)
+    for _ in range(3):
+        await looks.acquire()
     running.cancel()
