@@ -155,8 +155,7 @@ async def discard_producer(producer: AIOKafkaProducer) -> None:
 
     What it has not sent in some seconds is not acknowledged.
     """
-    if await _stop_in_time(producer):
-        return
+    await _stop_in_time(producer)
     ended = KafkaConnectionError("the producer hung and was replaced")
     waited_for = metadata_wait(producer)
     if waited_for is not None and not waited_for.done():
@@ -167,12 +166,13 @@ async def discard_producer(producer: AIOKafkaProducer) -> None:
             task.cancel()
 
 
-async def _stop_in_time(client: KafkaClient) -> bool:
-    with suppress(*FAILURES, TimeoutError):
-        async with asyncio.timeout(_ASK_SECONDS):
-            await client.stop()
-            return True
-    return False
+async def _stop_in_time(client: KafkaClient) -> None:
+    """Stop a client, or at least disconnect it."""
+    for stop in (client.stop, _client_of(client).close):
+        with suppress(*FAILURES, TimeoutError):
+            async with asyncio.timeout(_ASK_SECONDS):
+                await stop()
+                return
 
 
 # aiokafka's background tasks ----------------------------------------------------------
