@@ -68,7 +68,7 @@ class FeedWatch:
     async def _look(self, now: float) -> None:
         feed = self._feed
         if feed.has_ended:
-            await self._follow_anew("feed", "its task ended")
+            await self._follow_anew("feed: its task ended")
             return
         learnt = feed.learnt
         if learnt != self._known:
@@ -77,7 +77,7 @@ class FeedWatch:
         is_due = now - self._moved_at > _STILL_SECONDS and await self._is_behind()
         expected = Expectation("feed", learnt, is_due, _STALL_SECONDS)
         if stall := self._watch.look(now, [expected]):
-            await self._follow_anew("feed", str(stall))
+            await self._follow_anew(str(stall))
             self._watch.pardon(time.monotonic())
 
     async def _is_behind(self) -> bool:
@@ -90,9 +90,9 @@ class FeedWatch:
             return False
         return head.freshness.ready and head.freshness != self._feed.replica.freshness
 
-    async def _follow_anew(self, cause: str, complaint: str) -> None:
+    async def _follow_anew(self, complaint: str) -> None:
         self.complaint = complaint
-        metrics.STALLS.labels(cause).inc()
+        metrics.STALLS.labels("feed").inc()
         _log.error("following anew", cause=complaint)
         await self._feed.restart()
 

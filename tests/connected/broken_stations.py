@@ -1,14 +1,22 @@
 """Runs a station whose background tasks can be ended or hung from outside, by a signal.
 
-Usage: `python -m tests.connected.broken_stations FILE STATION`. At SIGRTMIN a station
-does what the file says, `kill NAME`, `hang NAME` or `list`, and says that it has done
-so in FILE.done. A name is that of a client and its task, such as `consumer heartbeat`,
-or a part of the name of a coroutine that runs as a task, such as `Outlet._hand_over`.
+Usage: `python -m tests.connected.broken_stations FILE [--unwatched] STATION`. At
+SIGRTMIN the station does what the file says and writes what became of it to FILE.done:
+
+    kill NAME    cancels a task
+    hang NAME    puts a task that does nothing in place of a client's
+    block        lets the event loop do nothing any more
+    list         names the tasks that run
+
+A name is that of a client and its task, such as `consumer heartbeat`, or a part of the
+name of a coroutine that runs as a task, such as `Outlet._hand_over`.
 """
 
 import asyncio
 import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +25,7 @@ from revocation import __main__, kafka
 from revocation.authority.app import Authority
 from revocation.projector.station import Projector
 from revocation.sidecar.station import Sidecar
+from revocation.watchdog import Watchdog
 
 PLACES = {
     "metadata": lambda client: (kafka._client_of(client), "_sync_task"),
@@ -93,6 +102,14 @@ def obey(path: Path) -> None:
             task.get_loop().call_soon_threadsafe(task.cancel)
         case "hang":
             hang(name)
+        case "block":
+            threading.Timer(0.1, say, (path, done)).start()
+            time.sleep(3_600)
+    say(path, done)
+
+
+def say(path: Path, done: str) -> None:
+    """Write what became of it, whole or not at all."""
     scratch = path.with_suffix(".scratch")
     scratch.write_text(done)
     scratch.rename(path.with_suffix(".done"))
@@ -100,6 +117,9 @@ def obey(path: Path) -> None:
 
 if __name__ == "__main__":
     file = Path(sys.argv.pop(1))
+    if sys.argv[1] == "--unwatched":
+        sys.argv.pop(1)
+        Watchdog.start = lambda _: None  # type: ignore[method-assign]
     catch(Projector, "start")
     catch(Authority, "on_start")
     catch(Sidecar, "start")
