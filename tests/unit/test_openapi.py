@@ -35,6 +35,7 @@ class Fixed(Told):
 
     freshness = (True, 7)
     progress = Progress(1, 1)
+    complaint = ""
 
     def check_soon(self, claims, *, route, resources, kid, introspect):
         return self.verify("").verdict
