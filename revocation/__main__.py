@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+import structlog
 import typer
 
 from revocation.cli import EXIT_NEGATIVE, admin, ask, play, publish, rebuild, stations
@@ -46,6 +47,9 @@ def main() -> None:
         _fail(error, EXIT_NEGATIVE)
     except RevocationError as error:
         _fail(error, EXIT_FAILED)
+    except Exception:  # noqa: BLE001 - a traceback of its own would be no JSON
+        structlog.get_logger().exception("unexpected failure")
+        sys.exit(EXIT_FAILED)
 
 
 def _fail(error: RevocationError, code: int) -> None:

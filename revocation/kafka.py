@@ -3,20 +3,38 @@
 aiokafka's own defaults are `acks=1`, no idempotence, `auto_offset_reset="latest"` and
 automatic commits; each of them loses records somewhere.
 """
+# ruff: noqa: SLF001 - aiokafka shows none of its tasks; a test fails if it renames one.
 
-from typing import Any
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, TypeAlias
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from revocation.entries import Position
 from revocation.errors import RevocationError
 from revocation.settings import KafkaSettings
 
+KafkaClient: TypeAlias = AIOKafkaConsumer | AIOKafkaProducer
+
 _MAX_REQUEST_BYTES = 2 * 1_048_576 + 65_536
 """A dead letter of the largest record, with its headers."""
 
+_ASK_SECONDS: Final = 3.0
+_NOTHING_COMMITTED: Final = -1
 
-def new_producer(settings: KafkaSettings, *, client_id: str) -> AIOKafkaProducer:
+FAILURES: Final = (KafkaError, OSError, RuntimeError)
+"""What a client may raise while a broker is away. The last is uvloop's, for a write on
+a closed transport; aiokafka does not expect it, and its task that keeps the metadata
+ends. `docs/upstream/aiokafka-runtime-error.md` has the report."""
+
+
+def new_producer(
+    settings: KafkaSettings, *, client_id: str, request_timeout_ms: int = 60_000
+) -> AIOKafkaProducer:
     """Return a producer whose acknowledged records are in the log once, in order.
 
     `request_timeout_ms` is also how long a record may wait for a broker that is away.
@@ -27,7 +45,7 @@ def new_producer(settings: KafkaSettings, *, client_id: str) -> AIOKafkaProducer
         acks="all",
         enable_idempotence=True,
         max_request_size=_MAX_REQUEST_BYTES,
-        request_timeout_ms=60_000,
+        request_timeout_ms=request_timeout_ms,
         retry_backoff_ms=100,
     )
 
@@ -85,3 +103,117 @@ def dead_letter_headers(
         (f"dead-letter-{name}", str(value).encode("ascii", "backslashreplace"))
         for name, value in described.items()
     ]
+
+
+class LogState(NamedTuple):
+    """How far one topic's partitions reach, and how far a group has committed them.
+
+    By partition. `committed` is -1 where the group has committed nothing.
+    """
+
+    ends: Mapping[int, int]
+    committed: Mapping[int, int]
+
+
+async def ask_log(
+    settings: KafkaSettings, topic: str, group: str | None = None
+) -> LogState | None:
+    """Return the state of a topic and a consumer group; None if Kafka does not answer.
+
+    Asks with a client made for this one question: nothing that may be wrong with the
+    station's own clients can hide that Kafka answers. Takes some milliseconds, and at
+    most 6 s.
+    """
+    consumer = new_consumer(
+        settings,
+        client_id="revocation-watchdog",
+        group_id=group,
+        request_timeout_ms=round(_ASK_SECONDS * 1_000),
+    )
+    places = [TopicPartition(topic, number) for number in range(settings.partitions)]
+    found: Mapping[TopicPartition, Any] = {}
+    try:
+        async with asyncio.timeout(_ASK_SECONDS):
+            await consumer.start()
+            ends = await consumer.end_offsets(places)
+            if group is not None:
+                # One request for all; what is public takes one for each partition.
+                found = await consumer._coordinator.fetch_committed_offsets(places)
+    except (*FAILURES, TimeoutError):
+        return None
+    finally:
+        await _stop_in_time(consumer)
+    committed = {place.partition: known.offset for place, known in found.items()}
+    return LogState(
+        {place.partition: end for place, end in ends.items()},
+        {at: committed.get(at, _NOTHING_COMMITTED) for at in range(len(places))},
+    )
+
+
+async def discard_producer(producer: AIOKafkaProducer) -> None:
+    """Disconnect a producer that may hang; whoever waits for it is told so.
+
+    What it has not sent in some seconds is not acknowledged.
+    """
+    await _stop_in_time(producer)
+    ended = KafkaConnectionError("the producer hung and was replaced")
+    waited_for = metadata_wait(producer)
+    if waited_for is not None and not waited_for.done():
+        waited_for.set_exception(ended)
+    producer._message_accumulator.fail_all(ended)
+    for _, task in _tasks(producer):
+        if task is not None:
+            task.cancel()
+
+
+async def _stop_in_time(client: KafkaClient) -> None:
+    """Stop a client, or at least disconnect it."""
+    for stop in (client.stop, _client_of(client).close):
+        with suppress(*FAILURES, TimeoutError):
+            async with asyncio.timeout(_ASK_SECONDS):
+                await stop()
+                return
+
+
+# aiokafka's background tasks ----------------------------------------------------------
+
+
+def ended_tasks(client: KafkaClient) -> list[str]:
+    """Name the background tasks of a started client that have ended.
+
+    aiokafka does not start them again, and some of them nobody misses for hours.
+    """
+    return [name for name, task in _tasks(client) if task is not None and task.done()]
+
+
+def metadata_wait(client: KafkaClient) -> asyncio.Future[Any] | None:
+    """Return what stands for the metadata update that is waited for, if one is.
+
+    A task that hangs leaves the same one there for ever.
+    """
+    waited_for: asyncio.Future[Any] | None = _client_of(client)._md_update_fut
+    return waited_for
+
+
+def _tasks(
+    client: KafkaClient,
+) -> Iterator[tuple[str, "asyncio.Task[Any] | None"]]:
+    yield "metadata", _client_of(client)._sync_task
+    if isinstance(client, AIOKafkaProducer):
+        yield "sender", client._sender.sender_task
+        return
+    if client._fetcher is None or client._coordinator is None:
+        return
+    yield "fetcher", client._fetcher._fetch_task
+    coordinator, subscription = client._coordinator, client._subscription.subscription
+    yield "coordinator", coordinator._coordination_task
+    # These two end by themselves: out of the group, and when partitions are revoked.
+    if coordinator.member_id:
+        yield "heartbeat", coordinator._heartbeat_task
+    assignment = subscription and subscription.assignment
+    if assignment is not None and assignment.active:
+        yield "commit refresh", coordinator._commit_refresh_task
+
+
+def _client_of(client: KafkaClient) -> AIOKafkaClient:
+    return client.client if isinstance(client, AIOKafkaProducer) else client._client

@@ -169,6 +169,11 @@ RULES_CURRENT = Gauge(
     "revocation_rules_current_ratio",
     "1 while the rules in force are those of the file, 0 while it cannot be used.",
 )
+STALLS = Counter(
+    "revocation_stalls_total",
+    "Parts that made no progress although they should have, by cause. Alarm on any.",
+    ["cause"],
+)
 AUTHZ_ANSWERS = _Tallied(
     "revocation_authz_answers_total",
     "Answers of a sidecar to proxies, by status before a proxy's own needs.",

@@ -1,21 +1,35 @@
 """The publisher: the first station, used by producers in Python and by the CLI."""
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
+import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
-from revocation import events
+from revocation import events, metrics
+from revocation.background import Background
 from revocation.entries import Offset, Target
 from revocation.errors import PublishError, TopicError
 from revocation.events import Event, UsersRevoked
-from revocation.kafka import new_producer
+from revocation.kafka import FAILURES, ask_log, discard_producer, new_producer
 from revocation.receipts import Receipt
 from revocation.settings import PublisherSettings
 from revocation.topics import partition_of, record_key
+from revocation.watchdog import (
+    INTERVAL_SECONDS,
+    Expectation,
+    Stall,
+    StallWatch,
+    client_expectations,
+)
+
+_log = structlog.get_logger()
+
+_STALL_SECONDS: Final = 10.0
+_SILENT_SECONDS: Final = 30.0
 
 
 class Publisher:
@@ -36,6 +50,13 @@ class Publisher:
         """
         self._settings = settings or PublisherSettings()
         self._producer: AIOKafkaProducer | None = None
+        self._watch = StallWatch()
+        self._watching = Background(
+            "publisher watch", self._keep_watch, silent_seconds=_SILENT_SECONDS
+        )
+        self._unsettled = 0
+        self._acknowledged = 0
+        self._has_failed = False
 
     async def start(self) -> None:
         """Connect.
@@ -44,12 +65,16 @@ class Publisher:
             PublishError: no broker answers.
             TopicError: the topic has not as many partitions as the settings say.
         """
+        self._producer = await self._connect()
+        self._watching.start()
+
+    async def _connect(self) -> AIOKafkaProducer:
         producer = new_producer(self._settings, client_id="revocation-publisher")
         try:
             await producer.start()
             await self._require_partitions(producer)
-        except KafkaError as error:
-            await producer.stop()
+        except FAILURES as error:
+            await discard_producer(producer)
             raise PublishError(
                 f"no broker answers at {self._settings.bootstrap_servers}: {error!r}; "
                 "check REVOCATION_BOOTSTRAP_SERVERS"
@@ -57,7 +82,7 @@ class Publisher:
         except TopicError:
             await producer.stop()
             raise
-        self._producer = producer
+        return producer
 
     async def _require_partitions(self, producer: AIOKafkaProducer) -> None:
         """Look before the first event: aiokafka waits a minute for a missing topic."""
@@ -76,6 +101,7 @@ class Publisher:
 
     async def stop(self) -> None:
         """Flush and disconnect; may be called twice."""
+        await self._watching.stop()
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
@@ -124,6 +150,7 @@ class Publisher:
             (place, events.encode(part), record_key(target))
             for place, part, target in _parts(event, self._settings.partitions)
         ]
+        self._unsettled += 1
         try:
             deliveries = [
                 await self._producer.send(
@@ -135,9 +162,63 @@ class Publisher:
                 )
                 for partition, value, key in records
             ]
-        except KafkaError as error:
+        except BaseException as error:
+            self._settle(is_acknowledged=False)
+            if isinstance(error, FAILURES):
+                raise _not_acknowledged(error) from error
+            raise
+        return asyncio.ensure_future(self._receipts(deliveries))
+
+    async def _receipts(self, deliveries: Sequence[Any]) -> tuple[Receipt, ...]:
+        is_acknowledged = False
+        try:
+            places = await asyncio.gather(*deliveries)
+            is_acknowledged = True
+        except FAILURES as error:
             raise _not_acknowledged(error) from error
-        return asyncio.ensure_future(_receipts(deliveries))
+        finally:
+            self._settle(is_acknowledged=is_acknowledged)
+        return tuple(Receipt(place.partition, Offset(place.offset)) for place in places)
+
+    # A producer that hangs -----------------------------------------------------------
+
+    def _settle(self, *, is_acknowledged: bool) -> None:
+        self._unsettled -= 1
+        self._acknowledged += is_acknowledged
+        self._has_failed = not is_acknowledged
+
+    async def _keep_watch(self) -> None:
+        """Replace the producer when it acknowledges nothing although Kafka answers."""
+        while True:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            self._watching.beat()
+            stall = self._watch.look(time.monotonic(), self._expectations())
+            if stall is None:
+                continue
+            topic = self._settings.topics.events
+            if await ask_log(self._settings, topic) is not None:
+                await self._replace_producer(stall)
+            self._watch.pardon(time.monotonic())
+
+    def _expectations(self) -> Iterator[Expectation]:
+        is_due = self._unsettled > 0 or self._has_failed
+        yield Expectation("publisher", self._acknowledged, is_due, _STALL_SECONDS)
+        if self._producer is not None:
+            producers = {"producer": self._producer}
+            yield from client_expectations(producers, seconds=_STALL_SECONDS)
+
+    async def _replace_producer(self, stall: Stall) -> None:
+        """End the old one first: it may send nothing after what the new one sends."""
+        metrics.STALLS.labels("publisher").inc()
+        _log.error("producer is replaced", cause=str(stall))
+        if self._producer is not None:
+            await discard_producer(self._producer)
+        try:
+            self._producer = await self._connect()
+        except (PublishError, TopicError) as error:
+            _log.warning("no producer yet", outage="kafka", error=str(error))
+        else:
+            self._has_failed = False
 
 
 def _parts(event: Event, partitions: int) -> Iterator[tuple[int, Event, Target]]:
@@ -154,15 +235,7 @@ def _parts(event: Event, partitions: int) -> Iterator[tuple[int, Event, Target]]
             yield partition, event, group[0]
 
 
-async def _receipts(deliveries: Sequence[Any]) -> tuple[Receipt, ...]:
-    try:
-        places = await asyncio.gather(*deliveries)
-    except KafkaError as error:
-        raise _not_acknowledged(error) from error
-    return tuple(Receipt(place.partition, Offset(place.offset)) for place in places)
-
-
-def _not_acknowledged(error: KafkaError) -> PublishError:
+def _not_acknowledged(error: BaseException) -> PublishError:
     return PublishError(
         f"Kafka did not acknowledge the event ({error!r}); publish the same event "
         "again: its id keeps it from counting twice"

@@ -14,6 +14,8 @@ from revocation.entries import Target
 PULSE_KEY: Final = b"revocation.pulse"
 """Key of a pulse: a record whose place and time in the log is all it says."""
 
+PULSE_VALUE: Final = b"{}"
+
 MAX_EVENT_BYTES: Final = 262_144
 """The largest event; 1,000 users of 200 bytes fit."""
 

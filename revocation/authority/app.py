@@ -32,7 +32,7 @@ from revocation.authority.refresh import Refresher
 from revocation.authority.table import LedgerTable
 from revocation.entries import Entry, Offset, Position, Target, UnixMs, Update
 from revocation.errors import ContractError, RevocationError
-from revocation.kafka import dead_letter_headers
+from revocation.kafka import KafkaClient, dead_letter_headers
 from revocation.settings import AuthoritySettings
 from revocation.topics import PULSE_KEY
 
@@ -48,6 +48,11 @@ class _Held(NamedTuple):
 
 class Authority(faust.App):
     """A worker of the authority."""
+
+    has_joined = False
+    """Whether it has been a member of its group."""
+
+    _pulses = 0
 
     def __init__(self, settings: AuthoritySettings) -> None:
         super().__init__(**_faust_options(settings))
@@ -109,6 +114,7 @@ class Authority(faust.App):
         _, assigned = arguments
         topic = self._settings.topics.events
         self._owned = {tp.partition for tp in assigned if tp.topic == topic}
+        self.has_joined = True
 
     async def _revoked(self, *arguments: Any, **_: Any) -> None:
         _, revoked = arguments
@@ -121,10 +127,42 @@ class Authority(faust.App):
             self._latest.pop(partition, None)
             self._alone_until.pop(partition, None)
 
+    # For whoever watches it, from any thread -----------------------------------------
+
+    @property
+    def owned(self) -> frozenset[int]:
+        """The partitions that it concludes on."""
+        return frozenset(self._owned)
+
+    @property
+    def turns(self) -> dict[str, int]:
+        """How often each of its loops has gone round."""
+        return {"pulses": self._pulses, "refresh": self._refresher.turns}
+
+    @property
+    def recovered(self) -> tuple[int, ...]:
+        """How far its table is read back: grows before it concludes on anything."""
+        # Faust makes what is missing when it is asked for, and not from any thread.
+        recovery = cast("Any", self.tables)._recovery  # noqa: SLF001
+        return () if recovery is None else tuple(dict(recovery.active_offsets).values())
+
+    @property
+    def clients(self) -> dict[str, KafkaClient]:
+        """Its clients of Kafka that were started."""
+        consumer = cast("SeekingConsumer | None", self._consumer)
+        clients = {
+            "consumer": consumer and consumer.client,
+            "producer": self._outlet.client,
+        }
+        return {kind: client for kind, client in clients.items() if client is not None}
+
+    # ---------------------------------------------------------------------------------
+
     @Service.task
     async def _pulse(self) -> None:
         while not self.should_stop:
             await self.sleep(self._settings.pulse_interval_ms / 1_000)
+            self._pulses += 1
             for partition in sorted(self._owned):
                 await self._outlet.pulse(partition)
 

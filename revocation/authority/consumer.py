@@ -5,10 +5,12 @@ to what was committed, one after the other, and then empties the streams' buffer
 is fetched in between and not taken yet is lost: nothing seeks back to it.
 """
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from faust.transport.drivers.aiokafka import Consumer
+from aiokafka import AIOKafkaConsumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 
 _LOOK_AGAIN_SECONDS: Final = 0.1
@@ -21,6 +23,14 @@ class SeekingConsumer(Consumer):
     partition, or -1 if there was none since the last seek. The log itself may have
     holes; this chain has none.
     """
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def client(self) -> AIOKafkaConsumer | None:
+        """The consumer in Faust's thread, once there is one."""
+        return self._thread._consumer  # noqa: SLF001 - Faust does not show it
 
     def _reset_state(self) -> None:
         super()._reset_state()
@@ -73,6 +83,12 @@ class SeekingConsumer(Consumer):
         message.follows = self._latest.get(tp, -1)
         self._latest[tp] = message.offset
         return message
+
+
+class _ConsumerThread(AIOKafkaConsumerThread):
+    def on_crash(self, msg: str, *fmt: Any, **_: Any) -> None:
+        """Log what ends the thread; by itself it would print it."""
+        self.log.error("%s", msg.format(*fmt), exc_info=sys.exc_info())
 
 
 class _Chosen(set[TP]):

@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 from revocation.entries import Entry, Update, encode_update
 from revocation.kafka import dead_letter_value, new_producer
 from revocation.settings import AuthoritySettings
-from revocation.topics import PULSE_KEY, record_key
+from revocation.topics import PULSE_KEY, PULSE_VALUE, record_key
 
 Delivery = Any
 """A future that becomes the record's metadata once Kafka has acknowledged it."""
@@ -22,7 +22,6 @@ Delivery = Any
 _log = structlog.get_logger()
 _EXIT_UNSENT: Final = 70
 _MOST_WAITING: Final = 2_000
-_PULSE_VALUE = b"{}"
 
 
 class _Waiting(NamedTuple):
@@ -57,6 +56,11 @@ class Outlet:
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._stopping = False
+
+    @property
+    def client(self) -> AIOKafkaProducer | None:
+        """The producer, once there is one; for whoever watches it."""
+        return getattr(self, "_producer", None)
 
     async def start(self) -> None:
         """Connect."""
@@ -97,7 +101,7 @@ class Outlet:
 
     async def pulse(self, partition: int) -> Delivery:
         """Mark the present place and time in a partition of the events topic."""
-        return await self._send(self._topics.events, _PULSE_VALUE, PULSE_KEY, partition)
+        return await self._send(self._topics.events, PULSE_VALUE, PULSE_KEY, partition)
 
     async def dead_letter(
         self,

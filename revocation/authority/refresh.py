@@ -35,6 +35,8 @@ class Refresher:
         self._relevance_ms = relevance_ms
         self._credits: dict[int, float] = {}
         """How many entries of a partition are due by now, and the part of a next."""
+        self.turns = 0
+        """How often it has looked for what is due; grows once a second."""
         self.log_time_ms = 0
         """The latest broker time seen; entries are dropped by it, not by our clock."""
 
@@ -42,6 +44,7 @@ class Refresher:
         """Refresh for ever the partitions that are owned."""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
+            self.turns += 1
             partitions = set(owned())
             for partition in self._credits.keys() - partitions:
                 del self._credits[partition]

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import structlog
 import typer
 import uvloop
-from prometheus_client import start_http_server
 
 from revocation.errors import StoreUnavailableError
+from revocation.health import serve
 from revocation.settings import AuthoritySettings, ProjectorSettings, SidecarSettings
 from revocation.store.redis import RedisStore
 from revocation.verifier import RemoteVerifier
+from revocation.watchdog import Watchdog, abort_process
 
 _log = structlog.get_logger()
 
@@ -37,26 +38,33 @@ def authority() -> None:
 
     from revocation.authority.app import Authority  # noqa: PLC0415
     from revocation.authority.data_dir import claim  # noqa: PLC0415
+    from revocation.authority.watch import AuthorityWatch  # noqa: PLC0415
     from revocation.ops.provision import verify  # noqa: PLC0415
 
     settings = AuthoritySettings()
     cluster_id = uvloop.run(verify(settings))
     claim(settings.data_dir, cluster_id=cluster_id, topic_prefix=settings.topic_prefix)
-    _serve_metrics(settings)
     _log.info("authority starting", id=settings.authority_id)
     # Faust's consumer runs in a thread with a loop of its own, by this policy.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     _spare_the_collector()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
+    station = Authority(settings)
+    watch = AuthorityWatch(station, settings)
+    watchdog = Watchdog(watch.always, watch.if_answered, confirm=watch.confirm)
+    watchdog.start()
+    _serve_health(settings, watchdog, lambda: station.has_joined)
     worker = faust.Worker(
-        Authority(settings),
+        station,
         loop=loop,
         quiet=True,
         loglevel="WARNING",
         redirect_stdouts=False,
         override_logging=False,
     )
+    # It would end what it draws by an escape sequence, also where nobody looks.
+    worker.spinner = None
     worker.execute_from_commandline()
 
 
@@ -67,6 +75,7 @@ def projector(region: RegionOption = None) -> None:
     """
     from revocation.ops.provision import verify  # noqa: PLC0415 - as above
     from revocation.projector.station import Projector  # noqa: PLC0415
+    from revocation.projector.watch import ProjectorWatch  # noqa: PLC0415
 
     settings = ProjectorSettings(**chosen(region))
 
@@ -74,13 +83,17 @@ def projector(region: RegionOption = None) -> None:
         cluster_id = await verify(settings)
         store = RedisStore.from_settings(settings)
         station = Projector(settings, store, cluster_id=cluster_id)
+        watch = ProjectorWatch(station, settings)
+        watchdog = Watchdog(watch.always, watch.if_answered)
+        watchdog.start()
+        _serve_health(settings, watchdog, lambda: station.has_joined)
         await station.start()
-        _serve_metrics(settings)
         _spare_the_collector()
         _log.info("projector started", region=settings.region)
         try:
             await _until_told(station.wait)
         finally:
+            watch.is_stopping = True
             await station.stop()
 
     uvloop.run(run())
@@ -98,10 +111,12 @@ def sidecar(region: RegionOption = None) -> None:
     async def run() -> None:
         await _refuse_unsuitable(settings)
         station = Sidecar(settings)
+        Watchdog(station.expect).start()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, station.reload)
         await station.start()
-        _spare_the_collector()
+        # A full collection looks at every entry of its replica.
+        _spare_the_collector(garbage=20_000)
         _log.info("sidecar started", region=settings.region)
         try:
             await _until_told(_for_ever)
@@ -127,20 +142,30 @@ def chosen(region: str | None) -> dict[str, Any]:
     return {} if region is None else {"region": region}
 
 
-def _serve_metrics(settings: AuthoritySettings | ProjectorSettings) -> None:
+def _serve_health(
+    settings: AuthoritySettings | ProjectorSettings,
+    watchdog: Watchdog,
+    has_joined: Callable[[], bool],
+) -> None:
+    def complain() -> str:
+        if watchdog.complaint or has_joined():
+            return watchdog.complaint
+        return "still waiting to join its consumer group"
+
     if settings.metrics_port:
-        start_http_server(settings.metrics_port, addr=settings.metrics_host)
+        serve(complain, host=settings.metrics_host, port=settings.metrics_port)
 
 
-def _spare_the_collector() -> None:
-    """Keep what was imported out of garbage collections, and have fewer of them.
+def _spare_the_collector(*, garbage: int = 2_000) -> None:
+    """Keep what was imported out of garbage collections.
 
     A full one over Faust's modules took 45 ms, in which nothing is revoked, and takes
-    5 us once they are frozen. What stations make is freed by reference counts.
+    5 us once they are frozen. What stations make is freed by reference counts, but for
+    the errors of an outage, which hold whole fetches: `garbage` objects may wait.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(garbage, 20, 20)
 
 
 async def _until_told(wait: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -153,6 +178,8 @@ async def _until_told(wait: Callable[[], Coroutine[Any, Any, None]]) -> None:
     signalled = asyncio.ensure_future(told.wait())
     await asyncio.wait({station, signalled}, return_when=asyncio.FIRST_COMPLETED)
     signalled.cancel()
+    if station.cancelled():
+        abort_process("the station's task ended")
     if station.done():
         station.result()
     station.cancel()

@@ -42,6 +42,8 @@ class Plan:
     bootstrap_servers: str
     store_urls: Mapping[str, str]
     sidecar_ports: Mapping[str, int]
+    worker_ports: Mapping[str, int] = field(default_factory=dict)
+    """Where the authority and projectors serve their health, by station."""
     partitions: int = DEFAULT_PARTITIONS
     settings: Mapping[str, str | int] = field(default_factory=dict)
     """More settings for every station, by field name, or other values."""
@@ -85,13 +87,14 @@ class Plan:
         yield Launch(
             name="authority",
             command=(*PYTHON, "authority"),
-            env=self._env(instance_id="authority", data_dir=self.folder / "authority"),
+            env=self._worker_env("authority", data_dir=self.folder / "authority"),
         )
         for region, url in self.store_urls.items():
+            name = f"projector-{region}"
             yield Launch(
-                name=f"projector-{region}",
+                name=name,
                 command=(*PYTHON, "projector", "--region", region),
-                env=self._env(instance_id=f"projector-{region}", store_url=url),
+                env=self._worker_env(name, store_url=url),
             )
         for region, url in self.store_urls.items():
             port = self.sidecar_ports[region]
@@ -100,6 +103,10 @@ class Plan:
                 command=(*PYTHON, "sidecar", "--region", region),
                 env=self._env(store_url=url, sidecar_port=port),
             )
+
+    def _worker_env(self, name: str, **own: str | Path) -> dict[str, str]:
+        port = self.worker_ports.get(name, 0)
+        return self._env(instance_id=name, metrics_port=port, **own)
 
     def _env(self, **own: str | int | Path) -> dict[str, str]:
         settings = {"config": self.config_file, **own}

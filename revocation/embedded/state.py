@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from revocation.embedded.process import Process, alive
+from revocation.embedded.process import LOOPBACK, Process, alive
 from revocation.errors import EmbeddedError
 
 _ANSWER_SECONDS = 2
@@ -65,6 +65,11 @@ class State(BaseModel):
         except BaseException:
             Path(scratch).unlink(missing_ok=True)
             raise
+
+    def health_url(self, name: str) -> str:
+        """Return where the authority, or a projector, serves its health."""
+        port = self.stations[name].env["REVOCATION_METRICS_PORT"]
+        return f"http://{LOOPBACK}:{port}"
 
     def with_station(self, station: Process) -> Self:
         """Return the state with the station in it, in place of one of its name."""
@@ -131,10 +136,10 @@ def region_status(sidecar_url: str) -> RegionStatus:
     return _interpret(code, said if isinstance(said, dict) else {})
 
 
-def answers(sidecar_url: str) -> bool:
-    """Tell whether the sidecar answers at all, ready or not."""
+def answers(url: str) -> bool:
+    """Tell whether a station answers that it is well, ready or not."""
     try:
-        return _get(sidecar_url, "/healthz")[0] == 200  # noqa: PLR2004 - HTTP's OK
+        return _get(url, "/healthz")[0] == 200  # noqa: PLR2004 - HTTP's OK
     except (OSError, HTTPException):
         return False
 

@@ -213,11 +213,14 @@ class Embedded:
 
     def _plan(self, broker: kafka.Kafka, stores: Mapping[str, valkey.Valkey]) -> Plan:
         ports = free_ports(len(stores))
+        workers = ["authority", *(f"projector-{region}" for region in stores)]
+        worker_ports = zip(workers, free_ports(len(workers)), strict=True)
         return Plan(
             folder=self.folder,
             bootstrap_servers=broker.bootstrap_servers,
             store_urls={region: store.url for region, store in stores.items()},
             sidecar_ports=dict(zip(stores, ports, strict=True)),
+            worker_ports=dict(worker_ports),
             partitions=self._partitions,
             settings=self._settings,
         )
@@ -329,7 +332,7 @@ def _is_server(name: str) -> bool:
 
 
 def _probe(state: State, name: str) -> Callable[[], bool]:
-    """Return how to ask a station whether it answers; workers are just alive."""
+    """Return how to ask a station whether it answers, and is well if it is a worker."""
     kind, _, region = name.partition("-")
     match kind:
         case "kafka":
@@ -341,4 +344,4 @@ def _probe(state: State, name: str) -> Callable[[], bool]:
         case "sidecar":
             return lambda: states.answers(state.regions[region].sidecar_url)
         case _:
-            return lambda: True
+            return lambda: states.answers(state.health_url(name))

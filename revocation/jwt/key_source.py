@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from revocation import metrics
+from revocation.background import Background, end_task
 from revocation.entries import UnixMs
 from revocation.trust import TrustedIssuer
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from revocation.jwt.keys import KeySet, VerificationKey
 
 _log = structlog.get_logger()
+
+_SILENT_SECONDS = 30.0
+"""Longer than a reading takes, which has its own time limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +70,9 @@ class KeySource:
         self._not_before = 0.0
         self._failures = 0
         self._reading: asyncio.Task[bool] | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._keeping = Background(
+            "key set", self._keep_fresh, silent_seconds=_SILENT_SECONDS
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
         self._urgent = False
@@ -103,16 +109,14 @@ class KeySource:
     def keep_fresh(self) -> None:
         """Read again and again from now on."""
         self._loop = asyncio.get_running_loop()
-        self._keeper = asyncio.create_task(self._keep_fresh(), name="keep keys fresh")
+        self._keeping.start()
 
     async def stop(self) -> None:
         """Cease to read; may be called twice."""
-        tasks = {task for task in (self._keeper, self._reading) if task is not None}
-        self._keeper = self._reading = self._loop = None
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        reading, self._reading, self._loop = self._reading, None, None
+        await self._keeping.stop()
+        if reading is not None:
+            await end_task(reading)
 
     def wake(self, *, urgent: bool) -> None:
         """Have the set read soon; `urgent` also when that was done just before."""
@@ -141,13 +145,15 @@ class KeySource:
 
     async def _keep_fresh(self) -> None:
         while True:
-            due = False
+            due, pause = False, self._pause()
+            self._keeping.beat(pause_seconds=pause)
             try:
-                async with asyncio.timeout(self._pause()):
+                async with asyncio.timeout(pause):
                     await self._awake.wait()
             except TimeoutError:
                 due = True
             self._awake.clear()
+            self._keeping.beat()
             with self._lock:
                 urgent, self._urgent = self._urgent, False
             await self.refresh(force=due or urgent)

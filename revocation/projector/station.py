@@ -22,7 +22,6 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
 
 from revocation import metrics
 from revocation.entries import Entry, Offset, Position, UnixMs, decode_update
@@ -34,6 +33,8 @@ from revocation.errors import (
 )
 from revocation.identity import Identity, compare
 from revocation.kafka import (
+    FAILURES,
+    KafkaClient,
     dead_letter_headers,
     dead_letter_value,
     new_consumer,
@@ -75,6 +76,8 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._told_ms = 0.0
         self._holes: set[tuple[int, Offset]] = set()
         self._task: asyncio.Task[None] | None = None
+        self.clients: dict[str, KafkaClient] = {}
+        self.has_joined = False
 
     async def start(self) -> None:
         """Check the store, join the region's group and begin to project.
@@ -89,12 +92,12 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         await self._store.check_suitable()
         # Before it joins the group, and takes partitions from who would serve them.
         await self._agree(await self._store.region())
-        client_id = f"{settings.topic_prefix}-projector-{settings.region}"
-        self._producer = new_producer(settings, client_id=client_id)
+        group_id = settings.group_id
+        self._producer = new_producer(settings, client_id=group_id)
         self._consumer: AIOKafkaConsumer = new_consumer(
             settings,
-            client_id=client_id,
-            group_id=client_id,
+            client_id=group_id,
+            group_id=group_id,
             group_instance_id=settings.instance_id,
             session_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.heartbeat_interval_ms,
@@ -102,6 +105,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             max_poll_interval_ms=24 * 3_600_000,
         )
         self._consumer.subscribe([self._topic], listener=self)
+        self.clients = {"consumer": self._consumer, "producer": self._producer}
         await self._producer.start()
         await self._consumer.start()
         self._task = asyncio.create_task(self._run(), name="project")
@@ -111,6 +115,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         task, self._task = self._task, None
         if task is None:
             return
+        self.clients = {}
         task.cancel()
         await asyncio.wait({task})  # what made it fail, if anything did, `wait` raises
         await self._consumer.stop()
@@ -126,6 +131,22 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         if self._task is not None:
             await self._task
 
+    @property
+    def owned(self) -> frozenset[int]:
+        """The partitions that are assigned to it, as far as it knows; from any thread.
+
+        Like `clients` and `held_back`, for whoever watches it.
+        """
+        consumer = self.clients.get("consumer")
+        places = () if consumer is None else consumer.assignment()
+        return frozenset(place.partition for place in places)
+
+    @property
+    def held_back(self) -> dict[int, Offset]:
+        """Up to where partitions were read whose entries wait for other partitions."""
+        progress = dict(self._progress)
+        return {at: each.next_read for at, each in progress.items() if each.waiting}
+
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
         """Drop what another member now answers for, and tells the age of."""
         for tp in revoked:
@@ -137,7 +158,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         """Have the next turn of the loop seek: a store that is away must not block."""
         for tp in assigned:
             self._progress.pop(tp.partition, None)
-        self._resuming = True
+        self._resuming = self.has_joined = True
 
     async def _run(self) -> None:
         while True:
@@ -218,9 +239,15 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                     raise
                 region, code = self._settings.region, error.code
                 metrics.STORE_RETRIES.labels(region, code).inc()
-                _log.warning("store refused, retrying", code=code, error=str(error))
-            except KafkaError as error:
-                _log.warning("kafka does not answer, retrying", error=repr(error))
+                _log.warning(
+                    "store refused, retrying", outage="store", error=str(error)
+                )
+            except FAILURES as error:
+                _log.warning(
+                    "kafka does not answer, retrying",
+                    outage="kafka",
+                    error=repr(error),
+                )
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
             delay = min(delay * 2, _MAX_BACKOFF_SECONDS)
 

@@ -1,7 +1,7 @@
 """Settings of the stations that events flow through, and of who publishes or waits."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -13,6 +13,8 @@ from revocation.settings.routes import RouteSettings
 from revocation.settings.source import Settings, read_secret
 from revocation.store.tls import Tls
 from revocation.topics import Topics
+
+_RECONNECT_SECONDS: Final = 4.0
 
 Region = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
@@ -218,6 +220,14 @@ class _WorkerSettings(KafkaSettings):
     metrics_port: int = Field(0, ge=0, le=65_535)
     """Where `/metrics` is served; 0 means nowhere."""
 
+    @property
+    def stall_seconds(self) -> float:
+        """After how long without progress a worker counts as hung.
+
+        A worker may have to wait for another one's session to end, and to reconnect.
+        """
+        return self.session_timeout_ms / 1_000 + _RECONNECT_SECONDS
+
     @model_validator(mode="after")
     def _heartbeats_in_time(self) -> Self:
         if self.heartbeat_interval_ms * 3 > self.session_timeout_ms:
@@ -252,6 +262,11 @@ class ProjectorSettings(StoreSettings, _WorkerSettings):
     """What to do in a region whose entries other settings of its own wrote: `rebuild`
     empties it and reads the log again. A store of another region or Kafka is refused
     all the same."""
+
+    @property
+    def group_id(self) -> str:
+        """The consumer group of the region's projectors."""
+        return f"{self.topic_prefix}-projector-{self.region}"
 
     def identity(self, cluster_id: str | None) -> Identity:
         """Return what the region states of itself while this projector keeps it.

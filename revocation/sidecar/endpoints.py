@@ -62,6 +62,11 @@ class ServedVerifier(CheckingVerifier, Protocol):
         """Why the region is not followed: its settings are not ours."""
         ...
 
+    @property
+    def complaint(self) -> str:
+        """Why it learns nothing although its store answers; empty if it does."""
+        ...
+
 
 class Endpoints:
     """Answers requests; `handle` is the server's handler."""
@@ -108,7 +113,7 @@ class Endpoints:
             "/v1/check": (_POSTING, checker.answer),
             "/v1/authz/nginx": (_READING, nginx),
             "/v1/authz/traefik": (_READING, traefik),
-            "/healthz": (_READING, _healthy),
+            "/healthz": (_READING, self._healthy),
             "/readyz": (_READING, self._ready),
             "/metrics": (_READING, _metrics),
             "/openapi.json": (_READING, lambda _: self._described),
@@ -152,6 +157,12 @@ class Endpoints:
 
     # Health --------------------------------------------------------------------------
 
+    def _healthy(self, _: Request) -> Response:
+        complaint = self._verifier.complaint
+        if complaint:
+            return Response(503, _TEXT, f"{complaint}\n".encode())
+        return Response(200, _TEXT, b"ok\n")
+
     def _ready(self, _: Request) -> Response:
         complete, as_of = self._verifier.freshness
         # A watermark of the future says that a clock is wrong by so much.
@@ -187,10 +198,6 @@ def laxest_bound_ms(
         if policy.beyond is Beyond.ALLOW or asks:
             return None
     return max(policy.max_staleness_ms for policy in policies.values())
-
-
-def _healthy(_: Request) -> Response:
-    return Response(200, _TEXT, b"ok\n")
 
 
 def _metrics(_: Request) -> Response:

@@ -209,11 +209,14 @@ def _operation() -> Json:
         operation = {"operationId": name, "tags": ["operation"], "summary": summary}
         return {"get": {**operation, "responses": {**told, **_always()}}}
 
-    alive = {"description": "It is.", "content": text}
+    well = {"description": "It is well.", "content": text}
+    stalled = {"description": "It makes no progress, and why.", "content": text}
     measured = {"description": "Prometheus' text format.", "content": text}
     described = _json("This document.", {"type": "object"})
     return {
-        "/healthz": get("healthz", "Whether the process is alive.", of_200=alive),
+        "/healthz": get(
+            "healthz", "Whether it makes progress.", of_200=well, of_503=stalled
+        ),
         "/readyz": get(
             "readyz",
             "Whether it can answer: complete, and fresh enough for some route class.",

@@ -6,7 +6,6 @@ used leaves the old ones in force, is logged with its lines, and counted; the ga
 """
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 import structlog
 
 from revocation import metrics
+from revocation.background import Background
 from revocation.decision import StalenessPolicy
 from revocation.errors import SettingsError
 from revocation.sidecar.rule_set import RuleSet
@@ -22,6 +22,7 @@ from revocation.sidecar.rules import MAX_FILE_BYTES, read_rules
 _log = structlog.get_logger()
 
 _POLL_SECONDS: Final = 1.0
+_SILENT_SECONDS: Final = 30.0
 
 _Seen = tuple[int, ...] | None
 """What shows that a file changed, or that it is not there."""
@@ -51,7 +52,9 @@ class RulesFile:
         self._path = path
         self._policies = policies
         self._poll_seconds = poll_seconds
-        self._task: asyncio.Task[None] | None = None
+        self._following = Background(
+            "rules file", self._follow, silent_seconds=_SILENT_SECONDS
+        )
         self._reading = asyncio.Lock()
         self._seen: _Seen = self._look()
         self.current = RuleSet(policies=policies) if path is None else self._read(path)
@@ -59,16 +62,12 @@ class RulesFile:
 
     async def start(self) -> None:
         """Follow the file."""
-        if self._path is not None and self._task is None:
-            self._task = asyncio.create_task(self._follow())
+        if self._path is not None:
+            self._following.start()
 
     async def stop(self) -> None:
         """Follow it no longer; may be called twice. The rules stay in force."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self._following.stop()
 
     async def reload(self) -> bool:
         """Read the file now; returns whether what it has is in force. Never raises."""
@@ -97,6 +96,7 @@ class RulesFile:
         before = self._seen
         while True:
             await asyncio.sleep(self._poll_seconds)
+            self._following.beat()
             now = self._look()
             # Not while somebody writes: half a file may be TOML, too. And one that was
             # refused only when it changes again.

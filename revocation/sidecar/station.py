@@ -11,7 +11,7 @@ server, so that whoever is being served still gets an answer from a verifier tha
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -25,11 +25,14 @@ from revocation.sidecar.proxies import STATUSES, Proxy, Statuses
 from revocation.sidecar.rules_file import RulesFile
 from revocation.sidecar.server import Limits, Listener, Server, ServerTls, Tcp, Unix
 from revocation.verifier import Verifier
+from revocation.watchdog import STOP_SECONDS, Expectation, stopping
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import CredentialRules
 from revocation.web.gate import Steps
 
 _log = structlog.get_logger()
+
+_STALL_SECONDS: Final = 10.0
 
 
 class _Grpc(Protocol):
@@ -63,6 +66,7 @@ class Sidecar:
         )
         self._grpc = self._make_grpc()
         self._reloading: asyncio.Future[None] | None = None
+        self._is_stopping = False
 
     # Life ----------------------------------------------------------------------------
 
@@ -86,6 +90,7 @@ class Sidecar:
 
     async def stop(self, *, grace_seconds: float | None = None) -> None:
         """Answer what was asked, then end; may be called twice."""
+        self._is_stopping = True
         if grace_seconds is None:
             grace_seconds = self._settings.sidecar_drain_seconds
         servers: list[Server | _Grpc] = [self.server]
@@ -96,6 +101,20 @@ class Sidecar:
         )
         await self.rules.stop()
         await self._verifier.stop()
+
+    def expect(self) -> list[Expectation]:
+        """Return what has to move on, for a watchdog; from any thread.
+
+        What the feed's own watch has not mended in time, and that it goes on itself.
+        """
+        watch, seconds = self._verifier.feed_watch, _STALL_SECONDS
+        complaint = self._verifier.complaint
+        drain_seconds = STOP_SECONDS + self._settings.sidecar_drain_seconds
+        return [
+            Expectation("event loop", watch.looks, watch.looks > 0, seconds),
+            Expectation("feed", self._verifier.freshness, bool(complaint), seconds),
+            stopping(is_stopping=self._is_stopping, seconds=drain_seconds),
+        ]
 
     def reload(self) -> None:
         """Read rules and certificates soon; what is wrong is logged and not taken."""

@@ -124,6 +124,13 @@ class StoreReader(Protocol):
 START: Final = "0-0"
 """The position in a feed before all others."""
 
+
+def position_order(position: str) -> tuple[int, int]:
+    """Return what sorts positions in a feed: milliseconds, then a number."""
+    milliseconds, _, number = position.partition("-")
+    return int(milliseconds), int(number)
+
+
 Told = Mapping[bytes, bytes]
 """What a region tells of entries: by their name there, `expires_at value`."""
 
@@ -166,6 +173,9 @@ class Change(NamedTuple):
 
 class FeedReader(Protocol):
     """What a verifier needs that keeps a copy of a region."""
+
+    def another(self) -> Self:
+        """Return a reader of the same region that shares no connection with this."""
 
     async def stop(self) -> None:
         """Disconnect; may be called twice."""

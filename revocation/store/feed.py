@@ -42,8 +42,10 @@ class RedisFeed:
             SettingsError: the URL is of no kind that we know, or a certificate cannot
                 be used.
         """
+        self._url = url
         self._layout = layout
         self._timeout_ms = timeout_ms
+        self._tls = tls
         self._connection = Connection(
             url,
             timeout_ms=timeout_ms,
@@ -63,6 +65,12 @@ class RedisFeed:
         """
         layout = Layout(settings.store_prefix, settings.peppers)
         return cls(settings.store_url, layout, tls=settings.tls)
+
+    def another(self) -> Self:
+        """Return a reader of the same region that shares no connection with this."""
+        return type(self)(
+            self._url, self._layout, timeout_ms=self._timeout_ms, tls=self._tls
+        )
 
     async def stop(self) -> None:
         """Disconnect; may be called twice."""

@@ -102,6 +102,10 @@ class MemoryStore:
         found = {target: each.entry for target, each in kept.items() if each}
         return Answer(found, self._freshness())
 
+    def another(self) -> Self:
+        """Return the same: there are no connections."""
+        return self
+
     def find_token(self, token: Token) -> Awaitable[Answer]:
         """Look up whatever is about a token."""
         return self.find(token.targets())

@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from revocation import metrics
+from revocation.background import end_task
 from revocation.decision import Freshness
 from revocation.entries import UnixMs
 from revocation.errors import (
@@ -30,10 +31,11 @@ from revocation.errors import (
     RevocationError,
     StoreColdError,
     StoreMovedBackError,
+    StoreUnavailableError,
     StoreUnsuitableError,
 )
 from revocation.identity import Expectation
-from revocation.store import START, Change, FeedReader, Head
+from revocation.store import START, Change, FeedReader, Head, position_order
 from revocation.verifier.agreement import Agreement
 from revocation.verifier.pacing import Backoff, Turn, around
 from revocation.verifier.replica import Replica
@@ -55,7 +57,6 @@ _TURN_FAR_SECONDS: Final = 0.5
 _PAGES_PER_READ: Final = 4
 _EXPIRE_AT_ONCE: Final = 2_000
 _MEASURE_SKEW_SECONDS: Final = 30.0
-_CANCEL_AGAIN_SECONDS: Final = 0.1
 
 
 class Progress(NamedTuple):
@@ -106,6 +107,7 @@ class Feed:
         self._measured_at = float("-inf")
         self._turn = Turn()
         self._has_loaded = False
+        self._steps = 0
         self._task: asyncio.Task[None] | None = None
         self.skew_ms = 0
         self.replica = new_replica()
@@ -117,18 +119,32 @@ class Feed:
         """Why the replica would look in the wrong place, while it would."""
         return self._agreement.disagreement
 
+    @property
+    def learnt(self) -> tuple[Freshness, int]:
+        """What changes whenever the feed has got on, or has good reason not to."""
+        return self.replica.freshness, self._steps
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the feed follows no longer, although it was not stopped."""
+        return self._task is not None and self._task.done()
+
     async def start(self) -> None:
         """Begin to follow; returns at once."""
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"feed {self._region}")
+            self._begin("start")
+
+    async def restart(self) -> None:
+        """Follow anew, over another connection; the replica answers meanwhile."""
+        await self.stop()
+        self._reader, self._position = self._reader.another(), ""
+        self._begin("stalled")
 
     async def stop(self) -> None:
         """Stop following and disconnect; the replica stays, and gets older."""
         task, self._task = self._task, None
-        while task is not None and not task.done():
-            # Again: a client that was just about to answer may swallow the first.
-            task.cancel()
-            await asyncio.wait({task}, timeout=_CANCEL_AGAIN_SECONDS)
+        if task is not None:
+            await end_task(task)
         await self._reader.stop()
 
     async def wait_ready(self) -> None:
@@ -141,24 +157,31 @@ class Feed:
         if self.disagreement is not None:
             raise self.disagreement
 
-    async def _run(self) -> None:
+    def _begin(self, cause: str) -> None:
+        name = f"feed {self._region}"
+        self._task = asyncio.create_task(self._run(cause), name=name)
+
+    async def _run(self, cause: str) -> None:
         reconnects = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS)
         loads = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_LOAD_BACKOFF_SECONDS)
-        cause = "start"
         while True:
             began, self._has_loaded = time.monotonic(), False
             try:
                 await self._follow(cause)
             except (StoreColdError, StoreMovedBackError) as error:
                 self._position, cause = "", error.code
+                self._steps += 1
                 _log.warning("feed interrupted", region=self._region, error=str(error))
             except DisagreementError as error:
                 # It is no answer where to look for the rest.
                 self._position, self.replica = "", self._new_replica()
+                self._steps += 1
                 self._agreement.note(error)
             except RevocationError as error:
+                # Not if the store did not answer: it may answer others.
+                self._steps += not isinstance(error, StoreUnavailableError)
                 metrics.FEED_RETRIES.labels(self._region, error.code).inc()
-                _log.warning("feed lost", region=self._region, error=str(error))
+                _log.warning("feed lost", outage="store", error=str(error))
             except Exception:  # noqa: BLE001 - whatever it was, start over from a snapshot
                 self._position = ""
                 _log.exception("feed failed", region=self._region)
@@ -225,6 +248,7 @@ class Feed:
             replica.put(page.entries)
             self._refuse_too_many(replica)
             cursor, pages = page.cursor, pages + 1
+            self._steps += 1
             self.progress = Progress(len(replica), max(page.keys, len(replica)))
             if cursor == "0":
                 return
@@ -256,6 +280,7 @@ class Feed:
             if not (is_near or told):
                 _log.info("waiting for a store that is busy", region=self._region)
                 told = True
+            self._steps += 1
             pause = _TURN_NEAR_SECONDS if is_near else _TURN_FAR_SECONDS
             await asyncio.sleep(around(pause))
 
@@ -315,7 +340,7 @@ class Feed:
         """After a silence, see whether the feed still is the one that was read."""
         head = self._head = await self._ask_head()
         self._expect_epoch(head.epoch)
-        if _order(head.position) < _order(self._position):
+        if position_order(head.position) < position_order(self._position):
             raise StoreMovedBackError(
                 f"the feed of {self._region} is at {head.position}, and was read up to "
                 f"{self._position}; loading everything anew"
@@ -351,9 +376,3 @@ class Feed:
             )
         self.skew_ms = abs(skew)
         self._measured_at = time.monotonic()
-
-
-def _order(position: str) -> tuple[int, int]:
-    """Return what sorts ids of a stream: milliseconds, then a number."""
-    milliseconds, _, number = position.partition("-")
-    return int(milliseconds), int(number)

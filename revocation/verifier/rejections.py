@@ -16,14 +16,18 @@ from typing import Any, Final, Self
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from revocation import metrics
+from revocation.background import Background
 from revocation.decision import Verdict
 from revocation.entries import UnixMs
 from revocation.errors import TopicError
 from revocation.events import CONTENT_TYPE
-from revocation.kafka import new_telemetry_producer
+from revocation.kafka import (
+    FAILURES,
+    discard_producer,
+    new_telemetry_producer,
+)
 from revocation.rejections import TokenRejected, encode
 from revocation.settings import KafkaSettings
 from revocation.store.layout import digest
@@ -35,6 +39,8 @@ _AT_ONCE: Final = 64
 _FIRST_RETRY_SECONDS: Final = 0.5
 _LAST_RETRY_SECONDS: Final = 30.0
 _LAST_WORDS_SECONDS: Final = 1.0
+_UNHEARD_SECONDS: Final = 10.0
+_SILENT_SECONDS: Final = 30.0
 
 _NO_ROOM: Final = metrics.REJECTIONS_DROPPED.labels("no_room")
 _UNSENT: Final = metrics.REJECTIONS_DROPPED.labels("not_acknowledged")
@@ -93,7 +99,13 @@ class RejectionReporter:
         )
         self._new_producer = producer
         self._producer: AIOKafkaProducer | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._sampling = Background(
+            "rejections sampled", self._take_all, silent_seconds=_SILENT_SECONDS
+        )
+        self._telling = Background(
+            "rejections told", self._tell_all, silent_seconds=_SILENT_SECONDS
+        )
+        self._unheard_since: float | None = None
 
     def report(self, verdict: Verdict, *, route: str) -> None:
         """Take note of a verdict in which an entry rejects; from any thread.
@@ -108,18 +120,13 @@ class RejectionReporter:
 
     async def start(self) -> None:
         """Begin to sample and to connect."""
-        if not self._tasks:
-            self._tasks = [
-                asyncio.create_task(self._take_all(), name="rejections-sampled"),
-                asyncio.create_task(self._tell_all(), name="rejections-told"),
-            ]
+        self._sampling.start()
+        self._telling.start()
 
     async def stop(self) -> None:
         """Send what is due, disconnect, and count the rest; may be called twice."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._sampling.stop()
+        await self._telling.stop()
         while self._waiting:
             self._take()
         producer, self._producer = self._producer, None
@@ -127,7 +134,7 @@ class RejectionReporter:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS_SECONDS):
                     await self._tell(producer)
-            await producer.stop()
+            await discard_producer(producer)
         _STOPPED.inc(self._sampler.forget())
 
     async def __aenter__(self) -> Self:
@@ -148,6 +155,7 @@ class RejectionReporter:
 
     async def _take_all(self) -> None:
         while True:
+            self._sampling.beat()
             while self._waiting:
                 self._take()
                 await asyncio.sleep(0)
@@ -167,20 +175,39 @@ class RejectionReporter:
     # Telling -------------------------------------------------------------------------
 
     async def _tell_all(self) -> None:
-        producer = self._producer = await self._connected()
         while True:
-            await self._tell(producer)
-            await asyncio.sleep(self._interval)
+            await self._disconnect()
+            producer = self._producer = await self._connected()
+            while not self._is_unheard():
+                self._telling.beat()
+                await self._tell(producer)
+                await asyncio.sleep(self._interval)
+            _log.warning("rejections are not acknowledged, connecting anew")
+
+    def _is_unheard(self) -> bool:
+        """Whether Kafka has long acknowledged nothing of what was sent."""
+        since = self._unheard_since
+        return since is not None and time.monotonic() - since > _UNHEARD_SECONDS
+
+    async def _disconnect(self) -> None:
+        producer, self._producer = self._producer, None
+        self._unheard_since = None
+        if producer is not None:
+            await discard_producer(producer)
 
     async def _connected(self) -> AIOKafkaProducer:
         delay = _FIRST_RETRY_SECONDS
         while True:
             try:
                 return await self._connect()
-            except (KafkaError, TopicError, OSError) as error:
+            except (*FAILURES, TopicError) as error:
                 _log.warning(
-                    "rejections cannot be told", error=repr(error), retry_seconds=delay
+                    "rejections cannot be told",
+                    outage="kafka",
+                    error=repr(error),
+                    retry_seconds=delay,
                 )
+            self._telling.beat(pause_seconds=delay)
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LAST_RETRY_SECONDS)
 
@@ -205,6 +232,8 @@ class RejectionReporter:
     async def _tell(self, producer: AIOKafkaProducer) -> None:
         for sample in self._sampler.due(UnixMs(time.time_ns() // 1_000_000)):
             event = self._event(sample)
+            if self._unheard_since is None:
+                self._unheard_since = time.monotonic()
             try:
                 delivery = await producer.send(
                     self._topic,
@@ -212,13 +241,20 @@ class RejectionReporter:
                     key=event.data.digest.encode(),
                     headers=[("content-type", CONTENT_TYPE.encode())],
                 )
-            except KafkaError:
+            except FAILURES:
                 _UNSENT.inc(sample.count)
             except asyncio.CancelledError:
                 _UNSENT.inc(sample.count)
                 raise
             else:
-                delivery.add_done_callback(partial(_delivered, sample.count))
+                delivery.add_done_callback(partial(self._delivered, sample.count))
+
+    def _delivered(self, count: int, delivery: "asyncio.Future[Any]") -> None:
+        if delivery.cancelled() or delivery.exception() is not None:
+            _UNSENT.inc(count)
+        else:
+            self._unheard_since = None
+            metrics.REJECTION_EVENTS.inc()
 
     def _event(self, sample: Sample) -> TokenRejected:
         target, verdict, route, last_seen = sample.latest
@@ -235,10 +271,3 @@ class RejectionReporter:
             first_seen=sample.first_seen,
             as_of=verdict.as_of,
         )
-
-
-def _delivered(count: int, delivery: "asyncio.Future[Any]") -> None:
-    if delivery.cancelled() or delivery.exception() is not None:
-        _UNSENT.inc(count)
-    else:
-        metrics.REJECTION_EVENTS.inc()

@@ -23,6 +23,7 @@ from revocation.settings import VerifierSettings
 from revocation.store import FeedReader
 from revocation.store.feed import RedisFeed
 from revocation.verifier.feed import Feed, Progress
+from revocation.verifier.feed_watch import FeedWatch
 from revocation.verifier.parts import parts_from_settings
 from revocation.verifier.replica import Replica
 from revocation.verifier.verification import BaseVerifier, Parts, Verification, now_ms
@@ -85,7 +86,8 @@ class Verifier(BaseVerifier):
             expected=expected,
         )
         self._feed.on_change = self._drop_revoked_keys
-        self._parts.append(self._feed)
+        self.feed_watch = FeedWatch(self._feed, reader.another)
+        self._parts += [self._feed, self.feed_watch]
 
     @classmethod
     def from_settings(cls, settings: VerifierSettings | None = None) -> Self:
@@ -120,6 +122,14 @@ class Verifier(BaseVerifier):
         """Why the region is not followed: its settings are not ours."""
         error = self._feed.disagreement
         return None if error is None else str(error)
+
+    @property
+    def complaint(self) -> str:
+        """Why the replica learns nothing although its store answers; empty if it does.
+
+        The region is then followed anew; a store that is away is no reason to complain.
+        """
+        return self.feed_watch.complaint
 
     @property
     def progress(self) -> Progress:

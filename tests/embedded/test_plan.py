@@ -23,6 +23,7 @@ def plan(tmp_path: Path) -> Plan:
         bootstrap_servers="127.0.0.1:9092",
         store_urls={"eu": "redis://127.0.0.1:1/0", "us": "redis://127.0.0.1:2/0"},
         sidecar_ports={"eu": 8_001, "us": 8_002},
+        worker_ports={"authority": 8_003, "projector-eu": 8_004, "projector-us": 8_005},
         partitions=3,
         settings={"session_timeout_ms": 2_500, "max_token_lifetime_seconds": 60},
     )
@@ -68,6 +69,7 @@ def test_the_authority_reads_what_is_planned(plan: Plan, become) -> None:
     assert settings.max_token_lifetime_seconds == 60
     assert settings.instance_id == "authority"
     assert settings.data_dir == plan.folder / "authority"
+    assert settings.metrics_port == 8_003
 
 
 def test_projectors_and_sidecars_read_their_own_region(plan: Plan, become) -> None:

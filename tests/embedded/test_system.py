@@ -120,6 +120,21 @@ def test_the_servers_come_back_where_they_were(folder: Path) -> None:
 
 
 @pytest.mark.connected
+def test_a_worker_that_misses_its_server_is_not_said_to_run(folder: Path) -> None:
+    """It ended at once, and what it said is in the message."""
+    with Embedded(folder, regions=("eu",), partitions=3) as system:
+        for name in ("store-eu", "projector-eu"):
+            system.stop(name, kill=True)
+        with pytest.raises(EmbeddedError, match=r"(?s)projector-eu ended\..*store_un"):
+            system.start("projector-eu")
+        for name in ("kafka", "authority"):
+            system.stop(name, kill=True)
+        with pytest.raises(EmbeddedError, match=r"(?s)authority ended\..*no broker"):
+            system.start("authority")
+        assert not status_of(system, "authority").alive
+
+
+@pytest.mark.connected
 @pytest.mark.parametrize(
     ("number", "place"), [(signal.SIGINT, "store-eu"), (signal.SIGTERM, "authority")]
 )

@@ -3,6 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalStateError
 from aiokafka.structs import RecordMetadata, TopicPartition
 
@@ -36,7 +37,9 @@ class PlayedProducer:
         self.refusal: Exception | None = None
         self.unreachable: Exception | None = None
         self.partitions = 4
-        self.client = self.cluster = self  # aiokafka's producer has these two inside
+        # What aiokafka's producer has inside.
+        self.client = self.cluster = self._message_accumulator = self._sender = self
+        self._md_update_fut = self._sync_task = self.sender_task = None
         self.started = self.stopped = False
         self._prompt = prompt
         self.open_ = asyncio.Event()
@@ -47,8 +50,18 @@ class PlayedProducer:
             raise self.unreachable
         self.started = True
 
+    @property
+    def __class__(self) -> type[AIOKafkaProducer]:
+        """For `isinstance`."""
+        return AIOKafkaProducer
+
+    def fail_all(self, error: Exception) -> None:
+        """Nothing waits inside of it."""
+
     async def stop(self) -> None:
         self.stopped = True
+
+    close = stop
 
     async def set_topics(self, topics) -> None:
         self._topics = topics

@@ -36,6 +36,7 @@ class Fixed(Told):
     freshness = (True, 7)
     progress = Progress(1, 1)
     disagreement = None
+    complaint = ""
 
     def check_soon(self, claims, *, route, resources, kid, introspect):
         return self.verify("").verdict

@@ -190,6 +190,14 @@ async def test_a_replica_that_is_not_there_is_not_ready(jwks):
     assert (await client.check(claims=token())).json()["reason"] == "not_ready"
 
 
+async def test_a_verifier_that_learns_nothing_is_not_well(jwks):
+    verifier = verifier_of(await store_as_of(0), jwks)
+    client = Client(endpoints_of(verifier).handle)
+    verifier.feed_watch.complaint = "feed: no progress for 5 s"
+    answer = await client.get("/healthz")
+    assert (answer.status, answer.body) == (503, b"feed: no progress for 5 s\n")
+
+
 @pytest.mark.parametrize(("age_ms", "status"), [(50_000, 200), (90_000, 503)])
 async def test_ready_is_who_could_still_let_somebody_pass(jwks, age_ms, status):
     """Reads may be a minute old, writes five seconds."""

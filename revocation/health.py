@@ -1,0 +1,50 @@
+"""`/metrics` and `/healthz` of stations that serve nothing else.
+
+From threads, so that they answer also while the station's event loop does not.
+"""
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from prometheus_client import make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+_TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
+
+
+def serve(complain: Callable[[], str], *, host: str, port: int) -> None:
+    """Serve `/metrics`, and `/healthz` with 200 or 503 and the reason, by a thread.
+
+    Args:
+        complain: says what is wrong with the station; nothing while nothing is.
+        host: where to listen, a name or an address.
+        port: where to listen.
+
+    Raises:
+        OSError: it cannot listen there.
+    """
+    metrics = make_wsgi_app()
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        if environ["PATH_INFO"] != "/healthz":
+            return metrics(environ, start_response)
+        complaint = complain()
+        start_response("503 Service Unavailable" if complaint else "200 OK", [_TEXT])
+        return [f"{complaint or 'ok'}\n".encode()]
+
+    (family, *_), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+    class Server(ThreadingWSGIServer):
+        address_family = family
+
+    server = make_server(host, port, answer, Server, handler_class=_Quiet)
+    threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
+        """Log nothing: probes come every second."""

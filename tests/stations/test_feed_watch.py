@@ -1,0 +1,170 @@
+"""A replica that learns nothing although its store does is followed anew."""
+
+import asyncio
+import contextlib
+from functools import partial
+
+import pytest
+
+from revocation import metrics
+from revocation.entries import Kind
+from revocation.errors import StoreUnavailableError
+from revocation.store import Batch
+from revocation.store.memory import MemoryStore
+from revocation.verifier import feed as feed_module, feed_watch as module
+from revocation.verifier.feed import Feed
+from revocation.verifier.feed_watch import FeedWatch
+from revocation.verifier.replica import Replica
+from tests.installation import eventually
+from tests.stations.test_feed import at, knows, put
+from tests.stations.test_verifier import cut_off, now_ms, store_as_of
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(feed_module, "_WAIT_MS", 1)
+    monkeypatch.setattr(feed_module, "_COLD_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(feed_module, "_TURN_NEAR_SECONDS", 0.0)
+    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.005)
+    monkeypatch.setattr(module, "_STILL_SECONDS", 0.02)
+    monkeypatch.setattr(module, "_STALL_SECONDS", 0.05)
+
+
+class Hanging(MemoryStore):
+    """Hangs in every read once `hang` was called; other readers do not."""
+
+    hangs = away = False
+
+    def another(self):
+        return _Other(self)
+
+    async def hang(self):
+        """Return when the reader hangs."""
+        self.hangs, self.hanging = True, asyncio.Event()
+        await self.hanging.wait()
+
+    async def _pass(self):
+        if self.hangs:
+            self.hanging.set()
+            await asyncio.Event().wait()
+
+    async def changes(self, position, *, wait_ms):
+        await self._pass()
+        return await super().changes(position, wait_ms=wait_ms)
+
+    async def head(self):
+        await self._pass()
+        return await super().head()
+
+
+class _Other:
+    """A reader of the same region, over a connection that works."""
+
+    def __init__(self, store):
+        self._store = store
+        self.changes = partial(MemoryStore.changes, store)
+
+    async def head(self):
+        if self._store.away:
+            raise StoreUnavailableError("away")
+        return await MemoryStore.head(self._store)
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+
+@contextlib.asynccontextmanager
+async def watched(store):
+    feed = Feed(
+        store,
+        partial(Replica, (store.pepper,)),
+        region="eu",
+        max_entries=10_000,
+        max_clock_skew_ms=2_000,
+    )
+    watch = FeedWatch(feed, store.another)
+    await feed.start()
+    await watch.start()
+    try:
+        await feed.wait_ready()
+        yield feed, watch
+    finally:
+        await watch.stop()
+        await feed.stop()
+
+
+@pytest.fixture
+async def store():
+    made = await store_as_of(0, cut_off(Kind.USER, "alice"))
+    made.__class__ = Hanging
+    return made
+
+
+def stalls():
+    return metrics.STALLS.labels("feed")._value.get()
+
+
+async def test_a_feed_that_hangs_is_followed_anew_over_another_connection(store):
+    before = stalls()
+    async with watched(store) as (feed, watch):
+        await store.hang()
+        await put(store, "bob")
+        assert not knows(feed, "bob")
+        await eventually(lambda: knows(feed, "bob"), pause=0.001)
+        assert knows(feed)
+        await eventually(lambda: not watch.complaint, pause=0.001)
+        assert stalls() == before + 1
+
+
+async def test_a_feed_that_ended_is_followed_anew(store):
+    before = stalls()
+    async with watched(store) as (feed, watch):
+        feed._task.cancel()
+        await put(store, "bob")
+        await eventually(lambda: knows(feed, "bob"), pause=0.001)
+        await eventually(lambda: not watch.complaint, pause=0.001)
+        assert stalls() == before + 1
+
+
+async def test_it_complains_until_the_replica_moves_on(store):
+    async with watched(store) as (feed, watch):
+        store.another = lambda: store
+        await store.hang()
+        await put(store, "bob")
+        await eventually(lambda: watch.complaint, pause=0.001)
+        assert watch.complaint.startswith("feed: no progress for ")
+        store.hangs = False
+        await eventually(lambda: not watch.complaint, pause=0.001)
+        assert knows(feed, "bob")
+
+
+@pytest.mark.parametrize("why", ["store away", "nothing new"])
+async def test_a_feed_that_can_learn_nothing_is_left_alone(store, why):
+    before = stalls()
+    async with watched(store) as (_, watch):
+        await store.hang()
+        if why == "store away":
+            store.away = True
+            await put(store, "bob")
+        looks = watch.looks
+        await eventually(lambda: watch.looks > looks + 30, pause=0.001)
+        assert (watch.complaint, stalls()) == ("", before)
+
+
+async def test_a_region_that_is_rebuilt_is_waited_for(store):
+    before = stalls()
+    async with watched(store) as (feed, watch):
+        await store.begin("next", partitions=1, replacing="epoch")
+        looks = watch.looks
+        await eventually(lambda: watch.looks > looks + 30, pause=0.001)
+        assert (watch.complaint, stalls()) == ("", before)
+        await store.apply("next", Batch([], at(now_ms()), {}))
+        await eventually(lambda: feed.replica.freshness.ready, pause=0.001)
+
+
+async def test_the_watch_itself_is_started_again(store, monkeypatch):
+    monkeypatch.setattr("revocation.background._LOOK_SECONDS", 0.001)
+    async with watched(store) as (_, watch):
+        watch._background._task.cancel()
+        looks = watch.looks
+        await eventually(lambda: watch.looks > looks + 1, pause=0.001)
