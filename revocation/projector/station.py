@@ -15,7 +15,6 @@ import asyncio
 import contextlib
 import random
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -31,7 +30,6 @@ from revocation.errors import (
     StoreError,
     StoreMovedBackError,
 )
-from revocation.identity import Identity, compare
 from revocation.kafka import (
     FAILURES,
     KafkaClient,
@@ -40,9 +38,10 @@ from revocation.kafka import (
     new_consumer,
     new_producer,
 )
+from revocation.projector.epoch import Epochs
 from revocation.projector.progress import Progress
 from revocation.settings import ProjectorSettings
-from revocation.store import Batch, Keep, Mark, Region, Store
+from revocation.store import Batch, Mark, Store
 
 _log = structlog.get_logger()
 
@@ -67,7 +66,11 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
     ) -> None:
         self._settings = settings
         self._store = store
-        self._identity = settings.identity(cluster_id)
+        self._epochs = Epochs(
+            store,
+            settings.identity(cluster_id),
+            rebuilds=settings.on_changed_settings == "rebuild",
+        )
         self._topic = settings.topics.entries
         self._epoch = ""
         self._progress: dict[int, Progress] = {}
@@ -91,7 +94,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         await self._store.start()
         await self._store.check_suitable()
         # Before it joins the group, and takes partitions from who would serve them.
-        await self._agree(await self._store.region())
+        await self._epochs.open()
         group_id = settings.group_id
         self._producer = new_producer(settings, client_id=group_id)
         self._consumer: AIOKafkaConsumer = new_consumer(
@@ -261,7 +264,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         assigned = list(self._consumer.assignment())
         first = await self._consumer.beginning_offsets(assigned)
         end = await self._consumer.end_offsets(assigned)
-        region = await self._agreed_region()
+        region = await self._epochs.open()
         lost = [
             tp.partition
             for tp in assigned
@@ -270,9 +273,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         ]
         if lost:
             _log.error("the log does not hold what the store needs", partitions=lost)
-            identity = region.identity or self._identity
-            await self._begin(region.epoch, identity, Keep.ENTRIES)
-            region = await self._agreed_region()
+            region = await self._epochs.reopen(region)
         self._epoch = region.epoch or ""
         self._written.clear()
         for tp in assigned:
@@ -285,43 +286,6 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                 self._written[tp.partition] = mark
             self._consumer.seek(tp, mark.next_offset)  # refuses what was revoked by now
             self._progress[tp.partition] = Progress(mark, rebuilt_at=end[tp])
-
-    async def _agreed_region(self) -> Region:
-        """Return the region once it is open under settings that are ours."""
-        while not await self._agree(region := await self._store.region()):
-            pass
-        return region
-
-    async def _agree(self, region: Region) -> bool:
-        """Open the region, or refuse to keep it; tell whether there was nothing to do.
-
-        Raises:
-            DisagreementError: the store is another's, or was written by other settings.
-        """
-        if region.epoch is None:
-            await self._begin(None, self._identity, Keep.NOTHING)
-            return False
-        found = compare(region.identity, self._identity, _now_ms())
-        found.refuse_foreign()
-        if self._settings.on_changed_settings == "refuse" and not found.outdated:
-            found.refuse_changed()
-        if found.outdated or found.changed:
-            _log.warning("emptying the region", changed=found.changed)
-            await self._begin(region.epoch, self._identity, Keep.NOTHING)
-        elif region.clearing:
-            await self._store.clear(region.epoch)
-        elif found.adopted != region.identity:
-            _log.info("settings adopted", peppers=found.adopted.peppers)
-            await self._begin(region.epoch, found.adopted, Keep.ALL)
-        else:
-            return True
-        return False
-
-    async def _begin(
-        self, replacing: str | None, identity: Identity, keep: Keep
-    ) -> None:
-        epoch = uuid.uuid4().hex
-        await self._store.begin(epoch, identity, replacing=replacing, keep=keep)
 
     async def _park(self, record: Any, error: MalformedUpdateError) -> None:
         at = Position(record.partition, Offset(record.offset), record.timestamp)

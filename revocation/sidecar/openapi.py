@@ -34,6 +34,7 @@ _TARGET: Final = r"^(/|(/[A-Za-z0-9_~!$&'()*+,=:@-]+)+/?)(\?[!-~]*)?$"
 _HOST: Final = "^[!-~]+$"
 _REF: Final = "#/components/schemas/{model}"
 _COUNT: Final[Json] = {"type": "integer", "minimum": 0}
+_TEXT: Final[Json] = {"type": "string"}
 
 
 def encoded(routes: Collection[str] = ()) -> bytes:
@@ -130,7 +131,7 @@ def _authz_responses() -> Json:
         name: {
             "description": f"The claim `{claim}`, percent-encoded where it has more "
             "than printable ASCII; missing without it. Names are settings.",
-            "schema": {"type": "string"},
+            "schema": _TEXT,
         }
         for name, claim in IDENTITY.items()
     }
@@ -174,13 +175,13 @@ def _introspect() -> Json:
         "type": "object",
         "properties": {
             "token": {"type": "string", "minLength": 1},
-            "token_type_hint": {"type": "string"},
+            "token_type_hint": _TEXT,
         },
         "required": ["token"],
-        "additionalProperties": {"type": "string"},
+        "additionalProperties": _TEXT,
         "maxProperties": MOST_FIELDS,
     }
-    unknown = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    unknown = {"WWW-Authenticate": {"schema": _TEXT}}
     again = {"Retry-After": {"schema": _COUNT}}
     return {
         "operationId": "introspect",
@@ -201,7 +202,7 @@ def _introspect() -> Json:
 
 
 def _operation() -> Json:
-    text = {"text/plain": _of({"type": "string"})}
+    text = {"text/plain": _of(_TEXT)}
     readiness = _schema("Readiness")
 
     def get(name: str, summary: str, **responses: Json) -> Json:
@@ -238,17 +239,18 @@ def _components(routes: Collection[str]) -> Json:
     schemas = models["$defs"]
     if routes:
         schemas["Check"]["properties"]["route"]["enum"] = sorted(routes)
+    verdicts = {"type": "array", "minItems": 1, "items": _schema("Verdict")}
     schemas |= {
         "Verdict": _verdict(),
-        "Verdicts": _verdicts(),
+        "Verdicts": _closed(verdicts=verdicts),
         "Readiness": _readiness(),
         "Introspection": _introspection(),
-        "OAuthError": _closed(error={"type": "string"}),
+        "OAuthError": _closed(error=_TEXT),
         "Problem": _closed(
             type={"const": "about:blank"},
             title={"type": "string", "description": "A stable code."},
             status={"type": "integer", "minimum": 400, "maximum": 599},
-            detail={"type": "string"},
+            detail=_TEXT,
         ),
     }
     return {"schemas": schemas, "securitySchemes": _security()}
@@ -280,7 +282,7 @@ def _verdict() -> Json:
         stale={"type": "boolean"},
         receipt=nullable | {"description": "Of the event that rejects."},
         detail=nullable | {"description": "What is wrong; names claims, no values."},
-        region={"type": "string"},
+        region=_TEXT,
     )
     verdict["properties"]["claims"] = {
         "type": ["object", "null"],
@@ -289,16 +291,10 @@ def _verdict() -> Json:
     return verdict
 
 
-def _verdicts() -> Json:
-    return _closed(
-        verdicts={"type": "array", "minItems": 1, "items": _schema("Verdict")}
-    )
-
-
 def _introspection() -> Json:
     inactive = _closed(active={"const": False})
     active = _closed(active={"const": True}, token_type={"const": "Bearer"})
-    text: Json = {"type": "string"}
+    text: Json = _TEXT
     kinds: Json = {name: {"type": "number"} for name in ("exp", "iat", "nbf")}
     kinds["aud"] = {"type": ["string", "array"], "items": text}
     told = (*MEMBERS, "scope", "client_id")
@@ -334,15 +330,10 @@ def _of(schema: Json) -> Json:
 
 
 def _readiness() -> Json:
-    described = _closed(
-        ready={"type": "boolean"},
-        region={"type": "string"},
-        as_of=_COUNT,
-        loaded=_COUNT,
-        total=_COUNT,
-    )
+    counts = dict.fromkeys(("as_of", "loaded", "total"), _COUNT)
+    described = _closed(ready={"type": "boolean"}, region=_TEXT, **counts)
     described["properties"]["error"] = {
-        "type": "string",
+        **_TEXT,
         "description": "Which settings are not those of the region, if that is why.",
     }
     return described

@@ -36,8 +36,9 @@ from revocation.errors import (
 )
 from revocation.identity import Expectation
 from revocation.store import START, Change, FeedReader, Head, position_order
+from revocation.verifier.admission import Admission
 from revocation.verifier.agreement import Agreement
-from revocation.verifier.pacing import Backoff, Turn, around
+from revocation.verifier.pacing import Backoff
 from revocation.verifier.replica import Replica
 
 _log = structlog.get_logger()
@@ -51,9 +52,6 @@ _LAST_LOAD_BACKOFF_SECONDS: Final = 30.0
 """Snapshots that are in vain, again and again, must not keep the region busy."""
 
 _SETTLED_SECONDS: Final = 60.0
-_COLD_POLL_SECONDS: Final = 0.25
-_TURN_NEAR_SECONDS: Final = 0.05
-_TURN_FAR_SECONDS: Final = 0.5
 _PAGES_PER_READ: Final = 4
 _EXPIRE_AT_ONCE: Final = 2_000
 _MEASURE_SKEW_SECONDS: Final = 30.0
@@ -105,7 +103,7 @@ class Feed:
         self._position = ""
         self._head = Head(None, Freshness(ready=False, as_of=UnixMs(0)), START)
         self._measured_at = float("-inf")
-        self._turn = Turn()
+        self._admission = Admission(region, self._agreement, self._count_step)
         self._has_loaded = False
         self._steps = 0
         self._task: asyncio.Task[None] | None = None
@@ -128,6 +126,9 @@ class Feed:
     def has_ended(self) -> bool:
         """Whether the feed follows no longer, although it was not stopped."""
         return self._task is not None and self._task.done()
+
+    def _count_step(self) -> None:
+        self._steps += 1
 
     async def start(self) -> None:
         """Begin to follow; returns at once."""
@@ -204,14 +205,14 @@ class Feed:
                 self._require_canary(self.replica)
                 self.on_change(self.replica)
             if self._agreement.is_due:
-                await self._ask_head()
+                await self._admission.ask(self._reader)
             if time.monotonic() - self._measured_at > _MEASURE_SKEW_SECONDS:
                 await self._measure_skew()
 
     # Loading -------------------------------------------------------------------------
 
     async def _load(self, cause: str) -> None:
-        head = await self._complete_head()  # 1.
+        head = await self._admission.wait(self._reader)  # 1.
         assert head.epoch is not None  # noqa: S101 - it is complete
         self._has_loaded = True
         self._epoch, self._position = head.epoch, head.position
@@ -267,41 +268,6 @@ class Feed:
                 await self._apply(replica, change)
         replica.advance(self._head.freshness)
 
-    async def _complete_head(self) -> Head:
-        """Wait until the region is complete, and then for the turn to load it."""
-        await self._wait_complete()
-        began, told = time.monotonic(), False
-        self._turn.begin()
-        while True:
-            head = await self._wait_complete()
-            is_near = self._turn.count_reply(waited=time.monotonic() - began)
-            if self._turn.has_come:
-                return head
-            if not (is_near or told):
-                _log.info("waiting for a store that is busy", region=self._region)
-                told = True
-            self._steps += 1
-            pause = _TURN_NEAR_SECONDS if is_near else _TURN_FAR_SECONDS
-            await asyncio.sleep(around(pause))
-
-    async def _wait_complete(self) -> Head:
-        told = False
-        while True:
-            head = await self._ask_head()
-            if head.epoch is not None and head.freshness.ready:
-                return head
-            if not told:
-                _log.info("waiting for the region to be complete", region=self._region)
-                told = True
-            await asyncio.sleep(around(_COLD_POLL_SECONDS))
-
-    async def _ask_head(self) -> Head:
-        asked_at = time.monotonic()
-        head = await self._reader.head()
-        self._turn.note_reply(time.monotonic() - asked_at)
-        self._agreement.require_identity(head)
-        return head
-
     def _require_canary(self, replica: Replica) -> None:
         self._agreement.require_canary(replica, self._epoch or "")
 
@@ -338,7 +304,7 @@ class Feed:
 
     async def _is_at_end(self) -> bool:
         """After a silence, see whether the feed still is the one that was read."""
-        head = self._head = await self._ask_head()
+        head = self._head = await self._admission.ask(self._reader)
         self._expect_epoch(head.epoch)
         if position_order(head.position) < position_order(self._position):
             raise StoreMovedBackError(

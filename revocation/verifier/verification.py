@@ -187,8 +187,7 @@ class BaseVerifier(abc.ABC):
 
         Args:
             token: the JWT in compact form (RFC 7515 section 7.1).
-            route: as for `check_async`.
-            resources: as for `check_async`.
+            route, resources: as for `check_async`.
 
         Raises:
             SettingsError: no issuers are configured, or no such route class.

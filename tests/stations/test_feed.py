@@ -16,7 +16,7 @@ from revocation.decision import (
 from revocation.entries import Entry, Kind, Position, Target
 from revocation.store import Batch, Change, Head, Mark, Page, canary, memory
 from revocation.store.memory import MemoryStore
-from revocation.verifier import feed as feed_module
+from revocation.verifier import admission, feed as feed_module
 from revocation.verifier.feed import Feed
 from revocation.verifier.replica import Replica
 from tests.identities import identity
@@ -31,8 +31,8 @@ HOUR = 3_600_000
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "_WAIT_MS", 1)
     monkeypatch.setattr(feed_module, "_FIRST_BACKOFF_SECONDS", 0.0)
-    monkeypatch.setattr(feed_module, "_COLD_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(feed_module, "_TURN_NEAR_SECONDS", 0.0)
+    monkeypatch.setattr(admission, "_COLD_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(admission, "_TURN_NEAR_SECONDS", 0.0)
 
 
 @contextlib.asynccontextmanager

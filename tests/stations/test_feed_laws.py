@@ -18,7 +18,7 @@ from revocation.entries import Target
 from revocation.errors import StoreUnavailableError
 from revocation.store import Batch, Change, Head, Mark, Page, canary, memory
 from revocation.store.memory import MemoryStore
-from revocation.verifier import feed as feed_module
+from revocation.verifier import admission, feed as feed_module
 from revocation.verifier.replica import Replica
 from tests.identities import identity
 from tests.installation import eventually
@@ -99,8 +99,8 @@ async def test_whatever_happens_the_replica_comes_to_what_the_region_has(
     monkeypatch.setattr(feed_module, "_PAGES_PER_READ", 1)
     monkeypatch.setattr(feed_module, "_WAIT_MS", 1)
     monkeypatch.setattr(feed_module, "_FIRST_BACKOFF_SECONDS", 0.0)
-    monkeypatch.setattr(feed_module, "_COLD_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(feed_module, "_TURN_NEAR_SECONDS", 0.0)
+    monkeypatch.setattr(admission, "_COLD_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(admission, "_TURN_NEAR_SECONDS", 0.0)
     store = Eventful(happenings, random.Random(seed))
     await store.rebuild([])
     made = read_token(CLAIMS, RULES, kid="k1", resources=["dataset:42"])

@@ -11,7 +11,7 @@ from revocation.entries import Kind
 from revocation.errors import StoreUnavailableError
 from revocation.store import Batch
 from revocation.store.memory import MemoryStore
-from revocation.verifier import feed as feed_module, feed_watch as module
+from revocation.verifier import admission, feed as feed_module, feed_watch as module
 from revocation.verifier.feed import Feed
 from revocation.verifier.feed_watch import FeedWatch
 from revocation.verifier.replica import Replica
@@ -23,8 +23,8 @@ from tests.stations.test_verifier import cut_off, now_ms, store_as_of
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     monkeypatch.setattr(feed_module, "_WAIT_MS", 1)
-    monkeypatch.setattr(feed_module, "_COLD_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(feed_module, "_TURN_NEAR_SECONDS", 0.0)
+    monkeypatch.setattr(admission, "_COLD_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(admission, "_TURN_NEAR_SECONDS", 0.0)
     monkeypatch.setattr(module, "_LOOK_SECONDS", 0.005)
     monkeypatch.setattr(module, "_STILL_SECONDS", 0.02)
     monkeypatch.setattr(module, "_STALL_SECONDS", 0.05)

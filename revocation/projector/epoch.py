@@ -1,0 +1,84 @@
+"""Which epoch a projector may write in: one whose settings are its own."""
+
+import time
+import uuid
+from typing import Final
+
+import structlog
+
+from revocation.entries import UnixMs
+from revocation.errors import StoreColdError
+from revocation.identity import Identity, compare
+from revocation.store import Keep, Region, Store
+
+_log = structlog.get_logger()
+
+_STEPS: Final = 8
+"""More than an epoch takes from cold to open; others may open one meanwhile."""
+
+
+class Epochs:
+    """Opens the epochs of one region's store, and refuses those of others."""
+
+    def __init__(self, store: Store, identity: Identity, *, rebuilds: bool) -> None:
+        """Prepare.
+
+        Args:
+            store: the region's.
+            identity: what the region states while this projector keeps it.
+            rebuilds: whether to empty a region that other settings of its own wrote.
+        """
+        self._store = store
+        self._identity = identity
+        self._rebuilds = rebuilds
+
+    async def open(self) -> Region:
+        """Return the region, in an epoch that may be written in.
+
+        Raises:
+            DisagreementError: the store is another's, or was written by other settings.
+            StoreColdError: others begin epochs all the time; try again.
+            StoreUnavailableError: back off, retry.
+        """
+        for _ in range(_STEPS):
+            region = await self._store.region()
+            if await self._is_open(region):
+                return region
+        raise StoreColdError(
+            f"the store of {self._identity.region} gets new epochs all the time; see "
+            "who else writes to it"
+        )
+
+    async def reopen(self, region: Region) -> Region:
+        """Begin an epoch without marks: the log has not what follows them."""
+        identity = region.identity or self._identity
+        await self._begin(region.epoch, identity, Keep.ENTRIES)
+        return await self.open()
+
+    async def _is_open(self, region: Region) -> bool:
+        """Tell whether there was nothing left to do."""
+        if region.epoch is None:
+            await self._begin(None, self._identity, Keep.NOTHING)
+            return False
+        now = UnixMs(time.time_ns() // 1_000_000)
+        found = compare(region.identity, self._identity, now)
+        found.refuse_foreign()
+        if not (self._rebuilds or found.outdated):
+            found.refuse_changed()
+        if found.outdated or found.changed:
+            _log.warning("emptying the region", changed=found.changed)
+            await self._begin(region.epoch, self._identity, Keep.NOTHING)
+        elif region.clearing:
+            await self._store.clear(region.epoch)
+        elif found.adopted != region.identity:
+            _log.info("settings adopted", peppers=found.adopted.peppers)
+            await self._begin(region.epoch, found.adopted, Keep.ALL)
+        else:
+            return True
+        return False
+
+    async def _begin(
+        self, replacing: str | None, identity: Identity, keep: Keep
+    ) -> None:
+        epoch = uuid.uuid4().hex
+        await self._store.begin(epoch, identity, replacing=replacing, keep=keep)
