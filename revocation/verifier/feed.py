@@ -250,8 +250,10 @@ class Feed:
             self._refuse_too_many(replica)
             cursor, pages = page.cursor, pages + 1
             self._steps += 1
-            self.progress = Progress(len(replica), max(page.keys, len(replica)))
-            if cursor == "0":
+            loaded, is_last = len(replica), cursor == "0"
+            total = loaded if is_last else max(page.keys, loaded)
+            self.progress = Progress(loaded, total)
+            if is_last:
                 return
             if pages % _PAGES_PER_READ == 0:
                 for change in await self._read():

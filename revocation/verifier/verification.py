@@ -104,9 +104,8 @@ class BaseVerifier(abc.ABC):
         beside = (parts.tokens and parts.tokens.keys, parts.fallback, parts.reporter)
         self._parts: list[Part] = [part for part in beside if part is not None]
         trusts = parts.tokens and parts.tokens.authenticator.trusts
-        self._counter = VerdictCounter(
-            parts.policies, trusts=trusts, reporter=parts.reporter
-        )
+        routes, reporter = parts.policies, parts.reporter
+        self._counter = VerdictCounter(routes, trusts=trusts, reporter=reporter)
 
     # Life ----------------------------------------------------------------------------
 
@@ -187,7 +186,8 @@ class BaseVerifier(abc.ABC):
 
         Args:
             token: the JWT in compact form (RFC 7515 section 7.1).
-            route, resources: as for `check_async`.
+            route: as for `check_async`.
+            resources: as for `check_async`.
 
         Raises:
             SettingsError: no issuers are configured, or no such route class.

@@ -15,6 +15,7 @@ from revocation.verifier import admission, feed as feed_module, feed_watch as mo
 from revocation.verifier.feed import Feed
 from revocation.verifier.feed_watch import FeedWatch
 from revocation.verifier.replica import Replica
+from tests.identities import identity
 from tests.installation import eventually
 from tests.stations.test_feed import at, knows, put
 from tests.stations.test_verifier import cut_off, now_ms, store_as_of
@@ -154,7 +155,7 @@ async def test_a_feed_that_can_learn_nothing_is_left_alone(store, why):
 async def test_a_region_that_is_rebuilt_is_waited_for(store):
     before = stalls()
     async with watched(store) as (feed, watch):
-        await store.begin("next", partitions=1, replacing="epoch")
+        await store.begin("next", identity(), replacing="epoch")
         looks = watch.looks
         await eventually(lambda: watch.looks > looks + 30, pause=0.001)
         assert (watch.complaint, stalls()) == ("", before)

@@ -16,6 +16,7 @@ class Refusing(Told):
     freshness = (False, 0)
     progress = Progress(0, 0)
     complaint = ""
+    disagreement = None
 
     def __init__(self):
         super().__init__(Reason.MALFORMED)

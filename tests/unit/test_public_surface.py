@@ -24,7 +24,8 @@ NAMES = [
     "wait_applied",
 ]
 VERIFIER = {
-    *("start", "stop", "ready", "freshness", "progress", "complaint", "wait_ready"),
+    *("start", "stop", "ready", "freshness", "progress", "wait_ready"),
+    *("complaint", "disagreement"),
     "from_settings",
     *("check", "check_async", "verify", "verify_async"),
     *("check_soon", "verify_soon"),
@@ -50,7 +51,7 @@ def test_every_name_is_documented():
 def test_what_a_verifier_can_do():
     assert public(revocation.Verifier) == VERIFIER
     in_memory = {"ready", "freshness", "progress", "wait_ready", "check", "verify"}
-    in_memory |= {"check_soon", "verify_soon", "complaint"}
+    in_memory |= {"check_soon", "verify_soon", "complaint", "disagreement"}
     assert public(revocation.RemoteVerifier) == VERIFIER - in_memory
 
 
