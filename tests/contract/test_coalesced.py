@@ -17,6 +17,7 @@ from revocation.store.look_up import MAX_KEYS_PER_CALL
 from revocation.store.redis import RedisStore
 from tests.contract.conftest import PEPPER
 from tests.contract.samples import ISSUER, target
+from tests.unit.strategies import LIMITS
 
 FRESH = Freshness(ready=True, as_of=UnixMs(5))
 LAYOUT = Layout("r", (PEPPER,))
@@ -26,7 +27,7 @@ class Played(RedisStore):
     """Keeps the calls; each is answered when the test says so."""
 
     def __init__(self) -> None:
-        super().__init__("redis://nowhere", LAYOUT, longest_token_ms=3_600_000)
+        super().__init__("redis://nowhere", LAYOUT, limits=LIMITS)
         self.calls: list[list[bytes]] = []
         self.replies: list[asyncio.Future[Any]] = []
 

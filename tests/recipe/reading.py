@@ -81,8 +81,8 @@ async def put(raw: Redis, vector) -> None:
     begin = ("FCALL", "revocation_begin", 2, *state, region["epoch"], 1, "")
     await raw.execute_command(*begin)
     entries = lying_in(vector)
-    # A mark: next_offset source_offset as_of applied_offset rebuilt.
-    mark = f"1 0 {region['as_of']} 0 {int(region['ready'])}"
+    # A mark: next_offset source_offset as_of applied_offset rebuilt forwarded.
+    mark = f"1 0 {region['as_of']} 0 {int(region['ready'])} -1"
     values = [part for value in entries.values() for part in value]
     written = await raw.execute_command(
         *("FCALL", "revocation_apply", 2 + len(entries), *state, *entries),
