@@ -25,7 +25,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from revocation import metrics
-from revocation.entries import Entry, Offset, Position, decode_update
+from revocation.entries import Entry, Offset, Position
 from revocation.errors import (
     MalformedUpdateError,
     StoreColdError,
@@ -41,6 +41,7 @@ from revocation.kafka import (
 from revocation.projector.progress import Progress
 from revocation.settings import ProjectorSettings
 from revocation.store import Batch, Mark, Store
+from revocation.updates import decode_update
 
 _log = structlog.get_logger()
 
@@ -171,12 +172,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         if not waiting:
             return
         with contextlib.suppress(StoreError):
-            marks = (await self._store.region()).marks
-            applied = {at: mark.applied_offset for at, mark in marks.items()}
-            for partition, each in self._progress.items():
-                applied[partition] = each.mark.applied_offset
+            marks = dict((await self._store.region()).marks)
+            marks |= {at: each.mark for at, each in self._progress.items()}
             for each in waiting:
-                each.settle(applied)
+                each.settle(marks)
 
     async def _write(self, entries: list[Entry]) -> None:
         moved = {
