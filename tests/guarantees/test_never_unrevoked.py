@@ -6,12 +6,15 @@ from collections import Counter
 import pytest
 from aiokafka import TopicPartition
 
-from revocation.entries import Entry, Target, decode_update
+from revocation.entries import Entry, Status, Target
+from revocation.events import UserDisabled, UserEnabled
 from revocation.kafka import new_consumer
 from revocation.settings import KafkaSettings
 from revocation.store import Batch
-from tests.installation import Install, Installation, eventually
-from tests.traffic import logouts, user
+from revocation.updates import decode_update
+from tests.installation import Install, Installation, eventually, flush
+from tests.misplaced import elsewhere, home, publish_at
+from tests.traffic import ISSUER, SOURCE, logouts, user
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(240)]
 
@@ -103,3 +106,48 @@ async def test_replays_and_reordering(install: Install) -> None:
     after = (await installation.find("eu", *map(user, expected))).found
 
     assert after == before
+
+
+# Events that are forwarded ------------------------------------------------------------
+
+
+async def enabled_before_disabled(install: Install, **authority: str) -> list[Status]:
+    """Have an enabling come late to a user who was disabled after it.
+
+    Returns the user's status, and that in a region that was rebuilt since.
+    """
+    installation = await install()
+    installation.add_region("eu")
+    station = installation.add_authority(**authority)
+    await installation.ready()
+    told = {"source": SOURCE, "issuer": ISSUER, "user": "mallory"}
+    enabled, disabled = UserEnabled.new(**told), UserDisabled.new(**told)
+    station.pause()
+    placed = [(enabled, elsewhere(enabled, 4)), (disabled, home(disabled, 4))]
+    receipts = await publish_at(installation, placed)
+    station.resume()
+    found = []
+    for rebuilt in (False, True):
+        if rebuilt:
+            await flush(installation.stores["eu"])
+            await installation.ready()
+        await installation.applied(receipts)
+        answer = await installation.find("eu", user("mallory"))
+        found.append(answer.found[user("mallory")].status)
+    return found
+
+
+async def test_an_enabling_dated_when_it_is_forwarded_lifts_a_later_disabling(
+    install: Install,
+) -> None:
+    """With the protection off, what comes late counts as later."""
+    found = await enabled_before_disabled(install, unprotected="date_when_forwarded")
+    assert found == [Status.ACTIVE, Status.ACTIVE]
+
+
+async def test_an_enabling_that_is_forwarded_lifts_no_later_disabling(
+    install: Install,
+) -> None:
+    """It has the time of its own record, wherever and whenever it is concluded."""
+    found = await enabled_before_disabled(install)
+    assert found == [Status.DISABLED, Status.DISABLED]
