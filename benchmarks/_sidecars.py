@@ -23,6 +23,7 @@ from check import _PEPPER, _POLICIES, _RULES
 from redis.asyncio import Redis
 
 from revocation.embedded.process import free_ports
+from revocation.entries import Limits
 from revocation.jwt.authenticator import Authenticator
 from revocation.jwt.jwks import KeyRing
 from revocation.sidecar.authz import Authorizer
@@ -63,7 +64,7 @@ async def loaded(folder: Path, url: str) -> Verifier:
     keys = KeyRing(issuers)
     layout = Layout(PREFIX, (_PEPPER,))
     parts = Parts(
-        store=RedisStore(url, layout, longest_token_ms=_HOUR_MS),
+        store=RedisStore(url, layout, limits=Limits(_HOUR_MS, _HOUR_MS, 0)),
         rules=_RULES,
         policies=_POLICIES,
         tokens=Tokens(Authenticator(issuers, _RULES, keys), keys),

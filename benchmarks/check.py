@@ -42,7 +42,16 @@ from redis.asyncio import Redis as AsyncRedis
 
 from revocation.decision import Rules, StalenessPolicy
 from revocation.embedded import Valkey
-from revocation.entries import Entry, Kind, Offset, Position, Target, UnixMs, Version
+from revocation.entries import (
+    Entry,
+    Kind,
+    Limits,
+    Offset,
+    Position,
+    Target,
+    UnixMs,
+    Version,
+)
 from revocation.store import Batch, Mark, StoreReader
 from revocation.store.coalesced import Coalesced
 from revocation.store.feed import RedisFeed
@@ -60,7 +69,7 @@ _EACH: Final = 10
 _ISSUER: Final = "https://idp.example/"
 _PEPPER: Final = b"p" * 64
 _HOUR_MS: Final = 3_600_000
-_RULES: Final = Rules(longest_token_ms=_HOUR_MS)
+_RULES: Final = Rules(limits=Limits(_HOUR_MS, _HOUR_MS, 0))
 _PATIENT: Final = StalenessPolicy(fresh_ms=_HOUR_MS, max_staleness_ms=_HOUR_MS)
 _POLICIES: Final = {"read": _PATIENT}
 """The region gets no pulses here."""
@@ -228,7 +237,7 @@ async def replicas(url: str) -> tuple[dict[int, Verifier], list[Figure]]:
     started, loading = {}, []
     for size in SIZES:
         layout = Layout(f"s{size}", (_PEPPER,))
-        store = RedisStore(url, layout, longest_token_ms=_HOUR_MS)
+        store = RedisStore(url, layout, limits=Limits(_HOUR_MS, _HOUR_MS, 0))
         await fill(store, size)
         feed = RedisFeed(url, layout)
         verifier = Verifier(parts(store), feed, peppers=(_PEPPER,))
@@ -256,7 +265,7 @@ class Measured:
         self._claims = cycle(parsed(RECURRING))
         self._verifiers = verifiers
         layout = Layout(f"s{SIZES[0]}", (_PEPPER,))
-        store = RedisStore(url, layout, longest_token_ms=_HOUR_MS)
+        store = RedisStore(url, layout, limits=Limits(_HOUR_MS, _HOUR_MS, 0))
         self._remote = RemoteVerifier(parts(Coalesced(store)))
         self.rounds: dict[str, list[float]] = {}
 

@@ -21,22 +21,13 @@ from _figures import Figure, report
 from redis.asyncio import Redis
 
 from revocation.embedded import Kafka, Valkey
-from revocation.entries import (
-    Entry,
-    Kind,
-    Offset,
-    Position,
-    Target,
-    UnixMs,
-    Update,
-    Version,
-    encode_update,
-)
+from revocation.entries import Entry, Kind, Offset, Position, Target, UnixMs, Version
 from revocation.kafka import new_consumer, new_producer
 from revocation.ops.provision import provision
 from revocation.projector.station import Projector
 from revocation.settings import ProjectorSettings
 from revocation.store.redis import RedisStore
+from revocation.updates import Update, encode_update
 
 LEAST_RATIO = 0.4
 _ISSUER = "https://idp.example/"

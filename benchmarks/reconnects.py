@@ -68,7 +68,7 @@ from _soak_picture import require_matplotlib
 from check import entry, now_ms
 
 from revocation.embedded import Valkey
-from revocation.entries import Offset
+from revocation.entries import Limits, Offset
 from revocation.errors import StoreError
 from revocation.store import Batch, Mark
 from revocation.store.redis import RedisStore
@@ -214,7 +214,9 @@ def cpu_seconds(server: Valkey) -> float:
 @contextlib.asynccontextmanager
 async def projecting(server: Valkey, entries: int) -> AsyncIterator[Projector]:
     """Run a projector beside the rest."""
-    async with RedisStore(server.url, LAYOUT, longest_token_ms=_HOUR_MS) as store:
+    async with RedisStore(
+        server.url, LAYOUT, limits=Limits(_HOUR_MS, _HOUR_MS, 0)
+    ) as store:
         projector = Projector(store, entries)
         await projector.fill()
         beating = asyncio.create_task(projector.beat())

@@ -74,7 +74,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from revocation.embedded import Valkey
-from revocation.entries import Kind
+from revocation.entries import Kind, Limits as Lifetimes
 from revocation.store.layout import Layout
 from revocation.store.redis import RedisStore
 
@@ -248,7 +248,9 @@ class Limits(NamedTuple):
 
 async def load(url: str) -> None:
     """Fill a region."""
-    store = RedisStore(url, Layout(PREFIX, (_PEPPER,)), longest_token_ms=_HOUR_MS)
+    store = RedisStore(
+        url, Layout(PREFIX, (_PEPPER,)), limits=Lifetimes(_HOUR_MS, _HOUR_MS, 0)
+    )
     await fill(store, ENTRIES)
     await store.stop()
 

@@ -1,19 +1,13 @@
-"""What the authority concludes: entries, and the updates that carry them.
+"""What the authority concludes: entries. `updates.py` has what carries them.
 
 An `Entry` is absolute state about one target, never a delta; two entries of one target
 `merge` into one, in any order, any number of times, with the same result (a join
-semilattice). An `Update` is one record of the entries topic: everything the authority
-concluded from one record of the events topic, whose place and broker time it carries.
-A pulse is an update that concludes nothing.
+semilattice).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final, NamedTuple, NewType
-
-import orjson
-
-from revocation.errors import MalformedUpdateError
+from typing import Final, NamedTuple, NewType
 
 UnixMs = NewType("UnixMs", int)
 """Milliseconds since the epoch, by the clock that the name around it says."""
@@ -77,6 +71,12 @@ class Status(StrEnum):
 DENYLIST_KINDS: Final = frozenset({Kind.TOKEN, Kind.SESSION})
 """Kinds whose entries only say "rejected until `expires_at`" and need no ledger."""
 
+NO_EXPIRY: Final = UnixMs(2**53 - 1)
+"""`expires_at` when the event does not say when the token expires.
+
+The largest number that every JSON reader keeps exactly, so that it wins each merge.
+"""
+
 STANDING_KINDS: Final = frozenset({Kind.KEY, Kind.CLIENT, Kind.TENANT, Kind.ISSUER})
 """Kinds whose entries never expire in a region: few, and broad."""
 
@@ -113,13 +113,45 @@ class Position(NamedTuple):
         return f"{self.partition}-{self.offset}"
 
 
+class Limits(NamedTuple):
+    """How long tokens and sessions live at most, and the leeway on top, in ms.
+
+    `leeway_ms`: how long past a token's `exp` any verifier's clock may still accept it.
+    """
+
+    longest_token_ms: int
+    longest_session_ms: int
+    leeway_ms: int
+
+    @property
+    def relevance_ms(self) -> int:
+        """How long after its cut-off a subject entry can touch a living token.
+
+        Twice: the token may be dated later than the cut-off, by an issuer's clock that
+        is ahead, and be accepted past its `exp`, by a verifier's that is behind.
+        """
+        return self.longest_token_ms + 2 * self.leeway_ms
+
+
+RecentEvent = tuple[UnixMs, Offset, str]
+"""The broker time, offset and fingerprint of an event."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Absolute state of one target, as of the event at `source`.
+    """Absolute state of one target, as of the events applied to it.
 
-    `expires_at` is used by denylist kinds only, `version` by users only. `recent`
-    holds the offsets and fingerprints of the latest events applied, oldest first, at
-    most `RECENT_EVENTS`; it matters to authorities only.
+    `source`: the latest of them, by broker time. `expires_at` is used by denylist kinds
+    only: when the token itself expires, and in an entry read from a store, when the
+    denial ends there. `version` is used by users only; `forwarded_bumps` of it come
+    from events that were forwarded. `status_time` and `status_partition` say when and
+    where the status was set; 0 and -1: never.
+
+    Two members matter to authorities only. `recent` holds the broker times, offsets and
+    fingerprints of the latest events applied, oldest first, at most `RECENT_EVENTS`.
+    `seen` holds the highest offset applied of each partition, where that is not the
+    offset of `source`: nothing, unless events of the target come from several
+    partitions.
     """
 
     target: Target
@@ -128,184 +160,109 @@ class Entry:
     not_before: UnixMs = UnixMs(0)
     expires_at: UnixMs = UnixMs(0)
     status: Status = Status.ACTIVE
-    status_offset: Offset = Offset(-1)
-    recent: tuple[tuple[Offset, str], ...] = ()
+    status_time: UnixMs = UnixMs(0)
+    status_partition: int = -1
+    forwarded_bumps: int = 0
+    recent: tuple[RecentEvent, ...] = ()
+    seen: tuple[tuple[int, Offset], ...] = ()
 
     @property
     def standing(self) -> bool:
         """Whether the entry matters for ever, not only to tokens that live now."""
         return self.status is not Status.ACTIVE or self.target.kind in STANDING_KINDS
 
-    def relevant_until(self, longest_token_ms: int) -> UnixMs | None:
-        """Return when no living token can be touched any more; None means never."""
+    def applied(self, partition: int) -> Offset:
+        """Return the highest offset applied of a partition; -1 means none."""
+        for each, offset in self.seen:
+            if each == partition:
+                return offset
+        source = self.source
+        return source.offset if source.partition == partition else Offset(-1)
+
+    def relevant_until(self, limits: Limits) -> UnixMs | None:
+        """Return when no living token can be touched any more; None means never.
+
+        A denial lasts until no verifier accepts the token. The issuer's clock may be
+        ahead by the leeway, so a token may expire that much later than the longest
+        lifetime from the event; one that claims more is rejected for that.
+        """
         if self.target.kind in DENYLIST_KINDS:
-            return self.expires_at
+            session = self.target.kind is Kind.SESSION
+            longest = limits.longest_session_ms if session else limits.longest_token_ms
+            latest = self.source.time + longest + limits.leeway_ms
+            return UnixMs(min(self.expires_at, latest) + limits.leeway_ms)
         if self.standing:
             return None
-        return UnixMs(max(self.not_before, self.source.time) + longest_token_ms)
+        return UnixMs(max(self.not_before, self.source.time) + limits.relevance_ms)
 
 
 def merge(one: Entry, other: Entry) -> Entry:
     """Join two entries of one target: the greater of each, and the later status.
 
-    `deleted` is final. Otherwise the status set by the later event counts, and of two
-    set at one place (which no ledger writes) the more severe.
+    `deleted` is final. Otherwise the status set later counts, and of two set at the
+    same time the more severe. Of the version, what events of the target's own partition
+    and what forwarded ones came to is joined apart: authorities take the two in
+    different order, so each of two entries may lack an event that the other has.
     """
-    status = max(one, other, key=_status_order)
-    recent = one.recent
-    if recent != other.recent:
-        recent = tuple(sorted({*recent, *other.recent})[-RECENT_EVENTS:])
+    forwarded = max(one.forwarded_bumps, other.forwarded_bumps)
+    own = max(one.version - one.forwarded_bumps, other.version - other.forwarded_bumps)
+    status = other if _status_order(other) > _status_order(one) else one
+    denied = one.target.kind in DENYLIST_KINDS
+    source = max(one.source, other.source, key=_place_order if denied else _time_order)
     return Entry(
         one.target,
-        max(one.source, other.source, key=_log_order),
-        max(one.version, other.version),
+        source,
+        Version(own + forwarded),
         max(one.not_before, other.not_before),
         max(one.expires_at, other.expires_at),
         status.status,
-        status.status_offset,
-        recent,
+        status.status_time,
+        status.status_partition,
+        forwarded,
+        _recent(one.recent, other.recent),
+        () if denied else _seen(source, one, other),
     )
 
 
-def _status_order(entry: Entry) -> tuple[bool, int, int]:
+def with_seen(entry: Entry, at: Position) -> Entry:
+    """Return the entry with the event at a place among those applied, and no more."""
+    seen = _seen(entry.source, entry, Entry(entry.target, at))
+    return entry if seen == entry.seen else replace(entry, seen=seen)
+
+
+def _recent(
+    one: tuple[RecentEvent, ...], other: tuple[RecentEvent, ...]
+) -> tuple[RecentEvent, ...]:
+    if one[-1:] < other[:1]:  # as each event that comes in its time
+        return (*one, *other)[-RECENT_EVENTS:]
+    return one if one == other else tuple(sorted({*one, *other})[-RECENT_EVENTS:])
+
+
+def _seen(source: Position, one: Entry, other: Entry) -> tuple[tuple[int, Offset], ...]:
+    """Join the highest offsets of both; what `source` says is left out."""
+    mine, theirs = one.source, other.source
+    if not (one.seen or other.seen) and mine.partition == theirs.partition:
+        highest = max(mine.offset, theirs.offset)
+        return () if highest == source.offset else ((source.partition, highest),)
+    applied: dict[int, Offset] = {}
+    for each in (one, other):
+        for partition, offset in (*each.seen, each.source[:2]):
+            applied[partition] = max(offset, applied.get(partition, offset))
+    if applied[source.partition] == source.offset:
+        del applied[source.partition]
+    return tuple(sorted(applied.items()))
+
+
+def _status_order(entry: Entry) -> tuple[bool, int, int, int]:
     deleted = entry.status is Status.DELETED
-    return deleted, entry.status_offset, _SEVERITY[entry.status]
+    severity = _SEVERITY[entry.status]
+    return deleted, entry.status_time, severity, entry.status_partition
 
 
-def _log_order(source: Position) -> tuple[int, int, int]:
-    return source.offset, source.time, source.partition
+def _time_order(source: Position) -> tuple[int, int, int]:
+    return source.time, source.partition, source.offset
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
-    """All that the authority concluded from the record at `source`.
-
-    `rerouted` names the (partition, offset) to which misplaced events of that record
-    were sent on: the record counts as applied only when those places are.
-    """
-
-    source: Position
-    entries: tuple[Entry, ...] = ()
-    rerouted: tuple[tuple[int, Offset], ...] = ()
-
-
-def encode_entry(entry: Entry) -> bytes:
-    """Encode as JSON; defaults are left out."""
-    return orjson.dumps(_entry_to_json(entry))
-
-
-def decode_entry(value: bytes) -> Entry:
-    """Decode what `encode_entry` wrote.
-
-    Raises:
-        MalformedUpdateError: these bytes are not an entry.
-    """
-    try:
-        return _entry_from_json(orjson.loads(value))
-    except _MALFORMED as error:
-        raise _malformed(error) from error
-
-
-def encode_update(update: Update) -> bytes:
-    """Encode as JSON, for a record in the same partition as `update.source`."""
-    document: dict[str, Any] = {
-        "offset": update.source.offset,
-        "time": update.source.time,
-    }
-    if update.entries:
-        document["entries"] = [_entry_to_json(entry) for entry in update.entries]
-    if update.rerouted:
-        document["rerouted"] = update.rerouted
-    return orjson.dumps(document)
-
-
-def decode_update(value: bytes, partition: int) -> Update:
-    """Decode a record of the entries topic that lies in `partition`.
-
-    Raises:
-        MalformedUpdateError: these bytes are not an update.
-    """
-    try:
-        document = orjson.loads(value)
-        source = Position(partition, document["offset"], document["time"])
-        entries = document.get("entries", ())
-        rerouted = tuple([(to, at) for to, at in document.get("rerouted", ())])
-        _require_counts(*source, *[number for pair in rerouted for number in pair])
-        return Update(source, tuple(map(_entry_from_json, entries)), rerouted)
-    except _MALFORMED as error:
-        raise _malformed(error) from error
-
-
-_MALFORMED: Final = (ValueError, KeyError, TypeError, AttributeError)
-
-
-def _malformed(error: Exception) -> MalformedUpdateError:
-    detail = f"{type(error).__name__}: {error}"
-    return MalformedUpdateError(
-        f"not an update ({detail}); only authorities may write the entries topic"
-    )
-
-
-def _entry_to_json(entry: Entry) -> dict[str, Any]:
-    target, source = entry.target, entry.source
-    document: dict[str, Any] = {
-        "kind": target.kind,
-        "issuer": target.issuer,
-        "id": target.id,
-        "source": tuple(source),
-    }
-    if target.kind in DENYLIST_KINDS:
-        document["expires_at"] = entry.expires_at
-        return document
-    if entry.version:
-        document["version"] = entry.version
-    if entry.not_before:
-        document["not_before"] = entry.not_before
-    if entry.status_offset >= 0 or entry.status is not Status.ACTIVE:
-        document["status"] = entry.status
-        document["status_offset"] = entry.status_offset
-    if entry.recent:
-        document["recent"] = entry.recent
-    return document
-
-
-def _entry_from_json(document: dict[str, Any]) -> Entry:
-    get = document.get
-    issuer, name = document["issuer"], document["id"]
-    if type(issuer) is not str or type(name) is not str:
-        raise TypeError("issuer and id are text")
-    partition, offset, time = document["source"]
-    version, not_before = get("version", 0), get("not_before", 0)
-    expires_at, status_offset = get("expires_at", 0), get("status_offset", -1)
-    _require_counts(
-        partition, offset, time, version, not_before, expires_at, status_offset + 1
-    )
-    return Entry(
-        Target(_KINDS[document["kind"]], issuer, name),
-        Position(partition, offset, time),
-        version,
-        not_before,
-        expires_at,
-        _STATUSES[get("status", "active")],
-        status_offset,
-        tuple(map(_recent_from_json, get("recent", ()))),
-    )
-
-
-def _recent_from_json(pair: list[Any]) -> tuple[Offset, str]:
-    offset, fingerprint = pair
-    if type(offset) is not int or type(fingerprint) is not str:
-        raise TypeError("recent events are pairs of an offset and a text")
-    return Offset(offset), fingerprint
-
-
-def _require_counts(*values: Any) -> None:
-    whole = _WHOLE.issuperset(map(type, values))
-    if not whole or min(values) < 0 or max(values) > _MAX_COUNT:
-        raise ValueError("positions, versions and times are whole numbers up to 2^53-1")
-
-
-_WHOLE: Final = frozenset({int})
-_MAX_COUNT: Final = 2**53 - 1
-_KINDS: Final = {str(kind): kind for kind in Kind}
-_STATUSES: Final = {str(status): status for status in Status}
+def _place_order(source: Position) -> tuple[int, int, int]:
+    """Order denials by what a store keeps of their sources: no time."""
+    return source.offset, source.partition, source.time

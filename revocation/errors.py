@@ -6,6 +6,7 @@
     │   ├── UnknownEventTypeError
     │   ├── InvalidEventError
     │   ├── OversizedRecordError
+    │   ├── MalformedForwardedError
     │   └── MalformedUpdateError
     ├── SettingsError
     │   └── DisagreementError
@@ -62,6 +63,12 @@ class OversizedRecordError(ContractError):
     """The record is larger than any event may be."""
 
     code = "oversized_record"
+
+
+class MalformedForwardedError(ContractError):
+    """A record of the forwarded topic that no authority wrote."""
+
+    code = "malformed_forwarded"
 
 
 class MalformedUpdateError(ContractError):

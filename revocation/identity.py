@@ -7,7 +7,7 @@ write an `Identity` when they begin an epoch and refuse to work on one that
 is not theirs; verifiers compare it with what they expect. Pure.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -50,6 +50,8 @@ _BOUNDS: Final = (
     "clock_allowance_seconds",
 )
 """The lifetimes that say how long a revocation must be kept."""
+
+_REFRESH: Final = "refresh_period_seconds"
 
 
 def fingerprint(pepper: bytes) -> str:
@@ -119,6 +121,37 @@ class Expectation(NamedTuple):
             ours = getattr(self.lifetimes, name)
             if ours > theirs:
                 yield _difference(name, theirs, ours, "at most that is safe")
+
+
+def require_authority(
+    stated: Mapping[str, int], own: Lifetimes, *, region: str
+) -> None:
+    """Accept an authority whose log holds what a projector's region needs.
+
+    Its lifetimes may be longer, which is what a planned change leads through. Entries
+    that stand for ever must come again at least as often as the projector relies on.
+
+    Args:
+        stated: the authority's lifetimes, by name, as its pulses carry them.
+        own: the projector's.
+        region: its name.
+
+    Raises:
+        DisagreementError: names each setting, the authority's value and ours.
+    """
+    limits = {name: (stated.get(name, 0), getattr(own, name)) for name in _BOUNDS}
+    wrong = {name: both for name, both in limits.items() if both[0] < both[1]}
+    refreshed = stated.get(_REFRESH, 0), own.refresh_period_seconds
+    if refreshed[0] > refreshed[1]:
+        wrong[_REFRESH] = refreshed
+    if wrong:
+        found = "; ".join(
+            f"{name} is {theirs} there and {ours} here (REVOCATION_{name.upper()})"
+            for name, (theirs, ours) in wrong.items()
+        )
+        raise DisagreementError(
+            f"the authority and the projector of {region} disagree: {found}"
+        )
 
 
 class Comparison(NamedTuple):

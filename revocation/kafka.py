@@ -8,10 +8,12 @@ automatic commits; each of them loses records somewhere.
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer.group_coordinator import NoGroupCoordinator
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from revocation.entries import Position
@@ -109,14 +111,20 @@ class LogState(NamedTuple):
     """How far one topic's partitions reach, and how far a group has committed them.
 
     By partition. `committed` is -1 where the group has committed nothing.
+    `beside_ends`: of another topic that was asked for, if one was.
     """
 
     ends: Mapping[int, int]
     committed: Mapping[int, int]
+    beside_ends: Mapping[int, int] = MappingProxyType({})
 
 
 async def ask_log(
-    settings: KafkaSettings, topic: str, group: str | None = None
+    settings: KafkaSettings,
+    topic: str,
+    group: str | None = None,
+    *,
+    beside: str | None = None,
 ) -> LogState | None:
     """Return the state of a topic and a consumer group; None if Kafka does not answer.
 
@@ -130,12 +138,14 @@ async def ask_log(
         group_id=group,
         request_timeout_ms=round(_ASK_SECONDS * 1_000),
     )
-    places = [TopicPartition(topic, number) for number in range(settings.partitions)]
+    numbers = range(settings.partitions)
+    places = [TopicPartition(topic, number) for number in numbers]
+    others = [TopicPartition(beside, number) for number in numbers if beside]
     found: Mapping[TopicPartition, Any] = {}
     try:
         async with asyncio.timeout(_ASK_SECONDS):
             await consumer.start()
-            ends = await consumer.end_offsets(places)
+            ends = await consumer.end_offsets([*places, *others])
             if group is not None:
                 # One request for all; what is public takes one for each partition.
                 found = await consumer._coordinator.fetch_committed_offsets(places)
@@ -145,8 +155,9 @@ async def ask_log(
         await _stop_in_time(consumer)
     committed = {place.partition: known.offset for place, known in found.items()}
     return LogState(
-        {place.partition: end for place, end in ends.items()},
-        {at: committed.get(at, _NOTHING_COMMITTED) for at in range(len(places))},
+        {place.partition: ends[place] for place in places},
+        {at: committed.get(at, _NOTHING_COMMITTED) for at in numbers},
+        {place.partition: ends[place] for place in others},
     )
 
 
@@ -206,6 +217,9 @@ def _tasks(
         return
     yield "fetcher", client._fetcher._fetch_task
     coordinator, subscription = client._coordinator, client._subscription.subscription
+    if isinstance(coordinator, NoGroupCoordinator):
+        yield "coordinator", coordinator._reset_committed_task
+        return
     yield "coordinator", coordinator._coordination_task
     # These two end by themselves: out of the group, and when partitions are revoked.
     if coordinator.member_id:

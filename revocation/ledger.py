@@ -1,7 +1,8 @@
 """The rule that turns events into entries. Pure: no IO, no clock, no Kafka.
 
 The result is a function of the log alone (the event, its place, its broker time), so
-two authorities that read the same log conclude the same.
+two authorities that read the same log conclude the same. The place and time of an event
+that was forwarded are those of its record in the events topic.
 """
 
 from collections.abc import Mapping
@@ -13,14 +14,17 @@ from typing import Final, NamedTuple
 from revocation import events
 from revocation.entries import (
     DENYLIST_KINDS,
-    RECENT_EVENTS,
+    NO_EXPIRY,
     Entry,
     Kind,
+    Limits,
     Position,
     Status,
     Target,
     UnixMs,
     Version,
+    merge,
+    with_seen,
 )
 from revocation.events import Event
 
@@ -30,17 +34,6 @@ FUTURE_TOLERANCE_MS: Final = 5_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _FINGERPRINT_BYTES: Final = 12
-
-
-class Limits(NamedTuple):
-    """How long tokens and sessions live at most, and the leeway on top, in ms.
-
-    `leeway_ms`: how long past a token's `exp` any verifier's clock may still accept it.
-    """
-
-    longest_token_ms: int
-    longest_session_ms: int
-    leeway_ms: int
 
 
 class Effect(NamedTuple):
@@ -66,16 +59,19 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Seen before. The entry is emitted again: its first output may have been lost."""
+    """Seen before. The entry is emitted again: its first output may have been lost.
+
+    It says of a repetition in another record that this record is known as well.
+    """
 
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """The event comes too late to change anything; `entry` is what holds, if any."""
+    """The event comes too late to change anything; `entry` is what holds."""
 
-    entry: Entry | None
+    entry: Entry
 
 
 Result = Accepted | Duplicate | Superseded
@@ -130,12 +126,14 @@ def fingerprint(event: Event) -> str:
     return blake2b(named.encode(), digest_size=_FINGERPRINT_BYTES).hexdigest()
 
 
-def apply(
+def apply(  # noqa: PLR0913 - what is known, what happened, and where
     current: Entry | None,
     event: Event,
     target: Target,
     at: Position,
     limits: Limits,
+    *,
+    forwarded: bool = False,
 ) -> Result:
     """Apply one event to one of its targets.
 
@@ -145,69 +143,81 @@ def apply(
         target: one of `events.targets(event)`.
         at: where the event's record lies, and its LogAppendTime.
         limits: how long tokens and sessions live at most.
+        forwarded: whether the event was published in another partition than that of
+            its target.
     """
     if target.kind in DENYLIST_KINDS:
         return _deny(event, target, at, limits)
     known_as = fingerprint(event)
+    known = current is not None
     if current is None:
         current = Entry(target, at)
-    elif _seen(current, known_as, at):
+    elif _applied(current, at):
         return Duplicate(current)
-    return _change(current, event, known_as, at, limits)
-
-
-def _seen(current: Entry, known_as: str, at: Position) -> bool:
-    """Know a record that is taken again, and an event that was published again."""
-    taken_again = at.offset <= current.source.offset
-    return taken_again or any(known_as == recent for _, recent in current.recent)
-
-
-def _deny(
-    event: Event, target: Target, at: Position, limits: Limits
-) -> Accepted | Superseded:
-    """Deny until no verifier accepts the token any more.
-
-    The issuer's clock may be ahead by the leeway, so a token may expire that much later
-    than the longest lifetime from now. One that claims more is rejected for that.
-    """
-    session = target.kind is Kind.SESSION
-    longest = limits.longest_session_ms if session else limits.longest_token_ms
-    ends_at = at.time + longest + limits.leeway_ms
-    exp, clamped = getattr(event.data, "exp", None), False
-    if exp is not None:
-        asked = exp * 1000
-        # Older than any token can be: a slip of units, such as a duration.
-        clamped = asked < at.time - longest
-        ends_at = ends_at if clamped else min(asked, ends_at)
-    expires_at = ends_at + limits.leeway_ms
-    if expires_at <= at.time:
-        return Superseded(None)
-    return Accepted(Entry(target, at, expires_at=UnixMs(expires_at)), clamped)
-
-
-def _change(
-    current: Entry, event: Event, known_as: str, at: Position, limits: Limits
-) -> Accepted | Superseded:
+    elif any(known_as == recent for *_, recent in current.recent):
+        return Duplicate(with_seen(current, at))
     effect = effect_of(event)
-    status, status_offset = current.status, current.status_offset
-    if effect.status is not None and status is not Status.DELETED:
-        status, status_offset = effect.status, at.offset
-    elif effect.status is Status.ACTIVE:
+    if effect.status is Status.ACTIVE and current.status is Status.DELETED:
         return Superseded(current)
-    not_before, clamped = current.not_before, False
+    cut_off, clamped = UnixMs(0), False
     if effect.cut:
         cut_off, clamped = _cut_off(event, effect, at, limits)
-        not_before = max(not_before, cut_off)
-    entry = Entry(
-        current.target,
+    version = _version(current, event, effect)
+    bumped = version - current.version if forwarded else 0
+    said = Entry(
+        target,
         at,
-        version=_version(current, event, effect),
-        not_before=not_before,
-        status=status,
-        status_offset=status_offset,
-        recent=(*current.recent, (at.offset, known_as))[-RECENT_EVENTS:],
+        version,
+        cut_off,
+        status=effect.status or Status.ACTIVE,
+        status_time=_status_time(current, effect, at),
+        status_partition=-1 if effect.status is None else at.partition,
+        forwarded_bumps=current.forwarded_bumps + bumped,
+        recent=((at.time, at.offset, known_as),),
     )
-    return Accepted(entry, clamped)
+    return Accepted(merge(current, said) if known else said, clamped)
+
+
+def _applied(current: Entry, at: Position) -> bool:
+    """Know a record that is taken again, and all copies of a record but the first.
+
+    One offset for each partition is enough, as the first copies of its records arrive
+    in their order, whatever twins and paused workers add. Whoever forwards begins at a
+    record before which every copy is acknowledged (those before a commit are, and those
+    before the source of an update) and leaves none out. So when the copy of one record
+    is there for the first time, its sender, or somebody before it, has written those of
+    the records before.
+    """
+    return at.offset <= current.applied(at.partition)
+
+
+def _deny(event: Event, target: Target, at: Position, limits: Limits) -> Accepted:
+    """Say when the token expires; how long that matters is decided by each region.
+
+    So an authority whose lifetimes are too short ends no denial early: the log has all
+    that a region with the right ones needs.
+    """
+    exp, clamped = getattr(event.data, "exp", None), False
+    expires_at = NO_EXPIRY
+    if exp is not None:
+        session = target.kind is Kind.SESSION
+        longest = limits.longest_session_ms if session else limits.longest_token_ms
+        # Older than any token can be: a slip of units, such as a duration.
+        clamped = exp * 1000 < at.time - longest
+        expires_at = NO_EXPIRY if clamped else UnixMs(exp * 1000)
+    return Accepted(Entry(target, at, expires_at=expires_at), clamped)
+
+
+def _status_time(current: Entry, effect: Effect, at: Position) -> UnixMs:
+    """Order statuses by time, and those of one partition as they are in the log.
+
+    Of two events in one millisecond, or with a broker's clock that was set back between
+    them, the time alone would not do.
+    """
+    if effect.status is None:
+        return UnixMs(0)
+    follows = current.status_partition == at.partition
+    return UnixMs(max(at.time, current.status_time + 1)) if follows else at.time
 
 
 def _version(current: Entry, event: Event, effect: Effect) -> Version:
@@ -221,7 +231,11 @@ def _version(current: Entry, event: Event, effect: Effect) -> Version:
 def _cut_off(
     event: Event, effect: Effect, at: Position, limits: Limits
 ) -> tuple[UnixMs, bool]:
-    """Clamp: a slip of units must not lock users out for 50,000 years (RFC 8417)."""
+    """Clamp: a slip of units must not lock users out for 50,000 years (RFC 8417).
+
+    A time too far back gives way to the record's, which is later: an authority whose
+    lifetimes are too short cuts off more tokens, never fewer.
+    """
     if effect.at_record_time or event.time is None:
         return at.time, False
     asked = UnixMs((event.time - _EPOCH) // _MILLISECOND)

@@ -56,9 +56,9 @@ CLAMPED = Counter(
     "revocation_clamped_cut_offs_total",
     "Times of producers that cannot be right, replaced by safe ones. Alarm on any.",
 )
-REROUTED = Counter(
-    "revocation_rerouted_events_total",
-    "Events found in a partition that is not their target's, and sent on.",
+FORWARDED = Counter(
+    "revocation_forwarded_events_total",
+    "Events, or parts of bulk events, found in another partition than their target's.",
 )
 DEAD_LETTERS = Counter(
     "revocation_dead_letters_total",

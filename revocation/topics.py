@@ -1,7 +1,7 @@
 """The Kafka topics: names, the settings that promises rest on, who goes where.
 
 One target is always in one partition, and an update lies in the partition number of the
-event that caused it, so the topics of events and entries have equally many partitions.
+record that caused it, so all topics have equally many partitions.
 """
 
 import struct
@@ -24,7 +24,8 @@ MAX_UPDATE_BYTES: Final = 2_097_152
 
 _DAY_MS: Final = 86_400_000
 _MAX_RECORD_BYTES: Final = 1_048_576
-_MAX_DEAD_LETTER_BYTES: Final = 2 * _MAX_RECORD_BYTES
+_MAX_PASSED_ON_BYTES: Final = 2 * _MAX_RECORD_BYTES
+"""A forwarded record or dead letter: a record of the events topic and more headers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,14 @@ class Topics:
     def events(self) -> str:
         """What producers say happened."""
         return f"{self.prefix}.events"
+
+    @property
+    def forwarded(self) -> str:
+        """Events that lay in another partition than their target's.
+
+        Only authorities may write it: what is here counts as a copy of another record.
+        """
+        return f"{self.prefix}.forwarded"
 
     @property
     def entries(self) -> str:
@@ -108,11 +117,14 @@ class Topics:
                 exact=logged,
                 minimum={**kept, "max.message.bytes": MAX_UPDATE_BYTES},
             ),
-            TopicSpec(
-                name=self.dead_letters,
-                partitions=partitions,
-                exact=logged,
-                minimum={**kept, "max.message.bytes": _MAX_DEAD_LETTER_BYTES},
+            *(
+                TopicSpec(
+                    name=name,
+                    partitions=partitions,
+                    exact=logged,
+                    minimum={**kept, "max.message.bytes": _MAX_PASSED_ON_BYTES},
+                )
+                for name in (self.forwarded, self.dead_letters)
             ),
             self._rejections_spec(partitions),
         )

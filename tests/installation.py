@@ -222,7 +222,7 @@ class Installation:
         store = RedisStore(
             self.stores[region].url,
             Layout("r", settings.peppers),
-            longest_token_ms=settings.relevance_ms,
+            limits=settings.limits,
         )
         await store.start()
         try:

@@ -8,6 +8,9 @@ The commit protocol, per partition; the numbers stand in the code below:
 3. Acknowledge the record to Faust once Kafka has acknowledged everything sent for it
    and for the records before it. Faust commits acknowledged offsets only.
 
+A forwarded record is not acknowledged: its update says that it is concluded, and a
+worker that has recovered reads on behind the last that says so.
+
 A kill between 1 and 2 leaves the table ahead of the log: the record is taken again and
 its entry emitted again. An output that fails for good ends the process before 3.
 """
@@ -15,6 +18,7 @@ its entry emitted again. An output that fails for good ends the process before 3
 import asyncio
 import traceback
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -25,22 +29,32 @@ from faust.types import EventT
 from mode import Service
 
 from revocation import metrics
-from revocation.authority.conclude import Conclusion, Record, conclude
+from revocation.authority.conclude import (
+    Conclusion,
+    Headers,
+    Record,
+    conclude,
+    origin,
+)
 from revocation.authority.consumer import SeekingConsumer
+from revocation.authority.faust_options import faust_options
+from revocation.authority.forwarded import ForwardedReader
 from revocation.authority.outlet import Delivery, InOrder, Outlet, give_up
+from revocation.authority.own_writes import OwnWrites
 from revocation.authority.refresh import Refresher
 from revocation.authority.table import LedgerTable
-from revocation.entries import Entry, Offset, Position, Target, UnixMs, Update
+from revocation.entries import Entry, Offset, Position, Target, UnixMs
 from revocation.errors import ContractError, RevocationError
 from revocation.kafka import KafkaClient, dead_letter_headers
 from revocation.settings import AuthoritySettings
 from revocation.topics import PULSE_KEY
+from revocation.updates import Update
 
 _log = structlog.get_logger()
 
 
 class _Held(NamedTuple):
-    """A record taken, and where it was sent on to or parked, for the next update."""
+    """A record taken, and where it was forwarded or parked, for the next update."""
 
     event: EventT[bytes]
     deliveries: list[Delivery]
@@ -55,15 +69,16 @@ class Authority(faust.App):
     _pulses = 0
 
     def __init__(self, settings: AuthoritySettings) -> None:
-        super().__init__(**_faust_options(settings))
+        super().__init__(**faust_options(settings))
         self._settings = settings
+        self._topics = settings.topics
         self._outlet = Outlet(settings)
         self._in_order = InOrder()
         self._held: defaultdict[int, list[_Held]] = defaultdict(list)
         self._owned: set[int] = set()
-        self._emitted: dict[int, Offset] = {}
+        self._forwarded: defaultdict[int, Offset] = defaultdict(lambda: Offset(-1))
         self._latest: dict[int, int] = {}
-        self._alone_until: dict[int, Offset | None] = {}
+        self._forwarded_reader = ForwardedReader(settings, self._take_forwarded)
         raw: dict[str, Any] = {
             "key_type": bytes,
             "value_type": bytes,
@@ -72,9 +87,7 @@ class Authority(faust.App):
             "partitions": settings.partitions,
             "allow_empty": True,
         }
-        changelog = self.topic(
-            settings.topics.entries, acks=False, internal=True, **raw
-        )
+        changelog = self.topic(self._topics.entries, acks=False, internal=True, **raw)
         table = self.Table(
             "ledger",
             key_type=bytes,
@@ -83,15 +96,15 @@ class Authority(faust.App):
             changelog_topic=changelog,
         )
         self._ledger = cast("LedgerTable", table)
+        self._own_writes = OwnWrites(self._ledger, lambda: self._owned)
         self._refresher = Refresher(
             self._ledger,
             self._emit_again,
             period_seconds=settings.refresh_period_seconds,
-            relevance_ms=settings.relevance_ms,
+            limits=settings.limits,
         )
-        self.agent(self.topic(settings.topics.events, **raw), name="conclude")(
-            self._consume
-        )
+        events = self.topic(self._topics.events, **raw)
+        self.agent(events, name="conclude")(self._consume)
         self.on_partitions_assigned.connect(self._assigned, weak=False)
         self.on_partitions_revoked.connect(self._revoked, weak=False)
 
@@ -104,28 +117,34 @@ class Authority(faust.App):
         """Open the way out before anything is consumed."""
         await super().on_start()
         await self._outlet.start()
+        await self._forwarded_reader.start()
 
     async def on_shutdown(self) -> None:
         """Flush and close the way out after everything else has stopped."""
         await super().on_shutdown()
+        await self._forwarded_reader.stop()
         await self._outlet.stop()
+
+    def concluded(self, partition: int) -> Offset:
+        """Return the offset of the events topic up to which anybody has concluded."""
+        return self._ledger.concluded(partition).events
 
     async def _assigned(self, *arguments: Any, **_: Any) -> None:
         _, assigned = arguments
-        topic = self._settings.topics.events
-        self._owned = {tp.partition for tp in assigned if tp.topic == topic}
+        events = self._topics.events
+        self._owned = {tp.partition for tp in assigned if tp.topic == events}
         self.has_joined = True
 
     async def _revoked(self, *arguments: Any, **_: Any) -> None:
         _, revoked = arguments
         partitions = {tp.partition for tp in revoked}
         self._owned -= partitions
+        self._forwarded_reader.drop(partitions)
         self._in_order.drop(partitions)
         for partition in partitions:
             self._held.pop(partition, None)
-            self._emitted.pop(partition, None)
             self._latest.pop(partition, None)
-            self._alone_until.pop(partition, None)
+        self._own_writes.drop(partitions)
 
     # For whoever watches it, from any thread -----------------------------------------
 
@@ -147,16 +166,19 @@ class Authority(faust.App):
         return () if recovery is None else tuple(dict(recovery.active_offsets).values())
 
     @property
+    def following_forwarded(self) -> dict[int, Offset]:
+        """The offset that it takes next of each partition of forwarded events."""
+        return self._forwarded_reader.following
+
+    @property
     def clients(self) -> dict[str, KafkaClient]:
         """Its clients of Kafka that were started."""
-        consumer = cast("SeekingConsumer | None", self._consumer)
         clients = {
-            "consumer": consumer and consumer.client,
+            "consumer": self._consumer and cast("Any", self._consumer).client,
             "producer": self._outlet.client,
+            "forwarded consumer": self._forwarded_reader.client,
         }
         return {kind: client for kind, client in clients.items() if client is not None}
-
-    # ---------------------------------------------------------------------------------
 
     @Service.task
     async def _pulse(self) -> None:
@@ -168,22 +190,32 @@ class Authority(faust.App):
 
     @Service.task
     async def _refresh(self) -> None:
-        await self._refresher.run(lambda: self._owned & self._emitted.keys())
+        await self._refresher.run(self._recovered)
 
-    async def _emit_again(self, entry: Entry) -> None:
-        """Emit a standing entry, unless its own update is still to come.
+    def _recovered(self) -> set[int]:
+        """Return the partitions from which records were taken: not before recovery."""
+        return self._owned & self._latest.keys()
 
-        Its place, said before that, would claim records that were not emitted yet.
-        """
-        if entry.source.offset <= self._emitted.get(entry.source.partition, -1):
-            delivery = await self._outlet.standing(entry)
-            delivery.add_done_callback(partial(self._note, entry.source.partition))
+    @Service.task
+    async def _conclude_forwarded(self) -> None:
+        await self._forwarded_reader.run()
+
+    async def _emit_again(self, partition: int, entry: Entry) -> None:
+        """Emit a standing entry: it claims no place, whatever is still to come."""
+        await self._send(partition, Update(entries=(entry,)))
 
     async def _consume(self, stream: faust.StreamT[bytes]) -> None:
         # Acknowledged by `InOrder`, not when the loop body ends.
         async for event in cast("Any", stream).noack().events():
+            if event.message.partition not in self._latest:
+                self._read_forwarded(event.message.partition)
             self._miss_none(event.message)
             await self._take(event)
+
+    def _read_forwarded(self, partition: int) -> None:
+        """Begin behind what anybody has concluded: the ledger is recovered by now."""
+        self._forwarded[partition] = self._ledger.concluded(partition).forwarded
+        self._forwarded_reader.begin(partition, Offset(self._forwarded[partition] + 1))
 
     def _miss_none(self, message: Any) -> None:
         """End the process if a record was fetched before this one, but never came.
@@ -201,29 +233,56 @@ class Authority(faust.App):
         message = event.message
         time = UnixMs(round(message.timestamp * 1_000))
         at = Position(message.partition, Offset(message.offset), time)
-        self._refresher.log_time_ms = max(self._refresher.log_time_ms, time)
+        self._refresher.log_time_ms = max(self._refresher.log_time_ms, at.time)
         if message.key == PULSE_KEY:
-            await self._forward_pulse(event, at)
+            await self._take_pulse(event, at)
             return
-        headers = cast("list[tuple[str, bytes]]", message.headers or [])
-        record = Record(message.key, message.value, headers, at)
+        conclusion = self._conclude(message, lambda _: at)
+        if isinstance(conclusion, RevocationError):
+            parked = [await self._park(message, at, conclusion)]
+            self._held[at.partition].append(_Held(event, parked))
+            return
+        self._remember(at.partition, conclusion)
+        sent = [await self._outlet.forward(*each) for each in conclusion.forwards]
+        self._held[at.partition].append(_Held(event, sent))
+        if conclusion.entries:
+            await self._emit(Update(at, conclusion.entries))
+
+    async def _take_forwarded(self, record: Any) -> None:
+        """Conclude at once: of the events before it nothing is claimed."""
+        partition, offset = record.partition, Offset(record.offset)
+        at = Position(partition, offset, UnixMs(record.timestamp))
+        entries: tuple[Entry, ...] = ()
+        conclusion = self._conclude(record, partial(origin, partition=partition))
+        if isinstance(conclusion, RevocationError):
+            # Before anything claims that all up to here is concluded.
+            await (await self._park(record, at, conclusion))
+        else:
+            self._remember(partition, conclusion)
+            entries = conclusion.entries
+        await self._send(partition, Update(entries=entries, forwarded=offset))
+        self._forwarded[partition] = offset
+
+    def _conclude(
+        self, message: Any, published: Callable[[Headers], Position]
+    ) -> Conclusion | RevocationError:
+        """Conclude on a record, or return why it belongs in the dead letters."""
+        headers, partition = message.headers or (), message.partition
         try:
-            conclusion = conclude(
-                record,
-                partial(self._recall, at.partition),
+            return conclude(
+                Record(partition, message.value, headers, published(headers)),
+                partial(self._recall, partition),
                 self._settings.limits,
                 self._settings.partitions,
             )
         except ContractError as error:
-            await self._park(event, record, error)
+            return error
         except Exception as error:  # noqa: BLE001 - no record may stop the others
             # Not the message, which may quote what the record is about.
             where = traceback.format_tb(error.__traceback__)
-            kind = type(error).__name__
-            _log.error("conclusion failed", receipt=at.receipt, kind=kind, where=where)
-            await self._park(event, record, RevocationError(type(error).__name__))
-        else:
-            await self._carry_out(event, record, conclusion)
+            kind, place = type(error).__name__, f"{partition}-{message.offset}"
+            _log.error("conclusion failed", receipt=place, kind=kind, where=where)
+            return RevocationError(kind)
 
     def _recall(self, partition: int, target: Target) -> Entry | None:
         try:
@@ -231,24 +290,15 @@ class Authority(faust.App):
         except Exception as error:  # noqa: BLE001 - a broken disk is not a bad record
             give_up("the ledger cannot be read", error)
 
-    async def _carry_out(
-        self, event: EventT[bytes], record: Record, conclusion: Conclusion
-    ) -> None:
+    def _remember(self, partition: int, conclusion: Conclusion) -> None:
         _count(conclusion)
-        at = record.at
-        sent_on = [
-            await self._outlet.event(*reroute) for reroute in conclusion.reroutes
-        ]
         for entry in conclusion.changed:
-            self._ledger.remember(at.partition, entry)  # 1.
-        self._held[at.partition].append(_Held(event, sent_on))
-        if conclusion.entries:
-            await self._emit(Update(at, conclusion.entries))
+            self._ledger.remember(partition, entry)  # 1.
 
     async def _emit(self, update: Update) -> Delivery:
         """Send an update that also answers for the records held before it.
 
-        Waits until those are acknowledged where they were sent on to or parked: an
+        Waits until those are acknowledged where they were forwarded or parked: an
         update says "all before me is here, or in the places that I name".
         """
         partition = update.source.partition
@@ -256,53 +306,39 @@ class Authority(faust.App):
         places: dict[int, Offset] = {}
         for each in held:
             for metadata in await asyncio.gather(*each.deliveries):
-                if metadata.topic == self._settings.topics.events:
+                if metadata.topic == self._topics.forwarded:
                     places[metadata.partition] = metadata.offset
-        update = replace(update, rerouted=tuple(places.items()))
-        delivery = await self._outlet.update(update)  # 2.
-        delivery.add_done_callback(partial(self._note, partition))
-        self._emitted[partition] = update.source.offset
+        update = replace(update, awaits=tuple(places.items()))
+        delivery = await self._send(partition, update)  # 2.
         for each in held:
             self._in_order.take(partition, each.event.ack, [delivery])  # 3.
         return delivery
 
-    async def _forward_pulse(self, event: EventT[bytes], at: Position) -> None:
-        self._held[at.partition].append(_Held(event, []))
-        delivery = await self._emit(Update(at))
-        delivery.add_done_callback(partial(self._note_reached, at.partition))
+    async def _take_pulse(self, event: EventT[bytes], at: Position) -> None:
+        partition, lifetimes = at.partition, self._settings.lifetimes._asdict()
+        update = Update(at, forwarded=self._forwarded[partition], lifetimes=lifetimes)
+        self._held[partition].append(_Held(event, []))
+        delivery = await self._emit(update)
+        delivery.add_done_callback(partial(self._own_writes.reached, partition, update))
 
-    def _note(self, partition: int, delivery: Delivery) -> None:
-        """Know up to where nobody else has written to the partition of entries.
-
-        A worker that was paused may write here again before it learns that another took
-        over meanwhile; its table then lacks what that one wrote.
-        """
-        if partition not in self._owned:
-            return
-        offset = Offset(delivery.result().offset)
-        if partition not in self._alone_until:
-            self._alone_until[partition] = self._ledger.holds_until(partition)
-        before = self._alone_until[partition]
-        follows = before is not None and offset == before + 1
-        self._alone_until[partition] = offset if follows else None
-
-    def _note_reached(self, partition: int, _: Delivery) -> None:
-        """Bound what a restart reads again, at the pace of pulses."""
-        reached = self._alone_until.get(partition)
-        if reached is not None:
-            self._ledger.reached(partition, reached)
+    async def _send(self, partition: int, update: Update) -> Delivery:
+        delivery = await self._outlet.update(partition, update)
+        delivery.add_done_callback(partial(self._own_writes.note, partition))
+        return delivery
 
     async def _park(
-        self, event: EventT[bytes], record: Record, error: RevocationError
-    ) -> None:
-        at = record.at
-        headers = dead_letter_headers(error, self._settings.topics.events, at)
+        self, message: Any, at: Position, error: RevocationError
+    ) -> Delivery:
+        headers = dead_letter_headers(error, message.topic, at)
         delivery = await self._outlet.dead_letter(
-            at.partition, record.key, record.value, [*record.headers, *headers]
+            at.partition,
+            message.key,
+            message.value,
+            [*(message.headers or ()), *headers],
         )
         metrics.DEAD_LETTERS.labels(error.code).inc()
         _log.error("dead letter", receipt=at.receipt, code=error.code)
-        self._held[at.partition].append(_Held(event, [delivery]))
+        return delivery
 
 
 def _count(conclusion: Conclusion) -> None:
@@ -310,37 +346,5 @@ def _count(conclusion: Conclusion) -> None:
         metrics.EVENTS.labels(conclusion.event_type, result).inc(times)
     if conclusion.clamped:
         metrics.CLAMPED.inc(conclusion.clamped)
-    if conclusion.reroutes:
-        metrics.REROUTED.inc(len(conclusion.reroutes))
-
-
-def _faust_options(settings: AuthoritySettings) -> dict[str, Any]:
-    """Return Faust's settings; those not named keep Faust's defaults.
-
-    Static membership, a short session and a RocksDB table that survives the process:
-    a killed worker is back in about two seconds. Faust's own session lasts 60 s.
-    """
-    session = settings.session_timeout_ms / 1_000
-    return {
-        "id": settings.authority_id,
-        "broker": [f"kafka://{each}" for each in _servers(settings)],
-        "Table": LedgerTable,
-        "store": "rocksdb://?driver=rocksdict",
-        "datadir": settings.data_dir,
-        "topic_partitions": settings.partitions,
-        "topic_replication_factor": settings.replication_factor,
-        "topic_allow_declare": False,
-        "topic_disable_leader": True,
-        "consumer_auto_offset_reset": "earliest",
-        "consumer_group_instance_id": settings.instance_id,
-        "broker_session_timeout": session,
-        "broker_heartbeat_interval": settings.heartbeat_interval_ms / 1_000,
-        "broker_request_timeout": max(30.0, session),
-        "broker_commit_interval": 1.0,
-        "stream_wait_empty": False,
-        "web_enabled": False,
-    }
-
-
-def _servers(settings: AuthoritySettings) -> list[str]:
-    return settings.bootstrap_servers.split(",")
+    if conclusion.forwards:
+        metrics.FORWARDED.inc(len(conclusion.forwards))

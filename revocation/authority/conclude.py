@@ -1,13 +1,27 @@
-"""What one record of the events topic leads to. Pure: nothing is sent or stored."""
+"""What one record of the events topic leads to. Pure: nothing is sent or stored.
+
+What belongs in the ledger of another partition is forwarded there, in a topic that only
+authorities may write. Its header says where and when the event was published, and
+nothing in the events topic is ever taken for such a copy.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from revocation import events, ledger
-from revocation.entries import DENYLIST_KINDS, Entry, Position, Target
+from revocation.entries import (
+    DENYLIST_KINDS,
+    Entry,
+    Limits,
+    Offset,
+    Position,
+    Target,
+    UnixMs,
+)
+from revocation.errors import MalformedForwardedError
 from revocation.events import Event, UsersRevoked
-from revocation.ledger import Accepted, Limits
+from revocation.ledger import Accepted
 from revocation.topics import partition_of, record_key
 
 Headers = Sequence[tuple[str, bytes]]
@@ -16,17 +30,25 @@ Recall = Callable[[Target], Entry | None]
 """Returns what the ledger holds about a target."""
 
 
-class Record(NamedTuple):
-    """A record of the events topic."""
+_ORIGIN: Final = "forwarded-from"
+"""The header of a forwarded record: `partition-offset-time` of the original."""
 
-    key: bytes | None
+
+class Record(NamedTuple):
+    """A record of the events topic, or of the forwarded topic.
+
+    `partition` is where it lies, so whose ledger it is for; `at` is where and when the
+    event was published: of a forwarded record, what `origin` returns.
+    """
+
+    partition: int
     value: bytes | None
     headers: Headers
     at: Position
 
 
-class Reroute(NamedTuple):
-    """A record to send on to the partition of its target."""
+class Forward(NamedTuple):
+    """A record to send to a partition of the forwarded topic."""
 
     partition: int
     key: bytes
@@ -35,10 +57,10 @@ class Reroute(NamedTuple):
 
 
 class Conclusion(NamedTuple):
-    """What to emit, what to keep, what to send on, and what to count."""
+    """What to emit, what to keep, what to forward, and what to count."""
 
     entries: tuple[Entry, ...]
-    reroutes: tuple[Reroute, ...]
+    forwards: tuple[Forward, ...]
     event_type: str
     results: Counter[str]
     clamped: int
@@ -58,37 +80,78 @@ def conclude(
         ContractError: the record belongs in the dead letters.
     """
     event = events.decode(record.value, record.headers)
-    here: list[Target] = []
-    elsewhere: dict[int, list[Target]] = {}
-    for target in events.targets(event):
-        partition = partition_of(record_key(target), partitions)
-        if partition == record.at.partition:
-            here.append(target)
-        else:
-            elsewhere.setdefault(partition, []).append(target)
+    here, elsewhere = _sort(event, record.partition, partitions)
+    forwarded = record.partition != record.at.partition
+    if elsewhere and forwarded:
+        raise MalformedForwardedError(
+            "it is about a target of another partition; only authorities may write "
+            "the forwarded topic"
+        )
     results: Counter[str] = Counter()
     clamped = 0
     emitted = []
     for target in here:
-        result = ledger.apply(recall(target), event, target, record.at, limits)
+        result = ledger.apply(
+            *(recall(target), event, target, record.at, limits), forwarded=forwarded
+        )
         results[type(result).__name__.lower()] += 1
-        if result.entry is not None:
-            emitted.append(result.entry)
+        emitted.append(result.entry)
         clamped += isinstance(result, Accepted) and result.clamped
-    reroutes = tuple(
-        _reroute(record, event, partition, moved)
-        for partition, moved in elsewhere.items()
+    forwards = tuple(
+        _forward(record, event, partition, targets)
+        for partition, targets in elsewhere.items()
     )
-    return Conclusion(tuple(emitted), reroutes, event.type, results, clamped)
+    return Conclusion(tuple(emitted), forwards, event.type, results, clamped)
 
 
-def _reroute(
-    record: Record, event: Event, partition: int, moved: list[Target]
-) -> Reroute:
-    """Send on the original bytes; of a bulk event the part that belongs there."""
+def origin(headers: Headers, partition: int) -> Position:
+    """Return where and when the event of a forwarded record was published.
+
+    Args:
+        headers: of the record.
+        partition: where the record lies.
+
+    Raises:
+        MalformedForwardedError: no authority wrote this record.
+    """
+    # The last of that name: a producer may have sent one, before ours.
+    text = (dict(headers).get(_ORIGIN) or b"").decode("ascii", "replace")
+    numbers = text.split("-")
+    if len(numbers) == len(Position._fields) and all(map(str.isdecimal, numbers)):
+        published_in, offset, time = map(int, numbers)
+        if published_in != partition:
+            return Position(published_in, Offset(offset), UnixMs(time))
+    raise MalformedForwardedError(
+        f"its header {_ORIGIN} is no partition-offset-time of another partition; only "
+        "authorities may write the forwarded topic"
+    )
+
+
+def _sort(
+    event: Event, partition: int, partitions: int
+) -> tuple[list[Target], dict[int, list[Target]]]:
+    """Return the targets to conclude on here, and those of other partitions.
+
+    A denial needs no ledger, so it is concluded wherever it lies.
+    """
+    here: list[Target] = []
+    elsewhere: dict[int, list[Target]] = {}
+    for target in events.targets(event):
+        home = partition_of(record_key(target), partitions)
+        if home == partition or target.kind in DENYLIST_KINDS:
+            here.append(target)
+        else:
+            elsewhere.setdefault(home, []).append(target)
+    return here, elsewhere
+
+
+def _forward(
+    record: Record, event: Event, partition: int, targets: list[Target]
+) -> Forward:
+    """Forward the original bytes; of a bulk event the part that belongs there."""
     value, headers = record.value or b"", record.headers
     if isinstance(event, UsersRevoked):
-        value = events.encode(events.about(event, (target.id for target in moved)))
+        value = events.encode(events.about(event, (target.id for target in targets)))
         headers = (("content-type", events.CONTENT_TYPE.encode()),)
-    origin = ("rerouted-from", record.at.receipt.encode())
-    return Reroute(partition, record_key(moved[0]), value, (*headers, origin))
+    published = (_ORIGIN, "-".join(map(str, record.at)).encode())
+    return Forward(partition, record_key(targets[0]), value, (*headers, published))

@@ -7,7 +7,7 @@ is fetched in between and not taken yet is lost: nothing seeks back to it.
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
@@ -56,17 +56,28 @@ class SeekingConsumer(Consumer):
         super().resume_flow()
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek to what was committed, or to the beginning where nothing was yet."""
+        """Seek to what was committed, but behind what is known to be concluded.
+
+        So a new group does not replay the past: it would send events on and park bad
+        records once more. Where nothing is known, seek to the beginning.
+        """
         self._latest.clear()
-        offsets = await super().seek_to_committed()
-        fresh = [
-            tp
-            for tp, offset in offsets.items()
-            if not offset and not self._is_changelog_tp(tp)
-        ]
+        offsets = dict(await super().seek_to_committed())
+        concluded = cast("Any", self.app).concluded
+        fresh, behind = [], {}
+        for tp, committed in offsets.items():
+            if self._is_changelog_tp(tp):
+                continue
+            following = concluded(tp.partition) + 1
+            if following > (committed or 0):
+                behind[tp] = following
+            elif not committed:
+                fresh.append(tp)
         if fresh:  # aiokafka leaves these where they are
             await self._thread.seek_to_beginning(*fresh)
-        return offsets
+        if behind:
+            await self._thread.seek_wait(behind)
+        return offsets | behind
 
     async def _getmany(
         self,

@@ -5,16 +5,17 @@ import os
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NamedTuple, NoReturn
 
 import structlog
 from aiokafka import AIOKafkaProducer
 
-from revocation.entries import Entry, Update, encode_update
 from revocation.kafka import dead_letter_value, new_producer
 from revocation.settings import AuthoritySettings
-from revocation.topics import PULSE_KEY, PULSE_VALUE, record_key
+from revocation.topics import MAX_UPDATE_BYTES, PULSE_KEY, PULSE_VALUE, record_key
+from revocation.updates import Update, encode_update
 
 Delivery = Any
 """A future that becomes the record's metadata once Kafka has acknowledged it."""
@@ -22,6 +23,8 @@ Delivery = Any
 _log = structlog.get_logger()
 _EXIT_UNSENT: Final = 70
 _MOST_WAITING: Final = 2_000
+_MAX_UPDATE_VALUE: Final = MAX_UPDATE_BYTES - 8_192
+"""The key and Kafka's own bytes need some room."""
 
 
 class _Waiting(NamedTuple):
@@ -78,26 +81,28 @@ class Outlet:
         await self._handing_over
         await self._producer.stop()
 
-    async def update(self, update: Update) -> Delivery:
-        """Send an update to the partition number that its source has."""
-        key = record_key(update.entries[0].target) if update.entries else PULSE_KEY
-        return await self._send(
-            self._topics.entries, encode_update(update), key, update.source.partition
-        )
+    async def update(self, partition: int, update: Update) -> Delivery:
+        """Send an update to the partition number of the records that it is about.
 
-    async def standing(self, entry: Entry) -> Delivery:
-        """Send an entry again, with its original source."""
-        return await self.update(Update(entry.source, (entry,)))
+        One that is too large is sent in parts, of which the last claims what it does.
+        """
+        value, entries = encode_update(update), update.entries
+        if len(value) > _MAX_UPDATE_VALUE and len(entries) > 1:
+            half = len(entries) // 2
+            await self.update(partition, Update(entries=entries[:half]))
+            return await self.update(partition, replace(update, entries=entries[half:]))
+        key = record_key(entries[0].target) if entries else PULSE_KEY
+        return await self._send(self._topics.entries, value, key, partition)
 
-    async def event(
+    async def forward(
         self,
         partition: int,
         key: bytes | None,
         value: bytes | None,
         headers: Sequence[tuple[str, bytes]],
     ) -> Delivery:
-        """Send an event on to another partition."""
-        return await self._send(self._topics.events, value, key, partition, headers)
+        """Forward an event to the partition of its target."""
+        return await self._send(self._topics.forwarded, value, key, partition, headers)
 
     async def pulse(self, partition: int) -> Delivery:
         """Mark the present place and time in a partition of the events topic."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Set as AbstractSet
 
 from revocation import metrics
 from revocation.authority.table import LedgerTable
-from revocation.entries import Entry
+from revocation.entries import Entry, Limits
 
 _TICK_SECONDS = 1.0
 
@@ -24,15 +24,15 @@ class Refresher:
     def __init__(
         self,
         table: LedgerTable,
-        emit: Callable[[Entry], Awaitable[object]],
+        emit: Callable[[int, Entry], Awaitable[object]],
         *,
         period_seconds: float,
-        relevance_ms: int,
+        limits: Limits,
     ) -> None:
         self._table = table
         self._emit = emit
         self._ticks = max(1.0, period_seconds / _TICK_SECONDS)
-        self._relevance_ms = relevance_ms
+        self._limits = limits
         self._credits: dict[int, float] = {}
         """How many entries of a partition are due by now, and the part of a next."""
         self.turns = 0
@@ -60,12 +60,16 @@ class Refresher:
         # Before the first wait: what is in the table may have changed after it.
         standing = [entry for entry in entries if not self._forget(partition, entry)]
         for entry in standing:
-            await self._emit(entry)
+            await self._emit(partition, entry)
             metrics.REFRESHED.inc()
 
     def _forget(self, partition: int, entry: Entry) -> bool:
-        """Drop an entry that no living token can meet; a version is never dropped."""
-        until = entry.relevant_until(self._relevance_ms)
+        """Drop an entry that no living token can meet; a version is never dropped.
+
+        Regions keep theirs by their own limits: what is dropped too early for them was
+        emitted before, and an event about its target leads to an entry that joins it.
+        """
+        until = entry.relevant_until(self._limits)
         if until is None or until >= self.log_time_ms or entry.version:
             return False
         self._table.forget(partition, entry.target)

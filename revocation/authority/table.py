@@ -5,9 +5,10 @@ that topic is merged into the table, never put over what is there: a paused work
 twin may have appended an older entry after a newer one.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import faust
 import structlog
@@ -15,25 +16,31 @@ from faust.stores.rocksdb import Store as RocksDBStore
 from faust.types import TP, EventT
 
 from revocation.authority.outlet import give_up
-from revocation.entries import (
-    DENYLIST_KINDS,
-    Entry,
-    Offset,
-    Target,
-    decode_entry,
-    decode_update,
-    encode_entry,
-    merge,
-)
+from revocation.entries import DENYLIST_KINDS, Entry, Offset, Target, merge
 from revocation.errors import MalformedUpdateError
 from revocation.topics import record_key
+from revocation.updates import Update, decode_entry, decode_update, encode_entry
 
 _log = structlog.get_logger()
 
 _WALKED = b"\0walked"
 """The row that remembers how far `walk` came; sorts before every record key."""
 
-_NOT_ENTRIES = frozenset({_WALKED, RocksDBStore.offset_key})
+_CONCLUDED = b"\0concluded"
+"""The row that holds what `concluded` returns."""
+
+_NOT_ENTRIES = frozenset({_WALKED, _CONCLUDED, RocksDBStore.offset_key})
+
+
+class Concluded(NamedTuple):
+    """Up to where a partition is concluded, by whatever authority; -1 means nowhere.
+
+    `events`: in the events topic. `forwarded`: in the forwarded topic. Everything up to
+    there is in the entries topic, forwarded or parked, and acknowledged there.
+    """
+
+    events: Offset
+    forwarded: Offset
 
 
 class LedgerTable(faust.Table[bytes, bytes]):
@@ -90,6 +97,21 @@ class LedgerTable(faust.Table[bytes, bytes]):
         topic = self.changelog_topic.get_topic_name()
         self.data.set_persisted_offset(TP(topic, partition), offset)
 
+    def concluded(self, partition: int) -> Concluded:
+        """Return up to where the table knows the partition to be concluded."""
+        value = self._rows(partition).get(_CONCLUDED) or b"-1 -1"
+        return Concluded(*map(Offset, map(int, value.split())))
+
+    def note_concluded(self, partition: int, updates: Iterable[Update]) -> None:
+        """Note what updates claim that are in the entries topic."""
+        known = self.concluded(partition)
+        events, forwarded = known
+        for update in updates:
+            events = max(events, update.source.offset)
+            forwarded = max(forwarded, update.forwarded)
+        if (events, forwarded) != known:
+            self._rows(partition).put(_CONCLUDED, b"%d %d" % (events, forwarded))
+
     def apply_changelog_batch(self, batch: Iterable[EventT[bytes]]) -> None:
         """Merge records of the entries topic into the table, while recovering.
 
@@ -102,6 +124,7 @@ class LedgerTable(faust.Table[bytes, bytes]):
 
     def _merge_all(self, batch: Iterable[EventT[bytes]]) -> None:
         last: dict[int, int] = {}
+        updates: defaultdict[int, list[Update]] = defaultdict(list)
         for event in batch:
             message = event.message
             last[message.partition] = message.offset
@@ -116,9 +139,12 @@ class LedgerTable(faust.Table[bytes, bytes]):
                     error=str(error),
                 )
                 continue
+            updates[message.partition].append(update)
             for entry in update.entries:
                 if entry.target.kind not in DENYLIST_KINDS:
                     self._merge(message.partition, entry)
+        for partition, read in updates.items():
+            self.note_concluded(partition, read)
         for partition, offset in last.items():
             self.reached(partition, Offset(offset))
 

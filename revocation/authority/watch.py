@@ -36,12 +36,14 @@ class AuthorityWatch:
     async def if_answered(self) -> list[Expectation] | None:
         """Return what must move on; None if Kafka does not answer."""
         settings = self._settings
-        log = await ask_log(settings, settings.topics.events, settings.authority_id)
+        topics, group = settings.topics, settings.authority_id
+        log = await ask_log(settings, topics.events, group, beside=topics.forwarded)
         if log is None or self._authority.should_stop:
             return None
         seconds = settings.stall_seconds
         clients = client_expectations(self._authority.clients, seconds=seconds)
-        return [*self._concluding(log), *self._pulsing(log), *clients]
+        working = (*self._concluding(log), self._forwarding(log), *self._pulsing(log))
+        return [*working, *clients]
 
     async def confirm(self) -> bool:
         """Tell whether Kafka takes writes: a worker cannot conclude while it does not.
@@ -80,8 +82,16 @@ class AuthorityWatch:
             first_seconds=FIRST_SECONDS,
         )
 
+    def _forwarding(self, log: LogState) -> Expectation:
+        following = self._authority.following_forwarded
+        ends = log.beside_ends
+        due = any(offset < ends.get(at, 0) for at, offset in following.items())
+        places = tuple(following.items())
+        return Expectation("forwarded", places, due, self._settings.stall_seconds)
+
     def _pulsing(self, log: LogState) -> Iterable[Expectation]:
-        seconds = self._settings.stall_seconds
+        settings = self._settings
+        seconds = settings.stall_seconds + settings.pulse_interval_ms / 1_000
         owned = sorted(self._authority.owned)
         # Without those of `confirm`, which say nothing about the worker.
         ends = tuple(log.ends[at] - self._sent[at] for at in owned)

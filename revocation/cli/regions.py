@@ -23,9 +23,7 @@ async def open_regions(
     """
     layout = Layout(settings.store_prefix, settings.peppers)
     stores = {
-        name: RedisStore(
-            url, layout, longest_token_ms=settings.relevance_ms, tls=settings.tls
-        )
+        name: RedisStore(url, layout, limits=settings.limits, tls=settings.tls)
         for name, url in settings.regions.items()
     }
     try:

@@ -31,7 +31,7 @@ from revocation.cli.status_report import (
     State,
 )
 from revocation.cli.status_table import render
-from revocation.entries import Position, UnixMs, decode_update
+from revocation.entries import Position, UnixMs
 from revocation.errors import (
     DisagreementError,
     MalformedUpdateError,
@@ -41,6 +41,7 @@ from revocation.errors import (
 from revocation.kafka import new_consumer
 from revocation.settings import RegionsSettings
 from revocation.store import Region, StoreReader
+from revocation.updates import decode_update
 
 _PATIENCE_SECONDS: Final = 5.0
 _TAIL_RECORDS: Final = 100

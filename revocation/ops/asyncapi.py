@@ -4,7 +4,6 @@ Payloads refer to the JSON Schema files beside it, so that each shape is told on
 """
 
 import json
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -12,19 +11,16 @@ from revocation.entries import Offset, Position, UnixMs
 from revocation.errors import ContractError, RevocationError
 from revocation.events import CONTENT_TYPE, EVENT_TYPES, CloudEvent
 from revocation.kafka import dead_letter_headers
+from revocation.ops.asyncapi_operations import BINDING, REJECTED, operations
 from revocation.rejections import TokenRejected
-from revocation.settings import AuthoritySettings, KafkaSettings
+from revocation.settings import KafkaSettings
 from revocation.topics import PULSE_KEY, Topics, TopicSpec
 
 Json = dict[str, Any]
 
-CONTRACT_VERSION: Final = "1.1.0"
+CONTRACT_VERSION: Final = "1.2.0"
 """Grows with the contract, not with the package (semantic versioning)."""
 
-REJECTED: Final[str] = TokenRejected.model_fields["type"].default
-"""The type of the one event that this service tells of itself."""
-
-_BINDING: Final = "0.5.0"
 _PULSE: Final = PULSE_KEY.decode()
 
 
@@ -52,7 +48,7 @@ def document() -> Json:
             "kafka": {"host": settings.bootstrap_servers, "protocol": "kafka"},
         },
         "channels": _channels(settings.topics, specs, settings.replication_factor),
-        "operations": _operations(settings.topics),
+        "operations": operations(settings.topics),
         "components": {
             "messages": _messages(),
             "messageTraits": {"structured": _structured()},
@@ -63,6 +59,11 @@ def document() -> Json:
 def _channels(topics: Topics, specs: Iterable[TopicSpec], replicas: int) -> Json:
     described = {
         topics.events: ("events", "What happened.", [*EVENT_TYPES, "binary", "pulse"]),
+        topics.forwarded: (
+            "forwarded",
+            "Events from another partition than their target's; authorities only.",
+            ["forwarded"],
+        ),
         topics.entries: ("entries", "What the authority concluded.", ["update"]),
         topics.dead_letters: (
             "deadLetters",
@@ -97,7 +98,7 @@ def _topic_binding(spec: TopicSpec, replicas: int) -> Json:
         "partitions": spec.partitions,
         "replicas": replicas,
         "topicConfiguration": {**exact, **spec.minimum},
-        "bindingVersion": _BINDING,
+        "bindingVersion": BINDING,
     }
 
 
@@ -107,101 +108,6 @@ def _typed(value: str) -> Any:
         return json.loads(value)
     except ValueError:
         return value
-
-
-def _operations(topics: Topics) -> Json:
-    return {
-        **_to_events(),
-        **_from_events_to_entries(),
-        **_from_entries(topics),
-        "park": _operation(
-            "send",
-            "deadLetters",
-            ["deadLetter"],
-            "Authority or projector set a record aside that they cannot use.",
-        ),
-        "report": _operation(
-            "send",
-            "rejections",
-            [REJECTED],
-            "A verifier tells that tokens of a revoked target are in use.",
-        ),
-    }
-
-
-def _to_events() -> Json:
-    return {
-        "publish": _operation(
-            "send",
-            "events",
-            [*EVENT_TYPES, "binary"],
-            "A producer says what happened.",
-        ),
-        "pulse": _operation(
-            "send", "events", ["pulse"], "The authority marks a place in the log."
-        ),
-        "reroute": _operation(
-            "send",
-            "events",
-            [*EVENT_TYPES],
-            "The authority sends a misplaced event on to its target's partition, "
-            "with the header `rerouted-from`.",
-        ),
-    }
-
-
-def _from_events_to_entries() -> Json:
-    default = AuthoritySettings(topic_prefix="revocation").authority_id
-    return {
-        "conclude": _operation(
-            "receive",
-            "events",
-            [*EVENT_TYPES, "binary", "pulse"],
-            "The authority takes events; a second group is a twin.",
-            group={"type": "string", "default": default},
-        ),
-        "emit": _operation(
-            "send",
-            "entries",
-            ["update"],
-            "The authority says what it concluded, in the partition of the source.",
-        ),
-    }
-
-
-def _from_entries(topics: Topics) -> Json:
-    groups = f"^{re.escape(topics.prefix)}-projector-[a-z0-9-]+$"
-    return {
-        "project": _operation(
-            "receive",
-            "entries",
-            ["update"],
-            "The projectors of one region apply updates.",
-            group={"type": "string", "pattern": groups},
-        ),
-    }
-
-
-def _operation(
-    action: str,
-    channel: str,
-    messages: Iterable[str],
-    summary: str,
-    *,
-    group: Json | None = None,
-) -> Json:
-    operation: Json = {
-        "action": action,
-        "channel": {"$ref": f"#/channels/{channel}"},
-        "summary": summary,
-        "messages": [
-            {"$ref": f"#/channels/{channel}/messages/{each}"} for each in messages
-        ],
-    }
-    if group is not None:
-        binding = {"groupId": group, "bindingVersion": _BINDING}
-        operation["bindings"] = {"kafka": binding}
-    return operation
 
 
 def _messages() -> Json:
@@ -216,7 +122,7 @@ def _messages() -> Json:
         },
         "update": {
             "title": "Update",
-            "summary": "All that was concluded from one record of the events topic.",
+            "summary": "What was concluded from one record, and what is known then.",
             "payload": {"$ref": "./update.json"},
             "bindings": _key(
                 {
@@ -226,6 +132,7 @@ def _messages() -> Json:
                 }
             ),
         },
+        "forwarded": _forwarded(),
         "deadLetter": _dead_letter(),
         REJECTED: _rejected(),
     }
@@ -267,12 +174,6 @@ def _structured() -> Json:
                     "description": "Send it. Without it and without `ce_specversion` "
                     "the value is read as structured all the same.",
                 },
-                "rerouted-from": {
-                    "type": "string",
-                    "pattern": "^[0-9]+-[0-9]+$",
-                    "description": "Partition and offset where the authority found "
-                    "the event misplaced.",
-                },
             },
         },
         "bindings": _event_key(),
@@ -298,6 +199,29 @@ def _binary() -> Json:
             "required": required,
         },
         "payload": {"anyOf": [{"$ref": each} for each in payloads.values()]},
+        "bindings": _event_key(),
+    }
+
+
+def _forwarded() -> Json:
+    return {
+        "title": "Forwarded",
+        "summary": "Value and headers as they were; of a bulk event a part, in "
+        "structured mode.",
+        "headers": {
+            "type": "object",
+            "description": "Beside the original headers.",
+            "properties": {
+                "forwarded-from": {
+                    "type": "string",
+                    "pattern": "^[0-9]+-[0-9]+-[0-9]+$",
+                    "description": "Partition, offset and LogAppendTime of the "
+                    "original in the events topic.",
+                },
+            },
+            "required": ["forwarded-from"],
+        },
+        "payload": {"description": "An event, in structured or binary mode."},
         "bindings": _event_key(),
     }
 
@@ -336,4 +260,4 @@ def _event_key() -> Json:
 
 
 def _key(schema: Json) -> Json:
-    return {"kafka": {"key": schema, "bindingVersion": _BINDING}}
+    return {"kafka": {"key": schema, "bindingVersion": BINDING}}

@@ -14,6 +14,7 @@ from pydantic_core import core_schema
 from revocation.entries import DENYLIST_KINDS, RECENT_EVENTS, Kind, Status
 from revocation.events import EVENT_TYPES, CloudEvent
 from revocation.ops import asyncapi
+from revocation.ops.asyncapi_operations import REJECTED
 from revocation.ops.block_yaml import to_yaml
 from revocation.rejections import TokenRejected
 from revocation.sidecar import openapi
@@ -25,6 +26,11 @@ _EXACT: Final = 2**53
 """Whole numbers up to here are exact in every JSON reader."""
 _COUNT: Final[Json] = {"type": "integer", "minimum": 0, "maximum": _EXACT}
 _TEXT: Final[Json] = {"type": "string", "minLength": 1}
+_STATUS_NEEDS: Final = {
+    "status_time": ["status", "status_partition"],
+    "status_partition": ["status", "status_time"],
+    "status_offset": ["status"],
+}
 
 
 def export(folder: Path) -> list[Path]:
@@ -42,7 +48,7 @@ def documents() -> dict[str, bytes]:
     """Return every document by its file name; the same bytes each time."""
     schemas = {name: event_schema(model) for name, model in EVENT_TYPES.items()}
     schemas |= {"event": any_event_schema(), "update": update_schema()}
-    schemas[asyncapi.REJECTED] = event_schema(TokenRejected)
+    schemas[REJECTED] = event_schema(TokenRejected)
     files = {f"{name}.json": _to_json(schema) for name, schema in schemas.items()}
     files["asyncapi.yaml"] = to_yaml(asyncapi.document()).encode()
     files["openapi.json"] = openapi.encoded()
@@ -76,76 +82,124 @@ def any_event_schema() -> Json:
 
 
 def update_schema() -> Json:
-    """Return the schema of a record of the entries topic (`entries.encode_update`)."""
+    """Return the schema of a record of the entries topic (`updates.encode_update`)."""
     return _identified(
         "update",
         {
             "title": "Update",
             "description": (
-                "All that the authority concluded from the record at `offset` in the "
-                "same partition number of the events topic. Without entries: a pulse."
+                "What the authority concluded, and what is known once this and all "
+                "updates before it in the partition are applied."
             ),
             "type": "object",
-            "properties": {
-                "offset": _COUNT | {"description": "Of the source, in its partition."},
-                "time": _COUNT
-                | {"description": "LogAppendTime of the source, in milliseconds."},
-                "entries": {
-                    "type": "array",
-                    "minItems": 1,
-                    "items": {"$ref": "#/$defs/Entry"},
-                },
-                "rerouted": {
-                    "description": (
-                        "Where misplaced events were sent on to, as partition and "
-                        "offset: this record is applied only when those are."
-                    ),
-                    "type": "array",
-                    "minItems": 1,
-                    "items": _tuple(_COUNT, _COUNT),
-                },
-            },
-            "required": ["offset", "time"],
+            "properties": _update_properties(),
+            "dependentRequired": {"offset": ["time"], "time": ["offset"]},
+            "anyOf": [
+                {"required": [name]} for name in ("offset", "entries", "forwarded")
+            ],
             "$defs": {"Entry": _entry()},
         },
     )
 
 
-def _entry() -> Json:
+def _update_properties() -> Json:
     return {
-        "description": "Absolute state of one target, as of the event at `source`. "
-        "What is absent has its default: 0, `active`, none.",
+        "offset": _count(
+            "In the same partition number of the events topic, everything up "
+            "to here is concluded."
+        ),
+        "time": _count("LogAppendTime of that record, in milliseconds."),
+        "entries": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"$ref": "#/$defs/Entry"},
+        },
+        "awaits": _places(
+            "Where in the forwarded topic events up to `offset` were sent: "
+            "they are applied only when those are."
+        ),
+        "forwarded": _count(
+            "In the same partition number of the forwarded topic, everything "
+            "up to here is concluded."
+        ),
+        "lifetimes": _lifetimes(),
+        "rerouted": _places("As `awaits`, in the events topic. Only in older records."),
+    }
+
+
+def _lifetimes() -> Json:
+    return {
+        "description": "The lifetimes that the authority is set to, in seconds; in "
+        "pulses.",
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": _COUNT,
+    }
+
+
+def _entry() -> Json:
+    denylist = {"enum": sorted(map(str, DENYLIST_KINDS))}
+    return {
+        "description": "Absolute state of one target. What is absent has its default: "
+        "0, `active`, none.",
         "type": "object",
         "properties": {
             "kind": {"enum": [str(kind) for kind in Kind]},
             "issuer": _TEXT,
             "id": _TEXT,
             "source": _tuple(_COUNT, _COUNT, _COUNT)
-            | {"description": "Partition, offset and LogAppendTime of the event."},
-            "expires_at": _COUNT
-            | {"description": "Milliseconds; rejected until then."},
+            | {"description": "Partition, offset and LogAppendTime of the last event."},
+            "expires_at": _count(
+                "When the token expires, in milliseconds; 2^53-1 if the event does not "
+                "say."
+            ),
             "version": _COUNT,
-            "not_before": _COUNT
-            | {"description": "Milliseconds; tokens issued before are rejected."},
-            "status": {"enum": [str(status) for status in Status]},
-            "status_offset": _COUNT | {"minimum": -1},
+            "forwarded_bumps": _count("How much of it came of forwarded events."),
+            "not_before": _count("Milliseconds; tokens issued before are rejected."),
+            **_status(),
             "recent": {
-                "description": "Offsets and fingerprints of the events applied last.",
+                "description": "Broker times, offsets and fingerprints of the events "
+                "applied last; in older records no times.",
                 "type": "array",
                 "minItems": 1,
                 "maxItems": RECENT_EVENTS,
-                "items": _tuple(_COUNT, _TEXT),
+                "items": {
+                    "anyOf": [_tuple(_COUNT, _COUNT, _TEXT), _tuple(_COUNT, _TEXT)]
+                },
             },
+            "seen": _places(
+                "The highest offset applied of each partition, where it is not that "
+                "of `source`."
+            ),
         },
         "required": ["kind", "issuer", "id", "source"],
-        "if": {"properties": {"kind": {"enum": sorted(map(str, DENYLIST_KINDS))}}},
+        "if": {"properties": {"kind": denylist}},
         "then": {"required": ["expires_at"]},
-        "else": {
-            "dependentRequired": {
-                "status": ["status_offset"],
-                "status_offset": ["status"],
-            }
-        },
+        "else": {"dependentRequired": _STATUS_NEEDS},
+    }
+
+
+def _status() -> Json:
+    return {
+        "status": {"enum": [str(status) for status in Status]},
+        "status_time": _count("Milliseconds; the status set later counts."),
+        "status_partition": _count("Of the event that set the status."),
+        "status_offset": _count("In place of those two, in older records.")
+        | {"minimum": -1},
+    }
+
+
+def _count(description: str) -> Json:
+    return _COUNT | {"description": description}
+
+
+def _places(description: str) -> Json:
+    """Return the schema of pairs of a partition and an offset."""
+    return {
+        "description": description,
+        "type": "array",
+        "minItems": 1,
+        "items": _tuple(_COUNT, _COUNT),
     }
 
 

@@ -1,22 +1,23 @@
 """What a region may claim to have applied of one partition. Pure.
 
-An update may name places in other partitions where misplaced events of its source were
-sent on to. Nothing from there on is claimed until those places are applied as well: an
-event acknowledged in the wrong partition is then known as surely as any other.
+An update may name places in other partitions where events before its source were
+forwarded to. Nothing from there on is claimed until those places are applied as well:
+an event acknowledged in the wrong partition is then known as surely as any other.
 """
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
-from revocation.entries import Offset, Position, UnixMs, Update
+from revocation.entries import Offset
 from revocation.store import Mark
+from revocation.updates import Update
 
 
 class _Read(NamedTuple):
     next_offset: Offset
-    source: Position
-    needs: tuple[tuple[int, Offset], ...]
+    update: Update
 
 
 class Progress:
@@ -52,32 +53,42 @@ class Progress:
     def read(self, next_offset: Offset, update: Update) -> None:
         """Note that an update was read, and where to read on."""
         self._next_read = next_offset
-        applied = max(self._mark.applied_offset, update.source.offset)
-        self._mark = self._mark._replace(applied_offset=applied)
-        read = _Read(next_offset, update.source, update.rerouted)
-        if self._waiting or read.needs:
+        mark = self._mark
+        self._mark = mark._replace(
+            applied_offset=max(mark.applied_offset, update.source.offset),
+            forwarded=max(mark.forwarded, update.forwarded),
+        )
+        read = _Read(next_offset, replace(update, entries=()))
+        if self._waiting or update.awaits or update.rerouted:
             self._waiting.append(read)
         else:
             self._claim(read)
 
     def skip(self, next_offset: Offset) -> None:
         """Note that a record that is no update was read and parked."""
-        nowhere = Position(-1, Offset(-1), UnixMs(0))
-        self.read(next_offset, Update(nowhere))
+        self.read(next_offset, Update())
 
-    def settle(self, applied: Mapping[int, Offset]) -> None:
-        """Claim what waited for other partitions, given how far those are applied."""
-        while self._waiting and all(
-            applied.get(partition, -1) >= offset
-            for partition, offset in self._waiting[0].needs
-        ):
+    def settle(self, marks: Mapping[int, Mark]) -> None:
+        """Claim what waited for other partitions, given their marks."""
+        while self._waiting and _applied(self._waiting[0].update, marks):
             self._claim(self._waiting.popleft())
 
     def _claim(self, read: _Read) -> None:
-        mark = self._mark
+        mark, source = self._mark, read.update.source
         self._mark = mark._replace(
             next_offset=max(mark.next_offset, read.next_offset),
-            source_offset=max(mark.source_offset, read.source.offset),
-            as_of=max(mark.as_of, read.source.time),
+            source_offset=max(mark.source_offset, source.offset),
+            as_of=max(mark.as_of, source.time),
             rebuilt=mark.rebuilt or read.next_offset >= self._rebuilt_at,
         )
+
+
+def _applied(update: Update, marks: Mapping[int, Mark]) -> bool:
+    """Tell whether everything that an update awaits is applied."""
+    return all(
+        partition in marks and marks[partition].forwarded >= offset
+        for partition, offset in update.awaits
+    ) and all(
+        partition in marks and marks[partition].applied_offset >= offset
+        for partition, offset in update.rerouted
+    )

@@ -23,13 +23,14 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from revocation import metrics
-from revocation.entries import Entry, Offset, Position, UnixMs, decode_update
+from revocation.entries import Entry, Offset, Position, UnixMs
 from revocation.errors import (
     MalformedUpdateError,
     StoreColdError,
     StoreError,
     StoreMovedBackError,
 )
+from revocation.identity import require_authority
 from revocation.kafka import (
     FAILURES,
     KafkaClient,
@@ -42,12 +43,14 @@ from revocation.projector.epoch import Epochs
 from revocation.projector.progress import Progress
 from revocation.settings import ProjectorSettings
 from revocation.store import Batch, Mark, Store
+from revocation.updates import Update, decode_update
 
 _log = structlog.get_logger()
 
 _MAX_RECORDS: Final = 2_000
 _POLL_MS: Final = 500
 _TELL_EVERY_MS: Final = 1_000
+_RECENT_MS: Final = 2_000
 _MIN_BACKOFF_SECONDS: Final = 0.05
 _MAX_BACKOFF_SECONDS: Final = 2.0
 
@@ -187,6 +190,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                 self._holes.add(hole)
                 self._resuming = True
                 return
+            latest: Update | None = None
             for record in batch:
                 following = Offset(record.offset + 1)
                 try:
@@ -195,10 +199,19 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                     await self._with_patience(partial(self._park, record, error))
                     progress.skip(following)
                 else:
+                    latest = update if update.lifetimes else latest
                     entries.extend(update.entries)
                     progress.read(following, update)
+            self._compare(latest)
         await self._settle()
         await self._with_patience(lambda: self._write(entries))
+
+    def _compare(self, pulse: Update | None) -> None:
+        """Compare settings with an authority that runs now; what ran before is over."""
+        if pulse is None or pulse.source.time < _now_ms() - _RECENT_MS:
+            return
+        own, region = self._settings.lifetimes, self._settings.region
+        require_authority(pulse.lifetimes or {}, own, region=region)
 
     async def _settle(self) -> None:
         """Claim what waited for other partitions, ours or another member's."""
@@ -206,12 +219,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         if not waiting:
             return
         with contextlib.suppress(StoreError):
-            marks = (await self._store.region()).marks
-            applied = {at: mark.applied_offset for at, mark in marks.items()}
-            for partition, each in self._progress.items():
-                applied[partition] = each.mark.applied_offset
+            marks = dict((await self._store.region()).marks)
+            marks |= {at: each.mark for at, each in self._progress.items()}
             for each in waiting:
-                each.settle(applied)
+                each.settle(marks)
 
     async def _write(self, entries: list[Entry]) -> None:
         moved = {

@@ -7,8 +7,8 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from revocation.decision import Rules
+from revocation.entries import Limits
 from revocation.identity import Expectation, Identity, Lifetimes, fingerprint
-from revocation.ledger import Limits
 from revocation.settings.routes import RouteSettings
 from revocation.settings.source import Settings, read_secret
 from revocation.store.tls import Tls
@@ -39,7 +39,7 @@ class LimitSettings(Settings):
 
     @property
     def limits(self) -> Limits:
-        """The ledger's limits."""
+        """How long tokens and sessions live, as the ledger and the stores need it."""
         return Limits(
             longest_token_ms=self.max_token_lifetime_seconds * 1_000,
             longest_session_ms=self.max_session_seconds * 1_000,
@@ -67,12 +67,8 @@ class LimitSettings(Settings):
 
     @property
     def relevance_ms(self) -> int:
-        """How long after its cut-off a subject entry can touch a living token.
-
-        The last one that it reaches is dated later than the cut-off, by the allowance.
-        """
-        latest = self.clock_allowance_seconds + self.max_token_lifetime_seconds
-        return (latest + self._grace_seconds) * 1_000
+        """How long after its cut-off a subject entry can touch a living token."""
+        return self.limits.relevance_ms
 
     @property
     def window_ms(self) -> int:

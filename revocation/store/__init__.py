@@ -22,9 +22,10 @@ class Mark(NamedTuple):
 
     `next_offset`: in the entries topic, where to read on. `source_offset`: in the
     events topic, everything up to and including it has been applied, also what was
-    sent on to other partitions. `as_of`: its broker time. `applied_offset`: the same
+    forwarded to other partitions. `as_of`: its broker time. `applied_offset`: the same
     as `source_offset`, but for this partition alone. `rebuilt`: the partition's window
-    was read to its end. All of them only ever grow.
+    was read to its end. `forwarded`: in the forwarded topic, everything up to and
+    including it has been applied. All of them only ever grow.
     """
 
     next_offset: Offset
@@ -32,6 +33,7 @@ class Mark(NamedTuple):
     as_of: UnixMs
     applied_offset: Offset
     rebuilt: bool
+    forwarded: Offset = Offset(-1)
 
     @classmethod
     def at(cls, next_offset: Offset) -> Self:

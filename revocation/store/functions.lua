@@ -40,14 +40,14 @@ end
 
 -- Marks ------------------------------------------------------------------------------
 
-local MARK = '^(%S+) (%S+) (%S+) (%S+) (%S+)$'
+local MARK = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$'
 
 local function join_marks(stored, mark)
   if not stored then
     return mark
   end
   local old, new = {string.match(stored, MARK)}, {string.match(mark, MARK)}
-  for at = 1, 5 do
+  for at = 1, 6 do
     new[at] = greater(old[at], new[at])
   end
   return table.concat(new, ' ')
@@ -121,10 +121,24 @@ end
 -- Entries: each join returns what the key now holds and until when, or nil if that is
 -- what it held before. ----------------------------------------------------------------
 
+local function is_later(one, other)
+  for at = 1, #one do
+    if one[at] ~= other[at] then
+      return one[at] > other[at]
+    end
+  end
+  return false
+end
+
+-- A denial has no time: the greater offset, wherever that is, is as good as any order.
+local function read_denied(value)
+  local partition, offset = string.match(value, '^(%d+)%-(%d+)$')
+  return {tonumber(offset), tonumber(partition)}
+end
+
 local function join_denied(key, stored, value, expires_at)
   local held_until = redis.call('PEXPIRETIME', key)
-  local offset, held = string.match(value, '%d+$'), string.match(stored, '%d+$')
-  local later = tonumber(offset) > tonumber(held)
+  local later = is_later(read_denied(value), read_denied(stored))
   if not later and expires_at <= held_until then
     return nil
   end
@@ -134,26 +148,27 @@ local function join_denied(key, stored, value, expires_at)
   return value, expires_at
 end
 
-local SUBJECT = '^(%S+%-(%d+)) (%S+) (%S+) (%S+) (%S+) (%S+)$'
+local SUBJECT = '^((%d+)%-(%d+)) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$'
 
 local function read_subject(value, expires_at)
-  local receipt, offset, version, not_before, status, status_offset, time =
-    string.match(value, SUBJECT)
+  local receipt, partition, offset, version, not_before, status, status_time, time,
+    forwarded = string.match(value, SUBJECT)
   return {
-    receipt = receipt, offset = tonumber(offset), version = version,
-    not_before = not_before, status = status, status_offset = status_offset,
-    time = time, expires_at = expires_at,
+    receipt = receipt, version = version, not_before = not_before, status = status,
+    status_time = status_time, time = time, expires_at = expires_at,
+    forwarded = tonumber(forwarded), own = tonumber(version) - tonumber(forwarded),
+    place = {tonumber(time), tonumber(partition), tonumber(offset)},
   }
 end
 
--- `deleted` is final; else the later status counts, and of two at one place (which no
--- ledger writes) the more severe.
+-- `deleted` is final; else the later status counts, and of two set at the same time the
+-- more severe.
 local function outranks(one, other)
   local final = one.status == 'deleted'
   if final ~= (other.status == 'deleted') then
     return final
   end
-  local mine, theirs = tonumber(one.status_offset), tonumber(other.status_offset)
+  local mine, theirs = tonumber(one.status_time), tonumber(other.status_time)
   return mine > theirs
     or (mine == theirs and SEVERITY[one.status] > SEVERITY[other.status])
 end
@@ -161,12 +176,14 @@ end
 local function join_subjects(key, stored, value, expires_at, longest)
   local held = read_subject(stored, redis.call('PEXPIRETIME', key))
   local came = read_subject(value, expires_at)
-  local latest = came.offset > held.offset and came or held
+  local latest = is_later(came.place, held.place) and came or held
   local ruling = outranks(came, held) and came or held
   local not_before = greater(held.not_before, came.not_before)
-  value = latest.receipt .. ' ' .. greater(held.version, came.version) .. ' '
-    .. not_before .. ' ' .. ruling.status .. ' ' .. ruling.status_offset .. ' '
-    .. latest.time
+  -- Each may lack an event that the other has: see `merge` in entries.py.
+  local forwarded = math.max(held.forwarded, came.forwarded)
+  local version = math.max(held.own, came.own) + forwarded
+  value = string.format('%s %d %s %s %s %s %d', latest.receipt, version, not_before,
+    ruling.status, ruling.status_time, latest.time, forwarded)
   -- The ruling entry knows whether it stands for ever, by its status or its kind.
   local relevant_until = NEVER
   if ruling.expires_at ~= NEVER then

@@ -11,9 +11,9 @@ Cluster as well. `docs/store-layout.md` says the same for other languages.
 
 A name is a letter for the kind and the digest of the target. A denylist value is the
 receipt `partition-offset` of the event that rejects, and the key expires with the
-token. A subject value is `receipt version not_before status status_offset time`,
-separated by spaces. `fed` is the id of the feed's last record. A mark `p<N>` is
-`next_offset source_offset as_of applied_offset rebuilt`.
+token. A subject value is `receipt version not_before status status_time time
+forwarded_bumps`, separated by spaces. `fed` is the id of the feed's last record. A mark
+`p<N>` is `next_offset source_offset as_of applied_offset rebuilt forwarded`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +25,7 @@ from typing import Final
 from revocation.claims import NAMED_KINDS, Token
 from revocation.entries import (
     DENYLIST_KINDS,
+    NO_EXPIRY,
     Entry,
     Kind,
     Offset,
@@ -50,7 +51,6 @@ LETTERS: Final = {
 }
 """What begins the name of a target of each kind."""
 
-_FOR_EVER: Final = 2**53 - 1
 _REMEMBERED_IDS: Final = 4_096
 _REMEMBERED_ISSUERS: Final = 64
 _REMEMBERED_TOKENS: Final = 16_384
@@ -223,7 +223,7 @@ def encode_value(entry: Entry) -> bytes:
         return receipt.encode()
     return (
         f"{receipt} {entry.version} {entry.not_before} {entry.status} "
-        f"{entry.status_offset} {entry.source.time}"
+        f"{entry.status_time} {entry.source.time} {entry.forwarded_bumps}"
     ).encode()
 
 
@@ -240,22 +240,23 @@ def decode_value(target: Target, value: bytes, expires_at: int) -> Entry:
     if target.kind in DENYLIST_KINDS:
         source = Position(partition, Offset(offset), UnixMs(0))
         # That the key exists is the whole answer, even if somebody made it for ever.
-        until = expires_at if expires_at >= 0 else _FOR_EVER
+        until = expires_at if expires_at >= 0 else NO_EXPIRY
         return Entry(target, source, expires_at=UnixMs(until))
-    version, not_before, status, status_offset, time = rest
+    version, not_before, status, status_time, time, forwarded = rest
     return Entry(
         target,
         Position(partition, Offset(offset), UnixMs(int(time))),
         version=Version(int(version)),
         not_before=UnixMs(int(not_before)),
         status=Status(status),
-        status_offset=Offset(int(status_offset)),
+        status_time=UnixMs(int(status_time)),
+        forwarded_bumps=int(forwarded),
     )
 
 
 def encode_mark(mark: Mark) -> bytes:
     """Return the value of a partition's mark."""
-    return b"%d %d %d %d %d" % mark
+    return b"%d %d %d %d %d %d" % mark
 
 
 def decode_marks(meta: Mapping[bytes, bytes]) -> dict[int, Mark]:
@@ -263,12 +264,15 @@ def decode_marks(meta: Mapping[bytes, bytes]) -> dict[int, Mark]:
     marks = {}
     for field, value in meta.items():
         if field.startswith(b"p") and field[1:].isdigit():
-            following, source, as_of, applied, rebuilt = map(int, value.split())
+            following, source, as_of, applied, rebuilt, forwarded = map(
+                int, value.split()
+            )
             marks[int(field[1:])] = Mark(
                 Offset(following),
                 Offset(source),
                 UnixMs(as_of),
                 Offset(applied),
                 bool(rebuilt),
+                Offset(forwarded),
             )
     return marks

@@ -12,7 +12,15 @@ from typing import Final, NamedTuple, Self
 
 from revocation.claims import Token
 from revocation.decision import Freshness
-from revocation.entries import Entry, Offset, Target, UnixMs, merge
+from revocation.entries import (
+    DENYLIST_KINDS,
+    Entry,
+    Limits,
+    Offset,
+    Target,
+    UnixMs,
+    merge,
+)
 from revocation.errors import (
     StoreColdError,
     StoreMovedBackError,
@@ -55,20 +63,20 @@ class MemoryStore:
     def __init__(
         self,
         *,
-        longest_token_ms: int,
+        limits: Limits,
         clock: Callable[[], UnixMs],
         pepper: bytes = _PEPPER,
     ) -> None:
         """Make a cold store.
 
         Args:
-            longest_token_ms: how long a subject entry matters after its cut-off.
+            limits: how long tokens and sessions live, so how long an entry matters.
             clock: decides what has expired.
             pepper: the names in pages and changes are made with it.
         """
         self.pepper = pepper
         self.available = True
-        self._longest_token_ms = longest_token_ms
+        self._limits = limits
         self._clock = clock
         self._kept: dict[Target, _Kept] = {}
         self._epoch: str | None = None
@@ -280,9 +288,13 @@ class MemoryStore:
     def _keep(self, entry: Entry) -> Told:
         """Merge an entry; returns what to tell of it, nothing if nothing changed."""
         held = self._alive(entry.target)
+        until = entry.relevant_until(self._limits)
         if held is not None:
             entry = merge(held.entry, entry)
-        until = entry.relevant_until(self._longest_token_ms)
+            if entry.target.kind not in DENYLIST_KINDS:
+                until = entry.relevant_until(self._limits)
+            elif until is not None and held.until is not None:
+                until = max(held.until, until)
         expires_at = _NEVER if until is None else until
         stored = decode_value(entry.target, encode_value(entry), expires_at)
         serial = next(self._serials) if held is None else held.serial
@@ -299,4 +311,5 @@ def _join_marks(one: Mark, other: Mark) -> Mark:
         max(one.as_of, other.as_of),
         max(one.applied_offset, other.applied_offset),
         one.rebuilt or other.rebuilt,
+        max(one.forwarded, other.forwarded),
     )

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 from revocation.claims import Token
 from revocation.decision import Freshness
-from revocation.entries import Entry, Offset, Target, UnixMs
+from revocation.entries import Entry, Limits, Offset, Target, UnixMs
 from revocation.errors import StoreUnavailableError, StoreUnsuitableError
 from revocation.identity import Identity, decode_identity, encode_identity
 from revocation.settings import StoreSettings
@@ -52,7 +52,7 @@ class RedisStore:
     """One region's state in Redis or Valkey.
 
     Example:
-        async with RedisStore(url, Layout("r", peppers), longest_token_ms=...) as store:
+        async with RedisStore(url, Layout("r", peppers), limits=...) as store:
             answer = await store.find(targets)
     """
 
@@ -61,7 +61,7 @@ class RedisStore:
         url: str,
         layout: Layout,
         *,
-        longest_token_ms: int,
+        limits: Limits,
         max_clock_skew_ms: int = 2_000,
         timeout_ms: int = 1_000,
         max_connections: int = 16,
@@ -72,7 +72,7 @@ class RedisStore:
         Args:
             url: as for `Connection`: `redis://`, `rediss://`, `unix://` ...
             layout: the keys of the region.
-            longest_token_ms: how long a subject entry matters after its cut-off.
+            limits: how long tokens and sessions live, so how long an entry matters.
             max_clock_skew_ms: `check_suitable` refuses a clock that is further off.
             timeout_ms: the longest wait to connect, and for each reply.
             max_connections: calls beyond as many wait for their turn.
@@ -83,7 +83,7 @@ class RedisStore:
                 be used.
         """
         self.layout = layout
-        self._longest_token_ms = longest_token_ms
+        self._limits = limits
         self._max_clock_skew_ms = max_clock_skew_ms
         self._look_up = LookUp(layout)
         self._connection = Connection(
@@ -104,7 +104,7 @@ class RedisStore:
         return cls(
             settings.store_url,
             Layout(settings.store_prefix, settings.peppers),
-            longest_token_ms=settings.relevance_ms,
+            limits=settings.limits,
             max_clock_skew_ms=settings.max_clock_skew_ms,
             tls=settings.tls,
         )
@@ -279,7 +279,7 @@ class RedisStore:
         keys = self.layout.written_keys(entry.target for entry in entries)
         arguments: list[bytes | int] = []
         for entry in entries:
-            relevant_until = entry.relevant_until(self._longest_token_ms)
+            relevant_until = entry.relevant_until(self._limits)
             arguments += (
                 encode_value(entry),
                 _NEVER if relevant_until is None else relevant_until,
@@ -287,7 +287,7 @@ class RedisStore:
         await self._write(
             *("FCALL", "revocation_apply", 2 + len(keys)),
             *(self.layout.meta, self.layout.feed, *keys),
-            *(epoch, self._longest_token_ms, len(positions) // 3),
+            *(epoch, self._limits.relevance_ms, len(positions) // 3),
             *positions,
             *arguments,
         )

@@ -51,7 +51,7 @@ def _fallback(settings: VerifierSettings) -> FirstOf | None:
         store = RedisStore(
             settings.fallback_store_url,
             Layout(settings.store_prefix, settings.peppers),
-            longest_token_ms=settings.relevance_ms,
+            limits=settings.limits,
             tls=settings.tls,
         )
         skew = settings.max_clock_skew_ms

@@ -4,12 +4,12 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pytest
 from redis.asyncio import Redis
 
-from revocation.entries import UnixMs
+from revocation.entries import Limits, UnixMs
 from revocation.store import FeedReader, Store
 from revocation.store.coalesced import Coalesced
 from revocation.store.feed import RedisFeed
@@ -20,6 +20,7 @@ from tests.servers import Server, redis_program, start_redis, start_valkey
 
 PEPPER: Final = b"0123456789abcdef" * 4
 LONGEST_TOKEN_MS: Final = 3_600_000
+LIMITS: Final = Limits(LONGEST_TOKEN_MS, LONGEST_TOKEN_MS, leeway_ms=0)
 
 SERVERS: Final = [
     pytest.param("valkey", marks=pytest.mark.connected),
@@ -101,10 +102,10 @@ async def open_store() -> AsyncIterator[OpenStore]:
     async with AsyncExitStack() as stack:
 
         def open_one(
-            url: str, layout: Layout | None = None, **options: int
+            url: str, layout: Layout | None = None, **options: Any
         ) -> RedisStore:
             layout = layout or Layout(new_prefix(), (PEPPER,))
-            options = {"longest_token_ms": LONGEST_TOKEN_MS, **options}
+            options = {"limits": LIMITS, **options}
             store = RedisStore(url, layout, **options)
             stack.push_async_callback(store.stop)
             return store
@@ -140,12 +141,12 @@ COALESCED: Final = [
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     """A cold store of each kind."""
     if request.param == "memory":
-        yield MemoryStore(longest_token_ms=LONGEST_TOKEN_MS, clock=now_ms)
+        yield MemoryStore(limits=LIMITS, clock=now_ms)
         return
     wrapped, _, kind = request.param.rpartition(" ")
     server: Server = request.getfixturevalue(kind)
     layout = Layout(new_prefix(), (PEPPER,))
-    plain = RedisStore(server.url, layout, longest_token_ms=LONGEST_TOKEN_MS)
+    plain = RedisStore(server.url, layout, limits=LIMITS)
     await plain.check_suitable()
     async with CoalescedStore(plain) if wrapped else plain as store:
         yield store
@@ -164,9 +165,7 @@ class FedRegion(NamedTuple):
 async def region(request: pytest.FixtureRequest) -> AsyncIterator[FedRegion]:
     """A cold region of each kind, whose server is this test's alone."""
     if request.param == "memory":
-        memory = MemoryStore(
-            longest_token_ms=LONGEST_TOKEN_MS, clock=now_ms, pepper=PEPPER
-        )
+        memory = MemoryStore(limits=LIMITS, clock=now_ms, pepper=PEPPER)
 
         async def lose() -> None:
             memory.lose_everything()
@@ -175,7 +174,7 @@ async def region(request: pytest.FixtureRequest) -> AsyncIterator[FedRegion]:
         return
     server: Server = request.getfixturevalue(f"own_{request.param}")
     layout = Layout(new_prefix(), (PEPPER,))
-    store = RedisStore(server.url, layout, longest_token_ms=LONGEST_TOKEN_MS)
+    store = RedisStore(server.url, layout, limits=LIMITS)
     await store.check_suitable()
     async with AsyncExitStack() as stack:
         raw = await stack.enter_async_context(Redis.from_url(server.url, protocol=2))

@@ -53,7 +53,7 @@ def subject(
         version=Version(version),
         not_before=at.time,
         status=status or Status.ACTIVE,
-        status_offset=Offset(offset if status else -1),
+        status_time=at.time if status else UnixMs(0),
     )
 
 
@@ -93,22 +93,24 @@ def histories(draw: st.DrawFn) -> tuple[list[Entry], list[int]]:
     name = Target(kind, ISSUER, f"history-{next(_numbers)}")
     entries = []
     for _ in range(draw(st.integers(1, 5))):
-        offset = draw(_small)
-        at = Position(0, Offset(offset), UnixMs(_BASE + offset))
+        place = draw(_small), Offset(draw(_small))
+        at = Position(*place, UnixMs(_BASE + sum(place)))
         if kind in DENYLIST_KINDS:
-            expires_at = UnixMs(_BASE + 3_600_000 + draw(_small))
+            expires_at = UnixMs(_BASE + 3_600_000 - draw(_small))
             entries.append(Entry(name, at, expires_at=expires_at))
             continue
-        status_offset = draw(st.integers(-1, 2))
-        status = Status.ACTIVE if status_offset < 0 else draw(st.sampled_from(Status))
+        status_time = draw(_small)
+        status = draw(st.sampled_from(Status)) if status_time else Status.ACTIVE
+        forwarded = draw(_small)
         entries.append(
             Entry(
                 name,
                 at,
-                version=Version(draw(_small)),
+                version=Version(forwarded + draw(_small)),
+                forwarded_bumps=forwarded,
                 not_before=UnixMs(_BASE + draw(_small)),
                 status=status,
-                status_offset=Offset(status_offset),
+                status_time=UnixMs(status_time),
             )
         )
     every = st.permutations(range(len(entries)))

@@ -11,12 +11,14 @@ from revocation.claims import NAMED_KINDS, Token
 from revocation.decision import Freshness
 from revocation.entries import Kind, UnixMs
 from revocation.errors import StoreColdError, StoreError, StoreUnavailableError
+from revocation.store import canary
 from revocation.store.coalesced import ENOUGH, MAX_KEYS_TOGETHER, Coalesced
 from revocation.store.layout import Layout, TokenKeys
 from revocation.store.look_up import MAX_KEYS_PER_CALL
 from revocation.store.redis import RedisStore
 from tests.contract.conftest import PEPPER
 from tests.contract.samples import ISSUER, target
+from tests.unit.strategies import LIMITS
 
 FRESH = Freshness(ready=True, as_of=UnixMs(5))
 LAYOUT = Layout("r", (PEPPER,))
@@ -26,7 +28,7 @@ class Played(RedisStore):
     """Keeps the calls; each is answered when the test says so."""
 
     def __init__(self) -> None:
-        super().__init__("redis://nowhere", LAYOUT, longest_token_ms=3_600_000)
+        super().__init__("redis://nowhere", LAYOUT, limits=LIMITS)
         self.calls: list[list[bytes]] = []
         self.replies: list[asyncio.Future[Any]] = []
 
@@ -39,9 +41,9 @@ class Played(RedisStore):
         """End a call, and let everybody take notice."""
         reply = self.replies[number]
         if error is None:
-            reply.set_result(
-                [b"epoch", b"1", b"5", *[None for _ in self.calls[number]]]
-            )
+            nothing = [None for _ in self.calls[number]]
+            seen = [canary.receipt("epoch") + b" 0 0 disabled 0 0", -1]
+            reply.set_result([b"epoch", b"1", b"5", *nothing, seen])
         else:
             reply.set_exception(error)
         await turns()

@@ -67,7 +67,7 @@ async def test_pages_tell_every_entry_with_its_expiry(region: FedRegion) -> None
     moment = user.source.time
     assert told == {
         named(token): b"%d 0-7" % token.expires_at,
-        named(user): b"-1 0-7 1 %d disabled 7 %d" % (moment, moment),
+        named(user): b"-1 0-7 1 %d disabled %d %d 0" % (moment, moment, moment),
     }
 
 
@@ -178,7 +178,7 @@ async def test_an_entry_that_ends_is_told_with_an_expiry_in_the_past(
 ) -> None:
     old = {"age_ms": 10 * 3_600_000}
     await put(region.store, subject(1, status=Status.DISABLED, **old))
-    enabled = subject(2, status=Status.ACTIVE, **old)
+    enabled = subject(2, status=Status.ACTIVE, age_ms=old["age_ms"] - 1_000)
 
     await put(region.store, enabled)
 
@@ -200,6 +200,15 @@ async def test_a_new_epoch_shows_at_once(region: FedRegion) -> None:
         {},
     )
     assert (await region.feed.head())[:2] == ("second", NOT_READY)
+
+
+async def test_another_reader_reads_the_same_and_outlives_the_first(region):
+    other = region.feed.another()
+    await region.feed.stop()
+    try:
+        assert await other.head() == await region.feed.head()
+    finally:
+        await other.stop()
 
 
 async def test_a_reader_that_waits_hears_of_a_write_at_once(region: FedRegion) -> None:

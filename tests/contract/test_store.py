@@ -168,7 +168,7 @@ async def test_an_enabling_heard_of_late_still_ends_the_disabling(store: Store) 
     long_ago = 10 * LONGEST_TOKEN_MS
     await put(store, subject(1, age_ms=long_ago, status=Status.DISABLED))
 
-    await put(store, subject(2, age_ms=long_ago, status=Status.ACTIVE))
+    await put(store, subject(2, age_ms=long_ago - 1, status=Status.ACTIVE))
 
     assert await found(store, target(Kind.USER)) == {}
 
@@ -264,12 +264,16 @@ async def test_a_twin_that_is_ahead_disturbs_nobody(store: Store) -> None:
 
 async def test_no_part_of_a_mark_ever_moves_back(store: Store) -> None:
     ahead = Mark(Offset(9), Offset(2), UnixMs(70), Offset(8), rebuilt=True)
-    behind = Mark(Offset(5), Offset(4), UnixMs(60), Offset(9), rebuilt=False)
+    behind = Mark.at(Offset(5))._replace(
+        source_offset=Offset(4), applied_offset=Offset(9), forwarded=Offset(3)
+    )
     await store.begin("epoch", identity())
     for each in (ahead, behind):
         await store.apply("epoch", Batch([], {0: each}, {}))
 
-    expected = Mark(Offset(9), Offset(4), UnixMs(70), Offset(9), rebuilt=True)
+    expected = ahead._replace(
+        source_offset=Offset(4), applied_offset=Offset(9), forwarded=Offset(3)
+    )
 
     assert (await store.region()).marks == {0: expected}
 

@@ -18,6 +18,7 @@ from revocation.store import Batch
 from revocation.store.layout import Layout, digest, name
 from revocation.store.redis import RedisStore
 from tests.contract.conftest import (
+    LIMITS,
     LONGEST_TOKEN_MS,
     PEPPER,
     OpenStore,
@@ -79,7 +80,7 @@ async def test_keys_expire_when_the_merged_entry_matters_no_more(
     entries, order = history
     await put(redis_store, *[entries[at] for at in order])
 
-    expected = reduce(merge, entries).relevant_until(LONGEST_TOKEN_MS)
+    expected = reduce(merge, entries).relevant_until(LIMITS)
 
     expires_at = await raw.pexpiretime(layout.key(entries[0].target))
     assert expires_at == (-1 if expected is None else expected)
@@ -92,7 +93,11 @@ async def test_the_longest_lifetime_that_was_ever_set_counts(
     raw: Redis,
     layout: Layout,
 ) -> None:
-    longer = open_store(server.url, layout, longest_token_ms=2 * LONGEST_TOKEN_MS)
+    longer = open_store(
+        server.url,
+        layout,
+        limits=LIMITS._replace(longest_token_ms=2 * LONGEST_TOKEN_MS),
+    )
     entry = subject(1)
     later = replace(entry, version=Version(2), source=subject(2).source)
     expiries = []
@@ -135,7 +140,7 @@ async def test_the_feed_tells_replicas_what_was_written(
         b"ready": b"1",
         b"as_of": b"5",
         name(token.target, PEPPER): b"%d 0-7" % token.expires_at,
-        name(user.target, PEPPER): b"-1 0-7 1 %d disabled 7 %d" % (moment, moment),
+        name(user.target, PEPPER): b"-1 0-7 1 %d disabled %d %d 0" % ((moment,) * 3),
     }
 
 
@@ -176,9 +181,9 @@ async def test_the_feed_does_not_tell_of_what_was_not_written(
 async def test_the_feed_says_when_a_disabling_has_lapsed(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
-    ages = {"age_ms": 2 * LONGEST_TOKEN_MS}
-    await put(redis_store, subject(1, status=Status.DISABLED, **ages))
-    late = subject(2, status=Status.ACTIVE, **ages)
+    age = 2 * LONGEST_TOKEN_MS
+    await put(redis_store, subject(1, status=Status.DISABLED, age_ms=age))
+    late = subject(2, status=Status.ACTIVE, age_ms=age - 1)
     await put(redis_store, late)
 
     told = (await feed(raw, layout))[-1][name(late.target, PEPPER)]

@@ -18,6 +18,7 @@ from revocation.verifier.replica import Replica
 from tests.cable import Cable
 from tests.guarantees.faults import FAULTS, Fault
 from tests.installation import Install, Installation, eventually
+from tests.misplaced import elsewhere, publish_at, two_workers
 from tests.traffic import claims, logged_out
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(120)]
@@ -58,7 +59,11 @@ async def followed(install: Install) -> AsyncIterator[tuple]:
 
 
 async def log_out_and_watch(
-    installation: Installation, verifier: Verifier, prefix: str
+    installation: Installation,
+    verifier: Verifier,
+    prefix: str,
+    *,
+    misplaced: bool = False,
 ) -> tuple[list[str], int]:
     """Log users out; return whom a verdict knew nothing of though it claimed to."""
     issued = int(time.time())
@@ -69,9 +74,12 @@ async def log_out_and_watch(
     async def log_out() -> None:
         async with installation.publisher() as publisher:
             for number in range(USERS):
-                name = f"{prefix}-{number}"
-                await publisher.publish(logged_out(name))
-                acknowledged[name] = now_ms()
+                event = logged_out(f"{prefix}-{number}")
+                if misplaced:
+                    await publish_at(installation, [(event, elsewhere(event, 4))])
+                else:
+                    await publisher.publish(event)
+                acknowledged[event.data.user] = now_ms()
                 await asyncio.sleep(0.02)
 
     publishing = asyncio.create_task(log_out())
@@ -120,3 +128,38 @@ async def test_no_verdict_claims_to_know_what_it_does_not(
     assert before == during == after == []
     assert checked > USERS
     assert claimed < cut_off_at + 1_000, "the watermark stood still"
+
+
+# Events that are forwarded ------------------------------------------------------------
+
+
+async def test_nor_does_one_about_an_event_that_is_forwarded(install: Install) -> None:
+    """While nobody concludes on what is forwarded to some of the partitions."""
+    installation = await install()
+    installation.add_region("eu")
+    other = await two_workers(installation)
+    async with installation.verifier("eu") as verifier:
+        before, _ = await log_out_and_watch(
+            installation, verifier, "before", misplaced=True
+        )
+        other.kill()
+        during, checked = await log_out_and_watch(
+            installation, verifier, "during", misplaced=True
+        )
+        other.start()
+        after, _ = await log_out_and_watch(
+            installation, verifier, "after", misplaced=True
+        )
+        issued = int(time.time())
+        await eventually(
+            lambda: (
+                not any(
+                    verifier.check(claims(f"{when}-{number}", now=issued))
+                    for when in ("before", "during", "after")
+                    for number in range(USERS)
+                )
+            ),
+            within=60,
+        )
+    assert before == during == after == []
+    assert checked > USERS

@@ -10,13 +10,16 @@ import pytest
 from aiokafka import TopicPartition
 
 from revocation.decision import Reason, Rules, Verdict, decide
-from revocation.entries import Entry, Target, decode_update
+from revocation.entries import Entry, Status, Target
+from revocation.events import UserDisabled, UserEnabled
 from revocation.kafka import new_consumer
 from revocation.settings import KafkaSettings
 from revocation.store import Batch
+from revocation.updates import decode_update
 from revocation.verifier import Verifier, verifier as verifier_module
-from tests.installation import Install, Installation, eventually
-from tests.traffic import claims, logged_out, logouts, user
+from tests.installation import Install, Installation, eventually, flush
+from tests.misplaced import elsewhere, home, publish_at
+from tests.traffic import ISSUER, SOURCE, claims, logged_out, logouts, user
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(240)]
 
@@ -173,3 +176,48 @@ async def test_tokens_from_ahead(
         assert reason is (Reason.ACTIVE if near else Reason.UNVERIFIABLE)
         rejected = Reason.ISSUED_BEFORE_CUT_OFF if bare else Reason.VERSION_SUPERSEDED
         assert after[token] == {rejected if near else Reason.UNVERIFIABLE}
+
+
+# Events that are forwarded ------------------------------------------------------------
+
+
+async def enabled_before_disabled(install: Install, **authority: str) -> list[Status]:
+    """Have an enabling come late to a user who was disabled after it.
+
+    Returns the user's status, and that in a region that was rebuilt since.
+    """
+    installation = await install()
+    installation.add_region("eu")
+    station = installation.add_authority(**authority)
+    await installation.ready()
+    told = {"source": SOURCE, "issuer": ISSUER, "user": "mallory"}
+    enabled, disabled = UserEnabled.new(**told), UserDisabled.new(**told)
+    station.pause()
+    placed = [(enabled, elsewhere(enabled, 4)), (disabled, home(disabled, 4))]
+    receipts = await publish_at(installation, placed)
+    station.resume()
+    found = []
+    for rebuilt in (False, True):
+        if rebuilt:
+            await flush(installation.stores["eu"])
+            await installation.ready()
+        await installation.applied(receipts)
+        answer = await installation.find("eu", user("mallory"))
+        found.append(answer.found[user("mallory")].status)
+    return found
+
+
+async def test_an_enabling_dated_when_it_is_forwarded_lifts_a_later_disabling(
+    install: Install,
+) -> None:
+    """With the protection off, what comes late counts as later."""
+    found = await enabled_before_disabled(install, unprotected="date_when_forwarded")
+    assert found == [Status.ACTIVE, Status.ACTIVE]
+
+
+async def test_an_enabling_that_is_forwarded_lifts_no_later_disabling(
+    install: Install,
+) -> None:
+    """It has the time of its own record, wherever and whenever it is concluded."""
+    found = await enabled_before_disabled(install)
+    assert found == [Status.DISABLED, Status.DISABLED]

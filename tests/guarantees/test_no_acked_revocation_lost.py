@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections import Counter
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from revocation.embedded import Kafka
 from revocation.receipts import Receipt
 from tests.installation import Install, Installation, Station, eventually
-from tests.traffic import chunks, logouts, user
+from tests.misplaced import misplace, two_workers
+from tests.traffic import chunks, logged_out, logouts, user
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(300)]
 
@@ -65,6 +67,70 @@ async def test_authority_killed_with_outputs_unsent(install: Install) -> None:
     expected = await kill_with_outputs_unsent(installation, "keep_outputs_back")
 
     await complete(installation, expected)
+
+
+@pytest.mark.parametrize("wiped", [False, True])
+async def test_authority_killed_while_it_forwards(
+    install: Install, *, wiped: bool
+) -> None:
+    """Between forwarding an event and concluding on it, nothing is lost, nor early."""
+    installation = await install()
+    installation.add_region("eu")
+    authority = installation.add_authority(unprotected="keep_outputs_back")
+    await installation.ready()
+    published, expected = logouts(300, USERS, seed=16)
+    receipts = await misplace(installation, published)
+    for _ in range(2):
+        await asyncio.sleep(2.5)  # taken; what it forwards is not sent, or not taken
+        authority.kill()
+        if wiped:
+            shutil.rmtree(installation.folder / authority.name)
+        authority.start()
+    await installation.applied(receipts, within=60)
+
+    await complete(installation, expected, within=1)
+
+
+async def claimed_early(install: Install, *, unprotected: str | None) -> set[str]:
+    """Kill the worker of some partitions, log users out from others.
+
+    Returns those users whose receipts counted as applied before they were known.
+    """
+    installation = await install()
+    installation.add_region("eu", unprotected=unprotected)
+    other = await two_workers(installation)
+    other.kill()
+    published = [logged_out(f"late-{number}") for number in range(40)]
+    receipts = await misplace(installation, published)
+    early: set[str] = set()
+    deadline = time.monotonic() + 4
+    while time.monotonic() < deadline:
+        async with installation.reader("eu") as reader:
+            region = await reader.region()
+            found = (await reader.find([user(e.data.user) for e in published])).found
+        early |= {
+            event.data.user
+            for event, receipt in zip(published, receipts, strict=True)
+            if receipt.applied_in(region) and user(event.data.user) not in found
+        }
+        await asyncio.sleep(0.05)
+    other.start()
+    await complete(installation, Counter(e.data.user for e in published))
+    return early
+
+
+async def test_a_region_that_does_not_await_what_was_forwarded_claims_too_early(
+    install: Install,
+) -> None:
+    """With the protection off, the partition that the record lies in is enough."""
+    assert await claimed_early(install, unprotected="claim_what_was_forwarded")
+
+
+async def test_a_forwarded_event_counts_as_applied_when_it_is_there(
+    install: Install,
+) -> None:
+    """However long that takes: the worker of its user's partition is dead."""
+    assert await claimed_early(install, unprotected=None) == set()
 
 
 async def recover(

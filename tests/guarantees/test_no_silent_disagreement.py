@@ -285,3 +285,20 @@ async def test_a_region_states_the_cluster_that_it_follows(
     assert stated is not None
     assert stated.cluster_id is not None
     assert stated.cluster_id == await verify(settings)
+
+
+async def test_an_authority_of_another_setting_is_refused(
+    running: Installation, kafka: Kafka, tmp_path: Path
+) -> None:
+    """By the projectors: what they rely on would not be in the log."""
+    alone = Installation(tmp_path, kafka.bootstrap_servers, partitions=1)
+    try:
+        await alone.create_topics()
+        projector = alone.add_region("eu")
+        alone.add_authority(max_token_lifetime_seconds="8")
+        code, said = await projector.ended()
+    finally:
+        alone.stop()
+
+    assert code == 2
+    assert "max_token_lifetime_seconds is 8 there and 3600 here" in said

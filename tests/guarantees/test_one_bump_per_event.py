@@ -1,11 +1,14 @@
 """one-bump-per-event: crashes and retries never move a version twice for one event."""
 
 from collections import Counter
+from functools import partial
 
 import pytest
 
-from tests.installation import Install, Installation
-from tests.traffic import chunks, logouts, user
+from revocation.events import UsersRevoked
+from tests.installation import Install, Installation, eventually
+from tests.misplaced import misplace, publish_at, user_at
+from tests.traffic import ISSUER, SOURCE, chunks, logged_out, logouts, user
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(240)]
 
@@ -76,3 +79,88 @@ async def test_a_producers_retry_with_the_same_id_bumps_once(install: Install) -
     receipts = await installation.publish(*retried)
     await installation.applied(receipts)
     assert await versions(installation, "eu") == expected
+
+
+# Events that are forwarded ------------------------------------------------------------
+
+
+async def revoked_in_bulk(install: Install) -> tuple[Installation, str]:
+    """Name a user in a bulk event of another partition, then log the user out often.
+
+    Returns the user, whose version is 11 now: more events than are known by their id.
+    """
+    installation = await install()
+    installation.add_region("eu")
+    installation.add_authority()
+    await installation.ready()
+    here, there = user_at(0, 4), user_at(1, 4)
+    bulk = UsersRevoked.new(source=SOURCE, issuer=ISSUER, users=[here, there])
+    await installation.applied(await publish_at(installation, [(bulk, 0)]))
+    receipts = await installation.publish(*[logged_out(there) for _ in range(10)])
+    await installation.applied(receipts)
+    return installation, there
+
+
+async def version_of(installation: Installation, name: str) -> int:
+    """Return the version of a user in the region."""
+    answer = await installation.find("eu", user(name))
+    return answer.found[user(name)].version
+
+
+async def twin_has_read_all(installation: Installation) -> None:
+    """Wait until a twin that starts now has concluded on whatever it reads."""
+    # It alone is left, so nobody else applies what follows.
+    installation.stations["authority"].kill()
+    for _ in range(2):  # what it forwards, it concludes on after that
+        await installation.applied(await installation.publish(logged_out("probe")))
+
+
+async def test_a_twin_that_knows_copies_by_their_id_bumps_twice(
+    install: Install,
+) -> None:
+    """With the protection off, it forwards once more what was forwarded long ago."""
+    installation, name = await revoked_in_bulk(install)
+    installation.add_authority(
+        "twin", unprotected="know_copies_by_id_only", authority_id="twin"
+    )
+    await twin_has_read_all(installation)
+    assert await version_of(installation, name) > 11
+
+
+async def test_a_twin_that_starts_late_bumps_nobody_again(install: Install) -> None:
+    """Nor does it forward anything again; a token from before it starts is let in."""
+    installation, name = await revoked_in_bulk(install)
+    before = await installation.find("eu", user(name))
+    installation.add_authority("twin", authority_id="twin")
+    await twin_has_read_all(installation)
+    after = await installation.find("eu", user(name))
+    assert after.found == before.found
+    assert after.found[user(name)].version == 11
+
+
+async def test_kills_while_events_are_forwarded_bump_once_each(
+    install: Install,
+) -> None:
+    """Between forwarding and concluding, before a commit, and with a twin."""
+    installation = await install()
+    installation.add_region("eu")
+    authority = installation.add_authority()
+    twin = installation.add_authority("twin", authority_id="twin")
+    await installation.ready()
+    published, expected = logouts(4_000, USERS, seed=17)
+    receipts = []
+    for number, part in enumerate(chunks(published, 1_000)):
+        receipts += (written := await misplace(installation, part))
+        killed = (authority, twin)[number % 2]
+        await installation.applied(written[: len(written) // 3])
+        killed.kill()
+        killed.start()
+    await installation.applied(receipts, within=100)
+    assert await versions(installation, "eu") == expected
+    await eventually(partial(as_expected, installation, expected))
+
+
+async def as_expected(installation: Installation, expected: Counter[str]) -> bool:
+    """Publish something more; tell whether the versions are still the same."""
+    await installation.applied(await installation.publish(logged_out("probe")))
+    return await versions(installation, "eu") == expected

@@ -40,8 +40,7 @@ def store_of(installation: Installation, region: str, kind: type[RedisStore]) ->
         store_url=installation.stores[region].url,
     )
     layout = Layout("r", settings.peppers)
-    url, longest = settings.store_url, settings.relevance_ms
-    return settings, kind(url, layout, longest_token_ms=longest)
+    return settings, kind(settings.store_url, layout, limits=settings.limits)
 
 
 async def slowest(installation: Installation, region: str, *, seconds: float) -> float:

@@ -4,8 +4,11 @@ Usage: `python -m tests.guarantees.unprotected PROTECTION STATION`.
 """
 
 import asyncio
+import secrets
 import sys
+import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from faust.transport.drivers.aiokafka import Consumer
@@ -14,8 +17,8 @@ from revocation import __main__, identity, kafka, ledger
 from revocation.authority import app, consumer, outlet
 from revocation.decision import Freshness
 from revocation.entries import UnixMs
-from revocation.projector import epoch
-from revocation.store import Keep, layout, look_up
+from revocation.projector import epoch, progress
+from revocation.store import Keep, canary, layout, look_up
 from revocation.verifier import remote, replica
 
 
@@ -27,7 +30,34 @@ def replace(owner: Any, name: str, value: Any) -> None:
 
 def bump_on_every_sight() -> None:
     """The ledger no longer knows a record or an event that it has seen."""
-    replace(ledger, "_seen", lambda *_: False)
+    replace(ledger, "_applied", lambda *_: False)
+    replace(ledger, "fingerprint", lambda _: secrets.token_hex(12))
+
+
+def know_copies_by_id_only() -> None:
+    """A twin replays the past, and knows copies among a user's last events only."""
+
+    def of_the_source(current: Any, at: Any) -> bool:
+        source = current.source
+        return source.partition == at.partition and at.offset <= source.offset
+
+    replace(ledger, "_applied", of_the_source)
+    replace(app.Authority, "concluded", lambda *_: -1)
+
+
+def date_when_forwarded() -> None:
+    """A forwarded event has the time of whenever its copy is concluded on."""
+    origin = app.origin
+
+    def now(*arguments: Any, **options: Any) -> Any:
+        return origin(*arguments, **options)._replace(time=time.time_ns() // 1_000_000)
+
+    replace(app, "origin", now)
+
+
+def claim_what_was_forwarded() -> None:
+    """A region claims an event that was forwarded before it is applied there."""
+    replace(progress, "_applied", lambda *_: True)
 
 
 def acknowledge_at_once() -> None:
@@ -90,15 +120,24 @@ def read_before_seeking_unnoticed() -> None:
 def skip_what_is_unreadable() -> None:
     """A record that cannot be read is logged and forgotten."""
 
-    async def skip(self: Any, event: Any, *_: Any) -> None:
-        self._held[event.message.partition].append(app._Held(event, []))
+    async def skip(*_: Any) -> Any:
+        nowhere = asyncio.get_running_loop().create_future()
+        nowhere.set_result(SimpleNamespace(topic=""))
+        return nowhere
 
     replace(app.Authority, "_park", skip)
 
 
 def identifiers_as_keys() -> None:
-    """Keys name what they are about."""
-    replace(layout, "digest", lambda target, _: str(target).encode())
+    """Keys name what they are about; but for canaries, which readers look for."""
+    digest = layout.digest
+
+    def plain(target: Any, pepper: bytes) -> bytes:
+        if target.issuer == canary.ISSUER:
+            return digest(target, pepper)
+        return str(target).encode()
+
+    replace(layout, "digest", plain)
 
 
 def believe_every_region() -> None:
@@ -135,6 +174,9 @@ PROTECTIONS: dict[str, Callable[[], None]] = {
     protection.__name__: protection
     for protection in (
         bump_on_every_sight,
+        know_copies_by_id_only,
+        date_when_forwarded,
+        claim_what_was_forwarded,
         acknowledge_at_once,
         keep_outputs_back,
         linger_after_seeking,

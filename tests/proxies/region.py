@@ -107,9 +107,7 @@ class Region:
     async def _apply(self, *entries: Entry, begin: bool = False) -> None:
         settings = VerifierSettings(**self.settings)
         layout = Layout("r", settings.peppers)
-        store = RedisStore(
-            self.store.url, layout, longest_token_ms=settings.relevance_ms
-        )
+        store = RedisStore(self.store.url, layout, limits=settings.limits)
         await store.start()
         if begin:
             await store.begin("epoch", identity())

@@ -117,8 +117,8 @@ async def put(raw: Redis, vector) -> None:
         *canaries.values(),
     )
     entries = lying_in(vector)
-    # A mark: next_offset source_offset as_of applied_offset rebuilt.
-    mark = f"1 0 {region['as_of']} 0 {int(region['ready'])}"
+    # A mark: next_offset source_offset as_of applied_offset rebuilt forwarded.
+    mark = f"1 0 {region['as_of']} 0 {int(region['ready'])} -1"
     values = [part for value in entries.values() for part in value]
     written = await raw.execute_command(
         *("FCALL", "revocation_apply", 2 + len(entries), *state, *entries),

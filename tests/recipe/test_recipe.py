@@ -20,6 +20,7 @@ from revocation.embedded.jars import CACHE_VARIABLE
 from revocation.store.layout import Layout
 from revocation.store.redis import RedisStore
 from tests.recipe.reading import PATH, VECTORS, answer, find, lying_in, put
+from tests.unit.strategies import LIMITS
 
 pytestmark = pytest.mark.connected
 
@@ -38,7 +39,7 @@ async def server(store):
     """A server that holds every vector's region."""
     running = store()
     layout = Layout("unused", (b"unused",))
-    async with RedisStore(running.url, layout, longest_token_ms=3_600_000) as loading:
+    async with RedisStore(running.url, layout, limits=LIMITS) as loading:
         await loading.check_suitable()
     async with Redis.from_url(running.url, protocol=2) as raw:
         for vector in VECTORS:

@@ -134,7 +134,7 @@ function readToken(claims, rules, kid, resources) {
 
 // Entries ----------------------------------------------------------------------------
 
-/** Reads a value: one field is a denial, six are a subject's state. */
+/** Reads a value: one field is a denial, seven are a subject's state. */
 function readEntry(target, [value, expiresAt]) {
   const [receipt, version, notBefore, status] = value.toString().split(" ");
   return {

@@ -1,12 +1,18 @@
-"""A played events topic, and an authority's ledger that reads it."""
+"""A played log of events and forwarded ones, and an authority's ledger of it."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from revocation import events
-from revocation.authority.conclude import Conclusion, Headers, Record, conclude
-from revocation.entries import Entry, Position, Target
+from revocation.authority.conclude import (
+    Conclusion,
+    Headers,
+    Record,
+    conclude,
+    origin,
+)
+from revocation.entries import Entry, Position, Target, merge
 from revocation.events import Event
 from revocation.topics import partition_of, record_key
 from tests.unit.strategies import LIMITS, NOW
@@ -24,39 +30,47 @@ def record(
     partition: int | None = None,
     *,
     offset: int = 7,
-    key: bytes | None = b"any",
     headers: Headers = (),
 ) -> Record:
     """Return the record of an event, at home unless told otherwise."""
     partition = home(event) if partition is None else partition
     value = events.encode(event)
-    return Record(key, value, headers, Position(partition, offset, NOW))
+    return Record(partition, value, headers, Position(partition, offset, NOW))
 
 
 class Sent(NamedTuple):
     """A record that was appended."""
 
-    key: bytes
     value: bytes
     headers: Headers
 
 
 class PlayedLog:
-    """Partitions of the events topic; all records have one broker time."""
+    """Partitions of both topics; each record is a millisecond later than the last.
+
+    The partitions of the forwarded topic are numbered after those of the events topic.
+    """
 
     def __init__(self) -> None:
-        self.partitions: list[list[Sent]] = [[] for _ in range(PARTITIONS)]
+        self.partitions: list[list[Sent]] = [[] for _ in range(2 * PARTITIONS)]
+        self._times: list[list[int]] = [[] for _ in range(2 * PARTITIONS)]
         self.ledgers: list[dict[Target, Entry]] = [{} for _ in range(PARTITIONS)]
         self.denied: dict[Target, Entry] = {}
-        self._read = [0] * PARTITIONS
+        self._read = [0] * (2 * PARTITIONS)
+        self._now = NOW
         self.results: defaultdict[str, int] = defaultdict(int)
 
     def append(self, event: Event, partition: int) -> None:
-        self.partitions[partition].append(Sent(b"any", events.encode(event), ()))
+        self._append(partition, Sent(events.encode(event), ()))
+
+    def _append(self, partition: int, sent: Sent) -> None:
+        self._now += 1
+        self.partitions[partition].append(sent)
+        self._times[partition].append(self._now)
 
     def unread(self) -> list[int]:
         """Return the partitions that hold records not yet concluded on."""
-        return [at for at in range(PARTITIONS) if self.unread_in(at)]
+        return [at for at in range(2 * PARTITIONS) if self.unread_in(at)]
 
     def unread_in(self, partition: int) -> range:
         """Return the offsets in a partition not yet concluded on."""
@@ -67,15 +81,21 @@ class PlayedLog:
         offset = self._read[partition]
         self._read[partition] += 1
         sent = self.partitions[partition][offset]
+        if partition < PARTITIONS:
+            at = Position(partition, offset, self._times[partition][offset])
+        else:
+            partition -= PARTITIONS
+            at = origin(sent.headers, partition)
         ledger = self.ledgers[partition]
-        at = Position(partition, offset, NOW)
-        conclusion = conclude(Record(*sent, at), ledger.get, LIMITS, PARTITIONS)
+        record = Record(partition, *sent, at)
+        conclusion = conclude(record, ledger.get, LIMITS, PARTITIONS)
         for entry in conclusion.changed:
             ledger[entry.target] = entry
         for entry in set(conclusion.entries) - set(conclusion.changed):
-            self.denied[entry.target] = entry
-        for to, *rerouted in conclusion.reroutes:
-            self.partitions[to].append(Sent(*rerouted))
+            known = self.denied.get(entry.target)
+            self.denied[entry.target] = merge(known, entry) if known else entry
+        for to, _, *forwarded in conclusion.forwards:
+            self._append(PARTITIONS + to, Sent(*forwarded))
         for result, times in conclusion.results.items():
             self.results[result] += times
         return conclusion
@@ -85,7 +105,7 @@ class PlayedLog:
         self._read[partition] = min(self._read[partition], offset)
 
     def state(self) -> dict[Target, Sequence[object]]:
-        """Return all that the ledger holds, but for where it was said."""
+        """Return all that the ledger holds, but for where and when it was said."""
         held = {**self.denied}
         for ledger in self.ledgers:
             assert not held.keys() & ledger.keys(), "a target was split"
@@ -94,6 +114,5 @@ class PlayedLog:
 
 
 def _wherever(entry: Entry) -> Sequence[object]:
-    said = [fingerprint for _, fingerprint in entry.recent]
-    times = entry.not_before, entry.expires_at
-    return entry.version, times, entry.status, entry.status_offset < 0, said
+    said = [fingerprint for *_, fingerprint in entry.recent]
+    return entry.version, entry.expires_at, entry.status, entry.status_time > 0, said

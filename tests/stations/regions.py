@@ -7,21 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from revocation.entries import (
-    Entry,
-    Kind,
-    Offset,
-    Position,
-    Target,
-    UnixMs,
-    Update,
-    encode_update,
-)
+from revocation.entries import Entry, Kind, Offset, Position, Target, UnixMs
 from revocation.projector import station
 from revocation.projector.station import Projector
 from revocation.settings import ProjectorSettings
 from revocation.store import Batch, Mark
 from revocation.store.memory import MemoryStore
+from revocation.updates import Update, encode_update
 from tests.installation import eventually
 from tests.stations.kafka import PlayedConsumer, PlayedProducer
 from tests.unit.strategies import ISSUER
@@ -45,7 +37,7 @@ class FailingStore(MemoryStore):
     """Keeps what was asked of it, and raises what it was told to, call by call."""
 
     def __init__(self) -> None:
-        super().__init__(longest_token_ms=SETTINGS.relevance_ms, clock=now_ms)
+        super().__init__(limits=SETTINGS.limits, clock=now_ms)
         self.batches: list[Batch] = []
         self.failures: list[Exception | None] = []
         self.refused = 0
@@ -79,7 +71,8 @@ class Region:
         partition: int,
         *names: str,
         age_ms: int = 0,
-        rerouted: tuple[tuple[int, Offset], ...] = (),
+        awaits: tuple[tuple[int, Offset], ...] = (),
+        forwarded: int = -1,
         hole: int = 0,
     ) -> Position:
         """Append an update about some users; without any, a pulse."""
@@ -87,7 +80,7 @@ class Region:
         entries = tuple(
             Entry(user(name), at, version=1, not_before=at.time) for name in names
         )
-        value = encode_update(Update(at, entries, rerouted))
+        value = encode_update(Update(at, entries, awaits, Offset(forwarded)))
         self.consumer.append(partition, value, timestamp=at.time, hole=hole)
         return at
 

@@ -11,16 +11,17 @@ import pytest
 
 from revocation import metrics
 from revocation.decision import Reason
-from revocation.entries import Kind
+from revocation.entries import Kind, Offset, Position
 from revocation.errors import DisagreementError
 from revocation.identity import Expectation, fingerprint
 from revocation.projector.station import Projector
 from revocation.settings import ProjectorSettings
 from revocation.store import Keep, canary
+from revocation.updates import Update, encode_update
 from revocation.verifier import agreement, feed as feed_module, remote
 from tests.identities import LIFETIMES, identity
 from tests.installation import eventually
-from tests.stations.regions import SETTINGS, Region
+from tests.stations.regions import SETTINGS, Region, now_ms
 from tests.stations.test_verifier import (
     cut_off,
     over,  # noqa: F401 - a fixture
@@ -234,4 +235,24 @@ async def test_who_finds_a_region_half_emptied_helps(region):
     await region.all_applied()
     state = await region.store.region()
     assert (state.epoch, state.clearing) == ("begun", False)
+    await station.stop()
+
+
+@pytest.mark.parametrize(("age_ms", "refuses"), [(0, True), (60_000, False)])
+async def test_an_authority_that_disagrees_is_refused_while_it_runs(
+    region, age_ms, refuses
+):
+    """What it wrote before it was corrected is no reason."""
+    stated = OWN.lifetimes._replace(refresh_period_seconds=10**6)
+    at = Position(0, Offset(1), now_ms() - age_ms)
+    value = encode_update(Update(at, lifetimes=stated._asdict()))
+    region.consumer.append(0, value, timestamp=at.time)
+    region.write(1)
+    station = projector(region)
+    await station.start()
+    if refuses:
+        with pytest.raises(DisagreementError, match="refresh_period_seconds"):
+            await asyncio.wait_for(station.wait(), 5)
+    else:
+        await region.all_applied()
     await station.stop()

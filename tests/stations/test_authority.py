@@ -2,83 +2,19 @@
 
 import asyncio
 import contextlib
-import itertools
 from types import SimpleNamespace
 
 import pytest
+from faust.types import TP
 
-from revocation import events
 from revocation.authority import app
-from revocation.entries import Entry, Position, Update, decode_update
+from revocation.entries import Position
 from revocation.events import encode, targets
 from revocation.topics import PULSE_KEY
-from tests.stations.kafka import PlayedProducer
-from tests.stations.log import home
-from tests.unit.histories import event, user_event
+from revocation.updates import Update
+from tests.stations.fed import ALICE, ELSEWHERE, HOME, Fed, away_from, user
+from tests.unit.histories import user_event
 from tests.unit.strategies import NOW
-
-ALICE = user_event()
-HOME = home(ALICE)
-ELSEWHERE = (HOME + 1) % 4
-
-
-class Fed:
-    """An authority that is fed records by hand."""
-
-    def __init__(self, authority):
-        self.authority = authority
-        self.producer = PlayedProducer()
-        self.acknowledged = []
-        authority._outlet._producer = self.producer
-        authority._owned = {0, 1, 2, 3}
-
-    def record(self, offset, value, *, partition=HOME, key=b"any", headers=()):
-        return SimpleNamespace(
-            message=SimpleNamespace(
-                partition=partition,
-                offset=offset,
-                timestamp=(NOW + offset) / 1_000,
-                key=key,
-                value=value,
-                headers=list(headers),
-            ),
-            ack=lambda: self.acknowledged.append((partition, offset)),
-        )
-
-    async def take(self, offset, what, **where):
-        value = what if isinstance(what, bytes | None) else encode(what)
-
-        await self.authority._take(self.record(offset, value, **where))
-        await self.hand_over()
-
-    async def hand_over(self):
-        """Let everything run that can, and the producer have what waits for it."""
-        for _ in range(5):
-            await asyncio.sleep(0)
-        await self.authority._outlet._hand_over_all()
-
-    def begin(self, offset, what, **where):
-        """Take a record that will have to wait for something."""
-        return asyncio.create_task(self.take(offset, what, **where))
-
-    async def pulse(self, offset, partition=HOME):
-        await self.take(offset, b"{}", partition=partition, key=PULSE_KEY)
-
-    def sent_to(self, topic):
-        name = getattr(self.authority._settings.topics, topic)
-        return [sent for sent in self.producer.sent if sent.topic == name]
-
-    @property
-    def updates(self):
-        return [
-            decode_update(sent.value, sent.partition)
-            for sent in self.sent_to("entries")
-        ]
-
-    async def deliver(self, which=-1, offset=0):
-        self.producer.sent[which].deliver(offset)
-        await self.hand_over()
-        await self.hand_over()
 
 
 @pytest.fixture
@@ -99,7 +35,7 @@ async def test_what_was_concluded_is_remembered_before_it_is_sent(fed, monkeypat
     (target,) = targets(ALICE)
     known = []
 
-    async def look(_):
+    async def look(*_):
         known.append(fed.authority._ledger.recall(HOME, target))
         raise asyncio.CancelledError
 
@@ -112,7 +48,9 @@ async def test_what_was_concluded_is_remembered_before_it_is_sent(fed, monkeypat
 async def test_a_pulse_is_forwarded_behind_all_before_it(fed):
     await fed.take(7, ALICE)
     await fed.pulse(8)
-    assert fed.updates[1] == Update(Position(HOME, 8, NOW + 8))
+    lifetimes = fed.authority._settings.lifetimes._asdict()
+    pulse = Update(Position(HOME, 8, NOW + 8), lifetimes=lifetimes)
+    assert fed.updates[1] == pulse
     await fed.deliver(1, offset=31)
     assert fed.acknowledged == []
     await fed.deliver(0, offset=30)
@@ -139,17 +77,17 @@ async def test_what_another_worker_wrote_is_read_again(fed):
 
 
 async def test_a_misplaced_record_is_named_by_the_next_update(fed):
-    """Which waits until it is acknowledged where it was sent on to."""
+    """Which waits until it is acknowledged where it was forwarded to."""
     await fed.take(7, ALICE, partition=ELSEWHERE)
     pulse = fed.begin(8, b"{}", partition=ELSEWHERE, key=PULSE_KEY)
     await fed.hand_over()
     assert fed.updates == []
-    (sent_on,) = fed.sent_to("events")
-    assert (sent_on.partition, sent_on.value) == (HOME, encode(ALICE))
+    (forwarded,) = fed.sent_to("forwarded")
+    assert (forwarded.partition, forwarded.value) == (HOME, encode(ALICE))
     await fed.deliver(offset=55)
     await pulse
     (update,) = fed.updates
-    assert update.rerouted == ((HOME, 55),)
+    assert update.awaits == ((HOME, 55),)
     assert fed.acknowledged == []
     await fed.deliver()
     assert fed.acknowledged == [(ELSEWHERE, 7), (ELSEWHERE, 8)]
@@ -161,7 +99,7 @@ async def test_of_many_places_in_a_partition_the_last_is_named(fed):
     for number in range(3):
         await fed.deliver(number, offset=50 + number)
     await fed.pulse(3, partition=ELSEWHERE)
-    assert fed.updates[0].rerouted == ((HOME, 52),)
+    assert fed.updates[0].awaits == ((HOME, 52),)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"not json"])
@@ -179,7 +117,7 @@ async def test_what_is_unreadable_is_parked_before_anything_later_is_said(fed, v
     assert fed.updates == []
     await fed.deliver()
     await pulse
-    assert fed.updates[0].rerouted == ()
+    assert fed.updates[0].awaits == ()
 
 
 async def test_a_fault_of_ours_parks_the_record_and_stops_nobody(fed, monkeypatch):
@@ -211,11 +149,11 @@ async def test_a_ledger_that_cannot_be_read_parks_nothing(fed, monkeypatch):
 async def test_what_is_held_of_a_partition_given_away_is_forgotten(fed):
     """Its next owner takes it again from the last commit."""
     await fed.take(7, ALICE, partition=ELSEWHERE)
-    revoked = {app.faust.types.TP("played.events", ELSEWHERE)}
+    revoked = {TP("played.events", ELSEWHERE)}
     await fed.authority._revoked(None, revoked)
     await fed.pulse(8, partition=ELSEWHERE)
     await fed.deliver()
-    assert fed.updates[0].rerouted == ()
+    assert fed.updates[0].awaits == ()
     assert fed.acknowledged == [(ELSEWHERE, 8)]
 
 
@@ -223,51 +161,28 @@ async def test_what_is_held_of_a_partition_given_away_is_forgotten(fed):
 
 
 async def refreshed(fed):
-    """Refresh for a whole period at once; return the sources that were claimed."""
+    """Refresh for a whole period at once; return the updates that were sent."""
     before = len(fed.updates)
     fed.authority._refresher._ticks = 1
     await fed.authority._refresher._advance(HOME)
     await fed.hand_over()
-    return [update.source.offset for update in fed.updates[before:]]
+    return fed.updates[before:]
 
 
-async def test_what_was_emitted_is_emitted_again_when_its_time_comes(fed):
-    await fed.take(7, ALICE)
-    await fed.pulse(8)
-    assert await refreshed(fed) == [7]
-
-
-async def test_what_waits_for_records_before_it_is_not_claimed_by_a_refresh(fed):
-    """Its entry is in the table already; its place would claim them as well."""
+async def test_what_is_emitted_again_claims_nothing(fed):
+    """So it may go ahead of what is still to be emitted before it."""
     await fed.take(6, user(away_from(HOME)))
-    await fed.deliver(offset=55)
-    await fed.pulse(7)
-    await fed.take(8, user(away_from(HOME)))
     taking = fed.begin(9, ALICE)
     await fed.hand_over()
-    assert fed.authority._ledger.recall(HOME, targets(ALICE)[0])
-    assert await refreshed(fed) == []
-    await fed.deliver(offset=56)
+    entry = fed.authority._ledger.recall(HOME, targets(ALICE)[0])
+    assert entry.source.offset == 9
+    assert await refreshed(fed) == [Update(entries=(entry,))]
+    await fed.deliver(0, offset=56)
     await taking
-    assert fed.updates[-1].rerouted
-    assert await refreshed(fed) == [9]
 
 
-async def test_what_a_kill_left_unsent_is_not_claimed_by_a_refresh(fed):
-    """The table survived; the records before it are taken again first."""
-    (target,) = targets(ALICE)
-    fed.authority._ledger.remember(HOME, Entry(target, Position(HOME, 9, NOW)))
-    await fed.pulse(7)
-    assert await refreshed(fed) == []
-    await fed.pulse(9)
-    assert await refreshed(fed) == [9]
-
-
-def away_from(partition):
-    """The name of a user whose home is another partition."""
-    names = map("user-{}".format, itertools.count())
-    return next(name for name in names if home(user(name)) != partition)
-
-
-def user(name):
-    return event(events.UserLoggedOut, user=name)
+async def test_nothing_is_emitted_again_before_the_ledger_is_recovered(fed):
+    """Records are taken only then."""
+    assert fed.authority._recovered() == set()
+    fed.authority._miss_none(SimpleNamespace(partition=HOME, follows=-1, offset=4))
+    assert fed.authority._recovered() == {HOME}

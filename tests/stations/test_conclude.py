@@ -5,11 +5,12 @@ from collections import Counter
 import pytest
 
 from revocation import events
-from revocation.authority.conclude import Record, conclude
+from revocation.authority.conclude import Record, conclude, origin
 from revocation.entries import DENYLIST_KINDS, Position
 from revocation.errors import (
     InvalidEventError,
     MalformedEventError,
+    MalformedForwardedError,
     OversizedRecordError,
     UnknownEventTypeError,
 )
@@ -27,6 +28,12 @@ def concluded(what, known=()):
     return conclude(what, recall, LIMITS, PARTITIONS)
 
 
+def arrived(forward):
+    """Return a record as it is read from the forwarded topic."""
+    published = origin(forward.headers, forward.partition)
+    return Record(forward.partition, forward.value, forward.headers, published)
+
+
 def elsewhere(what):
     return (home(what) + 1) % PARTITIONS
 
@@ -37,7 +44,7 @@ def test_an_event_at_home_leads_to_its_entry():
     (entry,) = conclusion.entries
     assert (entry.target,) == events.targets(user_event())
     assert (entry.source, entry.version) == (what.at, 1)
-    assert conclusion.reroutes == ()
+    assert conclusion.forwards == ()
     assert conclusion.event_type == "revocation.user.logged_out"
     assert conclusion.results == Counter(accepted=1)
 
@@ -50,23 +57,39 @@ def test_the_ledger_keeps_what_is_no_denylist_entry():
     assert denied.entries[0].target.kind in DENYLIST_KINDS
 
 
-def test_a_misplaced_event_is_sent_on_as_it_was():
+def test_a_misplaced_event_is_forwarded_as_it_was():
     """Byte for byte, keyed by its target, with all its headers and where it was."""
     what = user_event()
     headers = (("trace", b"\x00\xff"), ("trace", b"twice"))
     misplaced = record(what, elsewhere(what), headers=headers)
     conclusion = concluded(misplaced)
-    (reroute,) = conclusion.reroutes
+    (forward,) = conclusion.forwards
     assert conclusion.entries == ()
     assert conclusion.results == Counter()
-    assert reroute.partition == home(what)
-    assert reroute.key == record_key(events.targets(what)[0])
-    assert reroute.value == misplaced.value
-    origin = ("rerouted-from", misplaced.at.receipt.encode())
-    assert reroute.headers == (*headers, origin)
+    assert forward.partition == home(what)
+    assert forward.key == record_key(events.targets(what)[0])
+    assert forward.value == misplaced.value
+    published = b"%d-7-%d" % (elsewhere(what), NOW)
+    assert forward.headers == (*headers, ("forwarded-from", published))
 
 
-def test_an_event_in_binary_mode_is_sent_on_in_binary_mode():
+def test_where_it_arrives_the_place_and_time_of_its_publication_count():
+    what = user_event()
+    misplaced = record(what, elsewhere(what))
+    (forward,) = concluded(misplaced).forwards
+    (entry,) = concluded(arrived(forward)).entries
+    assert (entry.source, entry.not_before) == (misplaced.at, NOW)
+
+
+def test_a_denial_is_concluded_wherever_it_lies():
+    """It needs no ledger, so it need not travel."""
+    what = event(events.TokenRevoked, jti="x")
+    conclusion = concluded(record(what, elsewhere(what)))
+    assert conclusion.forwards == ()
+    assert conclusion.entries[0].source.partition == elsewhere(what)
+
+
+def test_an_event_in_binary_mode_is_forwarded_in_binary_mode():
     what = user_event()
     headers = (
         ("ce_specversion", b"1.0"),
@@ -76,20 +99,17 @@ def test_an_event_in_binary_mode_is_sent_on_in_binary_mode():
     )
     value = what.data.model_dump_json(exclude_none=True).encode()
     at = Position(elsewhere(what), 7, NOW)
-    (reroute,) = concluded(Record(None, value, headers, at)).reroutes
-    arrived = Record(
-        reroute.key, reroute.value, reroute.headers, at._replace(partition=home(what))
-    )
-    assert reroute.value == value
-    assert concluded(arrived).results == Counter(accepted=1)
+    (forward,) = concluded(Record(at.partition, value, headers, at)).forwards
+    assert forward.value == value
+    assert concluded(arrived(forward)).results == Counter(accepted=1)
 
 
 def test_a_bulk_event_is_split_where_its_users_are():
-    """Each user is concluded on here or sent on in one part; ids and source stay."""
+    """Each user is concluded on here or forwarded in one part; ids and source stay."""
     what = record(BULK, 2)
     conclusion = concluded(what)
     here = [entry.target.id for entry in conclusion.entries]
-    parts = {each.partition: events.decode(each.value) for each in conclusion.reroutes}
+    parts = {each.partition: events.decode(each.value) for each in conclusion.forwards}
     moved = [name for part in parts.values() for name in part.data.users]
     assert here
     assert len(parts) == PARTITIONS - 1
@@ -100,14 +120,14 @@ def test_a_bulk_event_is_split_where_its_users_are():
 
 
 def test_each_part_of_a_bulk_event_is_at_home_where_it_is_sent():
-    for reroute in concluded(record(BULK, 2)).reroutes:
-        part = events.decode(reroute.value, reroute.headers)
+    for forward in concluded(record(BULK, 2)).forwards:
+        part = events.decode(forward.value, forward.headers)
         keys = [record_key(target) for target in events.targets(part)]
-        assert reroute.key == keys[0]
-        assert {partition_of(key, PARTITIONS) for key in keys} == {reroute.partition}
+        assert forward.key == keys[0]
+        assert {partition_of(key, PARTITIONS) for key in keys} == {forward.partition}
 
 
-def test_a_bulk_event_in_binary_mode_is_sent_on_in_structured_mode():
+def test_a_bulk_event_in_binary_mode_is_forwarded_in_structured_mode():
     """The new value is a whole CloudEvent: headers that say otherwise must not stay."""
     headers = (
         ("ce_specversion", b"1.0"),
@@ -118,10 +138,10 @@ def test_a_bulk_event_in_binary_mode_is_sent_on_in_structured_mode():
     )
     value = BULK.data.model_dump_json(exclude_none=True).encode()
     at = Position(2, 7, NOW)
-    conclusion = concluded(Record(None, value, headers, at))
-    assert conclusion.reroutes
-    for reroute in conclusion.reroutes:
-        part = events.decode(reroute.value, reroute.headers)
+    conclusion = concluded(Record(2, value, headers, at))
+    assert conclusion.forwards
+    for forward in conclusion.forwards:
+        part = events.decode(forward.value, forward.headers)
         assert (part.id, part.source, part.type) == ("bulk", "/idp", BULK.type)
 
 
@@ -129,7 +149,7 @@ def test_a_bulk_event_that_is_all_misplaced_concludes_nothing():
     alice = event(events.UsersRevoked, users=["alice"])
     conclusion = concluded(record(alice, elsewhere(alice)))
     assert conclusion.entries == ()
-    assert [each.partition for each in conclusion.reroutes] == [home(alice)]
+    assert [each.partition for each in conclusion.forwards] == [home(alice)]
 
 
 def test_a_record_taken_again_emits_its_entry_again():
@@ -144,7 +164,8 @@ def test_a_producers_retry_emits_its_entry_again_and_counts_once():
     said = user_event()
     first = concluded(record(said, offset=7))
     retried = concluded(record(said, offset=9), known=first.entries)
-    assert retried.entries == first.entries
+    (entry,) = retried.entries
+    assert (entry.version, entry.source.offset, entry.applied(home(said))) == (1, 7, 9)
     assert retried.results == Counter(duplicate=1)
 
 
@@ -152,14 +173,18 @@ def test_of_a_bulk_event_only_users_not_seen_yet_are_bumped():
     conclusion = concluded(record(BULK, 2, offset=7))
     known = conclusion.entries[:2]
     again = concluded(record(BULK, 2, offset=9), known=known)
-    assert again.entries[:2] == known
+    assert [entry.version for entry in again.entries] == [1] * len(again.entries)
+    assert [entry.source for entry in again.entries[:2]] == [
+        entry.source for entry in known
+    ]
     assert again.results == Counter(duplicate=2, accepted=len(again.entries) - 2)
 
 
-def test_what_comes_too_late_is_counted_and_emits_nothing():
-    late = event(events.TokenRevoked, jti="x", exp=NOW // 1000 - 600)
-    conclusion = concluded(record(late))
-    assert conclusion.entries == ()
+def test_what_comes_too_late_is_counted_and_changes_nothing():
+    deleted = concluded(record(user_event(events.DataDeleted)))
+    late = record(user_event(events.UserEnabled), offset=9)
+    conclusion = concluded(late, known=deleted.entries)
+    assert conclusion.entries == deleted.entries
     assert conclusion.results == Counter(superseded=1)
 
 
@@ -185,4 +210,48 @@ GOOD = record(user_event()).value
 )
 def test_what_belongs_in_the_dead_letters_is_raised(value, error):
     with pytest.raises(error):
-        concluded(Record(b"key", value, (), Position(0, 7, NOW)))
+        concluded(Record(0, value, (), Position(0, 7, NOW)))
+
+
+# Who says where an event comes from ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        b"",
+        b"1-2",
+        b"1-2-3-4",
+        b"1--3",
+        b"a-2-3",
+        b"0-2-3",
+        "\u0661-2-3".encode(),
+    ],
+)
+def test_a_forwarded_record_says_where_it_comes_from(header):
+    """From another partition: nobody forwards to where a record is."""
+    with pytest.raises(MalformedForwardedError, match="only authorities may write"):
+        origin([("forwarded-from", header)], 0)
+    with pytest.raises(MalformedForwardedError):
+        origin([("another", b"1-2-3")], 0)
+
+
+def test_a_forwarded_record_is_about_targets_of_its_partition_only():
+    at = Position(elsewhere(BULK), 7, NOW)
+    with pytest.raises(MalformedForwardedError, match="another partition"):
+        concluded(Record(home(BULK), events.encode(BULK), (), at))
+
+
+@pytest.mark.parametrize("partition", range(PARTITIONS))
+def test_a_producer_cannot_say_where_its_event_comes_from(partition):
+    """Neither where it lies nor where it is forwarded to."""
+    what = user_event()
+    claim = b"%d-%d-%d" % (elsewhere(what), 10**9, NOW - 1)
+    forged = record(what, partition, headers=[("forwarded-from", claim)])
+    conclusion = concluded(forged)
+    for forward in conclusion.forwards:
+        conclusion = concluded(arrived(forward))
+    (entry,) = conclusion.entries
+    assert entry.source == forged.at
+    assert (entry.seen, entry.not_before) == ((), NOW)

@@ -6,6 +6,10 @@ from types import SimpleNamespace
 import pytest
 from faust.types import TP
 
+from revocation.entries import Position
+from revocation.updates import Update
+from tests.unit.strategies import NOW
+
 EVENTS = [TP("played.events", partition) for partition in range(4)]
 ENTRIES = [TP("played.entries", partition) for partition in range(4)]
 HERE, ELSEWHERE, *_ = EVENTS
@@ -18,6 +22,7 @@ class PlayedThread:
         self.assigned = {*EVENTS, *ENTRIES}
         self.committed = {}
         self.beginning = []
+        self.sought = {}
         self.timeouts = []
 
     def assignment(self):
@@ -28,6 +33,9 @@ class PlayedThread:
 
     async def seek_to_beginning(self, *partitions):
         self.beginning += partitions
+
+    async def seek_wait(self, partitions):
+        self.sought |= partitions
 
     async def getmany(self, _, longest):
         self.timeouts.append(longest)
@@ -120,6 +128,20 @@ async def test_what_was_never_committed_is_read_from_the_beginning(consumer, thr
     thread.beginning.clear()
     await consumer.perform_seek()
     assert thread.beginning == []
+
+
+async def test_what_is_concluded_already_is_not_read_by_a_new_group(
+    consumer, thread, ledger
+):
+    """Nor by one that is further back, nor by one that lost its disk."""
+    ledger.note_concluded(HERE.partition, [Update(Position(0, 40, NOW))])
+    ledger.note_concluded(ELSEWHERE.partition, [Update(Position(1, 40, NOW))])
+    thread.committed = {ELSEWHERE: 7, EVENTS[2]: 12}
+    await consumer.perform_seek()
+    assert thread.sought == {HERE: 41, ELSEWHERE: 41}
+    assert {*thread.beginning} == {EVENTS[3]}
+    assert consumer._read_offset[HERE] == consumer._committed_offset[HERE] == 41
+    assert consumer._read_offset[EVENTS[2]] == 12
 
 
 async def test_a_fetch_is_short_while_partitions_may_be_resumed(consumer, thread):

@@ -23,7 +23,7 @@ from revocation.verifier.replica import Replica
 from tests.identities import identity
 from tests.installation import eventually
 from tests.stations.test_feed import HOUR, following
-from tests.unit.strategies import CLAIMS, ISSUER, NOW, RULES, entries
+from tests.unit.strategies import CLAIMS, ISSUER, LIMITS, NOW, RULES, entries
 from tests.unit.verdicts import IDS
 
 TARGETS = [Target(kind, ISSUER, name) for kind, name in IDS.items()]
@@ -39,7 +39,7 @@ class Eventful(MemoryStore):
 
     def __init__(self, happenings, luck) -> None:
         self.now = NOW
-        super().__init__(longest_token_ms=HOUR, clock=lambda: self.now)
+        super().__init__(limits=LIMITS, clock=lambda: self.now)
         self.happenings, self.luck, self.epochs = list(happenings), luck, 0
         self.at = 0
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,19 +10,24 @@ from aiokafka.errors import KafkaTimeoutError
 
 from revocation.authority import outlet
 from revocation.authority.outlet import Outlet, give_up
-from revocation.entries import Entry, Position, Update, decode_update
+from revocation.entries import Entry, Kind, Position, Target
 from revocation.settings import AuthoritySettings
-from revocation.topics import PULSE_KEY, Topics, record_key
+from revocation.topics import MAX_UPDATE_BYTES, PULSE_KEY, Topics, record_key
+from revocation.updates import Update, decode_update, encode_update
 from tests.installation import eventually
 from tests.stations.kafka import PlayedProducer
 from tests.unit.histories import ALICE
-from tests.unit.strategies import NOW
+from tests.unit.strategies import ISSUER, NOW
 
 SETTINGS = AuthoritySettings(
     topic_prefix="played", data_dir=Path("unused"), authority_id="tests"
 )
 EVENTS, ENTRIES = "played.events", "played.entries"
 AT = Position(3, 41, NOW)
+
+
+def user(name):
+    return Target(Kind.USER, ISSUER, str(name))
 
 
 class Exited(BaseException):
@@ -62,9 +68,9 @@ def out(producer):
     return way_out
 
 
-async def test_an_update_goes_to_the_partition_number_of_its_source(out, producer):
-    update = Update(AT, (Entry(ALICE, AT),), ((1, 5),))
-    await out.update(update)
+async def test_an_update_goes_to_the_partition_that_it_is_about(out, producer):
+    update = Update(AT, (Entry(ALICE, AT),), ((1, 5),), 7)
+    await out.update(3, update)
     (sent,) = producer.sent
     assert (sent.topic, sent.partition) == (ENTRIES, 3)
     assert sent.key == record_key(ALICE)
@@ -72,7 +78,7 @@ async def test_an_update_goes_to_the_partition_number_of_its_source(out, produce
 
 
 async def test_an_update_that_concludes_nothing_is_keyed_as_a_pulse(out, producer):
-    await out.update(Update(AT))
+    await out.update(3, Update(AT))
     assert producer.sent[0].key == PULSE_KEY
 
 
@@ -83,19 +89,29 @@ async def test_a_pulse_goes_through_the_events_topic(out, producer):
     assert sent.value
 
 
-async def test_a_standing_entry_is_sent_with_its_original_source(out, producer):
-    entry = Entry(ALICE, AT, version=4)
-    await out.standing(entry)
-    (sent,) = producer.sent
-    assert sent.partition == AT.partition
-    assert decode_update(sent.value, 3) == Update(AT, (entry,))
+async def test_an_update_that_is_too_large_claims_nothing_before_its_last_part(
+    out, producer
+):
+    """A record that no broker takes would stop its authority for good."""
+    seen = tuple((partition, 2**52) for partition in range(1_000))
+    entries = tuple(Entry(user(name), AT, seen=seen) for name in range(300))
+    update = Update(AT, entries, ((1, 5),), 7)
+    assert len(encode_update(update)) > MAX_UPDATE_BYTES
+    await out.update(3, update)
+    parts = [decode_update(sent.value, 3) for sent in producer.sent]
+    assert all(len(sent.value) < MAX_UPDATE_BYTES for sent in producer.sent)
+    assert sum((part.entries for part in parts), ()) == entries
+    assert [replace(part, entries=()) for part in parts] == [
+        *[Update()] * (len(parts) - 1),
+        replace(update, entries=()),
+    ]
 
 
-async def test_an_event_is_sent_on_as_it_is(out, producer):
+async def test_an_event_is_forwarded_as_it_is(out, producer):
     headers = [("name", b"\xff"), ("name", b"again")]
-    await out.event(1, None, b"value", headers)
+    await out.forward(1, None, b"value", headers)
     (sent,) = producer.sent
-    assert sent[:5] == (EVENTS, b"value", None, 1, headers)
+    assert sent[:5] == ("played.forwarded", b"value", None, 1, headers)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +197,7 @@ async def started(monkeypatch, producer):
 
 async def test_what_waits_is_handed_over_in_the_order_of_the_calls(started, producer):
     for number in range(100):
-        await started.event(number % 3, None, b"%d" % number, [])
+        await started.forward(number % 3, None, b"%d" % number, [])
     await eventually(lambda: len(producer.sent) == 100, pause=0.001)
     assert [sent.value for sent in producer.sent] == [b"%d" % n for n in range(100)]
 

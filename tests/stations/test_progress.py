@@ -1,15 +1,24 @@
 """What may be claimed of a partition; `test_progress_laws.py` has all interleavings."""
 
-from revocation.entries import Position, Update
+from revocation.entries import Position
 from revocation.projector.progress import Progress
 from revocation.store import Mark
+from revocation.updates import Update
 
 START = Mark.at(0)
 
 
-def update(offset, time=None, rerouted=()):
+def update(offset, time=None, awaits=()):
     time = 1_000 + offset if time is None else time
-    return Update(Position(0, offset, time), (), tuple(rerouted))
+    return Update(Position(0, offset, time), (), tuple(awaits))
+
+
+def marks(**forwarded):
+    """Return marks of partitions, applied up to there in the forwarded topic."""
+    return {
+        int(name[1:]): START._replace(forwarded=offset)
+        for name, offset in forwarded.items()
+    }
 
 
 def progress(mark=START, *, rebuilt_at=0):
@@ -23,49 +32,75 @@ def test_an_update_is_claimed_as_it_is_read():
     assert (one.next_read, one.waiting) == (1, False)
 
 
-def test_an_entry_said_again_claims_nothing_new():
-    """It has the place and time of an event of long ago."""
+def test_an_entry_emitted_again_claims_nothing_new():
     one = progress()
     one.read(1, update(40, 7_000))
-    one.read(2, update(3, 1_000))
+    one.read(2, Update())
     assert one.mark == Mark(2, 40, 7_000, 40, rebuilt=True)
 
 
-def test_what_was_sent_on_is_waited_for():
+def test_what_is_concluded_of_the_forwarded_topic_is_claimed_as_it_is_read():
+    """It claims nothing of the events topic."""
+    one = progress()
+    one.read(1, update(40))
+    one.read(2, Update(forwarded=9))
+    one.read(3, Update(forwarded=8))
+    assert one.mark == Mark(3, 40, 1_040, 40, rebuilt=True, forwarded=9)
+
+
+def test_what_waits_is_no_reason_for_others_to_wait():
+    """Else two partitions with events of each other's would wait for ever."""
+    one = progress()
+    one.read(1, update(40, awaits=[(1, 9)]))
+    one.read(2, Update(forwarded=9))
+    assert (one.mark.source_offset, one.mark.forwarded) == (-1, 9)
+
+
+def test_places_in_the_events_topic_are_waited_for():
+    """Updates from before there was a forwarded topic name those."""
+    one = progress()
+    one.read(1, Update(Position(0, 40, 1_040), rerouted=((1, 9),)))
+    one.settle(marks(p1=99))
+    assert one.waiting
+    one.settle({1: START._replace(applied_offset=9)})
+    assert one.mark.source_offset == 40
+
+
+def test_what_was_forwarded_is_waited_for():
     """The partition itself has it, and says so to others, but claims it to nobody."""
     one = progress()
-    one.read(1, update(40, rerouted=[(1, 9), (2, 5)]))
+    one.read(1, update(40, awaits=[(1, 9), (2, 5)]))
     assert one.mark == Mark(0, -1, 0, 40, rebuilt=False)
-    one.settle({1: 9, 2: 4})
+    one.settle(marks(p1=9, p2=4))
     assert one.waiting
-    one.settle({1: 9, 2: 5})
+    one.settle(marks(p1=9, p2=5))
     assert one.mark == Mark(1, 40, 1_040, 40, rebuilt=True)
     assert not one.waiting
 
 
 def test_a_partition_nobody_knows_of_is_waited_for():
     one = progress()
-    one.read(1, update(40, rerouted=[(3, 0)]))
-    one.settle({1: 99})
+    one.read(1, update(40, awaits=[(3, 0)]))
+    one.settle(marks(p1=99))
     assert one.waiting
 
 
 def test_what_comes_after_waits_as_well():
     one = progress()
-    one.read(1, update(40, rerouted=[(1, 9)]))
+    one.read(1, update(40, awaits=[(1, 9)]))
     one.read(2, update(41))
     one.skip(3)
     assert one.mark.next_offset == 0
     assert one.next_read == 3
-    one.settle({1: 9})
+    one.settle(marks(p1=9))
     assert one.mark == Mark(3, 41, 1_041, 41, rebuilt=True)
 
 
 def test_as_much_is_claimed_as_can_be():
     one = progress()
-    one.read(1, update(40, rerouted=[(1, 5)]))
-    one.read(2, update(41, rerouted=[(1, 9)]))
-    one.settle({1: 8})
+    one.read(1, update(40, awaits=[(1, 5)]))
+    one.read(2, update(41, awaits=[(1, 9)]))
+    one.settle(marks(p1=8))
     assert one.mark.source_offset == 40
     assert one.waiting
 
@@ -88,9 +123,9 @@ def test_a_rebuild_is_complete_at_the_end_it_found():
 
 def test_a_rebuild_is_not_complete_while_something_waits():
     one = progress(Mark.at(5), rebuilt_at=6)
-    one.read(6, update(40, rerouted=[(1, 9)]))
+    one.read(6, update(40, awaits=[(1, 9)]))
     assert not one.mark.rebuilt
-    one.settle({1: 9})
+    one.settle(marks(p1=9))
     assert one.mark.rebuilt
 
 

@@ -3,9 +3,10 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from revocation.entries import Position, Update
+from revocation.entries import Position
 from revocation.projector.progress import Progress
 from revocation.store import Mark
+from revocation.updates import Update
 
 PARTITIONS = 3
 
@@ -15,18 +16,21 @@ class Authority:
 
     def __init__(self):
         self.read = [0] * PARTITIONS
+        self.read_forwarded = [0] * PARTITIONS
         self.named = [[] for _ in range(PARTITIONS)]
 
 
 class Topics:
-    """Events and entries, as two authorities fill them that read at their own pace.
+    """Events, forwarded events and entries, as two authorities fill them.
 
-    A record of the events topic is a pulse, an event at home, or a misplaced one. An
-    authority sends misplaced ones on, and names where to in its next update.
+    They read at their own pace. A record of the events topic is a pulse, an event at
+    home, or a misplaced one. An authority forwards misplaced ones, and names where to
+    in its next update.
     """
 
     def __init__(self):
         self.events = [[] for _ in range(PARTITIONS)]
+        self.forwarded = [0] * PARTITIONS
         self.updates = [[] for _ in range(PARTITIONS)]
         self.places = {}
         self.authorities = [Authority(), Authority()]
@@ -44,19 +48,27 @@ class Topics:
         authority.read[partition] += 1
         to = self.events[partition][offset]
         if to is not None:
-            place = (to, len(self.events[to]))
-            self.events[to].append(None)
+            place = (to, self.forwarded[to])
+            self.forwarded[to] += 1
             self.places.setdefault((partition, offset), []).append(place)
             authority.named[partition].append(place)
             return
         named, authority.named[partition] = authority.named[partition], []
         at = Position(partition, offset, time_of(partition, offset))
-        self.updates[partition].append(Update(at, (), tuple(named)))
+        forwarded = authority.read_forwarded[partition] - 1
+        self.updates[partition].append(Update(at, (), tuple(named), forwarded))
 
-    def refresh(self, partition, which):
-        """Append an entry that stands once more, with its source of long ago."""
-        if updates := self.updates[partition]:
-            self.updates[partition].append(Update(updates[which].source))
+    def conclude_forwarded(self, partition, which=0):
+        """Have an authority take the next forwarded record, if there is one."""
+        authority = self.authorities[which]
+        offset = authority.read_forwarded[partition]
+        if offset < self.forwarded[partition]:
+            authority.read_forwarded[partition] += 1
+            self.updates[partition].append(Update(forwarded=offset))
+
+    def refresh(self, partition, _):
+        """Append an entry that stands once more."""
+        self.updates[partition].append(Update())
 
     def finish(self):
         """Conclude on everything, and on two last pulses in each partition."""
@@ -65,12 +77,14 @@ class Topics:
                 self.write(partition)
         while any(
             authority.read[partition] < len(self.events[partition])
+            or authority.read_forwarded[partition] < self.forwarded[partition]
             for authority in self.authorities
             for partition in range(PARTITIONS)
         ):
             for partition in range(PARTITIONS):
-                self.conclude(partition, 0)
-                self.conclude(partition, 1)
+                for which in (0, 1):
+                    self.conclude(partition, which)
+                    self.conclude_forwarded(partition, which)
         for partition in range(PARTITIONS):
             self.write(partition)
             self.conclude(partition, 0)
@@ -92,6 +106,7 @@ class Region:
         self.marks = [Mark.at(0)] * PARTITIONS
         self.stored = [-1] * PARTITIONS
         """The latest source in the store, whatever was claimed of it."""
+        self.stored_forwarded = [-1] * PARTITIONS
 
     def turn(self, partition, count):
         """Read a batch, settle, write: as `Projector._project` does."""
@@ -100,11 +115,13 @@ class Region:
             self.read[partition] += 1
             self.progress[partition].read(self.read[partition], update)
             self.stored[partition] = max(self.stored[partition], update.source.offset)
+            known = self.stored_forwarded[partition]
+            self.stored_forwarded[partition] = max(known, update.forwarded)
         mine = range(PARTITIONS) if self.alone else [partition]
-        applied = {at: mark.applied_offset for at, mark in enumerate(self.marks)}
-        applied |= {at: self.progress[at].mark.applied_offset for at in mine}
+        marks = dict(enumerate(self.marks))
+        marks |= {at: self.progress[at].mark for at in mine}
         for at in mine:
-            self.progress[at].settle(applied)
+            self.progress[at].settle(marks)
             self.write(at, self.progress[at].mark)
 
     def restart(self, partition):
@@ -121,9 +138,10 @@ class Region:
         passed = self.topics.updates[partition][: mark.next_offset]
         assert all(update.source.offset <= mark.source_offset for update in passed)
         for offset in range(mark.source_offset + 1):
-            here = (partition, offset)
-            places = self.topics.places.get(here, [here])
-            known = any(self.stored[to] >= at for to, at in places)
+            places = self.topics.places.get((partition, offset))
+            known = self.stored[partition] >= offset
+            if places is not None:
+                known = any(self.stored_forwarded[to] >= at for to, at in places)
             assert known, f"{partition}-{offset} claimed too early"
 
 
@@ -136,6 +154,7 @@ which = st.integers(0, 1)
 actions = st.lists(
     st.tuples(st.just("write"), partitions, st.none() | partitions)
     | st.tuples(st.just("conclude"), partitions, which)
+    | st.tuples(st.just("conclude_forwarded"), partitions, which)
     | st.tuples(st.just("refresh"), partitions, st.just(0) | st.just(-1))
     | st.tuples(st.just("turn"), partitions, st.integers(1, 4))
     | st.tuples(st.just("restart"), partitions),
@@ -171,12 +190,12 @@ def misplaced_crosswise():
     topics = Topics()
     topics.write(0, to=1)
     topics.write(1, to=0)
-    for _ in range(2):
-        topics.conclude(0)
-        topics.conclude(1)
+    for partition in (0, 1):
+        topics.conclude(partition)
     for partition in (0, 1):
         topics.write(partition)
         topics.conclude(partition)
+        topics.conclude_forwarded(partition)
     return topics
 
 
@@ -184,9 +203,9 @@ def test_two_partitions_that_wait_for_each_other():
     """Each names a place in the other that lies behind what it cannot claim yet."""
     topics = misplaced_crosswise()
     region = Region(topics, alone=False)
-    assert [update[0].rerouted for update in topics.updates[:2]] == [
-        ((1, 1),),
-        ((0, 1),),
+    assert [update[0].awaits for update in topics.updates[:2]] == [
+        ((1, 0),),
+        ((0, 0),),
     ]
 
     region.turn(0, 9)
@@ -194,7 +213,7 @@ def test_two_partitions_that_wait_for_each_other():
     region.turn(1, 9)
     region.turn(0, 9)
 
-    assert [mark.source_offset for mark in region.marks[:2]] == [2, 2]
+    assert [mark.source_offset for mark in region.marks[:2]] == [1, 1]
 
 
 def test_the_model_notices_a_claim_that_is_too_early():

@@ -110,14 +110,14 @@ async def test_two_projectors_of_a_region_agree_on_one_epoch(region):
     assert (await region.store.region()).epoch == "first"
 
 
-# What was sent on ---------------------------------------------------------------------
+# What was forwarded -------------------------------------------------------------------
 
 
-async def test_what_was_sent_on_is_claimed_when_it_is_applied_there(region):
+async def test_what_was_forwarded_is_claimed_when_it_is_applied_there(region):
     await started(region)
     region.consumer.stop_reading_at[1] = 1
-    there = region.write(1, "alice")
-    here = region.write(0, rerouted=((1, there.offset),))
+    region.write(1, "alice", forwarded=55)
+    here = region.write(0, awaits=((1, 55),))
     await eventually(
         lambda: region.marks_now()[0].applied_offset == here.offset, pause=0.001
     )
@@ -130,12 +130,12 @@ async def test_what_was_sent_on_is_claimed_when_it_is_applied_there(region):
 async def test_another_members_partition_is_looked_up_in_the_store(region):
     await started(region)
     await region.consumer.assign(0)
-    here = region.write(0, rerouted=((1, 7_000),))
+    here = region.write(0, awaits=((1, 7_000),))
     await eventually(
         lambda: region.marks_now()[0].applied_offset == here.offset, pause=0.001
     )
     epoch = (await region.store.region()).epoch
-    elsewhere = Mark(9, 7_000, now_ms(), 7_000, rebuilt=True)
+    elsewhere = Mark(9, 7, now_ms(), 7, rebuilt=True, forwarded=7_000)
     assert region.marks_now()[0].source_offset < here.offset
     await region.store.apply(epoch, Batch([], {1: elsewhere}, {}))
     region.write(0)

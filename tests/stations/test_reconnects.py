@@ -28,6 +28,7 @@ from revocation.verifier.replica import Replica
 from tests.identities import identity
 from tests.stations.test_verifier import cut_off
 from tests.stations.virtual_time import run
+from tests.unit.strategies import LIMITS
 
 SIDECARS = 1_000
 PAGES = 5
@@ -46,7 +47,7 @@ class Machine:
     """Where the store runs: one thread, and connections that it may lose."""
 
     def __init__(self) -> None:
-        self.store = MemoryStore(longest_token_ms=3_600_000, clock=lambda: 0)
+        self.store = MemoryStore(limits=LIMITS, clock=lambda: 0)
         self.up = True
         self.life = 0
         self.accepted: list[float] = []

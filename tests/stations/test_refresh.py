@@ -10,10 +10,9 @@ from revocation.authority import refresh
 from revocation.authority.refresh import Refresher
 from revocation.entries import Entry, Kind, Position, Status, Target
 from tests.installation import eventually
-from tests.unit.strategies import ISSUER, NOW
+from tests.unit.strategies import ISSUER, LIMITS, NOW
 
 PARTITION = 3
-RELEVANCE_MS = 3_600_000
 
 
 def entry(name, *, kind=Kind.USER, version=1, status=Status.ACTIVE, age_ms=0):
@@ -38,11 +37,12 @@ class Walked:
             self.ledger,
             self.note,
             period_seconds=self.ticks * refresh._TICK_SECONDS,
-            relevance_ms=RELEVANCE_MS,
+            limits=LIMITS,
         )
         self.refresher.log_time_ms = NOW
 
-    async def note(self, emitted):
+    async def note(self, partition, emitted):
+        assert partition == PARTITION
         self.emitted[emitted.target.id].append(self.now)
 
     async def tick(self, times=1):
@@ -167,10 +167,10 @@ async def test_what_changes_while_others_are_emitted_is_not_forgotten(ledger):
     ledger.remember(PARTITION, old)
     renewed = entry("b", version=1)
 
-    async def emit(_):
+    async def emit(*_):
         ledger.remember(PARTITION, renewed)
 
-    refresher = Refresher(ledger, emit, period_seconds=1, relevance_ms=RELEVANCE_MS)
+    refresher = Refresher(ledger, emit, period_seconds=1, limits=LIMITS)
     refresher.log_time_ms = NOW
     await refresher._advance(PARTITION)
     assert ledger.recall(PARTITION, renewed.target) == renewed

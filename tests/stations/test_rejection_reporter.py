@@ -188,6 +188,21 @@ async def test_what_kafka_does_not_acknowledge_is_dropped_and_counted():
     assert told.moved == 0
 
 
+async def test_a_producer_that_is_never_heard_is_replaced(monkeypatch):
+    """Its own tasks may be dead, with a Kafka that answers others."""
+    monkeypatch.setattr(module, "_UNHEARD_SECONDS", 0.02)
+    deaf, hears = PlayedProducer(), PlayedProducer(prompt=True)
+    made = iter([deaf, hears])
+    one = reporter(None)
+    one._new_producer = lambda *_, **__: next(made)
+    async with one:
+        one.report(rejected(), route="read")
+        await eventually(lambda: deaf.stopped)
+        one.report(user(1), route="read")
+        await eventually(lambda: hears.sent)
+        assert one._producer is hears
+
+
 async def test_stopping_sends_what_is_due(producer):
     one = reporter(producer)
     await one.start()

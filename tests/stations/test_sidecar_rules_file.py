@@ -57,6 +57,13 @@ async def refused(before):
     await eventually(noticed, pause=0.005)
 
 
+async def test_what_follows_the_file_is_started_again(file, path, monkeypatch):
+    monkeypatch.setattr("revocation.background._LOOK_SECONDS", 0.005)
+    file._following._task.cancel()
+    path.write_text(SCOPED)
+    await becomes(file, public=False)
+
+
 async def test_a_change_is_in_force_soon(file, path):
     assert is_public(file)
     path.write_text(SCOPED)

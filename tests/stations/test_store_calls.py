@@ -7,7 +7,7 @@ from revocation.errors import StoreUnavailableError
 from revocation.store import Batch, Mark
 from revocation.store.layout import Layout, encode_mark
 from revocation.store.redis import MAX_ENTRIES_PER_CALL, RedisStore
-from tests.unit.strategies import ISSUER, NOW
+from tests.unit.strategies import ISSUER, LIMITS, NOW
 
 MARK = Mark(9, 41, NOW, 41, rebuilt=True)
 
@@ -19,7 +19,7 @@ class Played(RedisStore):
 
     def __init__(self):
         layout = Layout("r", (b"pepper" * 8,))
-        super().__init__("redis://nowhere", layout, longest_token_ms=3_600_000)
+        super().__init__("redis://nowhere", layout, limits=LIMITS)
         self.calls = []
 
     async def _write(self, *command):

@@ -11,15 +11,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from structlog.testing import capture_logs
 
 from revocation.authority.app import Authority
-from revocation.entries import (
-    Entry,
-    Kind,
-    Position,
-    Target,
-    Update,
-    encode_update,
-    merge,
-)
+from revocation.entries import Entry, Kind, Position, Target, merge
+from revocation.updates import Update, encode_update
 from tests.unit.histories import ALICE, HERE
 from tests.unit.strategies import ISSUER, NOW, SUBJECT_KINDS, entries_of_one_target
 
@@ -188,6 +181,22 @@ def test_what_is_no_update_is_passed_and_logged(ledger, value):
     assert ledger.count(PARTITION) == 2
     assert [(log["partition"], log["offset"]) for log in logs] == [(PARTITION, 101)]
     assert reached(ledger) == 102
+
+
+def test_what_is_concluded_is_known_from_the_updates(ledger):
+    """By whatever authority; an update from nowhere claims nothing."""
+    updates = [
+        Update(Position(PARTITION, 9, NOW), forwarded=4),
+        Update(Position(PARTITION, 7, NOW)),
+        Update(entries=(entry("alice"),), forwarded=3),
+    ]
+    assert ledger.concluded(PARTITION) == (-1, -1)
+    ledger.apply_changelog_batch(changelog(*map(encode_update, updates)))
+    assert ledger.concluded(PARTITION) == (9, 4)
+    assert ledger.concluded(PARTITION + 1) == (-1, -1)
+    ledger.note_concluded(PARTITION, [Update(Position(PARTITION, 8, NOW), forwarded=5)])
+    assert ledger.concluded(PARTITION) == (9, 5)
+    assert (ledger.count(PARTITION), ledger.walk(PARTITION, 1)) == (1, [entry("alice")])
 
 
 def test_how_far_each_partition_came_is_remembered(ledger):

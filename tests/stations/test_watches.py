@@ -16,6 +16,7 @@ from revocation.projector.watch import ProjectorWatch
 from revocation.settings import AuthoritySettings, ProjectorSettings
 from revocation.store.memory import MemoryStore
 from tests.stations.kafka import PlayedProducer
+from tests.unit.strategies import LIMITS
 
 NOTHING = {0: -1, 1: -1}
 
@@ -109,7 +110,7 @@ async def test_nothing_is_expected_unless_kafka_and_the_store_do_their_part(
     projector, monkeypatch, log, store, answers
 ):
     _, watch = projector
-    known = store(longest_token_ms=1_000, clock=lambda: 0)
+    known = store(limits=LIMITS, clock=lambda: 0)
 
     async def ask(*_):
         return log
@@ -134,8 +135,9 @@ async def test_a_projector_that_is_to_stop_must_do_so(projector):
 @pytest.fixture
 def authority(monkeypatch):
     """A played worker of two partitions, its watch, and what Kafka says."""
-    log = LogState({0: 5, 1: 7}, {0: 5, 1: 7})
+    log = LogState({0: 5, 1: 7}, {0: 5, 1: 7}, {0: 2, 1: 0})
     played = SimpleNamespace(
+        following_forwarded={0: 2, 1: 0},
         owned=frozenset({0, 1}),
         recovered=(),
         turns={"pulses": 1, "refresh": 1},
@@ -144,7 +146,7 @@ def authority(monkeypatch):
     )
     kafka = SimpleNamespace(log=log, producer=PlayedProducer(prompt=True))
 
-    async def ask(*_):
+    async def ask(*_, **__):
         return kafka.log
 
     monkeypatch.setattr(authority_module, "ask_log", ask)
@@ -163,6 +165,17 @@ async def test_events_must_be_committed(authority):
     assert before.value != found(await watch.if_answered(), "events").value
 
 
+async def test_forwarded_events_must_be_taken(authority):
+    played, watch, kafka = authority
+    assert not found(await watch.if_answered(), "forwarded").due
+    kafka.log = kafka.log._replace(beside_ends={0: 3, 1: 0})
+    before = found(await watch.if_answered(), "forwarded")
+    assert before.due
+    played.following_forwarded = {0: 3, 1: 0}
+    after = found(await watch.if_answered(), "forwarded")
+    assert (after.due, after.value != before.value) == (False, True)
+
+
 async def test_a_table_that_is_read_back_is_progress(authority):
     played, watch, kafka = authority
     kafka.log = LogState({0: 5, 1: 8}, NOTHING)
@@ -179,6 +192,14 @@ async def test_pulses_must_come_in_the_partitions_that_it_owns(authority):
     assert before.value != found(await watch.if_answered(), "pulses").value
     played.owned = frozenset()
     assert not found(await watch.if_answered(), "pulses").due
+
+
+async def test_pulses_may_come_as_seldom_as_is_set(authority):
+    played, _, _ = authority
+    settings = AuthoritySettings(partitions=2, pulse_interval_ms=60_000)
+    expected = await AuthorityWatch(played, settings).if_answered()
+    assert found(expected, "pulses").seconds > 60
+    assert found(expected, "loop", "pulses").seconds > 60
 
 
 async def test_pulses_of_the_watch_itself_do_not_count(authority):

@@ -7,7 +7,9 @@ import pytest
 
 from tests.structure.sources import MODULES, PACKAGE
 
-TOPIC = re.compile(r"revocation\.(events|entries|dead-letters|rejections|pulse)\b")
+TOPIC = re.compile(
+    r"revocation\.(events|forwarded|entries|dead-letters|rejections|pulse)\b"
+)
 LAYOUT_BYTES = {b"meta", b"feed"}
 METRIC_TYPES = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 

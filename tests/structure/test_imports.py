@@ -7,6 +7,7 @@ from tests.structure.sources import MODULES, imported_modules, reached_from
 CORE = [
     "errors.py",
     "entries.py",
+    "updates.py",
     "event_data.py",
     "events.py",
     "topics.py",

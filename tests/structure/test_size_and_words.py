@@ -12,6 +12,11 @@ MOST_LINES_OF_A_FUNCTION = 40
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "misc", "core", "base"}
 
+LONG_FILES = {
+    "revocation/store/functions.lua": "a server takes a library as one file",
+}
+"""Paths, and why they are better in one piece."""
+
 LONG_FUNCTIONS: dict[str, str] = {}
 """`path:function` and why it is better in one piece."""
 
@@ -46,7 +51,8 @@ def long_functions():
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_a_file_is_short(path):
-    assert len((ROOT / path).read_text().splitlines()) <= MOST_LINES_OF_A_FILE
+    is_short = len((ROOT / path).read_text().splitlines()) <= MOST_LINES_OF_A_FILE
+    assert is_short is (str(path) not in LONG_FILES)
 
 
 def test_a_function_is_short():

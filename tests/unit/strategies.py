@@ -9,16 +9,18 @@ from revocation import events
 from revocation.claims import Rules
 from revocation.entries import (
     DENYLIST_KINDS,
+    NO_EXPIRY,
     RECENT_EVENTS,
     Entry,
     Kind,
+    Limits,
     Position,
     Status,
     Target,
-    Update,
     grant_id,
+    with_seen,
 )
-from revocation.ledger import Limits
+from revocation.updates import NOWHERE, Update
 
 ISSUER = "https://idp.example/eu"
 NOW = 1_800_000_000_000
@@ -35,7 +37,7 @@ ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
     st.sampled_from(["alice", "bob", "a|b", "a%7Cb", "user|alice", "%", "ключ", "\0"])
 )
 users = st.sampled_from(["alice", "bob"])
-counts = st.integers(0, 2**53 - 1)
+counts = st.integers(0, 2**52)
 offsets = st.integers(0, 2**40)
 times = st.integers(NOW - 10_000_000, NOW + 10_000_000)
 small = st.integers(0, 6)
@@ -60,6 +62,10 @@ def positions(at: st.SearchStrategy[int] = offsets) -> st.SearchStrategy[Positio
     return st.builds(Position, st.just(3), at, times)
 
 
+places = st.builds(Position, st.integers(2, 4), st.integers(0, 6), times)
+"""Of several partitions, few offsets apart; each of them a time, not one for all."""
+
+
 @st.composite
 def entries(
     draw: st.DrawFn,
@@ -69,23 +75,30 @@ def entries(
 ) -> Entry:
     """Any entry that a ledger could write, of few versions so that some are equal."""
     target = target or draw(targets(kinds))
-    source = draw(positions(at))
+    source = draw(positions(at) | places)
     if target.kind in DENYLIST_KINDS:
-        return Entry(target, source, expires_at=draw(times))
+        return Entry(target, source, expires_at=draw(times | st.just(NO_EXPIRY)))
     status = draw(st.sampled_from(Status))
-    least = -1 if status is Status.ACTIVE else 0
-    recent = st.tuples(at, st.sampled_from(["aa", "bb", "cc"]))
-    return Entry(
+    was_set = status is not Status.ACTIVE or draw(st.booleans())
+    recent = st.tuples(at, st.integers(0, 2), st.sampled_from(["aa", "bb", "cc"]))
+    own = draw(small | counts) if target.kind is Kind.USER else 0
+    forwarded = draw(st.integers(0, min(3, 2**53 - 1 - own))) if own else 0
+    entry = Entry(
         target,
         source,
-        version=draw(small | counts) if target.kind is Kind.USER else 0,
+        version=own + forwarded,
+        forwarded_bumps=forwarded,
         not_before=draw(st.just(0) | times),
         status=status,
-        status_offset=draw(st.integers(least, 8)),
+        status_time=draw(st.integers(1, 8)) if was_set else 0,
+        status_partition=draw(st.integers(2, 4)) if was_set else -1,
         recent=tuple(
             sorted(draw(st.sets(recent, max_size=RECENT_EVENTS + 2)))[-RECENT_EVENTS:]
         ),
     )
+    for place in draw(st.lists(places, max_size=3)):
+        entry = with_seen(entry, place)
+    return entry
 
 
 @st.composite
@@ -98,11 +111,16 @@ def entries_of_one_target(
 
 @st.composite
 def updates(draw: st.DrawFn) -> Update:
-    rerouted = st.lists(st.tuples(st.integers(0, 11), offsets), max_size=3)
+    """Any update that an authority could write: it claims something or has entries."""
+    somewhere = draw(st.booleans())
+    forwarded = draw(offsets | st.just(-1))
+    least = 0 if somewhere or forwarded >= 0 else 1
+    awaits = st.lists(st.tuples(st.integers(0, 11), offsets), max_size=3)
     return Update(
-        draw(positions()),
-        tuple(draw(st.lists(entries(), max_size=3))),
-        tuple(draw(rerouted)),
+        draw(positions()) if somewhere else NOWHERE,
+        tuple(draw(st.lists(entries(), min_size=least, max_size=3))),
+        tuple(draw(awaits)) if somewhere else (),
+        forwarded,
     )
 
 

@@ -119,7 +119,7 @@ def test_what_was_accepted_is_rejected_ever_after(course):
     cut_at = accepted_at + course.later
     entry = concluded(course.event, cut_at, course.version or 0)
     checked_at = cut_at + course.passed
-    until = entry.relevant_until(SETTINGS.relevance_ms)
+    until = entry.relevant_until(LIMITS)
     found = [entry] if until is None or checked_at < until else []
     verdict = check(token, checked_at, found, off_ms=course.others_off)
     assert not verdict.active
@@ -193,6 +193,7 @@ def test_the_denylist_reaches_a_token_from_ahead(ahead, revoked):
     entry = concluded(event, NOW + LOGGED_OUT_MS)
     token = dated(ahead * 1_000)
     end = ceil(token.expires_at) + RULES.leeway_ms
-    last = check(token, end - 1, [entry] if end - 1 < entry.expires_at else [])
+    until = entry.relevant_until(LIMITS)
+    last = check(token, end - 1, [entry] if end - 1 < until else [])
     outlived = ahead * 1_000 > LOGGED_OUT_MS + LIMITS.leeway_ms * 2 - RULES.leeway_ms
     assert last.active is (outlived and revoked == "jti")

@@ -77,7 +77,7 @@ def test_what_is_rejected_stays_rejected_whatever_is_merged_in(claims, pair):
     if verdict(merged, claims=claims).active:
         assert entry.status is Status.DISABLED
         assert merged.status is Status.ACTIVE
-        assert other.status_offset > entry.status_offset
+        assert other.status_time > entry.status_time
         unblocked = Entry(
             entry.target,
             entry.source,

@@ -1,39 +1,37 @@
-"""Entries: the laws of `merge`, and what crosses the entries topic."""
+"""Entries and the laws of `merge`; `test_updates.py` has them as bytes."""
 
-import contextlib
-import json
 import re
 
 import pytest
 from hypothesis import assume, given, strategies as st
 
-from revocation import entries
 from revocation.entries import (
     ISSUER_PATTERN,
+    NO_EXPIRY,
     RECENT_EVENTS,
     Entry,
     Kind,
     Position,
     Status,
     Target,
-    Update,
     grant_id,
     merge,
+    with_seen,
 )
-from revocation.errors import MalformedUpdateError
 from tests.unit.strategies import (
     ISSUER,
+    LIMITS,
     NOW,
+    SUBJECT_KINDS,
     entries as any_entry,
     entries_of_one_target,
     ids,
-    json_values,
     targets,
-    updates,
 )
 
 USER = Target(Kind.USER, ISSUER, "alice")
 HERE = Position(3, 7, NOW)
+RELEVANCE = LIMITS.longest_token_ms + 2 * LIMITS.leeway_ms
 
 
 @given(any_entry())
@@ -70,10 +68,18 @@ def test_merge_lowers_nothing(pair):
     for entry in pair:
         merged = merge(*pair)
         assert merged.target == entry.target
-        assert merged.source.offset >= entry.source.offset
         assert merged.version >= entry.version
         assert merged.not_before >= entry.not_before
         assert merged.expires_at >= entry.expires_at
+
+
+@given(entries_of_one_target(2, SUBJECT_KINDS))
+def test_merge_forgets_no_event_that_was_applied(pair):
+    merged = merge(*pair)
+    for entry in pair:
+        assert merged.source.time >= entry.source.time
+        for partition in range(2, 5):
+            assert merged.applied(partition) >= entry.applied(partition)
 
 
 @given(entries_of_one_target(2))
@@ -82,31 +88,60 @@ def test_merge_undoes_a_status_only_by_a_later_one(pair):
     merged = merge(one, other)
     if Status.DELETED in (one.status, other.status):
         assert merged.status is Status.DELETED
-    elif one.status_offset > other.status_offset:
+    elif one.status_time > other.status_time:
         assert merged.status is one.status
 
 
-def test_of_two_statuses_set_at_one_place_the_more_severe_counts():
-    disabled = Entry(USER, HERE, status=Status.DISABLED, status_offset=7)
-    enabled = Entry(USER, HERE, status=Status.ACTIVE, status_offset=7)
+def test_of_two_statuses_set_at_one_time_the_more_severe_counts():
+    disabled = Entry(USER, HERE, status=Status.DISABLED, status_time=7)
+    enabled = Entry(USER, HERE, status=Status.ACTIVE, status_time=7)
     assert merge(enabled, disabled).status is Status.DISABLED
 
 
 def test_merge_remembers_the_latest_events_of_both():
-    events = [(offset, f"{offset:02}") for offset in range(12)]
+    events = [(NOW, offset, f"{-offset:02}") for offset in range(12)]
     one = Entry(USER, HERE, recent=tuple(events[0:8]))
     other = Entry(USER, HERE, recent=tuple(events[4:12]))
     assert merge(one, other).recent == tuple(events[12 - RECENT_EVENTS :])
 
 
+def test_merge_remembers_how_far_each_partition_is_applied():
+    one = Entry(USER, Position(3, 7, NOW), seen=((1, 5),))
+    other = Entry(USER, Position(1, 4, NOW + 1), seen=((3, 9),))
+    merged = merge(one, other)
+    assert merged.source == Position(1, 4, NOW + 1)
+    assert merged.seen == ((1, 5), (3, 9))
+    assert [merged.applied(partition) for partition in (1, 2, 3)] == [5, -1, 9]
+
+
+def test_what_the_source_says_is_not_said_again():
+    """So an entry whose events all come from one partition has nothing more to say."""
+    one, other = Entry(USER, HERE), Entry(USER, HERE._replace(offset=9, time=NOW + 1))
+    assert merge(one, other).seen == ()
+    assert with_seen(one, HERE) == one
+    assert with_seen(other, HERE) == other
+    assert with_seen(one, other.source).seen == ((3, 9),)
+    assert merge(with_seen(one, other.source), other).seen == ()
+
+
+def test_the_latest_source_is_so_by_time():
+    early, late = Position(3, 900, NOW), Position(1, 5, NOW + 1)
+    merged = merge(Entry(USER, early), Entry(USER, late))
+    assert merged.source == late
+
+
+def test_of_one_partition_the_highest_offset_is_remembered_though_a_clock_goes_back():
+    first, second = Position(3, 7, NOW), Position(3, 8, NOW - 50)
+    merged = merge(Entry(USER, first), Entry(USER, second))
+    assert (merged.source, merged.seen) == (first, ((3, 8),))
+
+
 @pytest.mark.parametrize(
     ("kind", "status", "until"),
     [
-        (Kind.TOKEN, Status.ACTIVE, 5),
-        (Kind.SESSION, Status.ACTIVE, 5),
-        (Kind.USER, Status.ACTIVE, NOW + 100),
-        (Kind.GRANT, Status.ACTIVE, NOW + 100),
-        (Kind.RESOURCE, Status.ACTIVE, NOW + 100),
+        (Kind.USER, Status.ACTIVE, NOW + RELEVANCE),
+        (Kind.GRANT, Status.ACTIVE, NOW + RELEVANCE),
+        (Kind.RESOURCE, Status.ACTIVE, NOW + RELEVANCE),
         (Kind.USER, Status.DISABLED, None),
         (Kind.USER, Status.DELETED, None),
         (Kind.CLIENT, Status.ACTIVE, None),
@@ -119,13 +154,43 @@ def test_how_long_an_entry_matters(kind, status, until):
     entry = Entry(
         Target(kind, ISSUER, "id"), HERE, not_before=9, expires_at=5, status=status
     )
-    assert entry.relevant_until(100) == until
+    assert entry.relevant_until(LIMITS) == until
     assert entry.standing is (until is None)
 
 
 def test_a_cut_off_ahead_of_its_record_matters_that_much_longer():
     entry = Entry(USER, HERE, not_before=NOW + 5_000)
-    assert entry.relevant_until(100) == NOW + 5_100
+    assert entry.relevant_until(LIMITS) == NOW + 5_000 + RELEVANCE
+
+
+@pytest.mark.parametrize(
+    ("kind", "longest"),
+    [
+        (Kind.TOKEN, LIMITS.longest_token_ms),
+        (Kind.SESSION, LIMITS.longest_session_ms),
+    ],
+)
+def test_a_denial_matters_until_no_verifier_accepts_the_token(kind, longest):
+    """Its own expiry counts, if it is none that is too far away to be accepted."""
+    target, leeway = Target(kind, ISSUER, "id"), LIMITS.leeway_ms
+    latest = NOW + longest + leeway
+    for expires_at, accepted_until in (
+        (5, 5),
+        (NOW + 9, NOW + 9),
+        (latest, latest),
+        (latest + 1, latest),
+        (NO_EXPIRY, latest),
+    ):
+        entry = Entry(target, HERE, expires_at=expires_at)
+        assert entry.relevant_until(LIMITS) == accepted_until + leeway
+
+
+def test_a_denial_is_as_long_as_the_limits_of_whoever_asks():
+    """Not of who wrote it: an entry in the log says when the token expires, no more."""
+    denied = Entry(Target(Kind.TOKEN, ISSUER, "id"), HERE, expires_at=NO_EXPIRY)
+    longer = LIMITS._replace(longest_token_ms=2 * LIMITS.longest_token_ms)
+    more = denied.relevant_until(longer) - denied.relevant_until(LIMITS)
+    assert more == LIMITS.longest_token_ms
 
 
 @given(targets(), targets())
@@ -160,134 +225,3 @@ def test_which_issuers_can_be_named(issuer, nameable):
 
 def test_a_receipt_is_partition_and_offset():
     assert HERE.receipt == "3-7"
-
-
-@given(any_entry())
-def test_an_entry_survives_its_encoding(entry):
-    assert entries.decode_entry(entries.encode_entry(entry)) == entry
-
-
-@given(updates())
-def test_an_update_survives_its_encoding(update):
-    assert entries.decode_update(entries.encode_update(update), 3) == update
-
-
-def test_a_pulse_concludes_nothing_but_when_and_where():
-    pulse = Update(HERE)
-    assert json.loads(entries.encode_update(pulse)) == {"offset": 7, "time": NOW}
-    assert entries.decode_update(entries.encode_update(pulse), 3) == pulse
-
-
-def test_defaults_are_left_out():
-    assert json.loads(entries.encode_entry(Entry(USER, HERE, version=2))) == {
-        "kind": "user",
-        "issuer": ISSUER,
-        "id": "alice",
-        "source": [3, 7, NOW],
-        "version": 2,
-    }
-
-
-def test_a_status_is_never_left_out():
-    """Not even one that says nowhere where it was set, which no ledger writes."""
-    entry = Entry(USER, HERE, status=Status.DELETED)
-    assert entries.decode_entry(entries.encode_entry(entry)) == entry
-
-
-def test_members_of_a_newer_authority_are_ignored():
-    value = json.dumps({"offset": 7, "time": NOW, "colour": "blue"}).encode()
-    assert entries.decode_update(value, 3) == Update(HERE)
-
-
-WHOLE = {
-    "kind": "user",
-    "issuer": ISSUER,
-    "id": "alice",
-    "source": [3, 7, NOW],
-    "version": 2,
-    "not_before": NOW,
-    "status": "disabled",
-    "status_offset": 7,
-    "recent": [[7, "aa"]],
-}
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"kind": "planet"},
-        {"kind": ["user"]},
-        {"issuer": 5},
-        {"id": None},
-        {"source": [3, 7]},
-        {"source": [3, 7, 1.5]},
-        {"source": [3, -1, NOW]},
-        {"source": "abc"},
-        {"version": True},
-        {"version": -1},
-        {"version": "2"},
-        {"not_before": 1e400},
-        {"expires_at": None},
-        {"status": "away"},
-        {"status_offset": 1.0},
-        {"status_offset": -2},
-        {"recent": [[7]]},
-        {"recent": [["7", "aa"]]},
-        {"recent": [[7, 8]]},
-        {"recent": 5},
-    ],
-)
-def test_what_no_authority_wrote_is_refused(change):
-    entry = {**WHOLE, **change}
-    with pytest.raises(MalformedUpdateError, match="only authorities may write"):
-        entries.decode_entry(json.dumps(entry).encode())
-    update = {"offset": 7, "time": NOW, "entries": [entry]}
-    with pytest.raises(MalformedUpdateError):
-        entries.decode_update(json.dumps(update).encode(), 3)
-
-
-@pytest.mark.parametrize("missing", ["kind", "issuer", "id", "source"])
-def test_an_entry_without_a_name_or_place_is_refused(missing):
-    entry = {name: value for name, value in WHOLE.items() if name != missing}
-    with pytest.raises(MalformedUpdateError, match=missing):
-        entries.decode_entry(json.dumps(entry).encode())
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"5",
-        b"{}",
-        b'{"offset": 7}',
-        b'{"offset": "7", "time": 1}',
-        b'{"offset": true, "time": 1}',
-        b'{"offset": -7, "time": 1}',
-        b'{"offset": 7, "time": 1, "entries": 5}',
-        b'{"offset": 7, "time": 1, "entries": ["a"]}',
-        b'{"offset": 7, "time": 1, "rerouted": [[1]]}',
-        b'{"offset": 7, "time": 1, "rerouted": [[1, "2"]]}',
-        b'{"offset": 7, "time": 1, "rerouted": [[-1, 2]]}',
-    ],
-)
-def test_a_record_that_is_no_update_is_refused(value):
-    with pytest.raises(MalformedUpdateError):
-        entries.decode_update(value, 3)
-
-
-@given(st.binary(max_size=40))
-def test_bytes_are_an_update_or_refused(value):
-    with contextlib.suppress(MalformedUpdateError):
-        entries.decode_update(value, 3)
-
-
-@given(st.dictionaries(st.sampled_from(list(WHOLE)), json_values, max_size=4))
-def test_a_damaged_entry_is_an_entry_or_refused(damage):
-    value = json.dumps({**WHOLE, **damage}).encode()
-    try:
-        entry = entries.decode_entry(value)
-    except MalformedUpdateError:
-        return
-    assert entries.decode_entry(entries.encode_entry(entry)) == entry

@@ -55,7 +55,7 @@ def test_the_content_type_decides_where_both_modes_are_claimed():
 
 
 def test_headers_that_are_no_envelope_are_ignored():
-    headers = [("ce_traceparent", b"00-1-2-01"), ("rerouted-from", None)]
+    headers = [("ce_traceparent", b"00-1-2-01"), ("forwarded-from", None)]
     assert events.decode(to_json(), headers).id == "event-1"
 
 

@@ -130,7 +130,7 @@ async def test_a_region_that_forgets_lets_no_revoked_refresh_token_pass(
     event = model.new(source="/idp", issuer=ISSUER, **data)
     (target,) = events.targets(event)
     entry = ledger.apply(None, event, target, at, limits.limits).entry
-    until = entry.relevant_until(limits.relevance_ms)
+    until = entry.relevant_until(limits.limits)
     remembered = [entry] if until is None or now < until else []
     region = PlayedVerifier(
         tuple(remembered),

@@ -15,6 +15,7 @@ from revocation.identity import (
     decode_identity,
     encode_identity,
     fingerprint,
+    require_authority,
 )
 from tests.identities import LIFETIMES, identity
 
@@ -223,3 +224,23 @@ def test_a_second_rotation_waits_until_the_first_is_over():
         compare(rotated, again, UnixMs(over - 1)).refuse_changed()
     adopted = compare(rotated, again, over).adopted
     assert (adopted.peppers, adopted.rotated_at) == ((OTHER, NEW), over)
+
+
+# Authorities --------------------------------------------------------------------------
+
+
+def test_a_projector_takes_what_an_authority_of_its_own_lifetimes_writes():
+    require_authority(LIFETIMES._asdict(), LIFETIMES, region="eu")
+
+
+@pytest.mark.parametrize("name", [*SHARED, "refresh_period_seconds"])
+@pytest.mark.parametrize("by", [-1, 1])
+def test_an_authority_may_keep_for_longer_and_refresh_more_often(name, by):
+    value = getattr(LIFETIMES, name) + by
+    stated = LIFETIMES._replace(**{name: value})._asdict()
+    if (by > 0) == (name in SHARED):
+        require_authority(stated, LIFETIMES, region="eu")
+        return
+    with pytest.raises(DisagreementError, match=f"{name} is {value} there") as caught:
+        require_authority(stated, LIFETIMES, region="eu")
+    assert f"{getattr(LIFETIMES, name)} here" in str(caught.value)

@@ -13,6 +13,7 @@ from revocation.errors import SettingsError
 from revocation.jwt.authenticator import Authenticated, Authenticator
 from revocation.jwt.jwks import KeyRing
 from revocation.jwt.key_source import KeySource, Pace
+from tests.installation import eventually
 from tests.unit.jwks_server import JwksServer, answer
 from tests.unit.tokens import ISSUER, NOW, RULES, issuer, jwk, key_for, key_set, mint
 
@@ -61,6 +62,15 @@ def kids(keys):
 def counted(result):
     name = "revocation_jwks_refreshes_total"
     return REGISTRY.get_sample_value(name, {"result": result}) or 0
+
+
+async def test_what_keeps_keys_fresh_is_started_again(ring, server, monkeypatch):
+    monkeypatch.setattr("revocation.background._LOOK_SECONDS", 0.005)
+    keys = await ring()
+    keys._sources[ISSUER]._keeping._task.cancel()
+    server.publish(SECOND)
+    keys.drop(ISSUER, "key-1")
+    await eventually(lambda: kids(keys) == {"key-2"}, pause=0.01)
 
 
 async def test_keys_are_at_hand_once_started(ring):

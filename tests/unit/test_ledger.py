@@ -3,7 +3,7 @@
 import pytest
 
 from revocation import events, ledger
-from revocation.entries import RECENT_EVENTS, Entry, Status
+from revocation.entries import RECENT_EVENTS, Entry, Status, with_seen
 from revocation.ledger import Accepted, Duplicate, Superseded
 from tests.unit.histories import ALICE, HERE, after, apply, at, event, read, user_event
 from tests.unit.strategies import ISSUER, NOW
@@ -45,8 +45,8 @@ def test_what_an_event_does_to_a_target_never_heard_of(
         status,
     )
     asked = ledger.effect_of(what).status is not None
-    assert entry.status_offset == (HERE.offset if asked else -1)
-    assert entry.recent == ((HERE.offset, ledger.fingerprint(what)),)
+    assert entry.status_time == (HERE.time if asked else 0)
+    assert entry.recent == ((HERE.time, HERE.offset, ledger.fingerprint(what)),)
     assert entry.expires_at == 0
 
 
@@ -60,14 +60,14 @@ def test_every_type_has_an_effect():
 def test_enabling_lifts_the_status_and_neither_version_nor_cut_off():
     entry = after(user_event(events.UserDisabled), user_event(events.UserEnabled))
     assert (entry.version, entry.not_before) == (1, NOW)
-    assert (entry.status, entry.status_offset) == (ACTIVE, 1)
+    assert (entry.status, entry.status_time) == (ACTIVE, NOW + 1)
 
 
 def test_a_user_can_be_disabled_once_more():
     disable, enable = events.UserDisabled, events.UserEnabled
     entry = after(user_event(disable), user_event(enable), user_event(disable))
     assert (entry.version, entry.not_before) == (2, NOW + 2)
-    assert (entry.status, entry.status_offset) == (DISABLED, 2)
+    assert (entry.status, entry.status_time) == (DISABLED, NOW + 2)
 
 
 def test_deleted_is_for_ever():
@@ -76,12 +76,12 @@ def test_deleted_is_for_ever():
     logged_out = apply(deleted, user_event()).entry
     assert (logged_out.version, logged_out.status) == (2, DELETED)
     disabled = apply(deleted, user_event(events.UserDisabled)).entry
-    assert (disabled.status, disabled.status_offset) == (DELETED, 0)
+    assert (disabled.status, disabled.status_time) == (DELETED, NOW)
 
 
 def test_a_disabled_user_can_be_deleted():
     entry = after(user_event(events.UserDisabled), user_event(events.DataDeleted))
-    assert (entry.status, entry.status_offset) == (DELETED, 1)
+    assert (entry.status, entry.status_time) == (DELETED, NOW + 1)
 
 
 def test_a_broad_event_that_says_nothing_of_disabling_leaves_the_status():
@@ -89,7 +89,7 @@ def test_a_broad_event_that_says_nothing_of_disabling_leaves_the_status():
         event(events.ClientRevoked, client="shop", disable=True),
         event(events.ClientRevoked, client="shop"),
     )
-    assert (entry.status, entry.status_offset) == (DISABLED, 0)
+    assert (entry.status, entry.status_time) == (DISABLED, NOW)
     assert entry.not_before == NOW + 1
 
 
@@ -154,7 +154,9 @@ def test_a_record_at_an_older_offset_was_counted():
 def test_a_producers_retry_counts_once():
     logout = user_event()
     entry = apply(None, logout).entry
-    assert apply(entry, logout, at(101)) == Duplicate(entry)
+    again = apply(entry, logout, at(101))
+    assert again == Duplicate(with_seen(entry, at(101)))
+    assert (again.entry.version, again.entry.source) == (1, HERE)
 
 
 def test_a_retry_of_disabling_does_not_undo_the_enabling_between():

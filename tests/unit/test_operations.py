@@ -28,12 +28,13 @@ def rows(heading):
 
 
 def test_the_times_are_those_of_the_code():
-    _, entries, partition, _, tasks, metadata, loop, feed, stop = rows(
-        "A station that hangs is ended"
+    _, entries, partition, events, forwarded, _, tasks, metadata, loop, feed, stop = (
+        rows("A station that hangs is ended")
     )
     settings = AuthoritySettings(session_timeout_ms=7_000, heartbeat_interval_ms=1_000)
     assert settings.stall_seconds == 7 + 4
-    for row in (entries, metadata):
+    assert forwarded[2] == "the same"
+    for row in (entries, events, metadata):
         assert row[2] == "`session_timeout_ms` + 4 s"
     assert partition[2] == f"{watch.PARTITION_SECONDS:g} s"
     assert tasks[2] == f"{watchdog.TASK_SECONDS:g} s"

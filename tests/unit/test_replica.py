@@ -73,7 +73,7 @@ def test_what_is_found_says_all_that_was_told():
         version=4,
         not_before=NOW - 1,
         status=Status.DISABLED,
-        status_offset=7,
+        status_time=7,
     )
     assert holding(entry).find(token(), NOW)[0] == {entry.target: entry}
 

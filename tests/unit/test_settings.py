@@ -274,7 +274,7 @@ def test_an_entry_outlasts_the_last_verifier_that_accepts_a_token():
     """
     settings = LimitSettings(**SECONDS)
     assert settings.limits.leeway_ms == settings.rules.leeway_ms + 3_000
-    assert settings.relevance_ms == 126_000
+    assert settings.relevance_ms == 146_000
 
 
 def test_the_log_is_kept_for_a_rebuild_after_the_longest_outage():

@@ -14,7 +14,8 @@ from revocation.cli import status
 from revocation.cli.status_judge import judge
 from revocation.cli.status_report import Found, State
 from revocation.cli.status_table import render
-from revocation.entries import Offset, Position, UnixMs, Update, encode_update
+from revocation.entries import Offset, Position, UnixMs
+from revocation.updates import Update, encode_update
 from tests.unit.findings import (
     COLD,
     EVENTS,

@@ -63,6 +63,7 @@ def test_names_and_units_for_machines():
         "as_of": NOW - 110,
         "applied_offset": EVENTS - 2,
         "rebuilt": True,
+        "forwarded": -1,
         "lag_records": 1,
     }
     assert region_report == {

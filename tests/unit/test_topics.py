@@ -1,11 +1,13 @@
 """Topics: who goes where, as Kafka's own clients see it."""
 
+import re
+
 import pytest
 from aiokafka.partitioner import DefaultPartitioner, murmur2 as aiokafka_murmur2
 from hypothesis import given, strategies as st
 
 from revocation import events, ledger
-from revocation.entries import Kind, Position, Target, Update, encode_update
+from revocation.entries import Kind, Position, Target
 from revocation.topics import (
     MAX_EVENT_BYTES,
     MAX_UPDATE_BYTES,
@@ -14,6 +16,8 @@ from revocation.topics import (
     partition_of,
     record_key,
 )
+from revocation.updates import Update, encode_update
+from tests.structure.sources import ROOT
 from tests.unit.strategies import LIMITS, NOW, targets
 
 ISSUER_BYTES = 512
@@ -67,6 +71,7 @@ def test_no_topic_is_compacted_or_cut_by_size_or_dated_by_producers():
     assert [spec.name for spec in specs] == [
         "revocation.events",
         "revocation.entries",
+        "revocation.forwarded",
         "revocation.dead-letters",
     ]
     for spec in specs:
@@ -88,6 +93,16 @@ def test_what_verifiers_tell_is_bounded_and_holds_nobody_up():
     assert spec.telemetry
     assert 0 < spec.minimum["retention.bytes"] < 2**30
     assert int(spec.exact["segment.bytes"]) < spec.minimum["retention.bytes"]
+
+
+def test_the_guide_says_of_every_topic_who_may_write_it():
+    """Above all of the one that only authorities may."""
+    guide = (ROOT / "docs" / "events.md").read_text()
+    row = re.compile(r"^\| `([a-z-]+)` \| ([^|]+) \| [a-z]", re.MULTILINE)
+    writers = {f"revocation.{name}": who for name, who in row.findall(guide)}
+    specs = Topics().specs(partitions=1, replication_factor=1, window_ms=1)
+    assert writers.keys() >= {spec.name for spec in specs}
+    assert writers[Topics().forwarded] == "authorities"
 
 
 def test_the_largest_update_fits_into_its_topic():

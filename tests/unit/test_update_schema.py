@@ -5,18 +5,9 @@ import json
 import pytest
 from hypothesis import assume, given, settings
 
-from revocation.entries import (
-    RECENT_EVENTS,
-    Entry,
-    Kind,
-    Position,
-    Status,
-    Target,
-    Update,
-    decode_update,
-    encode_update,
-)
+from revocation.entries import RECENT_EVENTS, Entry, Kind, Position, Status, Target
 from revocation.errors import MalformedUpdateError
+from revocation.updates import Update, decode_update, encode_update
 from tests.unit.documents import holds_integral_float, mutated, validator
 from tests.unit.strategies import updates
 
@@ -52,11 +43,14 @@ FULL = Update(
             version=2,
             not_before=3,
             status=Status.DISABLED,
-            status_offset=7,
-            recent=((7, "event"),),
+            status_time=1,
+            status_partition=0,
+            recent=((7, 1, "event"),),
+            seen=((1, 9),),
         ),
     ),
     ((1, 9),),
+    4,
 )
 
 
@@ -65,19 +59,25 @@ FULL = Update(
     [
         *[(path, None) for path in ("offset", "time", "entries/0/kind")],
         *[(path, -1) for path in ("offset", "time", "entries/0/expires_at")],
-        *[(path, "7") for path in ("offset", "entries/1/version", "rerouted/0/1")],
-        *[(path, True) for path in ("time", "entries/1/not_before", "rerouted/0/0")],
+        *[(path, "7") for path in ("offset", "entries/1/version", "awaits/0/1")],
+        *[(path, True) for path in ("time", "entries/1/not_before", "awaits/0/0")],
         *[(f"entries/{at}/source", [0, 7]) for at in (0, 1)],
         *[(f"entries/1/{name}", ...) for name in ("kind", "issuer", "id", "source")],
-        *[(f"entries/1/{name}", ...) for name in ("status", "status_offset")],
+        *[(f"entries/1/{name}", ...) for name in ("status", "status_time")],
         ("entries/0/expires_at", ...),
         ("entries/0/kind", "user-agent"),
         ("entries/1/status", "suspended"),
         ("entries/1/recent", [[0, "e"]] * (RECENT_EVENTS + 1)),
         ("entries/1/recent", [["e", 0]]),
         ("entries", []),
+        ("awaits", [[1]]),
+        ("awaits", [[1, 2, 3]]),
         ("rerouted", [[1]]),
-        ("rerouted", [[1, 2, 3]]),
+        ("forwarded", -1),
+        ("time", ...),
+        ("entries/1/seen", [[1]]),
+        ("entries/1/status_partition", -1),
+        ("entries/1/status_partition", ...),
     ],
 )
 def test_an_update_with_one_thing_wrong_is_not_valid(path, value):

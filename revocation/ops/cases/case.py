@@ -12,6 +12,7 @@ from revocation.decision import Freshness, Reason, StalenessPolicy
 from revocation.entries import (
     Entry,
     Kind,
+    Limits,
     Offset,
     Position,
     Status,
@@ -63,6 +64,7 @@ ASKED: Final[dict[str, Any]] = {"kid": "key-1", "resources": ("dataset:42",)}
 
 _HERE: Final = Position(3, Offset(1_742), UnixMs(NOW - 60_000))
 _NEVER: Final = -1
+_LIMITS: Final = Limits(RULES.longest_token_ms, 86_400_000, leeway_ms=65_000)
 
 
 class Lying(NamedTuple):
@@ -121,9 +123,9 @@ def subject(  # noqa: PLR0913 - one keyword for each part of the value
         version=Version(version),
         not_before=UnixMs(not_before),
         status=status,
-        status_offset=source.offset if status is not Status.ACTIVE else Offset(-1),
+        status_time=source.time if status is not Status.ACTIVE else UnixMs(0),
     )
-    until = entry.relevant_until(RULES.longest_token_ms + 70_000)
+    until = entry.relevant_until(_LIMITS)
     return Lying(entry, _NEVER if until is None else until)
 
 

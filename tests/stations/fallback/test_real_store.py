@@ -9,8 +9,9 @@ from revocation.store.redis import RedisStore
 from revocation.verifier.fallback import RegionFallback
 from tests.identities import identity
 from tests.servers import start_valkey
-from tests.stations.fallback.asking import RULES, ask, cut_off, question
+from tests.stations.fallback.asking import ask, cut_off, question
 from tests.stations.regions import now_ms
+from tests.unit.strategies import LIMITS
 
 pytestmark = pytest.mark.connected
 
@@ -26,7 +27,7 @@ def server(tmp_path):
 
 async def test_an_answer_that_came_too_late_is_nobody_elses(server):
     """Given up in the middle, a reply must not be read as the next question's."""
-    patient = {"longest_token_ms": RULES.longest_token_ms, "timeout_ms": 30_000}
+    patient = {"limits": LIMITS, "timeout_ms": 30_000}
     async with RedisStore(server.url, LAYOUT, max_connections=1, **patient) as store:
         await store.check_suitable()
         await store.begin("epoch", identity())

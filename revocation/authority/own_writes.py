@@ -1,0 +1,46 @@
+"""Up to where a restart need not read the entries topic again."""
+
+from collections.abc import Callable, Iterable, Set as AbstractSet
+from typing import Any
+
+from revocation.authority.table import LedgerTable
+from revocation.entries import Offset
+from revocation.updates import Update
+
+
+class OwnWrites:
+    """Knows up to where nobody else has written to a partition of entries.
+
+    A worker that was paused may write here again before it learns that another took
+    over meanwhile; its table then lacks what that one wrote.
+    """
+
+    def __init__(
+        self, table: LedgerTable, owned: Callable[[], AbstractSet[int]]
+    ) -> None:
+        self._table = table
+        self._owned = owned
+        self._alone_until: dict[int, Offset | None] = {}
+
+    def note(self, partition: int, delivery: Any) -> None:
+        """Note where Kafka has put an update of ours."""
+        if partition not in self._owned():
+            return
+        offset = Offset(delivery.result().offset)
+        if partition not in self._alone_until:
+            self._alone_until[partition] = self._table.holds_until(partition)
+        before = self._alone_until[partition]
+        follows = before is not None and offset == before + 1
+        self._alone_until[partition] = offset if follows else None
+
+    def reached(self, partition: int, pulse: Update, _: Any) -> None:
+        """Have a restart read on from here, now that a pulse's update is delivered."""
+        reached = self._alone_until.get(partition)
+        if reached is not None:
+            self._table.note_concluded(partition, [pulse])
+            self._table.reached(partition, reached)
+
+    def drop(self, partitions: Iterable[int]) -> None:
+        """Forget partitions that now belong to another worker."""
+        for partition in partitions:
+            self._alone_until.pop(partition, None)

@@ -1,0 +1,221 @@
+"""Updates: what carries entries from the authority to the regions, and its bytes.
+
+An `Update` is one record of the entries topic: what the authority concluded, and what
+may be claimed once it is applied. A pulse is an update that concludes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from revocation.entries import (
+    DENYLIST_KINDS,
+    Entry,
+    Kind,
+    Offset,
+    Position,
+    RecentEvent,
+    Status,
+    Target,
+    UnixMs,
+)
+from revocation.errors import MalformedUpdateError
+
+_NO_OFFSET: Final = Offset(-1)
+
+NOWHERE: Final = Position(-1, _NO_OFFSET, UnixMs(0))
+"""The source of an update that claims nothing of the events topic."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Entries, and what is known once they and all updates before them are applied.
+
+    `source`: the record of the events topic, in the partition of the update, up to
+    which everything is concluded; `NOWHERE` claims nothing.
+    `awaits`: the records up to there count as applied only when the (partition, offset)
+    in the forwarded topic are that events among them were forwarded to.
+    `forwarded`: the offset in the forwarded topic, in the partition of the update, up
+    to which everything is concluded; -1 claims nothing.
+    `rerouted`: as `awaits`, in the events topic; only in records from before there was
+    a forwarded topic, so it is read and never written.
+    `lifetimes`: the settings of the authority that wrote it, by name; in pulses.
+    """
+
+    source: Position = NOWHERE
+    entries: tuple[Entry, ...] = ()
+    awaits: tuple[tuple[int, Offset], ...] = ()
+    forwarded: Offset = _NO_OFFSET
+    rerouted: tuple[tuple[int, Offset], ...] = ()
+    lifetimes: Mapping[str, int] | None = None
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Encode as JSON; defaults are left out."""
+    return orjson.dumps(_entry_to_json(entry))
+
+
+def decode_entry(value: bytes) -> Entry:
+    """Decode what `encode_entry` wrote.
+
+    Raises:
+        MalformedUpdateError: these bytes are not an entry.
+    """
+    try:
+        return _entry_from_json(orjson.loads(value))
+    except _MALFORMED as error:
+        raise _malformed(error) from error
+
+
+def encode_update(update: Update) -> bytes:
+    """Encode as JSON, for a record in the same partition as `update.source`.
+
+    `rerouted` is left out.
+    """
+    document: dict[str, Any] = {}
+    if update.source is not NOWHERE:
+        document["offset"] = update.source.offset
+        document["time"] = update.source.time
+    if update.entries:
+        document["entries"] = [_entry_to_json(entry) for entry in update.entries]
+    if update.awaits:
+        document["awaits"] = update.awaits
+    if update.forwarded >= 0:
+        document["forwarded"] = update.forwarded
+    if update.lifetimes is not None:
+        document["lifetimes"] = update.lifetimes
+    return orjson.dumps(document)
+
+
+def decode_update(value: bytes, partition: int) -> Update:
+    """Decode a record of the entries topic that lies in `partition`.
+
+    Raises:
+        MalformedUpdateError: these bytes are not an update.
+    """
+    try:
+        document = orjson.loads(value)
+        get = document.get
+        source, forwarded = NOWHERE, get("forwarded")
+        if "offset" in document:
+            source = Position(partition, document["offset"], document["time"])
+            _require_counts(*source)
+        elif forwarded is None:
+            document["entries"]  # claims nothing, so it has entries
+        if forwarded is not None:
+            _require_counts(forwarded)
+        if (lifetimes := get("lifetimes")) is not None:
+            _require_counts(*lifetimes.values())
+        return Update(
+            source,
+            tuple(map(_entry_from_json, get("entries", ()))),
+            _pairs(get("awaits", ())),
+            _NO_OFFSET if forwarded is None else forwarded,
+            _pairs(get("rerouted", ())),
+            lifetimes,
+        )
+    except _MALFORMED as error:
+        raise _malformed(error) from error
+
+
+_MALFORMED: Final = (ValueError, KeyError, TypeError, AttributeError)
+
+
+def _malformed(error: Exception) -> MalformedUpdateError:
+    detail = f"{type(error).__name__}: {error}"
+    return MalformedUpdateError(
+        f"not an update ({detail}); only authorities may write the entries topic"
+    )
+
+
+def _entry_to_json(entry: Entry) -> dict[str, Any]:
+    target, source = entry.target, entry.source
+    document: dict[str, Any] = {
+        "kind": target.kind,
+        "issuer": target.issuer,
+        "id": target.id,
+        "source": tuple(source),
+    }
+    if target.kind in DENYLIST_KINDS:
+        document["expires_at"] = entry.expires_at
+        return document
+    if entry.version:
+        document["version"] = entry.version
+    if entry.forwarded_bumps:
+        document["forwarded_bumps"] = entry.forwarded_bumps
+    if entry.not_before:
+        document["not_before"] = entry.not_before
+    if entry.status_time or entry.status is not Status.ACTIVE:
+        document["status"] = entry.status
+        document["status_time"] = entry.status_time
+        document["status_partition"] = entry.status_partition
+    if entry.recent:
+        document["recent"] = entry.recent
+    if entry.seen:
+        document["seen"] = entry.seen
+    return document
+
+
+def _entry_from_json(document: dict[str, Any]) -> Entry:
+    get = document.get
+    issuer, name = document["issuer"], document["id"]
+    if type(issuer) is not str or type(name) is not str:
+        raise TypeError("issuer and id are text")
+    partition, offset, time = document["source"]
+    version, not_before = get("version", 0), get("not_before", 0)
+    forwarded, expires_at = get("forwarded_bumps", 0), get("expires_at", 0)
+    status_time, set_in = 0, -1
+    if "status" in document:
+        # Older entries have an offset instead, of the same partition as the source,
+        # and none has a status from after its source.
+        status_time = get("status_time", time)
+        set_in = get("status_partition", partition)
+    _require_counts(
+        *(partition, offset, time, version, not_before, expires_at),
+        *(status_time, set_in + 1, forwarded),
+    )
+    return Entry(
+        Target(_KINDS[document["kind"]], issuer, name),
+        Position(partition, offset, time),
+        version,
+        not_before,
+        expires_at,
+        _STATUSES[get("status", "active")],
+        UnixMs(status_time),
+        set_in,
+        forwarded,
+        tuple(map(_recent_from_json, get("recent", ()))),
+        _pairs(get("seen", ())),
+    )
+
+
+def _recent_from_json(members: list[Any]) -> RecentEvent:
+    # Older entries have no time: their events are older than any that has one.
+    time, offset, fingerprint = members if len(members) != _UNTIMED else (0, *members)
+    whole = type(time) is int and type(offset) is int
+    if not whole or type(fingerprint) is not str:
+        raise TypeError("recent events are a time, an offset and a text")
+    return time, offset, fingerprint
+
+
+def _pairs(document: Any) -> tuple[tuple[int, Offset], ...]:
+    if not document:
+        return ()
+    pairs = tuple([(partition, offset) for partition, offset in document])
+    _require_counts(*[number for pair in pairs for number in pair])
+    return pairs
+
+
+def _require_counts(*values: Any) -> None:
+    whole = _WHOLE.issuperset(map(type, values))
+    if not whole or min(values) < 0 or max(values) > _MAX_COUNT:
+        raise ValueError("positions, versions and times are whole numbers up to 2^53-1")
+
+
+_UNTIMED: Final = 2
+_WHOLE: Final = frozenset({int})
+_MAX_COUNT: Final = 2**53 - 1
+_KINDS: Final = {str(kind): kind for kind in Kind}
+_STATUSES: Final = {str(status): status for status in Status}
