@@ -8,7 +8,7 @@ is not theirs; verifiers compare it with what they expect. Pure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -202,13 +202,14 @@ class Comparison(NamedTuple):
 def compare(region: Identity | None, own: Identity, now: UnixMs) -> Comparison:
     """Compare a region's identity with the one that a projector would give it.
 
-    A rotation of the pepper, a new refresh period and a cluster id that was not known
-    are adopted in place. The pepper before is needed until `window_ms` have passed.
+    A rotation of the pepper, a longer refresh period and a cluster id that was not
+    known are adopted in place. The pepper before is needed until a rebuild: nothing
+    else shows that all has been written under the new one.
 
     Args:
         region: what the store says; None if it says nothing.
         own: what this projector's settings say.
-        now: by which the age of a rotation is told.
+        now: when a rotation that is adopted began.
     """
     if region is None:
         return Comparison((), (), outdated=True, adopted=own)
@@ -236,7 +237,8 @@ def compare(region: Identity | None, own: Identity, now: UnixMs) -> Comparison:
     if rotated is None:
         changed.append(_pepper_difference(region.peppers, own.peppers))
         rotated = region
-    refresh = own.lifetimes.refresh_period_seconds
+    # The longer one, or two projectors would adopt in turns for ever.
+    refresh = max(each.lifetimes.refresh_period_seconds for each in (region, own))
     adopted = replace(
         rotated,
         region=own.region,
@@ -250,14 +252,11 @@ def compare(region: Identity | None, own: Identity, now: UnixMs) -> Comparison:
 def _rotate(region: Identity, own: Identity, now: UnixMs) -> Identity | None:
     """Return the region with the peppers that readers need from now on, if any do."""
     written, *others = region.peppers
-    is_over = now >= region.rotated_at + region.lifetimes.window_ms
     if own.peppers[0] == written:
-        if is_over and not set(others) & set(own.peppers):
-            return replace(region, peppers=(written,))
         return region
     if own.peppers[0] in others:
         return region  # Not restarted yet: what it writes is still read.
-    if written in own.peppers and (is_over or not others):
+    if written in own.peppers and not others:
         peppers = (own.peppers[0], written)
         return replace(region, peppers=peppers, rotated_at=now)
     return None
@@ -273,9 +272,12 @@ def decode_identity(value: bytes) -> Identity | None:
     """Decode what `encode_identity` wrote; None if that is of a form not known here."""
     try:
         document = orjson.loads(value)
-        document["peppers"] = tuple(document["peppers"])
-        document["lifetimes"] = Lifetimes(**document["lifetimes"])
-        return Identity(**document)
+        lifetimes = document["lifetimes"]
+        # A later release may state more, and its layout says so.
+        known = {each.name: document[each.name] for each in fields(Identity)}
+        known["peppers"] = tuple(document["peppers"])
+        named = {name: lifetimes[name] for name in Lifetimes._fields}
+        return Identity(**{**known, "lifetimes": Lifetimes(**named)})
     except (ValueError, TypeError, KeyError):
         return None
 

@@ -30,6 +30,7 @@ Recall = Callable[[Target], Entry | None]
 """Returns what the ledger holds about a target."""
 
 
+_MAX_COUNT: Final = 2**53 - 1
 _ORIGIN: Final = "forwarded-from"
 """The header of a forwarded record: `partition-offset-time` of the original."""
 
@@ -119,7 +120,7 @@ def origin(headers: Headers, partition: int) -> Position:
     numbers = text.split("-")
     if len(numbers) == len(Position._fields) and all(map(str.isdecimal, numbers)):
         published_in, offset, time = map(int, numbers)
-        if published_in != partition:
+        if published_in != partition and max(published_in, offset, time) <= _MAX_COUNT:
             return Position(published_in, Offset(offset), UnixMs(time))
     raise MalformedForwardedError(
         f"its header {_ORIGIN} is no partition-offset-time of another partition; only "

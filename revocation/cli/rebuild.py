@@ -70,9 +70,15 @@ async def _rebuild(
         region = await store.region()
         if region.epoch is not None and not take_over:
             compare(region.identity, identity, _now_ms()).refuse_foreign()
+        own = uuid.uuid4().hex
         epoch = await store.begin(
-            uuid.uuid4().hex, identity, replacing=region.epoch, keep=Keep.NOTHING
+            own, identity, replacing=region.epoch, keep=Keep.NOTHING
         )
+        if epoch != own:
+            raise NotAppliedError(
+                f"{settings.region} was begun anew by somebody else just now, and was "
+                "not emptied; try again"
+            )
         await store.clear(epoch)
         ends = await _ends(settings)
         try:

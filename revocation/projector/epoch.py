@@ -69,6 +69,7 @@ class Epochs:
             _log.warning("emptying the region", changed=found.changed)
             await self._begin(region.epoch, self._identity, Keep.NOTHING)
         elif region.clearing:
+            self._refuse_to_clear_under(found.adopted.peppers[0])
             await self._store.clear(region.epoch)
         elif found.adopted != region.identity:
             _log.info("settings adopted", peppers=found.adopted.peppers)
@@ -76,6 +77,14 @@ class Epochs:
         else:
             return True
         return False
+
+    def _refuse_to_clear_under(self, written: str) -> None:
+        """Leave it to whoever writes under this pepper, and knows its canaries."""
+        if self._identity.peppers[0] != written:
+            raise StoreColdError(
+                f"the store of {self._identity.region} is being emptied by a projector "
+                "with another pepper_file"
+            )
 
     async def _begin(
         self, replacing: str | None, identity: Identity, keep: Keep

@@ -43,6 +43,7 @@ end
 local MARK = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$'
 
 local function join_marks(stored, mark)
+  assert(string.match(mark, MARK), 'this is no mark of this layout')
   if not stored then
     return mark
   end

@@ -19,7 +19,8 @@ import structlog
 from revocation.claims import Rules, read_token
 from revocation.decision import StalenessPolicy, Verdict, decide
 from revocation.entries import UnixMs
-from revocation.errors import StoreError
+from revocation.errors import DisagreementError, StoreError
+from revocation.identity import Expectation
 from revocation.store import StoreReader
 from revocation.verifier.sources import (
     MAX_CONCURRENT,
@@ -58,6 +59,7 @@ class RegionFallback(Source):
         max_clock_skew_ms: int = 2_000,
         timeout_ms: int = TIMEOUT_MS,
         max_concurrent: int = MAX_CONCURRENT,
+        expected: Expectation | None = None,
     ) -> None:
         """Prepare; `start` and `stop` connect and disconnect the store.
 
@@ -66,9 +68,11 @@ class RegionFallback(Source):
             max_clock_skew_ms: with a clock that is further off, it is not believed.
             timeout_ms: the longest that `ask` takes.
             max_concurrent: how many questions are under way at once.
+            expected: what the region must say of itself, whatever its name is.
         """
         super().__init__(timeout_ms=timeout_ms, max_concurrent=max_concurrent)
         self._store = store
+        self._expected = expected
         self._max_clock_skew_ms = max_clock_skew_ms
         self._skew_ms = 0
         self._measured_at: float | None = None
@@ -90,6 +94,7 @@ class RegionFallback(Source):
         await self._measure_skew()
         targets = () if isinstance(token, str) else token.targets()
         answer = await self._store.find(targets)
+        await self._require_agreement()
         # The brokers' clock may be ahead of ours by the skew: rather too stale.
         return decide(
             token,
@@ -99,6 +104,18 @@ class RegionFallback(Source):
             now=UnixMs(terms.now() + self._skew_ms),
             skew_ms=terms.skew_ms + self._skew_ms,
         )
+
+    async def _require_agreement(self) -> None:
+        """Refuse a region that keeps less, or elsewhere, than we would look for."""
+        if self._expected is None:
+            return
+        identity = (await self._store.region()).identity
+        if identity is None:
+            raise ValueError("its region states no settings that are known here")
+        try:
+            self._expected._replace(region=identity.region).require(identity)
+        except DisagreementError as error:
+            raise ValueError(str(error)) from None
 
     async def _measure_skew(self) -> None:
         """Make sure that entries there do not expire before the token does here."""

@@ -55,7 +55,12 @@ def _fallback(settings: VerifierSettings) -> FirstOf | None:
             tls=settings.tls,
         )
         skew = settings.max_clock_skew_ms
-        region = RegionFallback(store, max_clock_skew_ms=skew, timeout_ms=timeout_ms)
+        region = RegionFallback(
+            store,
+            max_clock_skew_ms=skew,
+            timeout_ms=timeout_ms,
+            expected=settings.expectation,
+        )
         sources.append(region)
     if (url := settings.fallback_sidecar_url) is not None:
         sources.append(SidecarFallback(url, timeout_ms=timeout_ms))

@@ -121,6 +121,9 @@ class RemoteVerifier(BaseVerifier):
                 self._disagrees = True
             except StoreUnavailableError:
                 continue  # Each check says so.
+            except Exception:  # noqa: BLE001 - what cannot be compared may differ
+                _log.exception("region cannot be compared", region=self.region)
+                self._disagrees = True
             else:
                 self._disagrees = False
             metrics.AGREEMENT.labels(self.region).set(not self._disagrees)

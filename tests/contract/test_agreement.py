@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 from revocation.entries import Kind
 from revocation.errors import DisagreementError, StoreColdError
 from revocation.identity import Expectation, fingerprint
+from revocation.projector.epoch import Epochs
 from revocation.store import Batch, Keep, Store, canary
 from revocation.store.agreement import require_agreement
 from revocation.store.layout import LETTERS, Layout
@@ -232,3 +233,38 @@ async def test_a_letter_that_is_not_the_regions_is_noticed(
 
     with pytest.raises(DisagreementError, match=str(kind)):
         await require_agreement(writer, reader())
+
+
+async def test_who_helps_to_clear_under_another_pepper_leaves_it_to_others(
+    server: Server, open_store: OpenStore
+) -> None:
+    """It would delete the canaries, which it would not know."""
+    prefix, peppers = new_prefix(), (fingerprint(OTHER), fingerprint(PEPPER))
+    rotated = open_store(server.url, Layout(prefix, (OTHER, PEPPER)))
+    before = open_store(server.url, Layout(prefix, (PEPPER,)))
+    await rotated.check_suitable()
+    stated = identity(peppers=peppers)
+    await rotated.begin("first", stated, keep=Keep.NOTHING)
+
+    with pytest.raises(StoreColdError, match="another pepper_file"):
+        await Epochs(before, identity(), rebuilds=False).open()
+
+    region = await Epochs(rotated, stated, rebuilds=False).open()
+    assert (region.epoch, region.clearing) == ("first", False)
+    await require_agreement(rotated, reader(OTHER, PEPPER))
+
+
+async def test_a_mark_of_another_layout_is_refused(
+    server: Server, open_store: OpenStore, raw: Redis
+) -> None:
+    """A projector of an older release must not leave what nobody can read."""
+    layout = Layout(new_prefix(), (PEPPER,))
+    store = open_store(server.url, layout)
+    await store.check_suitable()
+    await store.begin("first", identity())
+    old = ("first", 3_600_000, 1, 0, "", "1 0 5 0 1")
+
+    with pytest.raises(Exception, match="no mark of this layout"):
+        await raw.fcall("revocation_apply", 2, layout.meta, layout.feed, *old)
+
+    assert (await store.region()).marks == {}

@@ -219,6 +219,8 @@ def test_what_belongs_in_the_dead_letters_is_raised(value, error):
 @pytest.mark.parametrize(
     "header",
     [
+        b"1-%d-3" % 2**53,
+        b"1-2-%d" % 10**30,
         None,
         b"",
         b"1-2",
