@@ -6,7 +6,8 @@ Cluster as well. `docs/store-layout.md` says the same for other languages.
 | key | type | holds |
 | --- | --- | --- |
 | `{tag}` + 17 bytes | string | an entry; the bytes are `name(target)` |
-| `{tag}meta` | hash | `epoch`, `partitions`, `ready`, `as_of`, `fed`, marks `p<N>` |
+| `{tag}meta` | hash | `epoch`, `partitions`, `identity`, `clearing`, `ready`, |
+| | | `as_of`, `fed`, marks `p<N>` |
 | `{tag}feed` | stream | what was applied, for replicas |
 
 A name is a letter for the kind and the digest of the target. A denylist value is the
