@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeGuard
 
+from revocation.claim_sets import ClaimReader, ClaimSet, claim_reader
 from revocation.entries import (
     ISSUER_PATTERN,
     MAX_ID_CHARACTERS,
@@ -36,7 +37,7 @@ class Rules:
     `clock_allowance_ms`: how far ahead `iat` may lie, and how far past itself a cut-off
     reaches: as they are one number, no token outlives a cut-off by its date.
     `leeway_ms`: how long past `exp` a token counts. `iss`, `iat` and `exp` are required
-    whatever `required_claims` holds.
+    whatever `required_claims` holds. `revocable_claims`: see `claim_sets.py`.
     """
 
     longest_token_ms: int
@@ -45,6 +46,7 @@ class Rules:
     required_claims: tuple[str, ...] = ("iss", "sub", "iat", "exp", "jti")
     version_claim: str = "ver"
     tenant_claim: str = "tenant"
+    revocable_claims: tuple[ClaimSet, ...] = ()
 
 
 class Token(NamedTuple):
@@ -119,7 +121,24 @@ def read_token(
         if complaint is not None:
             return complaint
         token = _read(claims, rules, kid)
+    if rules.revocable_claims:
+        named = name_claims(token, claims, claim_reader(rules.revocable_claims))
+        if isinstance(named, str):
+            return named
+        token = named
     return name_resources(token, resources) if resources else token
+
+
+def name_claims(token: Token, claims: Claims, reader: ClaimReader) -> Token | str:
+    """Return the token with what it names of claim sets, or a complaint."""
+    named = reader.read(claims)
+    if isinstance(named, str):
+        return named
+    if not named:
+        return token
+    issuer, names, more, issued_at, expires_at, version = token
+    more = (*more, *named)
+    return _new(Token, (issuer, names, more, issued_at, expires_at, version))
 
 
 def name_resources(token: Token, resources: Sequence[str]) -> Token | str:

@@ -6,6 +6,7 @@
     │   ├── UnknownEventTypeError
     │   ├── InvalidEventError
     │   ├── OversizedRecordError
+    │   ├── ClaimsNotRevocableError
     │   ├── MalformedForwardedError
     │   └── MalformedUpdateError
     ├── SettingsError
@@ -63,6 +64,12 @@ class OversizedRecordError(ContractError):
     """The record is larger than any event may be."""
 
     code = "oversized_record"
+
+
+class ClaimsNotRevocableError(ContractError):
+    """An event about claims that the installation did not make revocable."""
+
+    code = "claims_not_revocable"
 
 
 class MalformedForwardedError(ContractError):

@@ -5,6 +5,7 @@ a number as a string would mean one thing here and another to a producer's own c
 """
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -15,10 +16,18 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PlainValidator,
     WithJsonSchema,
     model_validator,
 )
 
+from revocation.claim_sets import (
+    MAX_CLAIMS,
+    MAX_WHOLE,
+    ClaimSet,
+    claims_id,
+    require_revocable_names,
+)
 from revocation.entries import (
     ISSUER_PATTERN,
     MAX_ID_CHARACTERS,
@@ -35,6 +44,7 @@ MAX_BULK_USERS: Final = 1_000
 # counting on from the greatest never leaves them.
 _MAX_VERSION: Final = 2**52
 _MAX_NUMERIC_DATE: Final = 253_402_300_799
+_MAX_CLAIM_NAME: Final = 256
 
 _RFC_3339: Final = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
@@ -78,6 +88,44 @@ Timestamp = Annotated[
     Field(strict=False),
     BeforeValidator(_rfc3339),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": _RFC_3339}),
+]
+
+
+def _claims(value: Any) -> Any:
+    """Refuse without a word of what was sent: pydantic's report would name claims."""
+    if not isinstance(value, dict) or not 0 < len(value) <= MAX_CLAIMS:
+        raise ValueError(f"name 1 to {MAX_CLAIMS} claims")
+    if not all(isinstance(n, str) and 0 < len(n) <= _MAX_CLAIM_NAME for n in value):
+        raise ValueError(f"the name of a claim has 1 to {_MAX_CLAIM_NAME} characters")
+    if any(type(each) is float for each in value.values()):
+        raise ValueError("a claim is text, a whole number or a boolean")
+    claims_id(value)
+    return value
+
+
+Claims = Annotated[
+    dict[str, str | int | bool],
+    PlainValidator(_claims),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": MAX_CLAIMS,
+            "propertyNames": {"minLength": 1, "maxLength": _MAX_CLAIM_NAME},
+            "additionalProperties": {
+                "type": ["string", "integer", "boolean"],
+                "minLength": 1,
+                "maxLength": MAX_ID_CHARACTERS,
+                "minimum": -MAX_WHOLE,
+                "maximum": MAX_WHOLE,
+            },
+        }
+    ),
+    Field(
+        description="A value for each claim of one set of the setting "
+        "`revocable_claims`, by the names that it has there. Tokens that have all of "
+        "them are concerned; a list has the value of each of its members."
+    ),
 ]
 
 _ONE_TARGET: Final[list[JsonValue]] = [
@@ -209,6 +257,17 @@ class IssuerData(_Data):
         return (Target(Kind.ISSUER, self.issuer, self.issuer),)
 
 
+class ClaimsData(_WithinTenant):
+    """Values of claims. `disable` also rejects tokens issued later; false ends that."""
+
+    claims: Claims
+    disable: bool | None = None
+
+    def targets(self) -> tuple[Target, ...]:
+        """Return the combination."""
+        return (Target(Kind.CLAIMS, self.issuer, claims_id(self.claims)),)
+
+
 class KeyData(_WithinTenant):
     """A signing key."""
 
@@ -232,3 +291,17 @@ class UsersData(_WithinTenant):
         """Return each user once."""
         issuer, users = self.issuer, dict.fromkeys(self.users)
         return tuple([Target(Kind.USER, issuer, user) for user in users])
+
+
+def require_revocable(data: BaseModel, sets: Iterable[ClaimSet]) -> None:
+    """Accept the data of any event, unless it is about claims that are no set.
+
+    Args:
+        data: of the event.
+        sets: the setting `revocable_claims`.
+
+    Raises:
+        ClaimsNotRevocableError: no verifier would look for them.
+    """
+    if isinstance(data, ClaimsData):
+        require_revocable_names(data.claims, sets)

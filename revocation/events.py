@@ -29,6 +29,7 @@ from revocation.errors import (
 )
 from revocation.event_data import (
     MAX_BULK_USERS,
+    ClaimsData,
     ClientData,
     DataDeletedData,
     GrantData,
@@ -170,6 +171,13 @@ class TenantRevoked(CloudEvent):
     data: TenantData
 
 
+class ClaimsRevoked(CloudEvent):
+    """Tokens with some values of claims issued before must not be accepted."""
+
+    type: Literal["revocation.claims.revoked"] = "revocation.claims.revoked"
+    data: ClaimsData
+
+
 class IssuerRevoked(CloudEvent):
     """Tokens of an issuer issued before must not be accepted."""
 
@@ -202,6 +210,7 @@ Event = (
     | GrantRevoked
     | ClientRevoked
     | TenantRevoked
+    | ClaimsRevoked
     | IssuerRevoked
     | KeyRevoked
     | UsersRevoked

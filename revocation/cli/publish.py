@@ -4,11 +4,18 @@ import asyncio
 import contextlib
 import inspect
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 import orjson
 import typer
@@ -19,9 +26,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from revocation import events
+from revocation.claim_sets import ClaimSet
 from revocation.cli import JsonOption
 from revocation.cli.regions import open_regions, require_agreements
 from revocation.errors import ContractError
+from revocation.event_data import require_revocable
 from revocation.events import EVENT_TYPES, CloudEvent, Event
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt, wait_applied
@@ -95,6 +104,8 @@ def _add_command(model: type[CloudEvent]) -> None:
         as_json: bool,
         **given: Any,
     ) -> None:
+        if "claims" in given:
+            given["claims"] = dict(map(_claim, given["claims"]))
         event = _build(
             model,
             source=source or PublisherSettings().source,
@@ -111,15 +122,23 @@ def _add_command(model: type[CloudEvent]) -> None:
     app.command(name.replace(".", "-").replace("_", "-"))(command)
 
 
+_KINDS: Final[Mapping[str, Any]] = {
+    "exp": int,
+    "version": int,
+    "disable": bool,
+    "users": list[str],
+    "claims": list[str],
+}
+_METAVARS: Final[Mapping[str, str]] = {"claims": "NAME=VALUE"}
+
+
 def _option_of(name: str, field: FieldInfo) -> inspect.Parameter:
     """Return the option of a member; the model itself checks the value."""
-    kind: Any = {"exp": int, "version": int, "disable": bool, "users": list[str]}.get(
-        name, str
-    )
+    kind: Any = _KINDS.get(name, str)
     default: Any = inspect.Parameter.empty
     if not field.is_required():
         kind, default = kind | None, None
-    option = typer.Option(help=field.description)
+    option = typer.Option(help=field.description, metavar=_METAVARS.get(name))
     return _keyword(name, Annotated[kind, option], default)
 
 
@@ -146,6 +165,14 @@ _COMMON_OPTIONS = (
 
 for _model in EVENT_TYPES.values():
     _add_command(_model)
+
+
+def _claim(text: str) -> tuple[str, str]:
+    """Read a claim's name and value: its text, as `5` and `"5"` are one value."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter("--claims takes NAME=VALUE, once for each claim")
+    return name, value
 
 
 def _build(model: type[CloudEvent], **members: Any) -> Event:
@@ -217,8 +244,10 @@ async def _publish_lines(lines: list[bytes]) -> _Published:
     published = 0
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("publishing", total=len(lines))
-        async with Publisher() as publisher:
-            for batch in _batches(_parse(lines, refused)):
+        settings = PublisherSettings()
+        async with Publisher(settings) as publisher:
+            read = partial(_read_event, sets=settings.revocable_claims)
+            for batch in _batches(_parse(lines, read, refused)):
                 sent = [await publisher.send(event) for event in batch]
                 for receipts in await asyncio.gather(*sent):
                     latest.update({each.partition: each for each in receipts})
@@ -229,12 +258,22 @@ async def _publish_lines(lines: list[bytes]) -> _Published:
     return {"published": published, "refused": refused}, tuple(latest.values())
 
 
-def _parse(lines: list[bytes], refused: list[dict[str, Any]]) -> Iterator[Event]:
+def _read_event(line: bytes, sets: Iterable[ClaimSet]) -> Event:
+    event = events.decode(line)
+    require_revocable(event.data, sets)
+    return event
+
+
+def _parse(
+    lines: list[bytes],
+    read: Callable[[bytes], Event],
+    refused: list[dict[str, Any]],
+) -> Iterator[Event]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            yield events.decode(line)
+            yield read(line)
         except ContractError as error:
             found = {"line": number, "code": error.code, "message": str(error)}
             refused.append(found)

@@ -8,6 +8,7 @@ trusted, its `kid` only among their keys. No rule can be switched off.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from threading import Lock
 from types import MappingProxyType
@@ -65,8 +66,8 @@ class Authenticated:
 
     `claims` cannot be changed, at any depth, since later calls share it: arrays are
     tuples. `kid` is that of the key, also where the header names none. `token` is what
-    `claims.read_token` made of it, resources not among it. `expires_at` is when it is
-    refused, in ms: `exp` and the leeway.
+    `claims.read_token` made of it, neither resources nor claim sets among it.
+    `expires_at` is when it is refused, in ms: `exp` and the leeway.
     """
 
     __slots__ = (
@@ -134,7 +135,8 @@ class Authenticator:
             keys: where keys are found.
             cache_size: how many verified tokens are remembered; 0 for none.
         """
-        self._rules = rules
+        # What a token names of claim sets is read by whoever looks for it.
+        self._rules = replace(rules, revocable_claims=())
         self._keys = keys
         self._trusted = {
             name: _Trusted(

@@ -17,6 +17,7 @@ from revocation.decision import Found, Freshness
 from revocation.entries import Entry, Kind, Target, UnixMs, merge
 from revocation.store import Told, canary
 from revocation.store.layout import (
+    CLAIM_SETS,
     DIGEST_BYTES,
     GRANTS,
     LETTERS,
@@ -33,6 +34,8 @@ _SLICE_MS: Final = 3_600_000
 
 _NAME_BYTES: Final = 1 + DIGEST_BYTES
 _CLIENTS: Final = NAMED_KINDS.index(Kind.CLIENT)
+_OF_CLAIMS: Final = Kind.CLAIMS
+_OF_RESOURCES: Final = Kind.RESOURCE
 _NOTHING: Final[Found] = {}
 _FIRST: Final = UnixMs(0)
 
@@ -49,11 +52,14 @@ class Replica:
         }
         self._clients = self._tables[Kind.CLIENT]
         self._resources = self._tables[Kind.RESOURCE]
+        self._claims = self._tables[Kind.CLAIMS]
         self._canaries = {
             kind: [digest(target, pepper) for pepper in peppers]
             for kind, target in canary.TARGETS.items()
         }
         self._grants: dict[bytes, bytes] = {}
+        self.knows_claims = False
+        """Whether it is of use to `find` that a token names claim sets."""
         self._used: tuple[tuple[int, dict[bytes, bytes]], ...] = ()
         self._expiring: defaultdict[int, bytearray] = defaultdict(bytearray)
         self._digests = IssuersDigests(peppers)
@@ -127,6 +133,7 @@ class Replica:
         }
         named = enumerate(NAMED_KINDS)
         self._grants = used.get(Kind.GRANT, {})
+        self.knows_claims = Kind.CLAIMS in used
         self._used = tuple([(at, used[kind]) for at, kind in named if kind in used])
 
     # Looking up ----------------------------------------------------------------------
@@ -157,7 +164,9 @@ class Replica:
     def _find_more(self, token: Token, digests: Sequence[Digests]) -> Iterator["_Hit"]:
         for kind, name in token.more:
             table, at = self._clients, _CLIENTS
-            if kind is Kind.RESOURCE:
+            if kind is _OF_CLAIMS:
+                table, at = self._claims, CLAIM_SETS
+            elif kind is _OF_RESOURCES:
                 table, at = self._resources, RESOURCES
             told = table.get(digests[at][name]) if table else None
             if told is not None:

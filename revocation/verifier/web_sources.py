@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import quote_plus, urlencode
 
+from revocation.claim_sets import claim_reader
 from revocation.claims import Rules, read_token
 from revocation.decision import Reason, Verdict
 from revocation.entries import Entry, Kind, Offset, Position, Target, UnixMs
@@ -42,6 +43,7 @@ _KINDS: Final[Mapping[Reason, Kind]] = {
     Reason.VERSION_SUPERSEDED: Kind.USER,
     Reason.ISSUED_BEFORE_CUT_OFF: Kind.USER,
     Reason.GRANT_REVOKED: Kind.GRANT,
+    Reason.CLAIMS_REVOKED: Kind.CLAIMS,
     Reason.SESSION_ENDED: Kind.SESSION,
     Reason.TOKEN_REVOKED: Kind.TOKEN,
     Reason.RESOURCE_DELETED: Kind.RESOURCE,
@@ -176,13 +178,17 @@ class IssuerFallback(PostingSource):
 
 
 def _needed(question: Question, rules: Rules) -> dict[str, Any]:
-    """Return the claims that a check needs: others are nobody's business."""
+    """Return the claims that a check needs: others are nobody's business.
+
+    Of a token that nothing is wrong with, so that all of it can be read.
+    """
     claims = question.claims
     names: Iterable[str] = {
         *("iss", "sub", "jti", "sid", "client_id", "azp", "iat", "exp"),
         *(rules.tenant_claim, rules.version_claim, *rules.required_claims),
     }
-    return {name: claims[name] for name in names if name in claims}
+    needed = {name: claims[name] for name in names if name in claims}
+    return {**claim_reader(rules.revocable_claims).pick(claims), **needed}
 
 
 # Answers ------------------------------------------------------------------------------

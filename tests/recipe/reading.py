@@ -26,8 +26,10 @@ def layout_of(vector):
 
 
 def rules_of(vector):
-    required = tuple(vector["rules"]["required_claims"])
-    return Rules(**{**vector["rules"], "required_claims": required})
+    rules = dict(vector["rules"])
+    rules["required_claims"] = tuple(rules["required_claims"])
+    rules["revocable_claims"] = tuple(map(tuple, rules["revocable_claims"]))
+    return Rules(**rules)
 
 
 def policy_of(vector):
@@ -56,7 +58,10 @@ def agrees(vector):
     )
     pepper = vector["pepper"].strip().encode()
     expected = Expectation(
-        vector["settings"]["region"], (fingerprint(pepper),), lifetimes
+        vector["settings"]["region"],
+        (fingerprint(pepper),),
+        lifetimes,
+        rules_of(vector).revocable_claims,
     )
     try:
         expected.require(decode_identity(json.dumps(region["identity"]).encode()))

@@ -13,7 +13,7 @@ import { blake2b } from "@noble/hashes/blake2";
 
 const LETTERS = {
   token: "t", session: "s", user: "u", grant: "g", client: "c",
-  tenant: "n", issuer: "i", key: "k", resource: "r",
+  tenant: "n", issuer: "i", key: "k", resource: "r", claims: "l",
 };
 
 /** The key of a target: `{prefix}`, a letter, 16 bytes. */
@@ -28,9 +28,15 @@ function grantId(user, client) {
   return `${client.replaceAll("%", "%25").replaceAll("|", "%7C")}|${user}`;
 }
 
+/** Percent-encodes all but what RFC 3986 calls unreserved. */
+function encode(text) {
+  const escape = (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`;
+  return encodeURIComponent(text).replace(/[!'()*]/g, escape);
+}
+
 // Agreement --------------------------------------------------------------------------
 
-const LAYOUT_VERSION = 2;
+const LAYOUT_VERSION = 3;
 
 /** What every reader must find, one of each kind: no token can name them. */
 const CANARIES = Object.keys(LETTERS).map((kind) => {
@@ -60,6 +66,11 @@ function findDifference(identity, { pepper, rules, settings }) {
     leeway_seconds: rules.leeway_ms / 1000,
     clock_allowance_seconds: rules.clock_allowance_ms / 1000,
   };
+  const written = (names) => names.map(encode).sort().join();
+  const looksFor = rules.revocable_claims.map(written);
+  if (!identity.revocable_claims.every((names) => looksFor.includes(written(names)))) {
+    return "revocable_claims";
+  }
   const tooShort = ([name, seconds]) => identity.lifetimes[name] < seconds;
   return Object.entries(needed).find(tooShort)?.[0] ?? null;
 }
@@ -80,6 +91,62 @@ function isIssuer(value) {
 
 function isResource(value) {
   return isId(value) && /^[^:]+:[\s\S]/.test(value);
+}
+
+/** The members that a name leads through; in a URI a dot is a dot. */
+function splitName(name) {
+  if (name.includes(":")) return [name];
+  return name.split(/(?<!\\)\./).map((part) => part.replaceAll("\\.", "."));
+}
+
+const UNREADABLE = Symbol("unreadable");
+
+/** What a claims set holds under a name, null if nothing. */
+function findClaim(claims, name) {
+  const own = (from, part) => (Object.hasOwn(from, part) ? from[part] : null) ?? null;
+  const [first, ...rest] = splitName(name);
+  if (rest.length && Object.hasOwn(claims, name)) return UNREADABLE;
+  let found = own(claims, first);
+  for (const part of rest) {
+    if (found === null) return null;
+    if (typeof found !== "object" || Array.isArray(found)) return UNREADABLE;
+    found = own(found, part);
+  }
+  return found;
+}
+
+/** The members of a list, or the value itself; what is empty is none. */
+function membersOf(value) {
+  return [value].flat().filter((each) => each !== null && each !== "");
+}
+
+/** A value as ids have it, or null if no event can name it. */
+function write(value) {
+  if (typeof value === "boolean" || Number.isSafeInteger(value)) return encode(`${value}`);
+  return isId(value) ? encode(value) : null;
+}
+
+const MOST_COMBINATIONS = 1024;
+
+/** The ids of what a token names of claim sets, or null if that cannot be said. */
+function claimIds(claims, sets) {
+  const ids = [];
+  for (const set of sets) {
+    const names = [...set].sort((one, other) => (encode(one) < encode(other) ? -1 : 1));
+    const values = names.map((name) => membersOf(findClaim(claims, name)));
+    if (values.some((members) => members.length === 0)) continue;
+    const written = values.map((members) => [...new Set(members.map(write))]);
+    if (written.some((each) => each.includes(null))) return null;
+    const count = written.reduce((product, each) => product * each.length, 1);
+    if (ids.length + count > MOST_COMBINATIONS) return null;
+    let combined = [""];
+    written.forEach((each, at) => {
+      const pairs = each.map((value) => `${at ? "&" : ""}${encode(names[at])}=${value}`);
+      combined = combined.flatMap((before) => pairs.map((pair) => before + pair));
+    });
+    ids.push(...combined);
+  }
+  return ids;
 }
 
 /** What a token names, or `{ complaint }`: then it is unverifiable. */
@@ -110,6 +177,9 @@ function readToken(claims, rules, kid, resources) {
   // A reader of JSON that tells 3.0 from 3 must refuse the former.
   if (version !== null && !Number.isInteger(version)) return complain(rules.version_claim);
 
+  const combinations = claimIds(claims, rules.revocable_claims);
+  if (combinations === null) return complain("revocable_claims");
+
   const issuer = get("iss");
   const user = get("sub");
   const clients = [...new Set([get("client_id"), get("azp")])].filter(Boolean);
@@ -122,6 +192,7 @@ function readToken(claims, rules, kid, resources) {
     ["key", kid],
     ...clients.map((client) => ["client", client]),
     ...(user ? clients.map((client) => ["grant", grantId(user, client)]) : []),
+    ...combinations.map((id) => ["claims", id]),
     ...resources.map((resource) => ["resource", resource]),
   ];
   return {
@@ -191,6 +262,7 @@ const REASONS = {
   client: "client_revoked",
   user: "issued_before_cut_off",
   grant: "grant_revoked",
+  claims: "claims_revoked",
   session: "session_ended",
   token: "token_revoked",
   resource: "resource_deleted",

@@ -13,7 +13,7 @@ from revocation import metrics
 from revocation.decision import Reason
 from revocation.entries import Kind, Offset, Position
 from revocation.errors import DisagreementError
-from revocation.identity import Expectation, fingerprint
+from revocation.identity import Expectation, Stated, fingerprint
 from revocation.projector.station import Projector
 from revocation.settings import ProjectorSettings
 from revocation.store import Keep, canary
@@ -245,7 +245,7 @@ async def test_an_authority_that_disagrees_is_refused_while_it_runs(
     """What it wrote before it was corrected is no reason."""
     stated = OWN.lifetimes._replace(refresh_period_seconds=10**6)
     at = Position(0, Offset(1), now_ms() - age_ms)
-    value = encode_update(Update(at, lifetimes=stated._asdict()))
+    value = encode_update(Update(at, stated=Stated(stated._asdict())))
     region.consumer.append(0, value, timestamp=at.time)
     region.write(1)
     station = projector(region)

@@ -12,6 +12,8 @@ CORE = [
     "events.py",
     "topics.py",
     "ledger.py",
+    "claim_names.py",
+    "claim_sets.py",
     "claims.py",
     "decision.py",
     "store/layout.py",
