@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from revocation.decision import Rules
-from revocation.entries import Limits
+from revocation.entries import Limits, longest_ms
 from revocation.identity import Expectation, Identity, Lifetimes, fingerprint
 from revocation.settings.routes import RouteSettings
 from revocation.settings.source import Settings, read_secret
@@ -41,7 +41,7 @@ class LimitSettings(Settings):
     def limits(self) -> Limits:
         """How long tokens and sessions live, as the ledger and the stores need it."""
         return Limits(
-            longest_token_ms=self.max_token_lifetime_seconds * 1_000,
+            longest_token_ms=longest_ms(self.max_token_lifetime_seconds),
             longest_session_ms=self.max_session_seconds * 1_000,
             leeway_ms=self._grace_seconds * 1_000,
         )
@@ -50,7 +50,7 @@ class LimitSettings(Settings):
     def rules(self) -> Rules:
         """The verifiers' rules."""
         return Rules(
-            longest_token_ms=self.max_token_lifetime_seconds * 1_000,
+            longest_token_ms=longest_ms(self.max_token_lifetime_seconds),
             clock_allowance_ms=self.clock_allowance_seconds * 1_000,
             leeway_ms=self.leeway_seconds * 1_000,
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from revocation.claim_names import ClaimNames
 from revocation.claims import Rules, Token, read_token
 from revocation.decision import Beyond, Freshness, StalenessPolicy, decide
 from revocation.errors import DisagreementError
@@ -26,8 +27,14 @@ def layout_of(vector):
 
 
 def rules_of(vector):
-    required = tuple(vector["rules"]["required_claims"])
-    return Rules(**{**vector["rules"], "required_claims": required})
+    rules = vector["rules"]
+    issuers = {issuer: _names(each) for issuer, each in rules["issuers"].items()}
+    return Rules(**{**rules, "names": _names(rules["names"]), "issuers": issuers})
+
+
+def _names(told):
+    lists = {name: tuple(each) for name, each in told.items() if isinstance(each, list)}
+    return ClaimNames(**{**told, **lists})
 
 
 def policy_of(vector):

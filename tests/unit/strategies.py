@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from revocation import events
+from revocation.claim_names import ClaimNames
 from revocation.claims import Rules
 from revocation.entries import (
     DENYLIST_KINDS,
@@ -29,7 +30,10 @@ NOW = 1_800_000_000_000
 LIMITS = Limits(
     longest_token_ms=3_600_000, longest_session_ms=86_400_000, leeway_ms=65_000
 )
-RULES = Rules(longest_token_ms=3_600_000, clock_allowance_ms=5_000, leeway_ms=60_000)
+NAMES = ClaimNames(version="ver")
+RULES = Rules(
+    longest_token_ms=3_600_000, clock_allowance_ms=5_000, leeway_ms=60_000, names=NAMES
+)
 SUBJECT_KINDS = [kind for kind in Kind if kind not in DENYLIST_KINDS]
 
 issuers = st.sampled_from([ISSUER, "https://idp.example/us", "idp", "a;b?c=%7C"])
