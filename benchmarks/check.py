@@ -40,6 +40,7 @@ from _identity import IDENTITY
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from revocation.claim_names import ClaimNames
 from revocation.decision import Rules, StalenessPolicy
 from revocation.embedded import Valkey
 from revocation.entries import (
@@ -69,7 +70,7 @@ _EACH: Final = 10
 _ISSUER: Final = "https://idp.example/"
 _PEPPER: Final = b"p" * 64
 _HOUR_MS: Final = 3_600_000
-_RULES: Final = Rules(limits=Limits(_HOUR_MS, _HOUR_MS, 0))
+_RULES: Final = Rules(longest_token_ms=_HOUR_MS, names=ClaimNames(version="ver"))
 _PATIENT: Final = StalenessPolicy(fresh_ms=_HOUR_MS, max_staleness_ms=_HOUR_MS)
 _POLICIES: Final = {"read": _PATIENT}
 """The region gets no pulses here."""

@@ -1,18 +1,25 @@
 """What a claims set names, and whether everything about it can be checked. Pure.
 
 A token that no event could name, or whose age no cut-off could be compared with, could
-never be revoked: it is unverifiable, not active.
+never be revoked: it is unverifiable, not active. Which claims name what is a matter of
+the issuer: `ClaimNames` says it, and `Rules` has those of each.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeGuard
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
+from revocation.claim_names import ClaimNames, find_claim, split_name
 from revocation.claim_sets import ClaimReader, ClaimSet, claim_reader
+from revocation.complaints import (
+    MAX_NUMERIC_DATE,
+    find_complaint,
+    is_id,
+    matches_issuer,
+)
 from revocation.entries import (
-    ISSUER_PATTERN,
     MAX_ID_CHARACTERS,
     RESOURCE_PATTERN,
     Kind,
@@ -23,38 +30,57 @@ from revocation.entries import (
 Claims = Mapping[str, Any]
 """The claims set of a JWT whose signature somebody has verified (RFC 7519)."""
 
-_IDS: Final = ("sub", "jti", "sid", "client_id", "azp")
-_NUMBERS: Final = frozenset({int, float})
-_MAX_NUMERIC_DATE: Final = 253_402_300_799
 _RESOURCE: Final = re.compile(RESOURCE_PATTERN)
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What an installation asks of its tokens. Times are in ms, claims are names.
+    """What an installation asks of its tokens. Times are in ms.
 
-    `clock_allowance_ms`: how far ahead `iat` may lie, and how far past itself a cut-off
-    reaches: as they are one number, no token outlives a cut-off by its date.
-    `leeway_ms`: how long past `exp` a token counts. `iss`, `iat` and `exp` are required
-    whatever `required_claims` holds. `revocable_claims`: see `claim_sets.py`.
+    `clock_allowance_ms`: how far ahead a token may be dated, and how far past itself a
+    cut-off reaches: as they are one number, no token outlives a cut-off by its date.
+    `leeway_ms`: how long past `exp` a token counts. `issuers`: the claim names of each
+    issuer, by its `iss`; `names` those of all others. `revocable_claims`: see
+    `claim_sets.py`.
     """
 
     longest_token_ms: int
     clock_allowance_ms: int = 5_000
     leeway_ms: int = 60_000
-    required_claims: tuple[str, ...] = ("iss", "sub", "iat", "exp", "jti")
-    version_claim: str = "ver"
-    tenant_claim: str = "tenant"
+    names: ClaimNames = field(default_factory=ClaimNames)
+    issuers: Mapping[str, ClaimNames] = field(default_factory=dict)
     revocable_claims: tuple[ClaimSet, ...] = ()
+    _reader: "_Reader" = field(init=False, repr=False, compare=False)
+    _readers: "Mapping[str, _Reader]" = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Prepare what reads the tokens of each issuer."""
+        readers = {
+            issuer: _reader(names, self.longest_of(names))
+            for issuer, names in self.issuers.items()
+        }
+        object.__setattr__(self, "_readers", MappingProxyType(readers))
+        reader = _reader(self.names, self.longest_of(self.names))
+        object.__setattr__(self, "_reader", reader)
+
+    def names_of(self, issuer: Any) -> ClaimNames:
+        """Return the claim names of an issuer, whatever that is."""
+        known = self.issuers.get(issuer) if isinstance(issuer, str) else None
+        return self.names if known is None else known
+
+    def longest_of(self, names: ClaimNames) -> int:
+        """Return how long tokens with these claim names may live."""
+        own = names.longest_ms
+        return self.longest_token_ms if own is None else min(own, self.longest_token_ms)
 
 
 class Token(NamedTuple):
     """A claims set that was read: all that a verdict needs of it, checked once.
 
     `names` holds an id for each of `NAMED_KINDS`, empty where the token has none;
-    `more` what does not fit there: a second client, the resources asked for. Times are
-    in ms.
+    `more` what does not fit there: a second client or session, the resources asked for.
+    Times are in ms: `issued_at` is when the token was made, `longest` how long it may
+    live from then.
     """
 
     issuer: str
@@ -63,6 +89,7 @@ class Token(NamedTuple):
     issued_at: float
     expires_at: float
     version: int | None
+    longest: int
 
     def grants(self) -> Iterator[str]:
         """Return the ids of the grants: the user with each of the clients."""
@@ -88,11 +115,12 @@ NAMED_KINDS: Final = (
     *(Kind.TOKEN, Kind.SESSION, Kind.USER, Kind.CLIENT),
     *(Kind.TENANT, Kind.ISSUER, Kind.KEY),
 )
-"""The kinds of which a token names one at most, in the order of `Token.names`."""
+"""The kinds of which most tokens name one at most, in the order of `Token.names`."""
 
 _new: Final = tuple.__new__
 """Makes a NamedTuple in a third of the time that its class takes."""
 
+_SESSION: Final = NAMED_KINDS.index(Kind.SESSION)
 _USER: Final = NAMED_KINDS.index(Kind.USER)
 _CLIENT: Final = NAMED_KINDS.index(Kind.CLIENT)
 
@@ -117,7 +145,7 @@ def read_token(
     """
     token = _read_plain(claims, rules, kid) if type(claims) is dict else None
     if token is None:
-        complaint = unverifiable(claims, rules, kid)
+        complaint = _complaint(claims, rules, kid)
         if complaint is not None:
             return complaint
         token = _read(claims, rules, kid)
@@ -134,11 +162,7 @@ def name_claims(token: Token, claims: Claims, reader: ClaimReader) -> Token | st
     named = reader.read(claims)
     if isinstance(named, str):
         return named
-    if not named:
-        return token
-    issuer, names, more, issued_at, expires_at, version = token
-    more = (*more, *named)
-    return _new(Token, (issuer, names, more, issued_at, expires_at, version))
+    return _with(token, named) if named else token
 
 
 def name_resources(token: Token, resources: Sequence[str]) -> Token | str:
@@ -148,122 +172,166 @@ def name_resources(token: Token, resources: Sequence[str]) -> Token | str:
     ]
     if len(named) < len(resources):
         return "no event can name a resource asked for: it is not `type:id`"
+    return _with(token, named)
+
+
+def _with(token: Token, named: Iterable[tuple[Kind, str]]) -> Token:
     issuer, names, more, *rest = token
     return _new(Token, (issuer, names, (*more, *named), *rest))
 
 
-def _read_plain(claims: dict[str, Any], rules: Rules, kid: Any) -> Token | None:
+def _read_plain(claims: dict[Any, Any], rules: Rules, kid: Any) -> Token | None:
     """Read in one go what most tokens are like; None says to look more thoroughly."""
     get = claims.get
-    if not all(map(get, rules.required_claims)):
-        return None
-    issuer, client = get("iss"), get("client_id", "")
-    names: tuple[Any, ...] = (
-        get("jti", ""),
-        get("sid", ""),
-        get("sub", ""),
-        client,
-        get(rules.tenant_claim, ""),
-        issuer,
-        "" if kid is None else kid,
-    )
-    try:
-        joined = "".join(names)  # One look at them all; only text can be joined.
-    except TypeError:
-        return None
-    if not joined.isascii() or len(joined) > MAX_ID_CHARACTERS:
-        return None
-    if get("azp", client) != client or not _matches_issuer(issuer):
-        return None
-    issued_at, expires_at, version = get("iat"), get("exp"), get(rules.version_claim)
-    if (
-        type(issued_at) is int
+    issuer, issued_at, expires_at = get("iss"), get("iat"), get("exp")
+    if not (
+        type(issuer) is str
+        and type(issued_at) is int
         and type(expires_at) is int
-        and 0 <= issued_at <= _MAX_NUMERIC_DATE
-        and 0 <= expires_at <= _MAX_NUMERIC_DATE
-        and (version is None or type(version) is int)
+        and 0 <= issued_at <= MAX_NUMERIC_DATE
+        and 0 <= expires_at <= MAX_NUMERIC_DATE
     ):
-        token = (issuer, names, (), issued_at * 1000, expires_at * 1000, version)
-        return _new(Token, token)
-    return None
+        return None
+    # Private to this module: a method's call would cost a tenth of it all.
+    reader = rules._readers.get(issuer, rules._reader)  # noqa: SLF001
+    pick, version_in, backdated, longest = reader
+    names, version = pick(get, issuer, kid), get(version_in)
+    if names is None or not (version is None or type(version) is int):
+        return None
+    made_at, ends_at = issued_at * 1000 + backdated, expires_at * 1000
+    return _new(Token, (issuer, names, (), made_at, ends_at, version, longest))
+
+
+class _Reader(NamedTuple):
+    """What reads the tokens of an issuer that are like most.
+
+    `pick` returns what `Token.names` holds, or None where a closer look is needed.
+    """
+
+    pick: "_Pick"
+    version: str | None
+    backdated: int
+    longest: int
+
+
+def _reader(claim_names: ClaimNames, longest: int) -> _Reader:
+    flat = [claim_names.user, claim_names.token_id, claim_names.version]
+    flat += (*claim_names.sessions, *claim_names.clients, *claim_names.required)
+    deep = claim_names.tenant is not None and len(split_name(claim_names.tenant)) > 2  # noqa: PLR2004 - an object and its member
+    plain = all(map(_is_member, flat)) and not deep
+    pick = _picker(claim_names) if plain else _pick_nothing
+    return _Reader(pick, claim_names.version, claim_names.backdated_ms, longest)
+
+
+_Get = Callable[..., Any]
+_Pick = Callable[[_Get, str, Any], tuple[str, ...] | None]
+
+
+def _picker(claim_names: ClaimNames) -> _Pick:
+    """Bind the names once: looking them up for each token would cost a quarter more.
+
+    A claim that an issuer does not have is looked up as None, which no JSON holds.
+    """
+    user, token_id = claim_names.user, claim_names.token_id
+    session, *sessions = claim_names.sessions or (None,)
+    client, *clients = claim_names.clients or (None,)
+    others = [(each, _SESSION) for each in sessions]
+    others += [(each, _CLIENT) for each in clients]
+    tenant, outer, inner = _tenant_place(claim_names.tenant)
+    known = {user, token_id}
+    required = [name for name in claim_names.required if name not in known]
+    nameless, tokenless = (
+        each not in claim_names.required for each in (user, token_id)
+    )
+
+    def pick(get: _Get, issuer: str, kid: Any) -> tuple[str, ...] | None:
+        subject, token, held = get(user, ""), get(token_id, ""), get(tenant, "")
+        if not (subject or nameless) or not (token or tokenless):
+            return None
+        if required and not all(map(get, required)):
+            return None
+        if outer is not None:
+            holder = get(outer)
+            if type(holder) is not dict or held != "":
+                return None
+            held = holder.get(inner, "")
+        names: tuple[Any, ...] = (
+            token,
+            get(session, ""),
+            subject,
+            get(client, ""),
+            held,
+            issuer,
+            "" if kid is None else kid,
+        )
+        try:
+            joined = "".join(names)  # One look at them all; only text can be joined.
+        except TypeError:
+            return None
+        for other, at in others:
+            if get(other, names[at]) != names[at]:
+                return None
+        short = joined.isascii() and len(joined) <= MAX_ID_CHARACTERS
+        return names if short and matches_issuer(issuer) else None
+
+    return pick
+
+
+def _pick_nothing(_get: _Get, _issuer: str, _kid: Any) -> None:
+    """Have a closer look taken: names lead into objects."""
+
+
+def _is_member(name: str | None) -> bool:
+    """Whether a name is that of a member of the claims set itself, as written."""
+    return name is None or split_name(name) == (name,)
+
+
+def _tenant_place(name: str | None) -> tuple[str | None, str | None, str | None]:
+    """Return the claim that is the tenant, or the object and its member that is.
+
+    Tenants are the only names that issuers hide in objects. With an object the first is
+    the whole name: a claim that has it would be another reading.
+    """
+    if name is None:
+        return None, None, None
+    outer, *rest = split_name(name)
+    return (name, outer, rest[0]) if rest else (outer, None, None)
 
 
 def _read(claims: Claims, rules: Rules, kid: str | None) -> Token:
-    get = claims.get
-    client: str | None = get("client_id") or None
-    party: str | None = get("azp") or None
-    more: tuple[tuple[Kind, str], ...] = ()
-    if client is None:
-        client = party
-    elif party is not None and party != client:
-        # RFC 9068 has `client_id`, OpenID Connect `azp`; if they differ, both count.
-        more = ((Kind.CLIENT, party),)
-    # An empty name is none: nothing can be revoked by it, or needs to be.
+    claim_names = rules.names_of(claims["iss"])
+
+    def named(*names: str | None) -> list[str]:
+        """Return what some claims hold; an empty name is none."""
+        held = (find_claim(claims, name) for name in names if name is not None)
+        return list(dict.fromkeys(value for value in held if value)) or [""]
+
+    session, *sessions = named(*claim_names.sessions)
+    # RFC 9068 has `client_id`, OpenID Connect `azp`; if they differ, both count.
+    client, *clients = named(*claim_names.clients)
     names = (
-        *(get("jti"), get("sid"), get("sub"), client),
-        *(get(rules.tenant_claim), claims["iss"], kid),
+        *(*named(claim_names.token_id), session, *named(claim_names.user), client),
+        *(*named(claim_names.tenant), claims["iss"], kid or ""),
     )
+    more = [(Kind.SESSION, each) for each in sessions]
+    more += [(Kind.CLIENT, each) for each in clients]
+    version = claim_names.version
     return Token(
         claims["iss"],
-        tuple([name or "" for name in names]),
-        more,
-        claims["iat"] * 1000,
+        names,
+        tuple(more),
+        claims["iat"] * 1000 + claim_names.backdated_ms,
         claims["exp"] * 1000,
-        get(rules.version_claim),
+        None if version is None else find_claim(claims, version),
+        rules.longest_of(claim_names),
     )
 
 
-def unverifiable(claims: Claims, rules: Rules, kid: Any) -> str | None:
-    """Say what would let the token slip past a check, if anything."""
+def _complaint(claims: Any, rules: Rules, kid: Any) -> str | None:
     if not isinstance(claims, Mapping):
         return "the claims are no JSON object"
-    if kid is not None and not _is_id(kid) and kid != "":
-        return "no event can name the `kid`"
-    return _unnameable(claims, rules) or _immeasurable(claims, rules)
+    return find_complaint(claims, rules.names_of(claims.get("iss")), kid)
 
 
-def _unnameable(claims: Claims, rules: Rules) -> str | None:
-    for name in rules.required_claims:
-        # A `ver` of 0 is one: that of a user who was never revoked.
-        if claims.get(name) in (None, ""):
-            return f"the token has no `{name}` claim"
-    if not _is_issuer(claims.get("iss")):
-        return "no event can name the `iss` claim"
-    for name in (*_IDS, rules.tenant_claim):
-        value = claims.get(name)
-        if value is not None and not _is_id(value) and value != "":
-            return f"no event can name the `{name}` claim"
-    return None
-
-
-def _immeasurable(claims: Claims, rules: Rules) -> str | None:
-    for name in ("iat", "exp"):
-        value: Any = claims.get(name)
-        # The range also keeps NaN, infinity and overflow out of every comparison.
-        if type(value) not in _NUMBERS or not 0 <= value <= _MAX_NUMERIC_DATE:
-            return f"the `{name}` claim is no time in seconds"
-    version = claims.get(rules.version_claim)
-    if version is not None and type(version) is not int:
-        return f"the `{rules.version_claim}` claim is no whole number"
-    return None
-
-
-def _is_id(value: Any) -> TypeGuard[str]:
-    """Whether an event can name it. A lone surrogate has no bytes to look up."""
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARACTERS:
-        return False
-    return value.isascii() or _SURROGATE.search(value) is None
-
-
-def _is_resource(value: Any) -> TypeGuard[str]:
-    return _is_id(value) and _RESOURCE.match(value) is not None
-
-
-def _is_issuer(value: Any) -> TypeGuard[str]:
-    return isinstance(value, str) and _matches_issuer(value)
-
-
-@lru_cache(maxsize=1_024)
-def _matches_issuer(value: str) -> bool:
-    """Remember the answer: issuers are few, and this is asked for every token."""
-    return _is_id(value) and re.fullmatch(ISSUER_PATTERN, value) is not None
+def _is_resource(value: Any) -> bool:
+    return is_id(value) and _RESOURCE.match(value) is not None

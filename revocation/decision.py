@@ -214,13 +214,13 @@ def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
     elif isinstance(token, str):
         reason, detail = Reason.UNVERIFIABLE, token
     else:
-        _, _, _, issued_at, expires_at, _ = token
+        _, _, _, issued_at, expires_at, _, longest = token
         if issued_at > now - 2 * skew_ms + rules.clock_allowance_ms:
             reason = Reason.UNVERIFIABLE
             detail = _describe_ahead(issued_at - now + 2 * skew_ms, rules)
         elif expires_at + rules.leeway_ms <= now:
             reason = Reason.EXPIRED
-        elif expires_at - issued_at > rules.longest_token_ms:
+        elif expires_at - issued_at > longest:
             reason = Reason.LIFETIME_EXCEEDED
         elif found:
             reason, entry = _find_fault(token, found, rules, now)

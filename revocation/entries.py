@@ -30,6 +30,8 @@ So a bar ends the issuer in a key, and a bulk event's update stays within its li
 RESOURCE_PATTERN: Final = r"^[^:]+:[\s\S]"
 """`type:id`, for instance `dataset:42`."""
 
+_ROUNDING_MS: Final = 1_000
+
 RECENT_EVENTS: Final = 8
 """How many event ids an entry remembers, to know a producer's retry."""
 
@@ -95,6 +97,14 @@ class Target(NamedTuple):
     def __str__(self) -> str:
         """Return `issuer|kind|id`: unambiguous, as no issuer or kind holds a bar."""
         return f"{self.issuer}|{self.kind}|{self.id}"
+
+
+def longest_ms(seconds: int) -> int:
+    """Return how long a token with the longest lifetime lives at most, in ms.
+
+    A second more than it says: issuers round `iat` and `exp`, each in its own way.
+    """
+    return seconds * 1_000 + _ROUNDING_MS
 
 
 def grant_id(user: str, client: str) -> str:

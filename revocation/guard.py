@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from revocation import metrics
+from revocation.claim_names import put_claim
 from revocation.claims import Rules
 from revocation.decision import Reason, Verdict
 from revocation.entries import UnixMs, Version
@@ -203,7 +204,8 @@ class RefreshGuard:
         the client) and before anything is minted or stored.
 
         Raises:
-            SettingsError: there is no policy for the route class.
+            SettingsError: there is no policy for the route class, or a version is given
+                and the issuer has no `version_claim`.
             NotRunningError: the verifier was not started.
         """
         now = UnixMs(int(self._clock() * 1_000))
@@ -246,12 +248,19 @@ class RefreshGuard:
                 RefreshReason.UNVERIFIABLE,
                 "its rotation lies in the future; synchronise the issuer's clocks",
             )
+        names = self._rules.names_of(refresh.issuer)
+        if refresh.version is not None and names.version is None:
+            raise SettingsError(
+                "a refresh token has a version, and no version_claim is set for its "
+                'issuer, so none would be compared; set it, for instance to "ver"'
+            )
         age = now - refresh.issued_at
-        if age > self._remembered_ms:
+        remembered_ms = min(self._remembered_ms, self._rules.longest_of(names))
+        if age > remembered_ms:
             return _refusal(
                 RefreshReason.UNVERIFIABLE,
                 f"it is {age // 1_000} s old, and regions remember what was revoked "
-                f"for {self._remembered_ms // 1_000} s; the user must log in again. "
+                f"for {remembered_ms // 1_000} s; the user must log in again. "
                 f"{_WHAT_TO_SET.capitalize()}",
             )
         return None
@@ -262,21 +271,25 @@ class RefreshGuard:
         It is as old, for cut-offs, and lives as long as a token may: what is older was
         refused before. Whole seconds, as in every token: rather too old.
         """
-        rules, issued_at = self._rules, refresh.issued_at // 1_000
-        # Claims that only access tokens have say nothing here, and are not looked at.
-        claims: dict[str, Any] = dict.fromkeys(rules.required_claims, True)
-        claims |= {
+        rules, names = self._rules, self._rules.names_of(refresh.issuer)
+        issued_at = (refresh.issued_at - names.backdated_ms) // 1_000
+        longest = (rules.longest_of(names) + names.backdated_ms) // 1_000
+        claims: dict[str, Any] = {
             "iss": refresh.issuer,
-            "sub": refresh.user,
-            "jti": refresh.token_id,
-            "sid": refresh.session,
-            "client_id": refresh.client,
-            "azp": refresh.client,
             "iat": issued_at,
-            "exp": issued_at + rules.longest_token_ms // 1_000,
-            rules.version_claim: refresh.version,
-            rules.tenant_claim: refresh.tenant,
+            "exp": issued_at + longest,
         }
+        # Claims that only access tokens have say nothing here, and are not looked at.
+        for name in names.required:
+            put_claim(claims, name, True)  # noqa: FBT003 - the value of a claim
+        put_claim(claims, names.user, refresh.user)
+        put_claim(claims, names.token_id, refresh.token_id)
+        for name in names.sessions:
+            put_claim(claims, name, refresh.session)
+        for name in names.clients:
+            put_claim(claims, name, refresh.client)
+        put_claim(claims, names.version, refresh.version)
+        put_claim(claims, names.tenant, refresh.tenant)
         return claims
 
     async def _compare_version(

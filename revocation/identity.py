@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from revocation.claim_sets import ClaimSet, describe
-from revocation.entries import UnixMs
+from revocation.entries import UnixMs, longest_ms
 from revocation.errors import DisagreementError
 
 LAYOUT_VERSION: Final = 3
@@ -38,10 +38,11 @@ class Lifetimes(NamedTuple):
     @property
     def window_ms(self) -> UnixMs:
         """How long an entry may matter, and a standing one may go unrefreshed."""
-        longest = max(self.max_token_lifetime_seconds, self.max_session_seconds)
+        token = longest_ms(self.max_token_lifetime_seconds)
+        longest = max(token, self.max_session_seconds * 1_000)
         # Twice: an issuer's clock may be ahead by the grace, a verifier's behind by it.
         grace = 2 * (self.leeway_seconds + self.clock_allowance_seconds)
-        return UnixMs((longest + grace + self.refresh_period_seconds) * 1_000)
+        return UnixMs(longest + (grace + self.refresh_period_seconds) * 1_000)
 
 
 _BOUNDS: Final = (

@@ -8,12 +8,15 @@ Everything else is the same for all and cannot be switched off.
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from revocation.claim_mapping import ClaimMapping
+from revocation.claim_names import ClaimName
 from revocation.entries import ISSUER_PATTERN, MAX_ID_CHARACTERS
+from revocation.presets import preset
 
 
 class Algorithm(StrEnum):
@@ -63,18 +66,21 @@ _SUBTYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 Issuer = Annotated[str, Field(pattern=ISSUER_PATTERN, max_length=MAX_ID_CHARACTERS)]
 """The exact `iss` of an issuer's tokens."""
 
-ClaimName = Annotated[str, Field(min_length=1, max_length=256)]
 Audience = Annotated[str, Field(min_length=1, max_length=2_048)]
 
+IGNORABLE_MEMBERS: Final = frozenset({"jku", "jwk", "x5c", "x5u"})
+"""Header members that bring a key along; never used, and refused unless ignored."""
 
-class TrustedIssuer(BaseModel):
+
+class TrustedIssuer(ClaimMapping):
     """What is asked of one issuer's access tokens, and where its keys are.
 
-    Exactly one of `jwks_url` and `jwks_file` is given.
+    Exactly one of `jwks_url` and `jwks_file` is given. A `preset` fills in what is not
+    set; `trusted_issuers` says how, and what else the setting `issuers` may hold.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
+    preset: str | None = None
+    """Whose tokens these are like: `okta`, `entra`; see `revocation issuers show`."""
     jwks_url: str | None = None
     """Where the issuer publishes its key set (RFC 7517 section 5), by https."""
     jwks_file: Path | None = None
@@ -89,8 +95,21 @@ class TrustedIssuer(BaseModel):
     allow_untyped: bool = False
     """Also accept `typ` JWT or none, for issuers that do not follow RFC 9068. Such a
     token must show by its claims that it is an access token."""
-    required_claims: tuple[ClaimName, ...] = ()
-    """Claims it must have, beside those that every token needs."""
+    access_token_claims: tuple[ClaimName, ...] = (
+        *("scope", "scp", "client_id", "cid", "appid"),
+    )
+    """The claims of which one shows it; with none here, nothing needs to: whatever is
+    shown to be no other kind of token counts as an access token."""
+    id_tokens: bool = False
+    """Also accept ID tokens, for services that have nothing else. Whoever signs in to
+    the client whose id is the audience then has access."""
+    audience_claims: tuple[ClaimName, ...] = Field(("aud",), min_length=1)
+    """What says whom a token is meant for: the first of these that it has."""
+    required_values: dict[ClaimName, str] = Field(default_factory=dict)
+    """Claims and the value that each must have."""
+    ignored_header_members: tuple[str, ...] = ()
+    """Of `jku`, `jwk`, `x5c` and `x5u` those that its tokens may have: no key is ever
+    taken from them."""
     max_token_bytes: int = Field(8_192, ge=256, le=65_536)
     """Longer tokens are refused before anything else is looked at."""
     allow_private_addresses: bool = False
@@ -99,6 +118,24 @@ class TrustedIssuer(BaseModel):
     """How often the key set is read again."""
     max_stale_seconds: int = Field(86_400, ge=60, le=31 * 86_400)
     """How long keys count while the key set cannot be read."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("preset") is None:
+            return values
+        return {**preset(values["preset"]).settings, **values}
+
+    @field_validator("ignored_header_members")
+    @classmethod
+    def _ignorable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        others = sorted({*value} - IGNORABLE_MEMBERS)
+        if others:
+            raise ValueError(
+                f"{', '.join(others)} cannot be ignored here; what is no member that "
+                "this verifier understands is ignored as it is (RFC 7515 section 4)"
+            )
+        return value
 
     @field_validator("algorithms")
     @classmethod
@@ -123,6 +160,15 @@ class TrustedIssuer(BaseModel):
                 raise ValueError(f"{each} is the type of another kind of token")
         return tuple(each for each in types if each is not None)
 
+    @property
+    def key_set(self) -> tuple[object, ...]:
+        """Return what decides which keys count: the same where they are shared."""
+        return (
+            *(self.jwks_url, self.jwks_file, self.algorithms),
+            *(self.allow_private_addresses, self.refresh_seconds),
+            self.max_stale_seconds,
+        )
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.jwks_url is None) == (self.jwks_file is None):
@@ -137,10 +183,6 @@ class TrustedIssuer(BaseModel):
                 "count between two readings"
             )
         return self
-
-
-TrustedIssuers = dict[Issuer, TrustedIssuer]
-"""By the exact `iss` of their tokens."""
 
 
 def media_type(typ: str) -> str | None:

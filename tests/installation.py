@@ -7,6 +7,7 @@ taken out (see `unprotected.py`): a promise's test first shows what would happen
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import signal
@@ -126,6 +127,7 @@ class Installation:
             "pepper_file": str(pepper),
             "session_timeout_ms": "3000",
             "heartbeat_interval_ms": "500",
+            "claims": '{"version_claim": "ver"}',
         }
 
     def env(self, **more: str) -> dict[str, str]:
@@ -210,7 +212,12 @@ class Installation:
 
     def verifier(self, region: str, **more: object) -> Verifier:
         """Return a verifier for a region, in this process; `more` are settings."""
-        settings = {**self._typed(), "store_url": self.stores[region].url, **more}
+        settings = {
+            **self._typed(),
+            "store_url": self.stores[region].url,
+            "claims": json.loads(self.settings["claims"]),
+            **more,
+        }
         return Verifier.from_settings(VerifierSettings(region=region, **settings))
 
     @contextlib.asynccontextmanager

@@ -129,6 +129,7 @@ def _start_sidecar(
         "jwks_file": str(folder / "jwks.json"),
         "algorithms": ["ES256"],
         "audiences": [AUDIENCE],
+        "version_claim": "ver",
     }
     env = {
         "REVOCATION_CONFIG": str(state.config_file),

@@ -71,7 +71,8 @@ class Plan:
         # JSON's strings and numbers are TOML's as well.
         lines = [f"{key} = {json.dumps(value)}" for key, value in shared.items()]
         regions = [f"{key} = {json.dumps(url)}" for key, url in self.store_urls.items()]
-        return "\n".join([*lines, "", "[regions]", *regions, ""])
+        tables = ["", "[regions]", *regions, "", "[claims]", 'version_claim = "ver"']
+        return "\n".join([*lines, *tables, ""])
 
     def sidecar_url(self, region: str) -> str:
         """Return where the region's sidecar answers."""

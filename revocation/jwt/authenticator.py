@@ -7,7 +7,7 @@ nothing that a token says is believed: its `iss` only selects among issuers that
 trusted, its `kid` only among their keys. No rule can be switched off.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from threading import Lock
@@ -18,10 +18,8 @@ from revocation.claims import Rules, Token, read_token
 from revocation.decision import Reason
 from revocation.entries import UnixMs
 from revocation.jwt.compact import Malformed, Parts, take_apart
-from revocation.jwt.kinds import other_kind
+from revocation.jwt.rules import RULES, Fault, Trusted, find_untimely
 from revocation.trust import TrustedIssuer
-
-_NUMBERS: Final = frozenset({int, float})
 
 
 class Key(Protocol):
@@ -98,19 +96,6 @@ class Authenticated:
         return self.issuer == issuer and self.kid == kid
 
 
-class _Fault(NamedTuple):
-    reason: Reason
-    detail: str
-
-
-class _Trusted(NamedTuple):
-    """An issuer's rules, ready to be looked up in."""
-
-    issuer: TrustedIssuer
-    algorithms: frozenset[str]
-    audiences: frozenset[str]
-
-
 class Authenticator:
     """Applies every rule about the token itself. Thread-safe.
 
@@ -135,17 +120,11 @@ class Authenticator:
             keys: where keys are found.
             cache_size: how many verified tokens are remembered; 0 for none.
         """
+        named = {name: issuer.names for name, issuer in issuers.items()}
         # What a token names of claim sets is read by whoever looks for it.
-        self._rules = replace(rules, revocable_claims=())
+        self._rules = replace(rules, issuers=named, revocable_claims=())
         self._keys = keys
-        self._trusted = {
-            name: _Trusted(
-                issuer,
-                frozenset(each.value for each in issuer.algorithms),
-                frozenset(issuer.audiences),
-            )
-            for name, issuer in issuers.items()
-        }
+        self._trusted = {name: Trusted.of(issuer) for name, issuer in issuers.items()}
         most = (issuer.max_token_bytes for issuer in issuers.values())
         self._most_bytes = max(most, default=0)
         # Two generations: as good as the least recently used here, and a hit writes
@@ -216,21 +195,18 @@ class Authenticator:
             return _UNTRUSTED
         if len(token) > trusted.issuer.max_token_bytes:
             return _TOO_LONG._replace(issuer=issuer)
-        for rule in _RULES:
-            fault = rule(parts, trusted)
-            if fault is not None:
-                return Refusal(*fault, issuer)
+        fault = next(filter(None, (rule(parts, trusted) for rule in RULES)), None)
+        if fault is not None:
+            return Refusal(*fault, issuer)
         read = read_token(parts.claims, self._rules, kid=parts.header.kid)
         if isinstance(read, str):
             return Refusal(Reason.UNVERIFIABLE, read, issuer)
-        found = _untimely(parts, read, self._rules, now) or self._verify(
+        found = find_untimely(parts, read, self._rules, now) or self._verify(
             parts, read, now
         )
-        return Refusal(*found, issuer) if isinstance(found, _Fault) else found
+        return Refusal(*found, issuer) if isinstance(found, Fault) else found
 
-    def _verify(
-        self, parts: Parts, token: Token, now: UnixMs
-    ) -> Authenticated | _Fault:
+    def _verify(self, parts: Parts, token: Token, now: UnixMs) -> Authenticated | Fault:
         header = parts.header
         key = self._keys.find(token.issuer, header.kid, header.alg)
         if key is None:
@@ -243,69 +219,9 @@ class Authenticator:
             # Or the revocation of the key would not be looked up for this token.
             named = read_token(parts.claims, self._rules, kid=key.kid)
             if isinstance(named, str):
-                return _Fault(Reason.UNVERIFIABLE, named)
+                return Fault(Reason.UNVERIFIABLE, named)
             token = named
         return Authenticated(parts, token, key, self._rules.leeway_ms)
-
-
-def _check_algorithm(parts: Parts, trusted: _Trusted) -> _Fault | None:
-    if parts.header.alg in trusted.algorithms:
-        return None
-    detail = "the `alg` is none that the issuer is allowed"
-    return _Fault(Reason.ALGORITHM_REFUSED, detail)
-
-
-def _check_audience(parts: Parts, trusted: _Trusted) -> _Fault | None:
-    audience = parts.claims.get("aud")
-    named = [audience] if type(audience) is str else audience
-    if type(named) is not list or not all(type(each) is str for each in named):
-        detail = "the `aud` claim is neither a string nor a list of strings"
-        return _Fault(Reason.AUDIENCE_REFUSED, detail)
-    if trusted.audiences.isdisjoint(named):
-        return _Fault(Reason.AUDIENCE_REFUSED, "the `aud` claim does not name us")
-    return None
-
-
-def _check_kind(parts: Parts, trusted: _Trusted) -> _Fault | None:
-    other = other_kind(parts.header.typ, parts.claims, trusted.issuer)
-    return None if other is None else _Fault(Reason.TYPE_REFUSED, other)
-
-
-def _check_required(parts: Parts, trusted: _Trusted) -> _Fault | None:
-    for name in trusted.issuer.required_claims:
-        if parts.claims.get(name) in _EMPTY:
-            return _Fault(Reason.UNVERIFIABLE, f"the token has no `{name}` claim")
-    return None
-
-
-_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
-
-_Rule = Callable[[Parts, _Trusted], _Fault | None]
-_RULES: Final[tuple[_Rule, ...]] = (
-    _check_algorithm,
-    _check_kind,
-    _check_audience,
-    _check_required,
-)
-
-
-def _untimely(parts: Parts, token: Token, rules: Rules, now: UnixMs) -> _Fault | None:
-    """Judge by the token's times; `read_token` has seen `iat` and `exp` to be such.
-
-    Whether `iat` lies too far ahead, `decide` says: of signed tokens only, so that no
-    stranger can make an issuer's clock look wrong.
-    """
-    begins: Any = parts.claims.get("nbf", 0)
-    if type(begins) not in _NUMBERS:
-        return _Fault(Reason.UNVERIFIABLE, "the `nbf` claim is no time in seconds")
-    if now >= token.expires_at + rules.leeway_ms:
-        return _Fault(Reason.EXPIRED, "the `exp` claim has passed")
-    if now < begins * 1_000 - rules.leeway_ms:
-        return _Fault(Reason.NOT_YET_VALID, "the `nbf` claim lies in the future")
-    if token.expires_at - token.issued_at > rules.longest_token_ms:
-        detail = "`exp` is further from `iat` than tokens may live"
-        return _Fault(Reason.LIFETIME_EXCEEDED, detail)
-    return None
 
 
 def _without(
@@ -331,15 +247,15 @@ _TOO_LONG: Final = Refusal(Reason.MALFORMED, "the token is too long")
 _UNTRUSTED: Final = Refusal(
     Reason.ISSUER_UNTRUSTED, "the `iss` claim names no issuer that is trusted"
 )
-_NO_KEY: Final = _Fault(
+_NO_KEY: Final = Fault(
     Reason.KEY_UNKNOWN, "the issuer has no key with this `kid` and `alg`"
 )
-_NO_SOLE_KEY: Final = _Fault(
+_NO_SOLE_KEY: Final = Fault(
     Reason.KEY_UNKNOWN, "without `kid`, the issuer must have one key for the `alg`"
 )
-_STALE_KEY: Final = _Fault(
+_STALE_KEY: Final = Fault(
     Reason.KEY_UNKNOWN, "the issuer's key set was not read for too long"
 )
-_NOT_SIGNED: Final = _Fault(
+_NOT_SIGNED: Final = Fault(
     Reason.SIGNATURE_INVALID, "the issuer's key did not make the signature"
 )

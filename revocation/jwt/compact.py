@@ -24,21 +24,27 @@ _MAYBE_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)', re.DOTALL)
 """A string, or what begins as one: an end that never comes is sought once only."""
 
-_KNOWN: Final = frozenset({"alg", "typ", "kid", "x5t", "x5t#S256"})
+_UNDERSTOOD: Final = ("alg", "typ", "kid")
 _REFUSED: Final = frozenset(
     {
-        *("crit", "b64", "cty", "jku", "jwk", "x5u", "x5c", "enc", "zip"),
+        *("crit", "b64", "cty", "enc", "zip"),
         *("epk", "apu", "apv", "iv", "tag", "p2s", "p2c"),
     }
 )
+_NEVER_FOLLOWED: Final = frozenset({"jku", "jwk", "x5c", "x5u"})
 
 
 class Header(NamedTuple):
-    """The JOSE header's members that matter (RFC 7515 section 4)."""
+    """The JOSE header's members that matter (RFC 7515 section 4).
+
+    `brings`: which of `jku`, `jwk`, `x5c` and `x5u` it has, though no key is ever taken
+    from there. Members that nobody here understands are left out: they must be ignored.
+    """
 
     alg: str
     typ: str | None
     kid: str | None
+    brings: frozenset[str] = frozenset()
 
 
 class Parts(NamedTuple):
@@ -107,26 +113,29 @@ def _read_header(part: str) -> Header | Malformed:
     wrong = _wrong_header(members)
     if wrong is not None:
         return Malformed(wrong)
-    return Header(members["alg"], members.get("typ"), members.get("kid"))
+    brings = _NEVER_FOLLOWED & members.keys()
+    # An empty `kid` is none: it names no key.
+    return Header(
+        members["alg"], members.get("typ"), members.get("kid") or None, brings
+    )
 
 
 def _wrong_header(members: dict[str, Any]) -> str | None:
-    if not members.keys() <= _KNOWN:
+    refused = _REFUSED & members.keys()
+    if refused:
         # Our own words only: a member's name is text of the token.
-        named = ", ".join(sorted(_REFUSED & members.keys())) or "an unknown member"
-        return f"the header has {named}"
+        return f"the header has {', '.join(sorted(refused))}"
     if "alg" not in members:
         return "the header has no `alg`"
-    if not all(type(each) is str for each in members.values()):
+    if not all(type(members.get(name, "")) is str for name in _UNDERSTOOD):
         return "a member of the header is no string"
     if "kid" in members and not _is_kid(members["kid"]):
-        return "the header's `kid` is too long, empty or not printable ASCII"
+        return "the header's `kid` is too long or not printable ASCII"
     return None
 
 
 def _is_kid(kid: str) -> bool:
-    short = 0 < len(kid) <= MAX_KID_CHARACTERS
-    return short and kid.isascii() and kid.isprintable()
+    return len(kid) <= MAX_KID_CHARACTERS and kid.isascii() and kid.isprintable()
 
 
 def _read_object(part: str, name: str) -> dict[str, Any] | Malformed:

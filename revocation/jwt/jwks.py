@@ -50,15 +50,21 @@ class KeyRing:
             SettingsError: the extra `jwt` is not installed.
         """
         _require_extra()
+        # The issuers of many tenants publish one set: it is read once for all of them.
+        shared: dict[object, KeySource] = {}
+        for issuer in issuers.values():
+            if issuer.key_set not in shared:
+                source = KeySource(issuer, pace or Pace(), clock or _now)
+                shared[issuer.key_set] = source
         self._sources = {
-            name: KeySource(issuer, pace or Pace(), clock or _now)
-            for name, issuer in issuers.items()
+            name: shared[issuer.key_set] for name, issuer in issuers.items()
         }
+        self._distinct = tuple(shared.values())
 
     @property
     def complete(self) -> bool:
         """Whether every issuer has a key at hand that counts."""
-        return all(source.usable for source in self._sources.values())
+        return all(source.usable for source in self._distinct)
 
     def find(self, issuer: str, kid: str | None, alg: str) -> "VerificationKey | None":
         """Return the issuer's key for exactly this algorithm, from memory.
@@ -95,7 +101,7 @@ class KeyRing:
         Raises:
             SettingsError: a file cannot be read or holds no key set.
         """
-        sources = list(self._sources.values())
+        sources = self._distinct
         read = await asyncio.gather(*(source.refresh(force=True) for source in sources))
         for source, found in zip(sources, read, strict=True):
             if not found and source.issuer.jwks_file is not None:
@@ -109,7 +115,7 @@ class KeyRing:
 
     async def stop(self) -> None:
         """Cease to read; may be called twice. The keys in memory remain."""
-        for source in self._sources.values():
+        for source in self._distinct:
             await source.stop()
 
     async def __aenter__(self) -> Self:

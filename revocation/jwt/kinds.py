@@ -9,11 +9,13 @@ claims decide: none that only another kind has, and one that only access tokens 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from revocation.claim_names import find_claim
 from revocation.trust import TrustedIssuer, media_type
 
+_ID_TOKEN: Final = "an ID token"  # noqa: S105 - words, not a secret
 _NEVER: Final[Mapping[str, str]] = {
     **dict.fromkeys(("events", "toe", "sub_id"), "a security event or logout token"),
-    **dict.fromkeys(("at_hash", "c_hash", "s_hash"), "an ID token"),
+    **dict.fromkeys(("at_hash", "c_hash", "s_hash"), _ID_TOKEN),
     **dict.fromkeys(("htm", "htu"), "a DPoP proof"),
     "token_introspection": "an introspection response",
     **dict.fromkeys(("_sd", "_sd_alg", "vct", "vc", "vp"), "a credential"),
@@ -25,16 +27,12 @@ OpenID Connect Core and Back-Channel Logout, RFC 8417, 9101, 9449, 9493, 9701.
 """
 
 _NEVER_UNTYPED: Final[Mapping[str, str]] = {
-    "nonce": "an ID token",
+    "nonce": _ID_TOKEN,
     **dict.fromkeys(("code", "state", "access_token", "id_token"), "a response"),
     **dict.fromkeys(("jwks", "metadata"), "a statement about an entity"),
     "request": "a request object",
 }
 """The same where the `typ` says nothing; a typed access token may have these."""
-
-_SIGNS: Final = ("scope", "scp", "client_id", "cid", "appid")
-"""Claims that access tokens have and ID tokens do not (RFC 9068 section 2.2, and the
-names that issuers used before)."""
 
 _USES: Final[Mapping[str, frozenset[str]]] = {
     "typ": frozenset({"bearer", "at+jwt"}),
@@ -42,6 +40,8 @@ _USES: Final[Mapping[str, frozenset[str]]] = {
     "token_type": frozenset({"bearer", "access", "access_token"}),
 }
 """Claims by which some issuers name the kind; any other value is another kind."""
+
+_ID_TOKEN_USES: Final = frozenset({"id", "id_token"})
 
 
 def other_kind(
@@ -59,26 +59,48 @@ def other_kind(
     says_nothing = typ is None or kind == "jwt"
     if not typed and not (says_nothing and issuer.allow_untyped):
         return "the `typ` is none of the issuer's access tokens"
+    accepted = _ID_TOKEN if issuer.id_tokens else None
     for name, other in _NEVER.items():
-        if name in claims:
+        if name in claims and other != accepted:
             return f"the `{name}` claim is that of {other}"
-    return None if typed else _unshown(claims)
+    return None if typed else _unshown(claims, issuer)
 
 
-def _unshown(claims: Mapping[str, Any]) -> str | None:
+def _unshown(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str | None:
     """Say why the claims of an untyped token do not show it to be an access token."""
+    wrong, named = _named_kind(claims, issuer)
+    if wrong is not None:
+        return wrong
     for name, other in _NEVER_UNTYPED.items():
-        if name in claims:
+        # What the issuer itself says weighs more than a `nonce`, which is no proof.
+        expected = other == _ID_TOKEN and (named or issuer.id_tokens)
+        if name in claims and not expected:
             return f"without `typ`, the `{name}` claim is that of {other}"
     subject = claims.get("sub")
     if subject is not None and subject == claims.get("iss"):
         return "without `typ`, a `sub` equal to `iss` is that of an assertion"
-    shown = any(claims.get(name) for name in _SIGNS)
+    signs = issuer.access_token_claims
+    if named or issuer.id_tokens or not signs:
+        return None
+    if any(find_claim(claims, name) for name in signs):
+        return None
+    return (
+        "nothing shows that it is an access token: it has none of "
+        f"{', '.join(f'`{name}`' for name in signs)} (access_token_claims)"
+    )
+
+
+def _named_kind(
+    claims: Mapping[str, Any], issuer: TrustedIssuer
+) -> tuple[str | None, bool]:
+    """Return what a claim says against the token, and whether one says it is access."""
+    named = False
     for name, access in _USES.items():
         use = claims.get(name)
         if use is None:
             continue
-        if type(use) is not str or use.lower() not in access:
-            return f"the `{name}` claim is that of another kind of token"
-        shown = True
-    return None if shown else "nothing shows that it is an access token"
+        accepted = access | _ID_TOKEN_USES if issuer.id_tokens else access
+        if type(use) is not str or use.lower() not in accepted:
+            return f"the `{name}` claim is that of another kind of token", False
+        named = True
+    return None, named

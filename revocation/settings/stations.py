@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from revocation.claim_sets import RevocableClaims
 from revocation.decision import Rules
-from revocation.entries import Limits
+from revocation.entries import Limits, longest_ms
 from revocation.identity import (
     Expectation,
     Identity,
@@ -54,7 +54,7 @@ class LimitSettings(Settings):
     def limits(self) -> Limits:
         """How long tokens and sessions live, as the ledger and the stores need it."""
         return Limits(
-            longest_token_ms=self.max_token_lifetime_seconds * 1_000,
+            longest_token_ms=longest_ms(self.max_token_lifetime_seconds),
             longest_session_ms=self.max_session_seconds * 1_000,
             leeway_ms=self._grace_seconds * 1_000,
         )
@@ -63,7 +63,7 @@ class LimitSettings(Settings):
     def rules(self) -> Rules:
         """The verifiers' rules."""
         return Rules(
-            longest_token_ms=self.max_token_lifetime_seconds * 1_000,
+            longest_token_ms=longest_ms(self.max_token_lifetime_seconds),
             clock_allowance_ms=self.clock_allowance_seconds * 1_000,
             leeway_ms=self.leeway_seconds * 1_000,
             revocable_claims=self.revocable_claims,

@@ -1,15 +1,19 @@
 """Settings of verifiers and sidecars."""
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from revocation.claim_mapping import ClaimMapping
+from revocation.claims import Rules
 from revocation.settings.routes import RouteClass, RouteSettings
 from revocation.settings.source import read_secret
 from revocation.settings.stations import KafkaSettings, StoreSettings
-from revocation.trust import Issuer, TrustedIssuers
+from revocation.trust import Issuer
+from revocation.trusted_issuers import TrustedIssuers
 
 
 class IntrospectionClient(BaseModel):
@@ -39,7 +43,10 @@ class VerifierSettings(RouteSettings, StoreSettings, KafkaSettings):
     """A verifier of one region. Kafka is needed for `report_rejections` only."""
 
     issuers: TrustedIssuers = Field(default_factory=dict)
-    """Whose tokens `verify` trusts, by their exact `iss`; see `trust.TrustedIssuer`."""
+    """Whose tokens `verify` trusts, by their exact `iss` or a template of it; see
+    `trust.TrustedIssuer` and `trusted_issuers`. `check` reads claims as they say."""
+    claims: ClaimMapping = Field(default_factory=ClaimMapping)
+    """How `check` reads the claims of issuers that are not among them."""
     replica_max_entries: int = Field(5_000_000, ge=1)
     """How many entries a verifier holds in memory, before it refuses more."""
     start_timeout_seconds: float = Field(10.0, ge=0)
@@ -58,6 +65,27 @@ class VerifierSettings(RouteSettings, StoreSettings, KafkaSettings):
     """Tell the rejections topic of revoked tokens that are used."""
     instance: str = Field(default_factory=socket.gethostname)
     """Tells this verifier from others of the region, in those events."""
+
+    @property
+    def rules(self) -> Rules:
+        """The verifiers' rules, with the claim names of each issuer."""
+        named = {issuer: each.names for issuer, each in self.issuers.items()}
+        return replace(super().rules, names=self.claims.names, issuers=named)
+
+    @model_validator(mode="after")
+    def _kept_long_enough(self) -> Self:
+        most = self.max_token_lifetime_seconds
+        mappings = {**self.issuers, "claims": self.claims}
+        for name, each in mappings.items():
+            own = each.max_token_lifetime_seconds
+            if own is not None and own > most:
+                raise ValueError(
+                    f"the tokens of {name} live for up to {own} s, and revocations are "
+                    f"kept for {most} s: set REVOCATION_MAX_TOKEN_LIFETIME_SECONDS to "
+                    f"{own} for all processes of the installation, or "
+                    "max_token_lifetime_seconds of the issuer to less"
+                )
+        return self
 
 
 class SidecarSettings(VerifierSettings):

@@ -17,11 +17,9 @@ from revocation.decision import Found, Freshness
 from revocation.entries import Entry, Kind, Target, UnixMs, merge
 from revocation.store import Told, canary
 from revocation.store.layout import (
-    CLAIM_SETS,
     DIGEST_BYTES,
     GRANTS,
     LETTERS,
-    RESOURCES,
     TOLD_APART,
     Digests,
     IssuersDigests,
@@ -33,9 +31,6 @@ _SLICE_MS: Final = 3_600_000
 """Entries that expire within the same hour go together."""
 
 _NAME_BYTES: Final = 1 + DIGEST_BYTES
-_CLIENTS: Final = NAMED_KINDS.index(Kind.CLIENT)
-_OF_CLAIMS: Final = Kind.CLAIMS
-_OF_RESOURCES: Final = Kind.RESOURCE
 _NOTHING: Final[Found] = {}
 _FIRST: Final = UnixMs(0)
 
@@ -50,9 +45,9 @@ class Replica:
         self._by_letter = {
             LETTERS[kind][0]: each for kind, each in self._tables.items()
         }
-        self._clients = self._tables[Kind.CLIENT]
-        self._resources = self._tables[Kind.RESOURCE]
-        self._claims = self._tables[Kind.CLAIMS]
+        self._more = {
+            kind: (self._tables[kind], TOLD_APART.index(kind)) for kind in LETTERS
+        }
         self._canaries = {
             kind: [digest(target, pepper) for pepper in peppers]
             for kind, target in canary.TARGETS.items()
@@ -149,7 +144,7 @@ class Replica:
             return _NOTHING, freshness
         hits: list[_Hit] = []
         used = self._used
-        issuer, names, more, _, _, _ = token
+        issuer, names, more, *_ = token
         for digests in self._digests[issuer]:
             for at, table in used:
                 name = names[at]
@@ -163,11 +158,7 @@ class Replica:
 
     def _find_more(self, token: Token, digests: Sequence[Digests]) -> Iterator["_Hit"]:
         for kind, name in token.more:
-            table, at = self._clients, _CLIENTS
-            if kind is _OF_CLAIMS:
-                table, at = self._claims, CLAIM_SETS
-            elif kind is _OF_RESOURCES:
-                table, at = self._resources, RESOURCES
+            table, at = self._more[kind]
             told = table.get(digests[at][name]) if table else None
             if told is not None:
                 yield kind, name, told

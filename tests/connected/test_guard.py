@@ -75,6 +75,7 @@ async def issuer(install: Install) -> AsyncIterator[Issuer]:
         region="eu",
         store_url=region.stores["eu"].url,
         pepper_file=region.settings["pepper_file"],
+        claims={"version_claim": "ver"},
     )
     verifier = Verifier.from_settings(settings)
     async with verifier, region.publisher() as publisher:

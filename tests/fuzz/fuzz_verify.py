@@ -19,6 +19,7 @@ import math
 import sys
 from typing import Any
 
+from revocation.claim_names import ALWAYS
 from revocation.claims import Rules
 from revocation.decision import Reason
 from revocation.entries import UnixMs
@@ -114,7 +115,7 @@ def _check(token: str, found: Authenticated) -> None:
     assert claims["exp"] + leeway > now
     assert claims.get("nbf", 0) <= now + leeway
     assert claims["exp"] - claims["iat"] <= RULES.longest_token_ms / 1_000
-    assert all(claims.get(name) for name in RULES.required_claims)
+    assert all(claims.get(name) for name in (*ALWAYS, *RULES.names.required))
 
 
 def _decode(part: str) -> bytes:

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from revocation.claim_names import ClaimNames
 from revocation.decision import Reason, Rules
 from revocation.settings import LimitSettings
 from revocation.verifier import RemoteVerifier
@@ -49,7 +50,9 @@ async def test_a_login_in_the_second_of_the_logout(install: Install) -> None:
     await installation.ready()
     rules = LimitSettings().rules
     by_clock_alone = Rules(
-        longest_token_ms=rules.longest_token_ms, clock_allowance_ms=0
+        longest_token_ms=rules.longest_token_ms,
+        clock_allowance_ms=0,
+        names=ClaimNames(version="ver"),
     )
     while True:  # a cut-off at a full second would prove nothing
         unprotected = await log_out_and_in(installation, by_clock_alone)

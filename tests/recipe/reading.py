@@ -5,6 +5,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from revocation.claim_names import ClaimNames
 from revocation.claims import Rules, Token, read_token
 from revocation.decision import Beyond, Freshness, StalenessPolicy, decide
 from revocation.errors import DisagreementError
@@ -26,10 +27,16 @@ def layout_of(vector):
 
 
 def rules_of(vector):
-    rules = dict(vector["rules"])
-    rules["required_claims"] = tuple(rules["required_claims"])
-    rules["revocable_claims"] = tuple(map(tuple, rules["revocable_claims"]))
-    return Rules(**rules)
+    rules = vector["rules"]
+    issuers = {issuer: _names(each) for issuer, each in rules["issuers"].items()}
+    sets = tuple(map(tuple, rules["revocable_claims"]))
+    told = {"names": _names(rules["names"]), "issuers": issuers}
+    return Rules(**{**rules, **told, "revocable_claims": sets})
+
+
+def _names(told):
+    lists = {name: tuple(each) for name, each in told.items() if isinstance(each, list)}
+    return ClaimNames(**{**told, **lists})
 
 
 def policy_of(vector):

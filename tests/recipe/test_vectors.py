@@ -3,11 +3,13 @@
 `test_recipe.py` runs them through a server, and through the verifier in JavaScript.
 """
 
+import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 
+from revocation.claims import Rules
 from revocation.decision import Beyond, Reason
 from revocation.entries import Kind
 from revocation.ops.cases import CASES
@@ -115,10 +117,17 @@ def test_the_page_names_each_reason_and_each_rule():
 
 
 def test_the_page_has_the_defaults():
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|", PAGE.read_text(), re.MULTILINE))
-    for name, value in VECTORS[0]["rules"].items():
-        shown = " ".join(value) or "none" if isinstance(value, list) else str(value)
-        assert rows[name].replace("`", "") == shown
+    rows = dict(
+        re.findall(r"^\| `([\w.]+)` \| (.+?) \|", PAGE.read_text(), re.MULTILINE)
+    )
+    rules = Rules(longest_token_ms=3_600_000)
+    defaults = {each.name: getattr(rules, each.name) for each in fields(rules)}
+    names = {f"names.{name}": value for name, value in asdict(rules.names).items()}
+    for name in {*VECTORS[0]["rules"], *names} - {"names"}:
+        value = (defaults | names)[name]
+        shown = " ".join(value) if isinstance(value, tuple) else json.dumps(value)
+        shown = shown or "[]"
+        assert rows[name].replace("`", "") == shown.replace('"', "")
 
 
 def test_the_page_points_to_what_is_there():

@@ -93,24 +93,26 @@ function isResource(value) {
   return isId(value) && /^[^:]+:[\s\S]/.test(value);
 }
 
-/** The members that a name leads through; in a URI a dot is a dot. */
+/** The members that a claim's name leads through: dots, unless `\.` or in a URI. */
 function splitName(name) {
   if (name.includes(":")) return [name];
   return name.split(/(?<!\\)\./).map((part) => part.replaceAll("\\.", "."));
 }
 
-const UNREADABLE = Symbol("unreadable");
+const isObject = (value) =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+const memberOf = (object, name) => (Object.hasOwn(object, name) ? object[name] : null) ?? null;
+/** What is found where a name cannot be followed: nothing that is a name or a number. */
+const UNREADABLE = {};
 
-/** What a claims set holds under a name, null if nothing. */
 function findClaim(claims, name) {
-  const own = (from, part) => (Object.hasOwn(from, part) ? from[part] : null) ?? null;
   const [first, ...rest] = splitName(name);
+  let found = memberOf(claims, first);
   if (rest.length && Object.hasOwn(claims, name)) return UNREADABLE;
-  let found = own(claims, first);
   for (const part of rest) {
     if (found === null) return null;
-    if (typeof found !== "object" || Array.isArray(found)) return UNREADABLE;
-    found = own(found, part);
+    if (!isObject(found)) return UNREADABLE;
+    found = memberOf(found, part);
   }
   return found;
 }
@@ -152,53 +154,55 @@ function claimIds(claims, sets) {
 /** What a token names, or `{ complaint }`: then it is unverifiable. */
 function readToken(claims, rules, kid, resources) {
   const complain = (complaint) => ({ complaint, targets: [] });
-  if (typeof claims !== "object" || claims === null || Array.isArray(claims)) {
-    return complain("the claims are no JSON object");
-  }
-  const get = (name) => (Object.hasOwn(claims, name) ? claims[name] : null) ?? null;
+  if (!isObject(claims)) return complain("the claims are no JSON object");
+  const issuer = memberOf(claims, "iss");
+  const names = memberOf(rules.issuers, issuer) ?? rules.names;
+  const get = (name) => (name === null ? null : findClaim(claims, name));
   // None, or empty, is no name; anything else that is no id is a fault.
   const isName = (value) => value === null || value === "" || isId(value);
 
   if (!isName(kid ?? null)) return complain("kid");
   if (!resources.every(isResource)) return complain("resources");
-  for (const name of rules.required_claims) {
+  for (const name of ["iss", "iat", "exp", ...names.required]) {
     // 0, false and empty lists are there: a version of 0 is one.
     if (get(name) === null || get(name) === "") return complain(name);
   }
-  if (!isIssuer(get("iss"))) return complain("iss");
-  for (const name of ["sub", "jti", "sid", "client_id", "azp", rules.tenant_claim]) {
+  if (!isIssuer(issuer)) return complain("iss");
+  const { user, token_id, sessions, clients, tenant } = names;
+  for (const name of [user, token_id, ...sessions, ...clients, tenant]) {
     if (!isName(get(name))) return complain(name);
   }
   for (const name of ["iat", "exp"]) {
     const value = get(name);
     if (typeof value !== "number" || !(value >= 0 && value <= LATEST)) return complain(name);
   }
-  const version = get(rules.version_claim);
+  const version = get(names.version);
   // A reader of JSON that tells 3.0 from 3 must refuse the former.
-  if (version !== null && !Number.isInteger(version)) return complain(rules.version_claim);
+  if (version !== null && !Number.isInteger(version)) return complain(names.version);
 
   const combinations = claimIds(claims, rules.revocable_claims);
   if (combinations === null) return complain("revocable_claims");
 
-  const issuer = get("iss");
-  const user = get("sub");
-  const clients = [...new Set([get("client_id"), get("azp")])].filter(Boolean);
+  const all = (held) => [...new Set(held.map(get))].filter(Boolean);
+  const clientIds = all(clients);
+  const grants = get(user) ? clientIds.map((client) => grantId(get(user), client)) : [];
   const named = [
-    ["token", get("jti")],
-    ["session", get("sid")],
-    ["user", user],
-    ["tenant", get(rules.tenant_claim)],
+    ["token", get(token_id)],
+    ...all(sessions).map((session) => ["session", session]),
+    ["user", get(user)],
+    ["tenant", get(tenant)],
     ["issuer", issuer],
     ["key", kid],
-    ...clients.map((client) => ["client", client]),
-    ...(user ? clients.map((client) => ["grant", grantId(user, client)]) : []),
+    ...clientIds.map((client) => ["client", client]),
+    ...grants.map((grant) => ["grant", grant]),
     ...combinations.map((id) => ["claims", id]),
     ...resources.map((resource) => ["resource", resource]),
   ];
   return {
     targets: named.filter(([, id]) => id).map(([kind, id]) => ({ kind, issuer, id })),
-    issuedAt: get("iat") * 1000,
+    issuedAt: get("iat") * 1000 + names.backdated_ms,
     expiresAt: get("exp") * 1000,
+    longest: Math.min(names.longest_ms ?? Infinity, rules.longest_token_ms),
     version,
   };
 }
@@ -295,7 +299,7 @@ function findFault(token, entries, rules, now, earliest) {
   if (token.complaint) return { reason: "unverifiable" };
   if (token.issuedAt > earliest + rules.clock_allowance_ms) return { reason: "unverifiable" };
   if (token.expiresAt + rules.leeway_ms <= now) return { reason: "expired" };
-  if (token.expiresAt - token.issuedAt > rules.longest_token_ms) {
+  if (token.expiresAt - token.issuedAt > token.longest) {
     return { reason: "lifetime_exceeded" };
   }
   const place = ({ kind }) => ORDER.indexOf(kind);

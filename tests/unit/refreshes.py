@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from revocation import events
+from revocation.claim_names import ClaimNames
 from revocation.claims import Rules, read_token
 from revocation.decision import DEFAULT_POLICIES, Freshness, decide
 from revocation.entries import Entry, Kind, Position, Target, grant_id
@@ -17,6 +18,7 @@ NOW = 1_795_273_445_000
 MINUTE = 60_000
 GRACE_MS = 10_000
 SETTINGS = LimitSettings()
+RULES = replace(SETTINGS.rules, names=ClaimNames(version="ver"))
 REMEMBERED_MS = SETTINGS.limits.longest_token_ms
 REQUEST = RefreshRequest(
     issuer=ISSUER,
@@ -60,7 +62,7 @@ class PlayedVerifier:
     stored: int = 7
     away: bool = False
     now: int = NOW
-    rules: Rules = SETTINGS.rules
+    rules: Rules = RULES
     asked: list[dict] = field(default_factory=list)
 
     async def check_async(self, claims, *, route="read", resources=()):

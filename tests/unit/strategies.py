@@ -1,11 +1,13 @@
 """Generated targets, entries, events, logs and claims, for laws that hold for all."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import strategies as st
 
 from revocation import events
+from revocation.claim_names import ClaimNames
 from revocation.claim_sets import claims_id
 from revocation.claims import Rules
 from revocation.entries import (
@@ -31,10 +33,12 @@ NOW = 1_800_000_000_000
 LIMITS = Limits(
     longest_token_ms=3_600_000, longest_session_ms=86_400_000, leeway_ms=65_000
 )
+NAMES = ClaimNames(version="ver")
 RULES = Rules(
     longest_token_ms=3_600_000,
     clock_allowance_ms=5_000,
     leeway_ms=60_000,
+    names=NAMES,
     revocable_claims=(("client_id", "tenant"),),
 )
 SUBJECT_KINDS = [kind for kind in Kind if kind not in DENYLIST_KINDS]
@@ -50,6 +54,12 @@ revocable = st.dictionaries(
     min_size=1,
 )
 """Claims as an event gives them."""
+REVOCABLE = tuple(
+    names
+    for count in (1, 2, 3)
+    for names in itertools.combinations(["a b", "act.sub", "device_id"], count)
+)
+"""Every set that they may be about."""
 counts = st.integers(0, 2**52)
 offsets = st.integers(0, 2**40)
 times = st.integers(NOW - 10_000_000, NOW + 10_000_000)

@@ -22,10 +22,11 @@ from revocation.decision import (
 )
 from revocation.entries import Entry, Kind, Position
 from revocation.settings import LimitSettings
-from tests.unit.strategies import CLAIMS, ISSUER, NOW
+from tests.unit.strategies import CLAIMS, ISSUER, NAMES, NOW
 
 SETTINGS = LimitSettings()
-RULES, LIMITS = SETTINGS.rules, SETTINGS.limits
+RULES = replace(SETTINGS.rules, names=NAMES)
+LIMITS = SETTINGS.limits
 POLICY = StalenessPolicy(beyond=Beyond.ALLOW)
 CUTTING = [
     events.UserLoggedOut.new(source="/idp", issuer=ISSUER, user="alice"),

@@ -1,10 +1,12 @@
 """The verdict: each reason, and their order."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
-from revocation.decision import Beyond, Freshness, Reason, Rules, StalenessPolicy
+from revocation.claim_names import ClaimNames
+from revocation.decision import Beyond, Freshness, Reason, StalenessPolicy
 from revocation.entries import DENYLIST_KINDS, Kind, Status
 from tests.unit.strategies import CLAIMS, NOW, RULES
 from tests.unit.verdicts import (
@@ -213,7 +215,7 @@ def test_the_version_excuses_only_from_the_users_cut_off():
 
 
 def test_the_version_claim_is_as_configured():
-    rules = Rules(longest_token_ms=3_600_000, version_claim="gen")
+    rules = replace(RULES, names=ClaimNames(version="gen"))
     claims = issued(-1, ver=9, gen=3)
     superseded = Reason.VERSION_SUPERSEDED
     assert verdict(LOGGED_OUT, claims=claims, rules=rules).reason is superseded

@@ -2,6 +2,7 @@
 
 from hypothesis import assume, example, given, strategies as st
 
+from revocation.claim_names import ALWAYS
 from revocation.decision import Freshness, Reason, read_token
 from revocation.entries import Entry, Kind, Status, Target, merge
 from tests.unit.strategies import (
@@ -47,7 +48,7 @@ def test_no_claims_raise_or_are_active_unchecked(
     assert given_verdict.active is (given_verdict.reason is Reason.ACTIVE)
     if given_verdict.active:
         assert freshness.ready
-        for name in RULES.required_claims:
+        for name in (*ALWAYS, *RULES.names.required):
             assert claims[name] not in (None, "")
         token = read_token(claims, RULES, kid=kid, resources=resources)
         wanted = set(token.targets())

@@ -18,6 +18,7 @@ from tests.unit.refreshes import (
     NOW,
     REMEMBERED_MS,
     REQUEST,
+    RULES,
     Case,
     PlayedPublisher,
     PlayedVerifier,
@@ -137,7 +138,7 @@ async def test_a_region_that_forgets_lets_no_revoked_refresh_token_pass(
         Freshness(ready=True, as_of=now),
         stored=entry.version if remembered else 0,
         now=now,
-        rules=limits.rules,
+        rules=replace(limits.rules, names=RULES.names),
     )
     guard = RefreshGuard(
         region,

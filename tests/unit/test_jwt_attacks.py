@@ -103,7 +103,7 @@ def test_a_kid_is_a_name_and_nothing_else(kid):
     assert reason_of(mint(header={"kid": kid}), who) is Reason.KEY_UNKNOWN
 
 
-@pytest.mark.parametrize("kid", ["x" * 513, "x" * 5_000, "key-1\0", "key-1\n", ""])
+@pytest.mark.parametrize("kid", ["x" * 513, "x" * 5_000, "key-1\0", "key-1\n"])
 def test_a_kid_that_is_no_name_is_refused(kid):
     assert reason_of(mint(header={"kid": kid})) is Reason.MALFORMED
 

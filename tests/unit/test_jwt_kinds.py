@@ -4,7 +4,7 @@ import pytest
 
 from revocation.decision import Reason
 from revocation.jwt.authenticator import Authenticated
-from tests.unit.tokens import NOW, SECONDS, authenticator, mint
+from tests.unit.tokens import ISSUER, NOW, SECONDS, authenticator, mint
 
 EVENTS = {"http://schemas.openid.net/event/backchannel-logout": {}}
 BARE = {"client_id": ..., "scope": ...}
@@ -124,3 +124,50 @@ def test_a_type_of_ones_own_is_possible():
     token = mint(header={"typ": "acme-access+jwt"})
     refused(token)
     assert counts(token, types=["acme-access+jwt"])
+
+
+def test_what_the_issuer_says_weighs_more_than_a_nonce():
+    """Keycloak 24 and older put a `nonce` into access tokens, and `typ: Bearer`."""
+    keycloak = {"typ": "Bearer", "nonce": "n-0S6_WzA2Mj", "session_state": "s"}
+    header = {"typ": "JWT"}
+    assert counts(mint(header=header, **keycloak), allow_untyped=True)
+    refused(mint(header=header, **{**keycloak, "typ": "ID"}), allow_untyped=True)
+    refused(mint(header=header, **{**keycloak, "typ": "Refresh"}), allow_untyped=True)
+    refused(mint(header=header, nonce="n", scope="read"), allow_untyped=True)
+
+
+def test_an_issuer_may_have_signs_of_its_own_or_need_none():
+    header = {"typ": "JWT"}
+    plain = mint(header=header, gty="client-credentials", **BARE)
+    said = refused(plain, allow_untyped=True)
+    assert "`scope`" in said
+    assert "access_token_claims" in said
+    assert counts(plain, allow_untyped=True, access_token_claims=["azp", "gty"])
+    assert counts(plain, allow_untyped=True, access_token_claims=[])
+    nested = mint(header=header, **{"kubernetes.io": {"namespace": "shop"}}, **BARE)
+    sign = ["kubernetes\\.io.namespace"]
+    assert counts(nested, allow_untyped=True, access_token_claims=sign)
+    refused(plain, allow_untyped=True, access_token_claims=sign)
+
+
+def test_id_tokens_count_on_demand_only():
+    header, id_token = {"typ": "JWT"}, {"nonce": "n", "at_hash": "h", **BARE}
+    token = mint(header=header, **id_token)
+    refused(token, allow_untyped=True, access_token_claims=[])
+    assert counts(token, allow_untyped=True, id_tokens=True)
+    refused(token, id_tokens=True)
+    cognito = mint(header=header, token_use="id", **BARE)
+    assert counts(cognito, allow_untyped=True, id_tokens=True)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        *({"events": EVENTS}, {"sub_id": {"format": "opaque"}}, {"htm": "GET"}),
+        *({"token_use": "refresh"}, {"typ": "Refresh"}, {"response_type": "code"}),
+        *({"access_token": "x"}, {"sub": ISSUER}),
+    ],
+)
+def test_where_id_tokens_count_other_kinds_do_not(claims):
+    token = mint(header={"typ": "JWT"}, **claims)
+    refused(token, allow_untyped=True, id_tokens=True)

@@ -260,9 +260,9 @@ SECONDS = {
 
 def test_limits_and_rules_follow_from_the_same_settings():
     settings = LimitSettings(**SECONDS)
-    assert settings.limits == (100_000, 1_000_000, 23_000)
+    assert settings.limits == (101_000, 1_000_000, 23_000)
     rules = settings.rules
-    assert rules.longest_token_ms == 100_000
+    assert rules.longest_token_ms == 101_000
     assert rules.clock_allowance_ms == 3_000
     assert rules.leeway_ms == 20_000
 
@@ -274,7 +274,7 @@ def test_an_entry_outlasts_the_last_verifier_that_accepts_a_token():
     """
     settings = LimitSettings(**SECONDS)
     assert settings.limits.leeway_ms == settings.rules.leeway_ms + 3_000
-    assert settings.relevance_ms == 146_000
+    assert settings.relevance_ms == 147_000
 
 
 def test_the_log_is_kept_for_a_rebuild_after_the_longest_outage():

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
+from revocation.claim_names import ClaimNames
 from revocation.claims import Rules
 from revocation.decision import Freshness, Reason, StalenessPolicy
 from revocation.entries import (
@@ -38,7 +39,8 @@ CLAIMS: Final[dict[str, Any]] = {
     "iat": ISSUED_AT // 1000,
     "exp": NOW // 1000 + 3_000,
 }
-RULES: Final = Rules(longest_token_ms=3_600_000)
+NAMES: Final = ClaimNames(version="ver")
+RULES: Final = Rules(longest_token_ms=3_600_000, names=NAMES)
 PEPPER: Final = "0123456789abcdef" * 4
 EPOCH: Final = "vectors"
 REGION: Final = "eu"

@@ -1,13 +1,16 @@
 """Which targets a token names, and under which keys they lie."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
+from revocation.claim_names import ClaimNames
 from revocation.claims import Rules
 from revocation.decision import Reason
 from revocation.entries import Kind, Status, grant_id
 from revocation.ops.cases.case import (
     ISSUED_AT,
+    NAMES,
     PEPPER,
     RULES,
     Case,
@@ -143,7 +146,9 @@ def _texts() -> Iterator[Case]:
 
 
 def _settings() -> Iterator[Case]:
-    other = Rules(longest_token_ms=3_600_000, version_claim="gen", tenant_claim="org")
+    other = Rules(
+        longest_token_ms=3_600_000, names=ClaimNames(version="gen", tenant="org")
+    )
     tenant = subject(Kind.TENANT, id_="org-1", status=Status.DISABLED)
     yield case(
         "another tenant claim",
@@ -166,7 +171,7 @@ def _settings() -> Iterator[Case]:
         claims=claims(ver=9, gen=3),
         rules=other,
     )
-    few = Rules(longest_token_ms=3_600_000, required_claims=("iss", "iat", "exp"))
+    few = replace(RULES, names=replace(NAMES, required=()))
     bare = claims(sub=..., jti=..., sid=..., client_id=..., tenant=..., ver=...)
     yield case("a token that names only its issuer", _ACTIVE, claims=bare, rules=few)
     empty = claims(

@@ -1,9 +1,9 @@
 """Ages, leeways, versions close to a cut-off, and knowledge that is stale."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
-from revocation.claims import Rules
 from revocation.decision import Beyond, Freshness, Reason, StalenessPolicy
 from revocation.entries import Kind, UnixMs
 from revocation.ops.cases.case import (
@@ -41,14 +41,14 @@ def _ages() -> Iterator[Case]:
     yield case(
         "expired is said before what is known", Reason.EXPIRED, revoked, **_at(end)
     )
-    strict = Rules(longest_token_ms=3_600_000, leeway_ms=0)
+    strict = replace(RULES, longest_token_ms=3_600_000, leeway_ms=0)
     yield case(
         "one ms before exp, no leeway", _ACTIVE, **_at(_EXPIRY - 1, rules=strict)
     )
     yield case("at exp, no leeway", Reason.EXPIRED, **_at(_EXPIRY, rules=strict))
     exceeded, started = Reason.LIFETIME_EXCEEDED, ISSUED_AT // 1000
     yield case("the longest lifetime", _ACTIVE, claims=claims(exp=started + 3_600))
-    brief = Rules(longest_token_ms=1_800_000)
+    brief = replace(RULES, longest_token_ms=1_800_000)
     yield case("a longest lifetime of half an hour", exceeded, rules=brief)
     longer = claims(exp=started + 3_600.001)
     yield case("one ms more than the longest lifetime", exceeded, claims=longer)
@@ -66,7 +66,7 @@ def _from_ahead() -> Iterator[Case]:
     yield case("iat ahead, before what is known", refused, revoked, **_at(first - 1))
     both = claims(iat=ISSUED_AT // 1000 + 3_600_000, exp=ISSUED_AT // 1000)
     yield case("exp long before an iat of the future", refused, claims=both)
-    exact = Rules(longest_token_ms=3_600_000, clock_allowance_ms=0)
+    exact = replace(RULES, longest_token_ms=3_600_000, clock_allowance_ms=0)
     yield case(
         "iat at present, no clock allowance", _ACTIVE, **_at(ISSUED_AT, rules=exact)
     )
@@ -142,7 +142,7 @@ def _allowances() -> Iterator[Case]:
         held = issued(ms, _CUT_OFF, ver=version)
         yield case(f"iat with a fraction: {ms:g} ms", reason, exact, claims=held)
     logged_out = subject(Kind.USER, version=4, not_before=_CUT_OFF)
-    narrow = Rules(longest_token_ms=3_600_000, clock_allowance_ms=1_000)
+    narrow = replace(RULES, longest_token_ms=3_600_000, clock_allowance_ms=1_000)
     for after_ms, version, reason in (
         (-1_000, 4, _ACTIVE),
         (-1_001, 4, late),

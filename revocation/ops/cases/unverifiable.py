@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
-from revocation.claims import Rules
 from revocation.decision import Reason
 from revocation.entries import Kind
-from revocation.ops.cases.case import NOW, Case, case, claims, denied
+from revocation.ops.cases.case import NAMES, NOW, RULES, Case, case, claims, denied
 
 _MISSING: Final = ("iss", "sub", "jti", "iat", "exp")
 
@@ -51,7 +51,7 @@ def _claims_sets() -> Iterator[Case]:
         yield case(name, unverifiable, claims=claims(**changed))
     for name, no_object in (("a list", [1]), ("null", None), ("text", "claims")):
         yield case(f"the claims are {name}", unverifiable, claims=no_object)
-    more = Rules(longest_token_ms=3_600_000, required_claims=("jti", "aud"))
+    more = replace(RULES, names=replace(NAMES, required=("jti", "aud")))
     held: tuple[Any, ...] = (..., None, "", 0, False, [], {})
     for each in held:
         lacks = each in (..., None, "")

@@ -1,0 +1,75 @@
+"""What makes a token unverifiable: something about it could never be revoked. Pure."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final, TypeGuard
+
+from revocation.claim_names import ALWAYS, ClaimNames, Unreadable, find_claim
+from revocation.entries import ISSUER_PATTERN, MAX_ID_CHARACTERS
+
+MAX_NUMERIC_DATE: Final = 253_402_300_799
+"""The last second of the year 9999 (RFC 7519 section 2)."""
+
+_NUMBERS: Final = frozenset({int, float})
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def find_complaint(
+    claims: Mapping[str, Any], claim_names: ClaimNames, kid: Any
+) -> str | None:
+    """Say what would let a token slip past a check, if anything.
+
+    The answer names a claim, never its value: that may be personal. Never raises,
+    whatever the claims hold.
+    """
+    if kid is not None and not is_id(kid) and kid != "":
+        return "no event can name the `kid`"
+    return _unnameable(claims, claim_names) or _immeasurable(claims, claim_names)
+
+
+def _unnameable(claims: Mapping[str, Any], claim_names: ClaimNames) -> str | None:
+    for name in (*ALWAYS, *claim_names.required):
+        # A `ver` of 0 is one: that of a user who was never revoked.
+        if find_claim(claims, name) in (None, ""):
+            return f"the token has no `{name}` claim"
+    if not _is_issuer(claims.get("iss")):
+        return "no event can name the `iss` claim"
+    for name in claim_names.identifiers:
+        value = find_claim(claims, name)
+        if isinstance(value, Unreadable):
+            return value.why
+        if value is not None and not is_id(value) and value != "":
+            return f"no event can name the `{name}` claim"
+    return None
+
+
+def _immeasurable(claims: Mapping[str, Any], claim_names: ClaimNames) -> str | None:
+    for name in ("iat", "exp"):
+        value: Any = claims.get(name)
+        # The range also keeps NaN, infinity and overflow out of every comparison.
+        if type(value) not in _NUMBERS or not 0 <= value <= MAX_NUMERIC_DATE:
+            return f"the `{name}` claim is no time in seconds"
+    if claim_names.version is None:
+        return None
+    version = find_claim(claims, claim_names.version)
+    if version is not None and type(version) is not int:
+        return f"the `{claim_names.version}` claim is no whole number"
+    return None
+
+
+def is_id(value: Any) -> TypeGuard[str]:
+    """Whether an event can name it. A lone surrogate has no bytes to look up."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARACTERS:
+        return False
+    return value.isascii() or _SURROGATE.search(value) is None
+
+
+def _is_issuer(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and matches_issuer(value)
+
+
+@lru_cache(maxsize=1_024)
+def matches_issuer(value: str) -> bool:
+    """Remember the answer: issuers are few, and this is asked for every token."""
+    return is_id(value) and re.fullmatch(ISSUER_PATTERN, value) is not None

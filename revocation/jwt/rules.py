@@ -1,0 +1,176 @@
+"""The rules about a token that its signature says nothing about. Pure.
+
+Each returns what is wrong, if anything is, and what to change: at the provider, as its
+preset says, or here. Nothing quotes a value of the token.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from revocation.claim_names import Unreadable, find_claim
+from revocation.claims import Rules, Token
+from revocation.decision import Reason
+from revocation.jwt.compact import Parts
+from revocation.jwt.kinds import other_kind
+from revocation.presets import preset
+from revocation.trust import TrustedIssuer
+
+_NUMBERS: Final = frozenset({int, float})
+_EMPTY: Final[tuple[Any, ...]] = (None, "", [], {})
+
+
+class Fault(NamedTuple):
+    """What is wrong with a token."""
+
+    reason: Reason
+    detail: str
+
+
+class Trusted(NamedTuple):
+    """An issuer's rules, ready to be looked up in.
+
+    `remedies`: what to change at the provider, by the claim that a token lacks.
+    """
+
+    issuer: TrustedIssuer
+    algorithms: frozenset[str]
+    audiences: frozenset[str]
+    required: tuple[str, ...]
+    remedies: Mapping[str, str]
+
+    @classmethod
+    def of(cls, issuer: TrustedIssuer) -> "Trusted":
+        """Prepare an issuer's rules."""
+        return cls(
+            issuer,
+            frozenset(each.value for each in issuer.algorithms),
+            frozenset(issuer.audiences),
+            issuer.names.required,
+            {} if issuer.preset is None else preset(issuer.preset).remedies,
+        )
+
+    def advise(self, claim: str, here: str) -> str:
+        """Return what to change where a token lacks a claim."""
+        there = self.remedies.get(claim)
+        return here if there is None else f"{there}, or {here}"
+
+
+def _check_header(parts: Parts, trusted: Trusted) -> Fault | None:
+    brings = parts.header.brings.difference(trusted.issuer.ignored_header_members)
+    if not brings:
+        return None
+    named = ", ".join(sorted(brings))
+    detail = (
+        f"the header has {named}, from which no key is taken; "
+        "ignored_header_members accepts such tokens all the same"
+    )
+    return Fault(Reason.MALFORMED, detail)
+
+
+def _check_algorithm(parts: Parts, trusted: Trusted) -> Fault | None:
+    if parts.header.alg in trusted.algorithms:
+        return None
+    detail = "the `alg` is none that the issuer is allowed"
+    return Fault(Reason.ALGORITHM_REFUSED, detail)
+
+
+def _check_kind(parts: Parts, trusted: Trusted) -> Fault | None:
+    other = other_kind(parts.header.typ, parts.claims, trusted.issuer)
+    return None if other is None else Fault(Reason.TYPE_REFUSED, other)
+
+
+def _check_audience(parts: Parts, trusted: Trusted) -> Fault | None:
+    """Look at the first claim that says whom a token is meant for (RFC 9068)."""
+    claims, names = parts.claims, trusted.issuer.audience_claims
+    for name in names:
+        audience = find_claim(claims, name)
+        if audience in _EMPTY:
+            continue
+        named = [audience] if type(audience) is str else audience
+        if type(named) is not list or not all(type(each) is str for each in named):
+            detail = f"the `{name}` claim is neither a string nor a list of strings"
+            return Fault(Reason.AUDIENCE_REFUSED, detail)
+        if not trusted.audiences.isdisjoint(named):
+            return None
+        said = trusted.advise(name, _instead(claims, names))
+        detail = f"the `{name}` claim does not name us: {said}"
+        return Fault(Reason.AUDIENCE_REFUSED, detail)
+    said = trusted.advise(names[0], _instead(claims, names))
+    return Fault(Reason.AUDIENCE_REFUSED, f"the token has no `{names[0]}`: {said}")
+
+
+def _instead(claims: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """Say which settings would make a token one that is meant for us."""
+    others = (each for each in ("azp", "client_id", "cid") if each not in names)
+    other = next((each for each in others if type(claims.get(each)) is str), None)
+    if other is None:
+        return "list what it names in audiences"
+    return f'list its `{other}` in audiences with audience_claims = ["{other}"]'
+
+
+def _check_required(parts: Parts, trusted: Trusted) -> Fault | None:
+    for name in trusted.required:
+        found = find_claim(parts.claims, name)
+        if isinstance(found, Unreadable):
+            return Fault(Reason.UNVERIFIABLE, found.why)
+        if found in _EMPTY:
+            detail = f"the token has no `{name}` claim"
+            here = _accepting_without(name, trusted.issuer)
+            said = f"{detail}: {trusted.advise(name, here)}"
+            return Fault(Reason.UNVERIFIABLE, said)
+    return None
+
+
+def _accepting_without(name: str, issuer: TrustedIssuer) -> str:
+    if name in issuer.required_claims:
+        return "take it out of required_claims"
+    if name == issuer.token_id_claim:
+        return (
+            f'optional_claims = ["{name}"] accepts it, and `token.revoked` then cannot '
+            "reach it"
+        )
+    return (
+        f'user_claim names another, or optional_claims = ["{name}"] accepts it, and no '
+        "event about a user then reaches it"
+    )
+
+
+def _check_values(parts: Parts, trusted: Trusted) -> Fault | None:
+    for name, value in trusted.issuer.required_values.items():
+        if find_claim(parts.claims, name) != value:
+            detail = f"the `{name}` claim is not what the issuer's tokens must have"
+            return Fault(Reason.UNVERIFIABLE, detail)
+    return None
+
+
+RULES: Final[tuple[Callable[[Parts, Trusted], Fault | None], ...]] = (
+    _check_header,
+    _check_algorithm,
+    _check_kind,
+    _check_audience,
+    _check_required,
+    _check_values,
+)
+"""In the order in which they are applied."""
+
+
+def find_untimely(parts: Parts, token: Token, rules: Rules, now: float) -> Fault | None:
+    """Judge by the token's times; `read_token` has seen `iat` and `exp` to be such.
+
+    Whether it is dated too far ahead, `decide` says: of signed tokens only, so that no
+    stranger can make an issuer's clock look wrong.
+    """
+    begins: Any = parts.claims.get("nbf", 0)
+    if type(begins) not in _NUMBERS:
+        return Fault(Reason.UNVERIFIABLE, "the `nbf` claim is no time in seconds")
+    if now >= token.expires_at + rules.leeway_ms:
+        return Fault(Reason.EXPIRED, "the `exp` claim has passed")
+    if now < begins * 1_000 - rules.leeway_ms:
+        return Fault(Reason.NOT_YET_VALID, "the `nbf` claim lies in the future")
+    if token.expires_at - token.issued_at > token.longest:
+        detail = (
+            "`exp` is further from `iat` than tokens may live "
+            f"({token.longest // 1_000} s): max_token_lifetime_seconds"
+        )
+        return Fault(Reason.LIFETIME_EXCEEDED, detail)
+    return None

@@ -1,0 +1,67 @@
+"""Presets: what is known of the tokens of identity providers. Data, one file each.
+
+A preset fills in settings of a `TrustedIssuer`; each of them can be set otherwise.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_SUFFIX: Final = ".toml"
+
+
+class Preset(BaseModel):
+    """What one file says.
+
+    `title`: whose tokens. `tokens`: which of them are meant. `issuer`: an example of an
+    `iss`. `jwks_url`: where the key set is, `{iss}` being the issuer. `settings`: what
+    it fills in. `remedies`: what to change at the provider, by the claim that a token
+    lacks. `notes`: for people, a sentence each.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str
+    tokens: str
+    issuer: str
+    jwks_url: str | None = None
+    settings: Mapping[str, Any]
+    remedies: Mapping[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def key_set_url(self, issuer: str) -> str | None:
+        """Return where the key set of an issuer is."""
+        if self.jwks_url is None:
+            return None
+        joined = self.jwks_url.replace("{iss}/", f"{issuer.removesuffix('/')}/")
+        return joined.replace("{iss}", issuer)
+
+
+@cache
+def presets() -> Mapping[str, Preset]:
+    """Return every preset by its name, in alphabetical order."""
+    files = sorted(resources.files(__name__).iterdir(), key=lambda file: file.name)
+    return MappingProxyType(
+        {
+            file.name.removesuffix(_SUFFIX): Preset(**tomllib.loads(file.read_text()))
+            for file in files
+            if file.name.endswith(_SUFFIX)
+        }
+    )
+
+
+def preset(name: str) -> Preset:
+    """Return a preset.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    found = presets().get(name)
+    if found is None:
+        raise ValueError(f"there is no preset {name!r}; known: {', '.join(presets())}")
+    return found
