@@ -97,7 +97,8 @@ class SidecarFallback(PostingSource):
         }
         name, value = ASK_NOBODY_ELSE
         headers = {"content-type": "application/json", name: value}
-        content = json.dumps(body, allow_nan=False).encode()
+        # Verified claims have objects that cannot be changed, which are no dicts.
+        content = json.dumps(body, allow_nan=False, default=dict).encode()
         return _read_verdict(await self.post(content, headers), question, terms)
 
 
