@@ -9,7 +9,8 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 
-from revocation.claims import NAMED_KINDS, Rules
+from revocation.claim_picking import NAMED_KINDS
+from revocation.claims import Rules
 from revocation.decision import Beyond, Reason
 from revocation.entries import Kind
 from revocation.ops.cases import CASES
