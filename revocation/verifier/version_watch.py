@@ -26,7 +26,7 @@ _MOST_ISSUERS: Final = 256
 _USER: Final = NAMED_KINDS.index(Kind.USER)
 _SAYS: Final = {
     "backwards": "a later token of the same user has a lower version",
-    "constant": f"{MANY_USERS} users have the same version, which is not 0: odd, unless "
+    "constant": f"{MANY_USERS} users have the same version, not 0: odd, unless "
     "all of them were revoked together",
 }
 
