@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
@@ -22,7 +22,8 @@ _MAX_DEPTH: Final = 4
 _DOT: Final = re.compile(r"(?<!\\)\.")
 
 
-class Unreadable(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Unreadable:
     """What is found where a name cannot be followed; `why` quotes no value."""
 
     why: str

@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from revocation.claim_names import ClaimNames, find_claim, split_name
+from revocation.claim_names import ClaimNames, find_claim
+from revocation.claim_picking import NAMED_KINDS, Pick, make_pick
 from revocation.claim_sets import ClaimReader, ClaimSet, claim_reader
 from revocation.complaints import (
     MAX_NUMERIC_DATE,
     find_complaint,
     is_id,
-    matches_issuer,
 )
 from revocation.entries import (
-    MAX_ID_CHARACTERS,
     RESOURCE_PATTERN,
     Kind,
     Target,
@@ -111,16 +110,9 @@ class Token(NamedTuple):
         return tuple(found)
 
 
-NAMED_KINDS: Final = (
-    *(Kind.TOKEN, Kind.SESSION, Kind.USER, Kind.CLIENT),
-    *(Kind.TENANT, Kind.ISSUER, Kind.KEY),
-)
-"""The kinds of which most tokens name one at most, in the order of `Token.names`."""
-
 _new: Final = tuple.__new__
 """Makes a NamedTuple in a third of the time that its class takes."""
 
-_SESSION: Final = NAMED_KINDS.index(Kind.SESSION)
 _USER: Final = NAMED_KINDS.index(Kind.USER)
 _CLIENT: Final = NAMED_KINDS.index(Kind.CLIENT)
 
@@ -165,6 +157,23 @@ def name_claims(token: Token, claims: Claims, reader: ClaimReader) -> Token | st
     return _with(token, named) if named else token
 
 
+def find_client(claims: Claims, claim_names: ClaimNames) -> str | None:
+    """Return the client that a token was issued to: the first that its claims name."""
+    held = (find_claim(claims, name) for name in claim_names.clients)
+    return next((each for each in held if each and isinstance(each, str)), None)
+
+
+NamesOf = Callable[[Any], ClaimNames]
+"""Returns the claim names of an `iss`: `Rules.names_of`."""
+
+_USUAL: Final = ClaimNames()
+
+
+def usual_names(_issuer: Any) -> ClaimNames:
+    """Return the names that claims have where no issuer was told to differ."""
+    return _USUAL
+
+
 def name_resources(token: Token, resources: Sequence[str]) -> Token | str:
     """Return the token with the resources that a request touches, or a complaint."""
     named = [
@@ -203,99 +212,17 @@ def _read_plain(claims: dict[Any, Any], rules: Rules, kid: Any) -> Token | None:
 
 
 class _Reader(NamedTuple):
-    """What reads the tokens of an issuer that are like most.
+    """What reads the tokens of an issuer that are like most."""
 
-    `pick` returns what `Token.names` holds, or None where a closer look is needed.
-    """
-
-    pick: "_Pick"
+    pick: Pick
     version: str | None
     backdated: int
     longest: int
 
 
 def _reader(claim_names: ClaimNames, longest: int) -> _Reader:
-    flat = [claim_names.user, claim_names.token_id, claim_names.version]
-    flat += (*claim_names.sessions, *claim_names.clients, *claim_names.required)
-    deep = claim_names.tenant is not None and len(split_name(claim_names.tenant)) > 2  # noqa: PLR2004 - an object and its member
-    plain = all(map(_is_member, flat)) and not deep
-    pick = _picker(claim_names) if plain else _pick_nothing
-    return _Reader(pick, claim_names.version, claim_names.backdated_ms, longest)
-
-
-_Get = Callable[..., Any]
-_Pick = Callable[[_Get, str, Any], tuple[str, ...] | None]
-
-
-def _picker(claim_names: ClaimNames) -> _Pick:
-    """Bind the names once: looking them up for each token would cost a quarter more.
-
-    A claim that an issuer does not have is looked up as None, which no JSON holds.
-    """
-    user, token_id = claim_names.user, claim_names.token_id
-    session, *sessions = claim_names.sessions or (None,)
-    client, *clients = claim_names.clients or (None,)
-    others = [(each, _SESSION) for each in sessions]
-    others += [(each, _CLIENT) for each in clients]
-    tenant, outer, inner = _tenant_place(claim_names.tenant)
-    known = {user, token_id}
-    required = [name for name in claim_names.required if name not in known]
-    nameless, tokenless = (
-        each not in claim_names.required for each in (user, token_id)
-    )
-
-    def pick(get: _Get, issuer: str, kid: Any) -> tuple[str, ...] | None:
-        subject, token, held = get(user, ""), get(token_id, ""), get(tenant, "")
-        if not (subject or nameless) or not (token or tokenless):
-            return None
-        if required and not all(map(get, required)):
-            return None
-        if outer is not None:
-            holder = get(outer)
-            if type(holder) is not dict or held != "":
-                return None
-            held = holder.get(inner, "")
-        names: tuple[Any, ...] = (
-            token,
-            get(session, ""),
-            subject,
-            get(client, ""),
-            held,
-            issuer,
-            "" if kid is None else kid,
-        )
-        try:
-            joined = "".join(names)  # One look at them all; only text can be joined.
-        except TypeError:
-            return None
-        for other, at in others:
-            if get(other, names[at]) != names[at]:
-                return None
-        short = joined.isascii() and len(joined) <= MAX_ID_CHARACTERS
-        return names if short and matches_issuer(issuer) else None
-
-    return pick
-
-
-def _pick_nothing(_get: _Get, _issuer: str, _kid: Any) -> None:
-    """Have a closer look taken: names lead into objects."""
-
-
-def _is_member(name: str | None) -> bool:
-    """Whether a name is that of a member of the claims set itself, as written."""
-    return name is None or split_name(name) == (name,)
-
-
-def _tenant_place(name: str | None) -> tuple[str | None, str | None, str | None]:
-    """Return the claim that is the tenant, or the object and its member that is.
-
-    Tenants are the only names that issuers hide in objects. With an object the first is
-    the whole name: a claim that has it would be another reading.
-    """
-    if name is None:
-        return None, None, None
-    outer, *rest = split_name(name)
-    return (name, outer, rest[0]) if rest else (outer, None, None)
+    pick, backdated = make_pick(claim_names), claim_names.backdated_ms
+    return _Reader(pick, claim_names.version, backdated, longest)
 
 
 def _read(claims: Claims, rules: Rules, kid: str | None) -> Token:

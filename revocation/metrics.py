@@ -142,6 +142,11 @@ TOKENS_FROM_AHEAD = Counter(
     "Tokens dated further ahead than is accepted, by trusted issuer. Alarm on any.",
     ["issuer"],
 )
+VERSION_DOUBTS = Counter(
+    "revocation_version_doubts_total",
+    "Tokens whose version claim is doubtful, by issuer and cause. Alarm on any.",
+    ["issuer", "cause"],
+)
 USE_AFTER_REVOCATION = Counter(
     "revocation_uses_after_revocation_total",
     "Revoked tokens presented, by the reason they were rejected for.",

@@ -23,6 +23,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import quote
 
 from revocation import metrics
+from revocation.claim_names import find_claim, split_name
+from revocation.claims import NamesOf, find_client, usual_names
 from revocation.errors import SettingsError
 from revocation.sidecar.remembered import Remembered
 from revocation.sidecar.rule_set import RuleSet
@@ -131,8 +133,9 @@ class Identity:
     """What the service is told about who asks.
 
     Attributes:
-        headers: names in lower case, with a dash, and the claim that each has. For
-            `scope` the claim `scp` counts too, for `client_id` `azp`.
+        headers: names in lower case, with a dash, and the claim that each has, as
+            `claim_names` writes it. `scope` stands for `scp` too, and `client_id` for
+            whatever claims name the client in the tokens of an issuer.
         remove: further headers that the service is not to see, such as `authorization`.
     """
 
@@ -154,6 +157,11 @@ class Identity:
                     f"{name!r} is no name of an identity header; write lower-case "
                     "words joined by dashes, such as 'x-auth-subject'"
                 )
+        for claim in self.headers.values():
+            try:
+                split_name(claim)
+            except ValueError as error:
+                raise SettingsError(f"an identity header: {error}") from None
         for name in self.remove:
             if re.fullmatch(r"[a-z0-9-]+", name) is None or name == "host":
                 raise SettingsError(
@@ -170,13 +178,15 @@ class Identity:
         )
         return frozenset(spelled) - self.headers.keys()
 
-    def tell(self, claims: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    def tell(
+        self, claims: Mapping[str, Any] | None, names_of: NamesOf = usual_names
+    ) -> list[tuple[str, str]]:
         """Return each header with its value; nothing where there is no such claim."""
         if claims is None:
             return [(name, "") for name in self.headers]
         told = []
         for name, claim in self.headers.items():
-            value = _claim(claims, claim)
+            value = _claim(claims, claim, names_of)
             plain = type(value) is str and _AS_IT_IS.fullmatch(value) is not None
             told.append((name, value if plain else write_value(value)))
         return told
@@ -197,6 +207,7 @@ class Authorizer:
         *,
         steps: Steps,
         identity: Identity | None = None,
+        names_of: NamesOf = usual_names,
     ) -> None:
         """Prepare.
 
@@ -205,11 +216,13 @@ class Authorizer:
             rules: what paths ask for.
             steps: where tokens are taken from, and what refusals look like.
             identity: what the service is told; the headers of `IDENTITY` unless given.
+            names_of: the claim names of each issuer; those of the verifier's rules.
         """
         self._verifier = verifier
         self._rules = rules
         self._steps = steps
         self._identity = identity or Identity()
+        self._names_of = names_of
         self._remove = self._identity.remove
         self._told = frozenset(each.encode() for each in self._identity.headers)
         self._nobody = self._pass(None)
@@ -279,7 +292,7 @@ class Authorizer:
         return self._nobody if claims is None else self._passes.of(claims)
 
     def _pass(self, claims: Mapping[str, Any] | None) -> AuthzAnswer:
-        told = self._identity.tell(claims)
+        told = self._identity.tell(claims, self._names_of)
         given = tuple([each for each in told if each[1]])
         absent: tuple[str, ...] = ()
         if len(given) < len(told):
@@ -293,12 +306,12 @@ def _deny(refusal: Refusal) -> AuthzAnswer:
     return AuthzAnswer(refusal.status, headers, body=refusal.body)
 
 
-def _claim(claims: Mapping[str, Any], name: str) -> Any:
+def _claim(claims: Mapping[str, Any], name: str, names_of: NamesOf) -> Any:
     if name == _SCOPE:
         return " ".join(granted_scopes(claims))
     if name == _CLIENT:
-        return claims.get(name) or claims.get("azp")
-    return claims.get(name)
+        return find_client(claims, names_of(claims.get("iss")))
+    return find_claim(claims, name)
 
 
 def write_value(value: Any) -> str:

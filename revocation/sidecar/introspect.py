@@ -18,7 +18,7 @@ import base64
 import binascii
 import hmac
 import re
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -27,6 +27,8 @@ from urllib.parse import parse_qsl, unquote_plus
 import orjson
 
 from revocation import metrics
+from revocation.claim_names import ClaimNames
+from revocation.claims import Claims, NamesOf, find_client, usual_names
 from revocation.errors import SettingsError
 from revocation.sidecar.authz import SoonVerifier
 from revocation.sidecar.messages import Request, Response
@@ -91,7 +93,7 @@ def read_callers(path: Path) -> tuple[Caller, ...]:
 class Introspection:
     """Answers RFC 7662 requests."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one keyword for each limit
         self,
         verifier: SoonVerifier,
         *,
@@ -99,6 +101,7 @@ class Introspection:
         scope: str | None = None,
         route: str = "read",
         realm: str = "introspection",
+        names_of: NamesOf = usual_names,
     ) -> None:
         """Prepare.
 
@@ -108,6 +111,7 @@ class Introspection:
             scope: who may ask with a token: those whose token has it. None: nobody.
             route: the route class whose policy answers.
             realm: in challenges.
+            names_of: the claim names of each issuer; those of the verifier's rules.
 
         Raises:
             SettingsError: nobody could ask, or the scope is none.
@@ -116,6 +120,7 @@ class Introspection:
             raise SettingsError("nobody may introspect; name callers or a scope")
         check_scopes(() if scope is None else (scope,))
         self._verifier = verifier
+        self._names_of = names_of
         self._callers = tuple(callers)
         self._scope = scope
         self._route = route
@@ -201,7 +206,8 @@ class Introspection:
         verdict, claims, _ = outcome
         if verdict.active and claims is not None:
             metrics.INTROSPECTION_ANSWERS.labels("active").inc()
-            return Response(200, (_JSON, _UNCACHED), orjson.dumps(describe(claims)))
+            told = describe(claims, self._names_of(claims.get("iss")))
+            return Response(200, (_JSON, _UNCACHED), orjson.dumps(told))
         if not verdict.active and MEANINGS[verdict.reason] is Meaning.BEHIND:
             return self._behind()
         metrics.INTROSPECTION_ANSWERS.labels("inactive").inc()
@@ -212,7 +218,7 @@ class Introspection:
         return _error(503, "temporarily_unavailable", self._retry_after)
 
 
-def describe(claims: Mapping[str, Any]) -> dict[str, Any]:
+def describe(claims: Claims, claim_names: ClaimNames) -> dict[str, Any]:
     """Return what is told of an active token: a closed list of members."""
     told: dict[str, Any] = {"active": True, "token_type": "Bearer"}
     for name in MEMBERS:
@@ -221,8 +227,8 @@ def describe(claims: Mapping[str, Any]) -> dict[str, Any]:
     scopes = granted_scopes(claims)
     if scopes:
         told["scope"] = " ".join(scopes)
-    client = claims.get("client_id") or claims.get("azp")
-    if isinstance(client, str):
+    client = find_client(claims, claim_names)
+    if client is not None:
         told["client_id"] = client
     return told
 

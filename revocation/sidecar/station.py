@@ -146,6 +146,7 @@ class Sidecar:
             self.rules,
             steps=Steps(credentials=credentials, refusals=refusals),
             identity=Identity(**named, remove=removed),
+            names_of=self._verifier.rules.names_of,
         )
 
     def _make_endpoints(self) -> Endpoints:
@@ -189,6 +190,7 @@ class Sidecar:
             callers=() if path is None else read_callers(path),
             scope=scope,
             route=settings.sidecar_introspection_route,
+            names_of=self._verifier.rules.names_of,
         )
 
     def _make_grpc(self) -> _Grpc | None:

@@ -23,7 +23,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from revocation.claims import NAMED_KINDS, Token
+from revocation.claim_picking import NAMED_KINDS
+from revocation.claims import Token
 from revocation.entries import (
     DENYLIST_KINDS,
     NO_EXPIRY,

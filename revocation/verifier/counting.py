@@ -9,7 +9,10 @@ from typing import Final, Protocol
 from revocation import metrics
 from revocation.claims import Token
 from revocation.decision import Reason, Verdict
+from revocation.verifier.version_watch import VersionWatch
 
+_SOME: Final = 63
+"""A mask: of so many tokens and one more, one's version is looked at."""
 _OTHER: Final = "other"
 """Stands for issuers that are not configured: a stranger must not fill the memory."""
 
@@ -40,6 +43,7 @@ class VerdictCounter:
         """
         self._trusts = trusts
         self._reporter = reporter
+        self._versions = VersionWatch()
         stale = False
         self._fresh = {
             route: metrics.Tally(metrics.VERDICTS.labels(Reason.ACTIVE, route, stale))
@@ -57,7 +61,10 @@ class VerdictCounter:
             token: what `read_token` returned; None where it was not asked.
         """
         if verdict.active and not verdict.stale:
-            self._fresh[route].count += 1
+            tally = self._fresh[route]
+            tally.count += 1
+            if not tally.count & _SOME and isinstance(token, Token):
+                self._versions.note(token)
             return
         stale = verdict.stale and verdict.reason is not Reason.NOT_READY
         metrics.VERDICTS.labels(verdict.reason, route, stale).inc()

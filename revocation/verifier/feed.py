@@ -69,7 +69,7 @@ class Feed:
 
     `replica` answers; it is whole at any time, and not ready before the first snapshot
     is, nor while the region has other settings than we need. `skew_ms` is how far the
-    region's clock is from ours.
+    region's clock is from ours. `is_resting` while it waits before the next attempt.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each bound
@@ -105,9 +105,13 @@ class Feed:
         self._measured_at = float("-inf")
         self._admission = Admission(region, self._agreement, self._count_step)
         self._has_loaded = False
+        # Kept when it follows anew: a region too large is no reason to load it faster.
+        self._reconnects = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS)
+        self._loads = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_LOAD_BACKOFF_SECONDS)
         self._steps = 0
         self._task: asyncio.Task[None] | None = None
         self.skew_ms = 0
+        self.is_resting = False
         self.replica = new_replica()
         self.progress = Progress(0, 0)
         self.on_change: Callable[[Replica], None] = lambda _: None
@@ -159,12 +163,10 @@ class Feed:
             raise self.disagreement
 
     def _begin(self, cause: str) -> None:
-        name = f"feed {self._region}"
+        self.is_resting, name = False, f"feed {self._region}"
         self._task = asyncio.create_task(self._run(cause), name=name)
 
     async def _run(self, cause: str) -> None:
-        reconnects = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS)
-        loads = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_LOAD_BACKOFF_SECONDS)
         while True:
             began, self._has_loaded = time.monotonic(), False
             try:
@@ -187,10 +189,12 @@ class Feed:
                 self._position = ""
                 _log.exception("feed failed", region=self._region)
             if time.monotonic() - began > _SETTLED_SECONDS:
-                reconnects.reset()
-                loads.reset()
-            backoff = loads if self._has_loaded else reconnects
+                self._reconnects.reset()
+                self._loads.reset()
+            backoff = self._loads if self._has_loaded else self._reconnects
+            self.is_resting = True
             await asyncio.sleep(backoff.next())
+            self.is_resting = False
 
     async def _follow(self, cause: str) -> None:
         await self._measure_skew()

@@ -74,7 +74,8 @@ class FeedWatch:
         if learnt != self._known:
             self._known, self._moved_at, self.complaint = learnt, now, ""
             await self._disconnect()
-        is_due = now - self._moved_at > _STILL_SECONDS and await self._is_behind()
+        is_still = not feed.is_resting and now - self._moved_at > _STILL_SECONDS
+        is_due = is_still and await self._is_behind()
         expected = Expectation("feed", learnt, is_due, _STALL_SECONDS)
         if stall := self._watch.look(now, [expected]):
             await self._follow_anew(str(stall))

@@ -12,7 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from revocation.claims import NAMED_KINDS, Token
+from revocation.claim_picking import NAMED_KINDS
+from revocation.claims import Token
 from revocation.decision import Found, Freshness
 from revocation.entries import Entry, Kind, Target, UnixMs, merge
 from revocation.store import Told, canary

@@ -152,7 +152,7 @@ class BaseVerifier(Running, abc.ABC):
         token, found, freshness = await self._look_up(token, claims)
         verdict = self._decide(token, found, freshness, policy)
         if verdict.active and not verdict.stale:
-            self._counter.count(verdict, route)
+            self._counter.count(verdict, route, token)
             return verdict
         question = Question(claims, kid, resources, None, route)
         return await self._settle(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from revocation.claims import NAMED_KINDS, Token
+from revocation.claim_picking import NAMED_KINDS
+from revocation.claims import Token
 from revocation.decision import Freshness
 from revocation.entries import Kind, UnixMs
 from revocation.errors import StoreColdError, StoreError, StoreUnavailableError

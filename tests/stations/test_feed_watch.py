@@ -163,6 +163,30 @@ async def test_a_region_that_is_rebuilt_is_waited_for(store):
         await eventually(lambda: feed.replica.freshness.ready, pause=0.001)
 
 
+async def test_a_region_that_is_too_large_is_loaded_no_faster(store, monkeypatch):
+    """It waits between attempts on purpose: that is no stall, and no new beginning."""
+    monkeypatch.setattr(feed_module.Backoff, "next", lambda _: 0.2)
+    before, snapshots = stalls(), metrics.REPLICA_SNAPSHOTS.labels("eu", "stalled")
+    loaded = snapshots._value.get()
+    feed = Feed(
+        store,
+        partial(Replica, (store.pepper,)),
+        region="eu",
+        max_entries=0,
+        max_clock_skew_ms=2_000,
+    )
+    watch = FeedWatch(feed, store.another)
+    await feed.start()
+    await watch.start()
+    try:
+        await eventually(lambda: watch.looks > 60, pause=0.001)
+    finally:
+        await watch.stop()
+        await feed.stop()
+    assert (watch.complaint, stalls()) == ("", before)
+    assert snapshots._value.get() == loaded
+
+
 async def test_the_watch_itself_is_started_again(store, monkeypatch):
     monkeypatch.setattr("revocation.background._LOOK_SECONDS", 0.001)
     async with watched(store) as (_, watch):

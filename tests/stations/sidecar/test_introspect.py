@@ -7,6 +7,7 @@ from urllib.parse import quote_plus, urlencode
 
 import pytest
 
+from revocation.claim_names import ClaimNames
 from revocation.decision import Reason
 from revocation.entries import Kind
 from revocation.errors import SettingsError
@@ -280,9 +281,15 @@ def test_somebody_must_be_allowed_to_ask():
 
 
 def test_a_list_of_scopes_is_told_as_words():
-    assert describe({"scp": ("a", "b"), "azp": "till"}) == {
+    assert describe({"scp": ("a", "b"), "azp": "till"}, ClaimNames()) == {
         "active": True,
         "token_type": "Bearer",
         "scope": "a b",
         "client_id": "till",
     }
+
+
+@pytest.mark.parametrize("name", ["cid", "appid"])
+def test_the_client_is_told_from_whatever_claim_the_issuer_has(name):
+    told = describe({name: "till", "azp": "no client"}, ClaimNames(clients=(name,)))
+    assert told["client_id"] == "till"
