@@ -11,17 +11,19 @@ are one value, so rather too many tokens are rejected than too few. A list has t
 of each of its members. Empty text and null are no value.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
 from math import prod
+from operator import add
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from revocation.claim_names import ClaimName, Unreadable, find_claim, split_name
-from revocation.entries import MAX_ID_CHARACTERS, Kind
+from revocation.entries import MAX_ID_CHARACTERS
 from revocation.errors import ClaimsNotRevocableError
 
 MAX_CLAIMS: Final = 4
@@ -33,13 +35,12 @@ MAX_COMBINATIONS: Final = 1_024
 MAX_WHOLE: Final = 2**53 - 1
 """The largest number that every JSON reader keeps exactly."""
 
-_REMEMBERED: Final = 4_096
+_REMEMBERED: Final = 16_384
+"""About how many ids a reader remembers."""
+_UNRESERVED: Final = re.compile("[A-Za-z0-9._~-]+")
 
 ClaimSet = tuple[str, ...]
 """The names of the claims of a set, in order."""
-
-Named = tuple[Kind, str]
-"""A kind and an id, as `Token.more` holds them."""
 
 
 # The setting --------------------------------------------------------------------------
@@ -112,32 +113,45 @@ def describe(sets: Iterable[ClaimSet]) -> str:
 
 
 class ClaimReader:
-    """Reads what claims sets name of some sets; those of texts alone are remembered."""
+    """Reads what claims sets name of some sets; what text names is remembered."""
 
     def __init__(self, sets: Iterable[ClaimSet]) -> None:
         """Prepare."""
         self.sets = tuple(map(_sort, sets))
         names = dict.fromkeys(name for each in self.sets for name in each)
+        self._names = tuple(names)
+        self._places = [[*map(self._names.index, each)] for each in self.sets]
+        self._begins = [[f"{_encode(name)}=" for name in each] for each in self.sets]
         ways = [split_name(name) for name in names]
         nested = any(len(way) > 1 for way in ways)
-        self._names = tuple(names)
         self._firsts = None if nested else [first for (first,) in ways]
-        self._known: dict[tuple[Any, ...], tuple[Named, ...]] = {}
+        # A single member of the claims set itself: no tuple need be made of its value.
+        self._only = ways[0][0] if len(ways) == 1 and not nested else None
+        self._known_texts: dict[str, tuple[str, ...]] = {}
+        self._known: dict[tuple[Any, ...], tuple[str, ...]] = {}
+        self._room = _REMEMBERED
 
-    def read(self, claims: Mapping[str, Any]) -> tuple[Named, ...] | str:
-        """Return what a claims set names of the sets, or a complaint.
+    def read(self, claims: Mapping[str, Any]) -> tuple[str, ...] | str:
+        """Return the ids of what a claims set names of the sets, or a complaint.
 
         A set of which the token lacks a claim names nothing, whatever the others are.
         The complaint names a claim that no event can name, never its value.
         """
-        if self._firsts is not None:
+        if self._only is not None:
+            value = claims.get(self._only)
+            if value is None:
+                return ()
+            if type(value) is str and (ids := self._known_texts.get(value)) is not None:
+                return ids
+            values: tuple[Any, ...] = (value,)
+        elif self._firsts is not None:
             values = tuple(map(claims.get, self._firsts))
         else:
             values = tuple([find_claim(claims, name) for name in self._names])
         try:
             known = self._known.get(values)
         except TypeError:  # A list or an object, which has no hash.
-            known = None
+            return self._read_lists(values)
         return self._read(values) if known is None else known
 
     def pick(self, claims: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,7 +159,7 @@ class ClaimReader:
         picked: dict[str, Any] = {}
         for names in self.sets:
             found = [find_claim(claims, name) for name in names]
-            if not all(map(_members, found)):
+            if not all(map(_texts, found)):
                 continue
             for name, value in zip(names, found, strict=True):
                 within, (*way, last) = picked, split_name(name)
@@ -154,25 +168,41 @@ class ClaimReader:
                 within[last] = value
         return picked
 
-    def _read(self, values: tuple[Any, ...]) -> tuple[Named, ...] | str:
-        found = dict(zip(self._names, map(_members, values), strict=True))
+    def _read_lists(self, values: tuple[Any, ...]) -> tuple[str, ...] | str:
+        values = tuple([tuple(each) if type(each) is list else each for each in values])
+        try:
+            known = self._known.get(values)
+        except TypeError:  # Something that no event can name.
+            known = None
+        return self._read(values) if known is None else known
+
+    def _read(self, values: tuple[Any, ...]) -> tuple[str, ...] | str:
+        texts = [*map(_texts, values)]
         ids: list[str] = []
-        for names in self.sets:
-            if not all(found[name] for name in names):
+        for names, places, begins in zip(
+            self.sets, self._places, self._begins, strict=True
+        ):
+            of_set = [texts[at] for at in places]
+            if not all(of_set):
                 continue
-            written = _write_set({name: found[name] for name in names})
-            if isinstance(written, str):
-                return written
-            if len(ids) + prod(map(len, written)) > MAX_COMBINATIONS:
+            for name, at, each in zip(names, places, of_set, strict=True):
+                if None in each:
+                    return _complain(name, values[at])
+            if len(ids) + prod(map(len, of_set)) > MAX_COMBINATIONS:
                 return _TOO_MANY
-            ids += ["&".join(pairs) for pairs in product(*written)]
-        named = tuple([(Kind.CLAIMS, each) for each in ids])
-        # Of other types some are equal that are written in different ways.
-        if all(value is None or type(value) is str for value in values):
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[values] = named
-        return named
+            ids += ["&".join(map(add, begins, each)) for each in product(*of_set)]
+        if all(map(_is_text, values)):
+            self._remember(values, tuple(ids))
+        return tuple(ids)
+
+    def _remember(self, values: tuple[Any, ...], ids: tuple[str, ...]) -> None:
+        self._room -= len(ids) + 1
+        if self._room < 0:
+            self._known_texts, self._known, self._room = {}, {}, _REMEMBERED
+        if self._only is not None and type(values[0]) is str:
+            self._known_texts[values[0]] = ids
+        else:
+            self._known[values] = ids
 
 
 @lru_cache(maxsize=64)
@@ -181,49 +211,58 @@ def claim_reader(sets: tuple[ClaimSet, ...]) -> ClaimReader:
     return ClaimReader(sets)
 
 
-def _write_set(values: Mapping[str, Sequence[Any]]) -> list[list[str]] | str:
-    """Return how each value of each claim is written, or a complaint."""
-    written = []
-    for name, members in values.items():
-        if isinstance(members[0], Unreadable):
-            return members[0].why
-        texts = dict.fromkeys(map(_write, members))
-        if None in texts:
-            return f"no event can name the `{name}` claim"
-        written.append([f"{_encode(name)}={text}" for text in texts])
-    return written
+def _is_text(value: Any) -> bool:
+    """Whether it is absent, text or texts: of others, equal ones are written apart."""
+    if type(value) is tuple:
+        return all(type(each) is str for each in value)
+    return value is None or type(value) is str
+
+
+def _complain(name: str, value: Any) -> str:
+    if isinstance(value, Unreadable):
+        return value.why
+    return f"no event can name the `{name}` claim"
 
 
 def _sort(names: Iterable[str]) -> ClaimSet:
     return tuple(sorted(names, key=_encode))
 
 
-def _members(value: Any) -> Sequence[Any]:
-    """Return the members of a list, or the value itself; what is empty is none."""
+def _texts(value: Any) -> Sequence[str | None]:
+    """Return how each value of a claim is written, once; None for what cannot be."""
+    if value is None or value == "":
+        return ()
     if isinstance(value, Unreadable) or not isinstance(value, list | tuple):
-        value = (value,)
-    return [each for each in value if each is not None and each != ""]
+        return (_write(value),)
+    members = [each for each in value if each is not None and each != ""]
+    return [*dict.fromkeys(map(_write, members))]
 
 
 def _write(value: Any) -> str | None:
     """Return how a value is written in an id, or None if no event can name it."""
+    if isinstance(value, str):
+        return _write_text(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and abs(value) <= MAX_WHOLE:
         return str(int(value))
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARACTERS:
+    return None
+
+
+def _write_text(text: str) -> str | None:
+    if not 0 < len(text) <= MAX_ID_CHARACTERS:
         return None
     try:
-        return _encode(value)
+        return _encode(text)
     except UnicodeEncodeError:  # A lone surrogate has no bytes.
         return None
 
 
-@lru_cache(maxsize=_REMEMBERED)
 def _encode(text: str) -> str:
-    return quote(text, safe="")
+    # Most are as they are; to see that takes a third of the time.
+    return text if _UNRESERVED.fullmatch(text) else quote(text, safe="")
 
 
 _TOO_MANY: Final = (

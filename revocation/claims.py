@@ -151,10 +151,10 @@ def read_token(
 
 def name_claims(token: Token, claims: Claims, reader: ClaimReader) -> Token | str:
     """Return the token with what it names of claim sets, or a complaint."""
-    named = reader.read(claims)
-    if isinstance(named, str):
-        return named
-    return _with(token, named) if named else token
+    ids = reader.read(claims)
+    if isinstance(ids, str):
+        return ids
+    return name_more(token, Kind.CLAIMS, ids) if ids else token
 
 
 def find_client(claims: Claims, claim_names: ClaimNames) -> str | None:
@@ -176,15 +176,14 @@ def usual_names(_issuer: Any) -> ClaimNames:
 
 def name_resources(token: Token, resources: Sequence[str]) -> Token | str:
     """Return the token with the resources that a request touches, or a complaint."""
-    named = [
-        (Kind.RESOURCE, resource) for resource in resources if _is_resource(resource)
-    ]
-    if len(named) < len(resources):
+    if not all(map(_is_resource, resources)):
         return "no event can name a resource asked for: it is not `type:id`"
-    return _with(token, named)
+    return name_more(token, Kind.RESOURCE, resources)
 
 
-def _with(token: Token, named: Iterable[tuple[Kind, str]]) -> Token:
+def name_more(token: Token, kind: Kind, ids: Iterable[str]) -> Token:
+    """Return the token with further targets of a kind that may reject it."""
+    named = [(kind, each) for each in ids]
     issuer, names, more, *rest = token
     return _new(Token, (issuer, names, (*more, *named), *rest))
 

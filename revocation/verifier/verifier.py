@@ -7,7 +7,7 @@ from typing import Final, Self
 
 import structlog
 
-from revocation.claims import Claims, Token, read_token
+from revocation.claims import Claims, Token, name_more, read_token
 from revocation.decision import (
     Beyond,
     Freshness,
@@ -277,8 +277,12 @@ class Verifier(BaseVerifier):
         replica = self._feed.replica
         # First, or entries might come that it speaks of and nobody looks for.
         freshness = replica.freshness
-        if replica.knows_claims:
-            token = self._name_claims(token, claims)
+        if replica.knows_claims and self._claim_reader and not isinstance(token, str):
+            ids = self._claim_reader.read(claims)
+            if isinstance(ids, str):
+                token = ids
+            elif ids and replica.mentions(token.issuer, ids):
+                token = name_more(token, Kind.CLAIMS, ids)
         return token, replica.find(token, now)[0], freshness
 
     def _clock_skew_ms(self) -> int:
