@@ -141,8 +141,9 @@ class ClaimReader:
             value = claims.get(self._only)
             if value is None:
                 return ()
-            if type(value) is str and (ids := self._known_texts.get(value)) is not None:
-                return ids
+            if type(value) is str:
+                known = self._known_texts.get(value)
+                return self._read_text(value) if known is None else known
             values: tuple[Any, ...] = (value,)
         elif self._firsts is not None:
             values = tuple(map(claims.get, self._firsts))
@@ -168,6 +169,16 @@ class ClaimReader:
                 within[last] = value
         return picked
 
+    def _read_text(self, value: str) -> tuple[str, ...] | str:
+        """Do as `_read` of the only claim, which is text, in a third of the time."""
+        text = _write_text(value)
+        if text is None and value:
+            return _complain(self._names[0], value)
+        ids = () if text is None else (self._begins[0][0] + text,)
+        self._make_room(len(ids))
+        self._known_texts[value] = ids
+        return ids
+
     def _read_lists(self, values: tuple[Any, ...]) -> tuple[str, ...] | str:
         values = tuple([tuple(each) if type(each) is list else each for each in values])
         try:
@@ -191,18 +202,16 @@ class ClaimReader:
             if len(ids) + prod(map(len, of_set)) > MAX_COMBINATIONS:
                 return _TOO_MANY
             ids += ["&".join(map(add, begins, each)) for each in product(*of_set)]
+        found = tuple(ids)
         if all(map(_is_text, values)):
-            self._remember(values, tuple(ids))
-        return tuple(ids)
+            self._make_room(len(ids))
+            self._known[values] = found
+        return found
 
-    def _remember(self, values: tuple[Any, ...], ids: tuple[str, ...]) -> None:
-        self._room -= len(ids) + 1
+    def _make_room(self, ids: int) -> None:
+        self._room -= ids + 1
         if self._room < 0:
             self._known_texts, self._known, self._room = {}, {}, _REMEMBERED
-        if self._only is not None and type(values[0]) is str:
-            self._known_texts[values[0]] = ids
-        else:
-            self._known[values] = ids
 
 
 @lru_cache(maxsize=64)
