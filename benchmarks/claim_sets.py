@@ -7,8 +7,8 @@ in sessions of many requests; of `new` ones each has a device that nobody has se
 
 Seen on two shared cores at other work, where a check took 5.4 us (3.4 us without such
 work): nothing while there is no entry; for recurring tokens 1.0 us for one set, 1.5 to
-1.7 us for a pair or a nested claim, 0.2 us where the token lacks the claim; for a device
-that is new 3.5 us, most of it for its digest.
+1.7 us for a pair or a nested claim, 0.2 us where the token lacks the claim; for a
+device that is new 3.5 us, most of it for its digest.
 
     python benchmarks/claim_sets.py [--rounds 300]
 """
