@@ -56,6 +56,11 @@ CLAMPED = Counter(
     "revocation_clamped_cut_offs_total",
     "Times of producers that cannot be right, replaced by safe ones. Alarm on any.",
 )
+LEFT_OUT = Counter(
+    "revocation_members_left_out_total",
+    "Optional members of events that could not be read, by name. Alarm on any.",
+    ["member"],
+)
 FORWARDED = Counter(
     "revocation_forwarded_events_total",
     "Events, or parts of bulk events, found in another partition than their target's.",

@@ -1,6 +1,5 @@
 """The commands that ask whether a token counts."""
 
-import base64
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
@@ -14,6 +13,7 @@ from revocation.cli.stations import RegionOption, chosen
 from revocation.decision import Verdict
 from revocation.settings import VerifierSettings
 from revocation.verifier import RemoteVerifier
+from revocation.whole_token import peek
 
 RouteOption = Annotated[str, typer.Option(help="Route class.")]
 ResourceOption = Annotated[
@@ -95,19 +95,14 @@ def _read_claims(given: bytes) -> tuple[dict[str, Any], str | None]:
     try:
         if text.startswith(b"{"):
             return orjson.loads(text), None
-        header, payload, _ = text.split(b".")
-        kid = orjson.loads(_unpadded(header)).get("kid")
-        claims = orjson.loads(_unpadded(payload))
-        claims.keys()
-    except (ValueError, AttributeError) as error:
+        peeked = peek(text.decode())
+    except ValueError:
+        peeked = None
+    if peeked is None or peeked.claims is None:
         raise typer.BadParameter(
             "stdin holds neither a JSON claims set nor a compact JWT"
-        ) from error
-    return claims, kid
-
-
-def _unpadded(part: bytes) -> bytes:
-    return base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
+        )
+    return peeked.claims, peeked.header.get("kid")
 
 
 def _age(milliseconds: int) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import inspect
+import shlex
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -22,11 +23,13 @@ from revocation import events
 from revocation.cli import JsonOption
 from revocation.cli.regions import open_regions, require_agreements
 from revocation.errors import ContractError
+from revocation.event_data import WHOLE_TOKEN
 from revocation.events import EVENT_TYPES, CloudEvent, Event
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt, wait_applied
 from revocation.settings import PublisherSettings, RegionsSettings
 from revocation.store import StoreReader
+from revocation.whole_token import peek
 
 _IN_FLIGHT = 2_000
 
@@ -113,7 +116,7 @@ def _add_command(model: type[CloudEvent]) -> None:
 
 def _option_of(name: str, field: FieldInfo) -> inspect.Parameter:
     """Return the option of a member; the model itself checks the value."""
-    kind: Any = {"exp": int, "version": int, "disable": bool, "users": list[str]}.get(
+    kind: Any = {"exp": float, "version": int, "disable": bool, "users": list[str]}.get(
         name, str
     )
     default: Any = inspect.Parameter.empty
@@ -153,8 +156,21 @@ def _build(model: type[CloudEvent], **members: Any) -> Event:
         return cast("Event", model.new(**members))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise typer.BadParameter(f"{place}: {first['msg']}") from None
+        place, said = ".".join(map(str, first["loc"])), first["msg"]
+        if first["type"] == WHOLE_TOKEN and model is events.TokenRevoked:
+            said += f"; its options are {_options_of(first['input'])}"
+        raise typer.BadParameter(f"{place}: {said}") from None
+
+
+def _options_of(token: str) -> str:
+    """Return the options that revoke a token, by its claims as far as they are seen."""
+    peeked = peek(token)
+    claims = (peeked and peeked.claims) or {}
+    named = {"--issuer": "iss", "--jti": "jti", "--exp": "exp"}
+    return " ".join(
+        f"{option} {shlex.quote(str(claims.get(claim, '?')))}"
+        for option, claim in named.items()
+    )
 
 
 async def _report(

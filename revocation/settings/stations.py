@@ -247,6 +247,9 @@ class AuthoritySettings(_WorkerSettings):
     """The ledger's RocksDB files; keep it across restarts."""
     pulse_interval_ms: int = Field(250, ge=10, le=60_000)
     """How often a pulse is sent through every partition."""
+    events_framing: Literal["none", "confluent"] = "none"
+    """`confluent`: producers' serializers may put a schema registry's frame of five
+    bytes before the JSON; it is taken off."""
     batch_interval_ms: int = Field(10, ge=0, le=1_000)
     """Entries leave at most this often: under load fewer requests wake every region."""
 

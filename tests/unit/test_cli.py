@@ -8,6 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from revocation.__main__ import app
+from tests.unit.tokens import CLAIMS, mint
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 
@@ -43,3 +44,13 @@ def test_schemas_export(tmp_path: Path) -> None:
     held = [path for path in SCHEMAS.iterdir() if path.is_file()]
     held += (SCHEMAS / "vectors").iterdir()
     assert written == {path.relative_to(SCHEMAS): path.read_bytes() for path in held}
+
+
+def test_a_whole_jwt_as_jti_is_refused_with_what_to_type() -> None:
+    """Published, it would be "applied", and the token stay in use."""
+    words = ["publish", "token-revoked", "--issuer", "https://idp", "--jti", mint()]
+    result = CliRunner(env={"COLUMNS": "400"}).invoke(app, words)
+
+    assert result.exit_code == 2
+    options = f"--issuer {CLAIMS['iss']} --jti {CLAIMS['jti']} --exp {CLAIMS['exp']}"
+    assert options in result.output
