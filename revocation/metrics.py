@@ -61,6 +61,11 @@ LEFT_OUT = Counter(
     "Optional members of events that could not be read, by name. Alarm on any.",
     ["member"],
 )
+UNKNOWN_ISSUERS = Counter(
+    "revocation_unknown_issuer_events_total",
+    "Events about issuers that no verifier trusts, by the authority's settings. Alarm "
+    "on any.",
+)
 FORWARDED = Counter(
     "revocation_forwarded_events_total",
     "Events, or parts of bulk events, found in another partition than their target's.",

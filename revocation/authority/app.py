@@ -295,7 +295,7 @@ class Authority(faust.App):
             give_up("the ledger cannot be read", error)
 
     def _remember(self, at: Position, conclusion: Conclusion) -> None:
-        note(conclusion, at)
+        note(conclusion, at, self._settings.issuers)
         for entry in conclusion.changed:
             self._ledger.remember(at.partition, entry)  # 1.
 

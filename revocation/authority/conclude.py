@@ -60,8 +60,8 @@ class Forward(NamedTuple):
 class Conclusion(NamedTuple):
     """What to emit, what to keep, what to forward, and what to count.
 
-    `left_out`: optional members of the event that could not be read; of a forwarded one
-    they were told where it was published.
+    `left_out`: optional members of the event that could not be read. `forwarded`: it
+    was published in another partition, where all about it was told.
     """
 
     entries: tuple[Entry, ...]
@@ -71,6 +71,7 @@ class Conclusion(NamedTuple):
     clamped: int
     issuer: str
     left_out: tuple[str, ...]
+    forwarded: bool
 
     @property
     def changed(self) -> Iterable[Entry]:
@@ -110,7 +111,7 @@ def conclude(
     )
     return Conclusion(
         *(tuple(emitted), forwards, event.type, results, clamped, event.data.issuer),
-        () if forwarded else left_out,
+        *(left_out, forwarded),
     )
 
 

@@ -1,20 +1,24 @@
 """What the authority counts and logs of what it concludes: places and names only."""
 
+from collections.abc import Collection
+
 import structlog
 
 from revocation import metrics
 from revocation.authority.conclude import Conclusion
 from revocation.entries import Position
+from revocation.nearest import nearest
 
 _log = structlog.get_logger()
 
 
-def note(conclusion: Conclusion, at: Position) -> None:
+def note(conclusion: Conclusion, at: Position, issuers: Collection[str]) -> None:
     """Count a conclusion, and say what about its event is not as it should be.
 
     Args:
         conclusion: on a record of the events topic or of the forwarded topic.
         at: where the record lies.
+        issuers: those that verifiers trust; none, if that is not known.
     """
     for result, times in conclusion.results.items():
         metrics.EVENTS.labels(conclusion.event_type, result).inc(times)
@@ -22,9 +26,17 @@ def note(conclusion: Conclusion, at: Position) -> None:
         metrics.CLAMPED.inc(conclusion.clamped)
     if conclusion.forwards:
         metrics.FORWARDED.inc(len(conclusion.forwards))
-    if conclusion.left_out:
-        for name in conclusion.left_out:
-            metrics.LEFT_OUT.labels(name).inc()
-        _log.warning(
-            "members left out", receipt=at.receipt, members=conclusion.left_out
-        )
+    if not conclusion.forwarded:
+        _warn(conclusion, at, issuers)
+
+
+def _warn(conclusion: Conclusion, at: Position, issuers: Collection[str]) -> None:
+    left_out, issuer = conclusion.left_out, conclusion.issuer
+    for name in left_out:
+        metrics.LEFT_OUT.labels(name).inc()
+    if left_out:
+        _log.warning("members left out", receipt=at.receipt, members=left_out)
+    if issuers and issuer not in issuers:
+        metrics.UNKNOWN_ISSUERS.inc()
+        near = nearest(issuer, issuers)
+        _log.warning("issuer unknown", receipt=at.receipt, nearest=near)

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from revocation.decision import Rules
 from revocation.entries import Limits
 from revocation.identity import Expectation, Identity, Lifetimes, fingerprint
+from revocation.settings.issuers import IssuerSettings
 from revocation.settings.routes import RouteSettings
 from revocation.settings.source import Settings, read_secret
 from revocation.store.tls import Tls
@@ -199,7 +200,7 @@ class StoreSettings(PepperSettings, TlsSettings, LimitSettings):
         return parts._replace(netloc=f"{user}:{password}@{host}").geturl()
 
 
-class PublisherSettings(KafkaSettings):
+class PublisherSettings(IssuerSettings, KafkaSettings):
     """A producer of events."""
 
     source: str = "revocation-cli"
@@ -234,7 +235,7 @@ class _WorkerSettings(KafkaSettings):
         return self
 
 
-class AuthoritySettings(_WorkerSettings):
+class AuthoritySettings(IssuerSettings, _WorkerSettings):
     """A worker of the authority."""
 
     authority_id: str = Field(

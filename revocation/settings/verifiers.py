@@ -6,10 +6,11 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from revocation.settings.issuers import IssuerSettings
 from revocation.settings.routes import RouteClass, RouteSettings
 from revocation.settings.source import read_secret
 from revocation.settings.stations import KafkaSettings, StoreSettings
-from revocation.trust import Issuer, TrustedIssuers
+from revocation.trust import Issuer
 
 
 class IntrospectionClient(BaseModel):
@@ -35,11 +36,9 @@ class IntrospectionClient(BaseModel):
         return read_secret(self.secret_file, least_bytes=1).decode()
 
 
-class VerifierSettings(RouteSettings, StoreSettings, KafkaSettings):
+class VerifierSettings(IssuerSettings, RouteSettings, StoreSettings, KafkaSettings):
     """A verifier of one region. Kafka is needed for `report_rejections` only."""
 
-    issuers: TrustedIssuers = Field(default_factory=dict)
-    """Whose tokens `verify` trusts, by their exact `iss`; see `trust.TrustedIssuer`."""
     replica_max_entries: int = Field(5_000_000, ge=1)
     """How many entries a verifier holds in memory, before it refuses more."""
     start_timeout_seconds: float = Field(10.0, ge=0)

@@ -1,0 +1,15 @@
+"""Whose tokens an installation trusts."""
+
+from pydantic import Field
+
+from revocation.settings.source import Settings
+from revocation.trust import TrustedIssuers
+
+
+class IssuerSettings(Settings):
+    """The issuers that verifiers trust, and that events should be about."""
+
+    issuers: TrustedIssuers = Field(default_factory=dict)
+    """Whose tokens `verify` trusts, by their exact `iss`; see `trust.TrustedIssuer`.
+    Where it is set, `revocation publish` and the authority warn of events about others:
+    they revoke nothing that a verifier accepts."""
