@@ -118,7 +118,15 @@ def test_names_and_claims_are_configurable():
     [
         ({"scp": ["a", "b"]}, "x-auth-scope", "a b"),
         ({"scp": "a b"}, "x-auth-scope", "a b"),
-        ({"scope": ["a"], "scp": "b"}, "x-auth-scope", None),
+        ({"scope": ["a"], "scp": "b"}, "x-auth-scope", "a"),
+        (
+            {"scope": ["openid", "datasets:read"]},
+            "x-auth-scope",
+            "openid datasets:read",
+        ),
+        ({"scope": ["a", "b c", 7, "\u00e9"]}, "x-auth-scope", "a"),
+        ({"scope": ["b c"]}, "x-auth-scope", None),
+        ({"scope": {"a": 1}, "scp": "b"}, "x-auth-scope", None),
         ({"azp": "till"}, "x-auth-client", "till"),
         ({"azp": "till", "client_id": "shop"}, "x-auth-client", "shop"),
     ],
