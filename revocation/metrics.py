@@ -189,6 +189,12 @@ AUTHZ_ANSWERS = _Tallied(
     "Answers of a sidecar to proxies, by status before a proxy's own needs.",
     ["status"],
 )
+PROXY_MISCONFIGURED = Counter(
+    "revocation_proxy_misconfigured_total",
+    "Requests of proxies that lack a header or a body that they announce. Alarm on "
+    "any.",
+    ["cause"],
+)
 INTROSPECTION_ANSWERS = Counter(
     "revocation_introspection_answers_total",
     "Answers of a sidecar to RFC 7662 requests, by result.",
