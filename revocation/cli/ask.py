@@ -10,7 +10,7 @@ import uvloop
 
 from revocation.cli import EXIT_NEGATIVE, JsonOption
 from revocation.cli.stations import RegionOption, chosen
-from revocation.decision import Verdict
+from revocation.decision import Reason, Verdict
 from revocation.settings import VerifierSettings
 from revocation.verifier import RemoteVerifier
 from revocation.whole_token import peek
@@ -83,7 +83,7 @@ def _answer(
         typer.echo(orjson.dumps({**verdict.to_json(), "region": settings.region}))
     else:
         word = "active" if verdict else f"REJECTED: {verdict.reason}"
-        typer.echo(f"{word} in {settings.region}, {_age(verdict.staleness_ms)}")
+        typer.echo(f"{word} in {settings.region}, {_age(verdict)}")
         for name in ("detail", "receipt"):
             if value := getattr(verdict, name):
                 typer.echo(f"  {name}: {value}")
@@ -105,5 +105,7 @@ def _read_claims(given: bytes) -> tuple[dict[str, Any], str | None]:
     return peeked.claims, peeked.header.get("kid")
 
 
-def _age(milliseconds: int) -> str:
-    return f"as of {milliseconds / 1_000:.3f} s ago"
+def _age(verdict: Verdict) -> str:
+    if verdict.as_of:
+        return f"as of {verdict.staleness_ms / 1_000:.3f} s ago"
+    return "nothing known" if verdict.reason is Reason.NOT_READY else "not looked up"

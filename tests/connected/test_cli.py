@@ -269,7 +269,7 @@ def test_a_token_is_verified(running: Installation, tmp_path: Path) -> None:
     assert (good.code, bad.code, forged.code) == (0, 3, 3), good
     assert good.out.startswith("active in eu, as of ")
     assert bad.json["reason"] == "issued_before_cut_off"
-    assert "REJECTED: signature_invalid" in forged.out
+    assert forged.out.startswith("REJECTED: signature_invalid in eu, not looked up")
 
 
 def test_without_issuers_nothing_is_verified(running: Installation) -> None:
