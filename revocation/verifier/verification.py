@@ -232,7 +232,7 @@ class BaseVerifier(abc.ABC):
         return Version(0) if entry is None else entry.version
 
     async def wait_applied(
-        self, receipts: Iterable[Receipt], *, timeout_seconds: float
+        self, receipts: Iterable[Receipt], *, timeout_seconds: float = 10.0
     ) -> float:
         """Wait until the region's store has applied events; returns the ms it took.
 
