@@ -5,7 +5,7 @@
     │   ├── MalformedEventError
     │   ├── UnknownEventTypeError
     │   ├── InvalidEventError
-    │   │   └── TokenAsIdError
+    │   ├── TokenAsIdError
     │   ├── OversizedRecordError
     │   ├── MalformedForwardedError
     │   └── MalformedUpdateError
@@ -60,7 +60,7 @@ class InvalidEventError(ContractError):
     code = "invalid_event"
 
 
-class TokenAsIdError(InvalidEventError):
+class TokenAsIdError(ContractError):
     """A whole JWT where an id is due: no token would be found by it."""
 
     code = "token_as_id"

@@ -253,6 +253,7 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> Ev
         MalformedEventError: not JSON, or no CloudEvent at all.
         UnknownEventTypeError: a CloudEvent of another type.
         InvalidEventError: a known type that breaks its schema.
+        TokenAsIdError: an id is a whole JWT.
     """
     if not value:
         raise MalformedEventError("the record has no value; send a CloudEvent as JSON")

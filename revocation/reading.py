@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from revocation import binary_mode, events
-from revocation.errors import InvalidEventError, MalformedEventError
+from revocation.errors import InvalidEventError, MalformedEventError, TokenAsIdError
 from revocation.events import ANY_EVENT, EVENT_TYPES, FRAME_BEGIN, Event
 
 FORGIVEN: Final = frozenset(
@@ -57,7 +57,7 @@ def read(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> Read
     headers = tuple(headers)
     try:
         return Reading(events.decode(value, headers))
-    except (InvalidEventError, MalformedEventError):
+    except (InvalidEventError, MalformedEventError, TokenAsIdError):
         document = _load(value or b"", headers)
         if document is None:
             raise
