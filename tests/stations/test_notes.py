@@ -6,6 +6,7 @@ from structlog.testing import capture_logs
 from revocation import metrics
 from revocation.authority.notes import note
 from revocation.events import TokenRevoked, encode
+from revocation.settings import AuthoritySettings
 from tests.stations.fed import ALICE, HOME, Fed
 from tests.stations.log import PARTITIONS, record
 from tests.stations.test_conclude import arrived, concluded, elsewhere
@@ -73,6 +74,17 @@ async def test_an_authority_notes_what_it_takes(authority):
     with capture_logs() as logs:
         await Fed(authority).take(7, LATE)
     assert [line["event"] for line in logs] == ["members left out"]
+
+
+async def test_an_authority_knows_the_issuers_of_its_settings(authority):
+    rules = {"jwks_file": "-", "algorithms": ["ES256"], "audiences": ["api"]}
+    told = AuthoritySettings(
+        topic_prefix="played", partitions=PARTITIONS, issuers={f"{ISSUER}/": rules}
+    )
+    authority._settings = told
+    with capture_logs() as logs:
+        await Fed(authority).take(7, ALICE)
+    assert [line["nearest"] for line in logs] == [f"{ISSUER}/"]
 
 
 FRAMED = b"\0\0\0\0\x07" + encode(ALICE)
