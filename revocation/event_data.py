@@ -6,6 +6,7 @@ a number as a string would mean one thing here and another to a producer's own c
 
 import re
 from datetime import datetime
+from math import ceil, isfinite
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -15,9 +16,11 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from revocation.entries import (
     ISSUER_PATTERN,
@@ -27,6 +30,7 @@ from revocation.entries import (
     Target,
     grant_id,
 )
+from revocation.whole_token import peek
 
 MAX_BULK_USERS: Final = 1_000
 """The most users that one bulk event may name."""
@@ -41,7 +45,35 @@ _RFC_3339: Final = (
     "([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
 
-Identifier = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS)]
+WHOLE_TOKEN: Final = "whole_token"  # noqa: S105 - a code, not a secret
+"""The type of pydantic's error where a whole JWT was given for an id."""
+
+_CLAIMS: Final = {"user": "sub", "users": "sub", "client": "client_id"}
+"""The claims that have these members; the others are called as theirs is."""
+
+
+def _never_a_token(value: Any, info: ValidationInfo) -> Any:
+    """Refuse what no token would ever be found by.
+
+    A `jti` is shown: it is what has to be sent. Other claims may name a person.
+    """
+    peeked = peek(value) if isinstance(value, str) else None
+    if peeked is None:
+        return value
+    claim = _CLAIMS.get(str(info.field_name), info.field_name)
+    due = (peeked.claims or {}).get("jti") if claim == "jti" else None
+    raise PydanticCustomError(
+        WHOLE_TOKEN,
+        "this is a whole JWT; send its `{claim}` claim{due}",
+        {"claim": claim, "due": f", which is {due!r}" if isinstance(due, str) else ""},
+    )
+
+
+Identifier = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_ID_CHARACTERS),
+    BeforeValidator(_never_a_token),
+]
 Issuer = Annotated[
     str,
     Field(
@@ -59,10 +91,26 @@ VersionNumber = Annotated[
         description="The user's new version, if the producer's database counts it.",
     ),
 ]
+
+
+def _rounded_up(value: Any) -> Any:
+    """Take fractions as verifiers do: what is denied is denied a little longer."""
+    if not isinstance(value, float):
+        return value
+    if not isfinite(value):
+        raise ValueError("NaN and infinity are no time in seconds")
+    return ceil(value)
+
+
 NumericDate = Annotated[
     int,
-    Field(ge=1, le=_MAX_NUMERIC_DATE, description="Seconds (RFC 7519 section 2)."),
+    Field(ge=1, le=_MAX_NUMERIC_DATE),
+    BeforeValidator(_rounded_up),
+    WithJsonSchema(
+        {"type": "number", "exclusiveMinimum": 0, "maximum": _MAX_NUMERIC_DATE}
+    ),
 ]
+"""Seconds (RFC 7519 section 2), which may have a fraction; rounded up."""
 
 
 def _rfc3339(value: Any) -> Any:
@@ -109,7 +157,9 @@ class TokenData(_WithinTenant):
 
     jti: Identifier
     exp: NumericDate | None = Field(
-        None, description="The token's `exp`; if absent, the longest lifetime counts."
+        None,
+        description="The token's `exp`, in seconds, rounded up; if absent, the longest "
+        "lifetime counts.",
     )
 
     def targets(self) -> tuple[Target, ...]:
@@ -122,7 +172,9 @@ class SessionData(_WithinTenant):
 
     sid: Identifier
     exp: NumericDate | None = Field(
-        None, description="When the session would end; if absent, the longest counts."
+        None,
+        description="When the session would end, in seconds, rounded up; if absent, "
+        "the longest counts.",
     )
 
     def targets(self) -> tuple[Target, ...]:

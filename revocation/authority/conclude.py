@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from revocation import events, ledger
+from revocation import events, ledger, reading
 from revocation.entries import (
     DENYLIST_KINDS,
     Entry,
@@ -58,13 +58,20 @@ class Forward(NamedTuple):
 
 
 class Conclusion(NamedTuple):
-    """What to emit, what to keep, what to forward, and what to count."""
+    """What to emit, what to keep, what to forward, and what to count.
+
+    `left_out`: optional members of the event that could not be read. `forwarded`: it
+    was published in another partition, where all about it was told.
+    """
 
     entries: tuple[Entry, ...]
     forwards: tuple[Forward, ...]
     event_type: str
     results: Counter[str]
     clamped: int
+    issuer: str
+    left_out: tuple[str, ...]
+    forwarded: bool
 
     @property
     def changed(self) -> Iterable[Entry]:
@@ -80,7 +87,7 @@ def conclude(
     Raises:
         ContractError: the record belongs in the dead letters.
     """
-    event = events.decode(record.value, record.headers)
+    event, left_out = reading.read(record.value, record.headers)
     here, elsewhere = _sort(event, record.partition, partitions)
     forwarded = record.partition != record.at.partition
     if elsewhere and forwarded:
@@ -102,7 +109,10 @@ def conclude(
         _forward(record, event, partition, targets)
         for partition, targets in elsewhere.items()
     )
-    return Conclusion(tuple(emitted), forwards, event.type, results, clamped)
+    return Conclusion(
+        *(tuple(emitted), forwards, event.type, results, clamped, event.data.issuer),
+        *(left_out, forwarded),
+    )
 
 
 def origin(headers: Headers, partition: int) -> Position:

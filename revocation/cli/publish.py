@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import inspect
+import shlex
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -22,11 +23,14 @@ from revocation import events
 from revocation.cli import JsonOption
 from revocation.cli.regions import open_regions, require_agreements
 from revocation.errors import ContractError
+from revocation.event_data import WHOLE_TOKEN
 from revocation.events import EVENT_TYPES, CloudEvent, Event
+from revocation.nearest import nearest
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt, wait_applied
 from revocation.settings import PublisherSettings, RegionsSettings
 from revocation.store import StoreReader
+from revocation.whole_token import peek
 
 _IN_FLIGHT = 2_000
 
@@ -113,7 +117,7 @@ def _add_command(model: type[CloudEvent]) -> None:
 
 def _option_of(name: str, field: FieldInfo) -> inspect.Parameter:
     """Return the option of a member; the model itself checks the value."""
-    kind: Any = {"exp": int, "version": int, "disable": bool, "users": list[str]}.get(
+    kind: Any = {"exp": float, "version": int, "disable": bool, "users": list[str]}.get(
         name, str
     )
     default: Any = inspect.Parameter.empty
@@ -153,8 +157,21 @@ def _build(model: type[CloudEvent], **members: Any) -> Event:
         return cast("Event", model.new(**members))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise typer.BadParameter(f"{place}: {first['msg']}") from None
+        place, said = ".".join(map(str, first["loc"])), first["msg"]
+        if first["type"] == WHOLE_TOKEN and model is events.TokenRevoked:
+            said += f"; its options are {_options_of(first['input'])}"
+        raise typer.BadParameter(f"{place}: {said}") from None
+
+
+def _options_of(token: str) -> str:
+    """Return the options that revoke a token, by its claims as far as they are seen."""
+    peeked = peek(token)
+    claims = (peeked and peeked.claims) or {}
+    named = {"--issuer": "iss", "--jti": "jti", "--exp": "exp"}
+    return " ".join(
+        f"{option} {shlex.quote(str(claims.get(claim, '?')))}"
+        for option, claim in named.items()
+    )
 
 
 async def _report(
@@ -171,6 +188,7 @@ async def _report(
     """
     async with _readers(wait) as readers:
         report, receipts = await send()
+        _warn(report["unknown_issuers"])
         report["applied_ms"] = None
         try:
             if readers:
@@ -180,6 +198,22 @@ async def _report(
         finally:
             _print(report, as_json=as_json)
     return report
+
+
+def _unknown(issuers: Iterable[str]) -> list[str]:
+    """Return those that no verifier trusts; none, if the settings do not say."""
+    known = PublisherSettings().issuers
+    return sorted(set(issuers) - known.keys()) if known else []
+
+
+def _warn(issuers: Iterable[str]) -> None:
+    for issuer in issuers:
+        near = nearest(issuer, PublisherSettings().issuers)
+        typer.echo(
+            f"warning: no verifier configured here knows the issuer {issuer}; the "
+            f"nearest in REVOCATION_ISSUERS is {near}",
+            err=True,
+        )
 
 
 @contextlib.asynccontextmanager
@@ -207,13 +241,19 @@ async def _readers(wait: str | None) -> AsyncIterator[dict[str, StoreReader]]:
 async def _publish_one(event: Event) -> _Published:
     async with Publisher() as publisher:
         receipts = await publisher.publish(event)
-    return {"id": event.id, "receipts": list(map(str, receipts))}, receipts
+    report = {
+        "id": event.id,
+        "receipts": list(map(str, receipts)),
+        "unknown_issuers": _unknown([event.data.issuer]),
+    }
+    return report, receipts
 
 
 async def _publish_lines(lines: list[bytes]) -> _Published:
     """Publish every line that is an event; report those that are not, with numbers."""
     refused: list[dict[str, Any]] = []
     latest: dict[int, Receipt] = {}
+    issuers: set[str] = set()
     published = 0
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("publishing", total=len(lines))
@@ -223,10 +263,16 @@ async def _publish_lines(lines: list[bytes]) -> _Published:
                 for receipts in await asyncio.gather(*sent):
                     latest.update({each.partition: each for each in receipts})
                 published += len(batch)
+                issuers.update(event.data.issuer for event in batch)
                 progress.update(task, completed=published + len(refused))
     for each in refused:
         typer.echo(f"line {each['line']}: {each['code']}: {each['message']}", err=True)
-    return {"published": published, "refused": refused}, tuple(latest.values())
+    report = {
+        "published": published,
+        "refused": refused,
+        "unknown_issuers": _unknown(issuers),
+    }
+    return report, tuple(latest.values())
 
 
 def _parse(lines: list[bytes], refused: list[dict[str, Any]]) -> Iterator[Event]:
@@ -261,6 +307,8 @@ def _print(report: dict[str, Any], *, as_json: bool) -> None:
                 continue
             case dict():
                 shown = ", ".join(f"{key} {ms:.1f} ms" for key, ms in value.items())
+                if unknown := ", ".join(report["unknown_issuers"]):
+                    shown += f", but no verifier configured here knows {unknown}"
             case list() if name == "refused":
                 shown = f"{len(value)} lines"
             case list():

@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from revocation.claim_mapping import ClaimMapping
 from revocation.claims import Rules
+from revocation.settings.issuers import IssuerSettings
 from revocation.settings.routes import RouteClass, RouteSettings
 from revocation.settings.source import read_secret
 from revocation.settings.stations import KafkaSettings, StoreSettings
 from revocation.trust import Issuer
-from revocation.trusted_issuers import TrustedIssuers
 
 
 class IntrospectionClient(BaseModel):
@@ -39,14 +39,11 @@ class IntrospectionClient(BaseModel):
         return read_secret(self.secret_file, least_bytes=1).decode()
 
 
-class VerifierSettings(RouteSettings, StoreSettings, KafkaSettings):
+class VerifierSettings(IssuerSettings, RouteSettings, StoreSettings, KafkaSettings):
     """A verifier of one region. Kafka is needed for `report_rejections` only."""
 
-    issuers: TrustedIssuers = Field(default_factory=dict)
-    """Whose tokens `verify` trusts, by their exact `iss` or a template of it; see
-    `trust.TrustedIssuer` and `trusted_issuers`. `check` reads claims as they say."""
     claims: ClaimMapping = Field(default_factory=ClaimMapping)
-    """How `check` reads the claims of issuers that are not among them."""
+    """How `check` reads the claims of issuers that are not among `issuers`."""
     replica_max_entries: int = Field(5_000_000, ge=1)
     """How many entries a verifier holds in memory, before it refuses more."""
     start_timeout_seconds: float = Field(10.0, ge=0)

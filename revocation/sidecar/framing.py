@@ -28,7 +28,7 @@ from revocation.sidecar.faults import (
     headers_too_large,
     target_too_long,
 )
-from revocation.sidecar.messages import Fault, Limits
+from revocation.sidecar.messages import Fault, HeadSuffices, Limits
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 _MOST_LINE: Final = 256
@@ -42,6 +42,7 @@ _FRAMING: Final = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"}
 )
 _MOST_DIGITS: Final = 15
+_TOO_LONG: Final = 10**_MOST_DIGITS
 _VERSIONS: Final = ("1.1", "1.0")
 _REST_OF_LINE: Final = len("  HTTP/1.1")
 
@@ -185,26 +186,20 @@ def find_head(buffer: bytearray, limits: Limits) -> int | Fault | None:
 
 
 def read_head(  # noqa: PLR0911 - one for each way to be wrong
-    raw: bytes, limits: Limits
+    raw: bytes, limits: Limits, head_suffices: HeadSuffices = lambda _: False
 ) -> Head | Fault:
     """Return what a head says, or why it is not served.
 
     Args:
         raw: from the request line to the empty line.
         limits: those of the target, of the number of headers and of the body.
+        head_suffices: for which paths the body may be of any length.
     """
     told = _Told()
     parser = HttpRequestParser(told)
-    upgrades = False
-    try:
-        parser.feed_data(raw)
-    except HttpParserUpgrade:
-        # A server may ignore it (RFC 9110 section 7.8), and proxies pass it on.
-        upgrades = True
-    except HttpParserInvalidMethodError:
-        return NO_METHOD
-    except HttpParserError:
-        return MALFORMED
+    upgrades = _parse(parser, raw)
+    if isinstance(upgrades, Fault):
+        return upgrades
     version, method = parser.get_http_version(), parser.get_method()
     if version not in _VERSIONS:
         return NO_VERSION
@@ -213,12 +208,14 @@ def read_head(  # noqa: PLR0911 - one for each way to be wrong
         return fault
     old = version == "1.0"
     framing = [each for each in told.headers if each[0] in _FRAMING]
-    body = _read_framing(framing, limits, old=old)
+    body = _read_framing(framing, old=old)
     if isinstance(body, Fault):
         return body
     target = _read_target(method, told)
     if target is None or (body.chunked and upgrades):
         return MALFORMED
+    if body.length > limits.body_bytes and not head_suffices(target[0]):
+        return body_too_large(limits)
     return Head(
         method.decode("ascii"),
         *target,
@@ -229,6 +226,20 @@ def read_head(  # noqa: PLR0911 - one for each way to be wrong
         old,
         body.waits and not old,
     )
+
+
+def _parse(parser: HttpRequestParser, raw: bytes) -> bool | Fault:
+    """Have a head parsed; tell whether it asks for an upgrade, or why it is none."""
+    try:
+        parser.feed_data(raw)
+    except HttpParserUpgrade:
+        # A server may ignore it (RFC 9110 section 7.8), and proxies pass it on.
+        return True
+    except HttpParserInvalidMethodError:
+        return NO_METHOD
+    except HttpParserError:
+        return MALFORMED
+    return False
 
 
 def _check_size(raw: bytes, method: bytes, told: _Told, limits: Limits) -> Fault | None:
@@ -249,7 +260,7 @@ class _Framing(NamedTuple):
 
 
 def _read_framing(  # noqa: PLR0911 - as above
-    fields: list[tuple[bytes, bytes]], limits: Limits, *, old: bool
+    fields: list[tuple[bytes, bytes]], *, old: bool
 ) -> _Framing | Fault:
     """Return how the body is framed (RFC 9112 section 6.3)."""
     if len(fields) == 1 and fields[0][0] == b"host" and not old:
@@ -275,9 +286,7 @@ def _read_framing(  # noqa: PLR0911 - as above
         return _Framing(persistent)
     if not digits.isdigit():
         return MALFORMED
-    length = int(digits) if len(digits) <= _MOST_DIGITS else limits.body_bytes + 1
-    if length > limits.body_bytes:
-        return body_too_large(limits)
+    length = int(digits) if len(digits) <= _MOST_DIGITS else _TOO_LONG
     return _Framing(persistent, length, waits=expected is not None and length > 0)
 
 

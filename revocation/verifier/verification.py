@@ -50,6 +50,11 @@ class Verification(NamedTuple):
         """Return `verdict.active`."""
         return self.verdict.active
 
+    def __repr__(self) -> str:
+        """Leave out the claims and the key: logs and tracebacks show this."""
+        known = "no" if self.claims is None else len(self.claims)
+        return f"Verification({self.verdict!r}, {known} claims)"
+
 
 class Part(Protocol):
     """Something that runs for as long as a verifier does."""
@@ -227,7 +232,7 @@ class BaseVerifier(abc.ABC):
         return Version(0) if entry is None else entry.version
 
     async def wait_applied(
-        self, receipts: Iterable[Receipt], *, timeout_seconds: float
+        self, receipts: Iterable[Receipt], *, timeout_seconds: float = 10.0
     ) -> float:
         """Wait until the region's store has applied events; returns the ms it took.
 
@@ -298,14 +303,8 @@ class BaseVerifier(abc.ABC):
             reason, detail = Reason.NOT_READY, "no key of the issuer could be read"
         policy, as_of = self._policy(route), self._freshness().as_of
         staleness = max(0, self._now() - as_of)
-        verdict = Verdict(
-            active=False,
-            reason=reason,
-            as_of=as_of,
-            staleness_ms=staleness,
-            stale=staleness > policy.fresh_ms,
-            detail=detail,
-        )
+        stale = staleness > policy.fresh_ms
+        verdict = Verdict(*(False, reason, as_of, staleness, stale, None, detail))
         self._counter.count(verdict, route)
         return Verification(verdict)
 

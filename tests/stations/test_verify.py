@@ -9,7 +9,7 @@ import time
 import pytest
 
 from revocation import metrics
-from revocation.decision import Reason
+from revocation.decision import Reason, Verdict
 from revocation.entries import Entry, Kind, Position, Status, Target
 from revocation.jwt.authenticator import Authenticator
 from revocation.jwt.jwks import KeyRing
@@ -17,7 +17,7 @@ from revocation.jwt.key_source import Pace
 from revocation.store import Batch, Mark
 from revocation.trust import TrustedIssuer
 from revocation.verifier import RemoteVerifier, Verifier
-from revocation.verifier.verification import Parts, Tokens
+from revocation.verifier.verification import Parts, Tokens, Verification
 from tests.installation import eventually
 from tests.stations.regions import now_ms
 from tests.stations.test_verifier import RULES, cut_off, store_as_of
@@ -235,3 +235,11 @@ async def test_at_once_says_the_same_as_waiting(jwks):
             at_once, waited = verifier.verify(made), await verifier.verify_async(made)
             assert at_once.verdict.reason is waited.verdict.reason
             assert at_once.claims == waited.claims
+
+
+def test_a_verification_that_is_printed_shows_nothing_of_anybody():
+    verdict = Verdict(active=True, reason=Reason.ACTIVE, as_of=0, staleness_ms=0)
+    known = Verification(verdict, {"sub": "zaphod", "iss": "idp"}, "zaphod")
+    assert "zaphod" not in f"{known} {known!r}"
+    assert repr(known).endswith(", 2 claims)")
+    assert repr(Verification(verdict)).endswith(", no claims)")
