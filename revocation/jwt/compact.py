@@ -21,8 +21,8 @@ _LAST_OF_TWO: Final = frozenset("AQgw")
 _LAST_OF_THREE: Final = frozenset("AEIMQUYcgkosw048")
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _MAYBE_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
-_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)', re.DOTALL)
-"""A string, or what begins as one: an end that never comes is sought once only."""
+_TEXT: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""A string, or what begins as one. Nothing is given back: each letter is read once."""
 
 _KNOWN: Final = frozenset({"alg", "typ", "kid", "x5t", "x5t#S256"})
 _REFUSED: Final = frozenset(
@@ -119,12 +119,13 @@ def _wrong_header(members: dict[str, Any]) -> str | None:
         return "the header has no `alg`"
     if not all(type(each) is str for each in members.values()):
         return "a member of the header is no string"
-    if "kid" in members and not _is_kid(members["kid"]):
+    if "kid" in members and not is_kid(members["kid"]):
         return "the header's `kid` is too long, empty or not printable ASCII"
     return None
 
 
-def _is_kid(kid: str) -> bool:
+def is_kid(kid: str) -> bool:
+    """Whether it can be the name of a key, in a header or a key set."""
     short = 0 < len(kid) <= MAX_KID_CHARACTERS
     return short and kid.isascii() and kid.isprintable()
 
