@@ -95,6 +95,11 @@ class TrustedIssuer(BaseModel):
     """Longer tokens are refused before anything else is looked at."""
     allow_private_addresses: bool = False
     """Whether `jwks_url` may lead into the own network; plain http then does, too."""
+    jwks_proxy: str | None = None
+    """Read `jwks_url` through this proxy, such as `http://proxy:3128`; the environment
+    names none. It resolves the name, so where that may lead only the proxy can say:
+    `allow_private_addresses` cannot be given beside it, and the URL begins with https.
+    """
     refresh_seconds: int = Field(300, ge=10, le=86_400)
     """How often the key set is read again."""
     max_stale_seconds: int = Field(86_400, ge=60, le=31 * 86_400)
@@ -131,12 +136,25 @@ class TrustedIssuer(BaseModel):
             raise ValueError("HMAC keys are secrets: they come from a jwks_file only")
         if self.jwks_url is not None:
             _require_safe(self.jwks_url, http=self.allow_private_addresses)
+        self._check_proxy()
         if self.max_stale_seconds < self.refresh_seconds:
             raise ValueError(
                 "max_stale_seconds is less than refresh_seconds: keys would cease to "
                 "count between two readings"
             )
         return self
+
+    def _check_proxy(self) -> None:
+        if self.jwks_proxy is None:
+            return
+        if self.jwks_url is None:
+            raise ValueError("jwks_proxy is for a jwks_url")
+        if "allow_private_addresses" in self.model_fields_set:
+            raise ValueError(
+                "jwks_proxy resolves the name itself, so allow_private_addresses would "
+                "say nothing; leave it out, and let the proxy say where it may lead"
+            )
+        _require_proxy(self.jwks_proxy)
 
 
 TrustedIssuers = dict[Issuer, TrustedIssuer]
@@ -171,3 +189,18 @@ def _require_safe(url: str, *, http: bool) -> None:
         )
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise ValueError("jwks_url must have neither user, password nor fragment")
+
+
+def _require_proxy(url: str) -> None:
+    """Refuse what is no proxy, or holds a secret: settings are shown."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("jwks_proxy is no URL") from None
+    extra = parts.path.strip("/") or parts.query or parts.fragment
+    printable = url.isascii() and url.isprintable() and " " not in url
+    if parts.scheme not in {"http", "https"} or not host or extra or not printable:
+        raise ValueError("jwks_proxy is no URL such as http://proxy:3128")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("jwks_proxy must have neither user nor password")

@@ -208,6 +208,7 @@ class KeySource:
                 private=issuer.allow_private_addresses,
                 max_bytes=pace.max_bytes,
                 timeout_seconds=pace.timeout,
+                proxy=issuer.jwks_proxy,
             )
         if isinstance(raw, str):
             return raw
