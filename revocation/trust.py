@@ -6,6 +6,7 @@ Everything else is the same for all and cannot be switched off.
 """
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Self
@@ -67,6 +68,10 @@ ClaimName = Annotated[str, Field(min_length=1, max_length=256)]
 Audience = Annotated[str, Field(min_length=1, max_length=2_048)]
 
 
+DEFAULT_TOKEN_BYTES: Final = 8_192
+"""How long tokens may be where nobody says otherwise."""
+
+
 class TrustedIssuer(BaseModel):
     """What is asked of one issuer's access tokens, and where its keys are.
 
@@ -91,8 +96,9 @@ class TrustedIssuer(BaseModel):
     token must show by its claims that it is an access token."""
     required_claims: tuple[ClaimName, ...] = ()
     """Claims it must have, beside those that every token needs."""
-    max_token_bytes: int = Field(8_192, ge=256, le=65_536)
-    """Longer tokens are refused before anything else is looked at."""
+    max_token_bytes: int = Field(DEFAULT_TOKEN_BYTES, ge=256, le=65_536)
+    """Longer tokens are refused before anything else is looked at. What takes tokens
+    out of requests takes as much as the issuer with the longest."""
     allow_private_addresses: bool = False
     """Whether `jwks_url` may lead into the own network; plain http then does, too."""
     jwks_proxy: str | None = None
@@ -159,6 +165,11 @@ class TrustedIssuer(BaseModel):
 
 TrustedIssuers = dict[Issuer, TrustedIssuer]
 """By the exact `iss` of their tokens."""
+
+
+def longest_token_bytes(issuers: Iterable[TrustedIssuer]) -> int:
+    """Return how long a token can be that one of these issuers may have made."""
+    return max((each.max_token_bytes for each in issuers), default=DEFAULT_TOKEN_BYTES)
 
 
 def media_type(typ: str) -> str | None:

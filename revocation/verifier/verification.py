@@ -27,6 +27,7 @@ from revocation.errors import SettingsError, StoreColdError
 from revocation.jwt.authenticator import Authenticated, Refusal
 from revocation.receipts import Receipt, wait_applied
 from revocation.store import StoreReader
+from revocation.trust import DEFAULT_TOKEN_BYTES
 from revocation.verifier.counting import VerdictCounter
 from revocation.verifier.fallback import Fallback, Question
 from revocation.verifier.rejections import RejectionReporter
@@ -99,6 +100,13 @@ class BaseVerifier(abc.ABC):
         trusts = parts.tokens and parts.tokens.authenticator.trusts
         routes, reporter = parts.policies, parts.reporter
         self._counter = VerdictCounter(routes, trusts=trusts, reporter=reporter)
+
+    @property
+    def max_token_bytes(self) -> int:
+        """How long a token may be: the most that any issuer's may."""
+        if self._tokens is None:
+            return DEFAULT_TOKEN_BYTES
+        return self._tokens.authenticator.max_token_bytes
 
     # Life ----------------------------------------------------------------------------
 

@@ -126,9 +126,22 @@ def endpoints_of(
 
 
 @contextlib.asynccontextmanager
-async def serving(store, jwks, *, policies=DEFAULT_POLICIES, fallback=None, **options):
+async def serving(
+    store,
+    jwks,
+    *,
+    policies=DEFAULT_POLICIES,
+    fallback=None,
+    between_seconds=0.01,
+    **options,
+):
     """A client of a sidecar that has just been started and is complete."""
-    verifier = verifier_of(store, jwks, policies=policies, fallback=fallback)
+    verifier = verifier_of(
+        *(store, jwks),
+        policies=policies,
+        fallback=fallback,
+        between_seconds=between_seconds,
+    )
     async with verifier:
         yield Client(endpoints_of(verifier, policies=policies, **options).handle)
 
