@@ -164,24 +164,34 @@ class Chunked:
         return max(self._limits.body_bytes, _LEAST_OVERHEAD)
 
 
-def find_head(buffer: bytearray, limits: Limits) -> int | Fault | None:
-    """Return where the head ends, or why it never will; None: read on."""
+def find_head(
+    buffer: bytearray, limits: Limits, looked_at: int = 0
+) -> int | Fault | None:
+    """Return where the head ends, or why it never will; None: read on.
+
+    Args:
+        buffer: what has come so far; empty lines are taken off its front.
+        limits: those of the target and of the whole head.
+        looked_at: how much of the buffer was there when this said to read on. It is not
+            looked at again, or a head that comes byte by byte would cost its square.
+    """
     # RFC 9112 section 2.2: an empty line before a request is to be ignored.
     while buffer.startswith(b"\r\n"):
         del buffer[:2]
-    end = buffer.find(END_OF_HEAD, 0, limits.header_bytes)
+        looked_at = 0
+    before = max(0, looked_at + 1 - len(END_OF_HEAD))
+    end = buffer.find(END_OF_HEAD, before, limits.header_bytes)
     if end >= 0:
         return end + len(END_OF_HEAD)
-    line = buffer.find(b"\r\n", 0, limits.header_bytes)
-    if line < 0 and len(buffer) > limits.target_bytes + _MOST_LINE:
+    longest = limits.target_bytes + _MOST_LINE
+    if looked_at <= longest < len(buffer) and buffer.find(b"\r\n", 0, longest + 1) < 0:
         return target_too_long(limits)
     if len(buffer) >= limits.header_bytes:
         return headers_too_large(limits)
     if buffer and buffer != b"\r" and not buffer[:1].isalpha():
         return MALFORMED
-    if buffer.count(b"\n") != buffer.count(b"\r\n"):
-        return MALFORMED
-    return None
+    pairs = buffer.count(b"\r\n", max(0, looked_at - 1))
+    return None if buffer.count(b"\n", looked_at) == pairs else MALFORMED
 
 
 def read_head(  # noqa: PLR0911 - one for each way to be wrong
