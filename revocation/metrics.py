@@ -145,7 +145,8 @@ JWKS_REFRESHES = Counter(
     "revocation_jwks_refreshes_total", "Key sets fetched, by result.", ["result"]
 )
 KEYS_DROPPED = Counter(
-    "revocation_keys_dropped_total", "Revoked keys taken out of a key set."
+    "revocation_keys_dropped_total",
+    "Keys taken out: revoked, or their private half published.",
 )
 TOKENS_FROM_AHEAD = Counter(
     "revocation_tokens_from_ahead_total",

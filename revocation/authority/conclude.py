@@ -5,6 +5,7 @@ authorities may write. Its header says where and when the event was published, a
 nothing in the events topic is ever taken for such a copy.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
@@ -33,6 +34,7 @@ Recall = Callable[[Target], Entry | None]
 _MAX_COUNT: Final = 2**53 - 1
 _ORIGIN: Final = "forwarded-from"
 """The header of a forwarded record: `partition-offset-time` of the original."""
+_PLACE: Final = re.compile(rb"([0-9]{1,16})-([0-9]{1,16})-([0-9]{1,16})")
 
 
 class Record(NamedTuple):
@@ -126,10 +128,9 @@ def origin(headers: Headers, partition: int) -> Position:
         MalformedForwardedError: no authority wrote this record.
     """
     # The last of that name: a producer may have sent one, before ours.
-    text = (dict(headers).get(_ORIGIN) or b"").decode("ascii", "replace")
-    numbers = text.split("-")
-    if len(numbers) == len(Position._fields) and all(map(str.isdecimal, numbers)):
-        published_in, offset, time = map(int, numbers)
+    match = _PLACE.fullmatch(dict(headers).get(_ORIGIN) or b"")
+    if match is not None:
+        published_in, offset, time = map(int, match.groups())
         if published_in != partition and max(published_in, offset, time) <= _MAX_COUNT:
             return Position(published_in, Offset(offset), UnixMs(time))
     raise MalformedForwardedError(

@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._shared = shared
         self._limits = shared.limits
         self._buffer = bytearray()
+        self._looked_at = 0
         self._head: Head | None = None
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
@@ -234,7 +235,8 @@ class Connection(asyncio.Protocol):
     def _read_head(self) -> Head | Fault | None:
         """Take a head off the buffer; None: it is incomplete."""
         buffer = self._buffer
-        end = find_head(buffer, self._limits)
+        end = find_head(buffer, self._limits, self._looked_at)
+        self._looked_at = len(buffer) if end is None else 0
         if end is None:
             if not buffer:
                 self._wait(Phase.REQUEST, self._limits.idle_seconds)

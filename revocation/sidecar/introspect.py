@@ -141,7 +141,10 @@ class Introspection:
         if _BASIC.match(given[0].strip()) is not None:
             allowed = self._knows(given[0].strip())
             return self._introspect(request) if allowed else self._refuse()
-        token = find_credentials("POST", request.headers, BEARER_ONLY).token
+        most = self._verifier.max_token_bytes
+        token = find_credentials(
+            "POST", request.headers, BEARER_ONLY, max_token_bytes=most
+        ).token
         if token is None or self._scope is None:
             return self._refuse()
         caller = self._verifier.verify_soon(token, route=self._route)

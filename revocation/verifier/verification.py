@@ -24,13 +24,14 @@ from revocation.decision import (
 )
 from revocation.entries import Kind, Target, UnixMs, Version
 from revocation.errors import SettingsError, StoreColdError
-from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
-from revocation.jwt.jwks import KeyRing
+from revocation.jwt.authenticator import Authenticated, Refusal
 from revocation.receipts import Receipt, wait_applied
 from revocation.store import StoreReader
+from revocation.trust import DEFAULT_TOKEN_BYTES
 from revocation.verifier.counting import VerdictCounter
 from revocation.verifier.fallback import Fallback, Question
 from revocation.verifier.rejections import RejectionReporter
+from revocation.verifier.tokens import Tokens
 
 _BEHIND: Final = frozenset({Reason.STALE, Reason.NOT_READY})
 
@@ -64,13 +65,6 @@ class Part(Protocol):
 
     async def stop(self) -> None:
         """End; may be called twice."""
-
-
-class Tokens(NamedTuple):
-    """Who may issue tokens: the rules about them, and the keys that they sign with."""
-
-    authenticator: Authenticator
-    keys: KeyRing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +105,13 @@ class BaseVerifier(abc.ABC):
         trusts = parts.tokens and parts.tokens.authenticator.trusts
         routes, reporter = parts.policies, parts.reporter
         self._counter = VerdictCounter(routes, trusts=trusts, reporter=reporter)
+
+    @property
+    def max_token_bytes(self) -> int:
+        """How long a token may be: the most that any issuer's may."""
+        if self._tokens is None:
+            return DEFAULT_TOKEN_BYTES
+        return self._tokens.authenticator.max_token_bytes
 
     # Life ----------------------------------------------------------------------------
 
@@ -187,7 +188,8 @@ class BaseVerifier(abc.ABC):
     ) -> Verification:
         """Return whether a compact JWT is genuine, meant for us, and still counts.
 
-        A key that is not at hand is fetched first, if its issuer was not asked lately.
+        A key that is not at hand, or is not what its issuer has under that name now, is
+        fetched first, if the issuer was not asked lately.
 
         Args:
             token: the JWT in compact form (RFC 7515 section 7.1).
@@ -197,11 +199,7 @@ class BaseVerifier(abc.ABC):
         Raises:
             SettingsError: no issuers are configured, or no such route class.
         """
-        tokens = self._require_tokens()
-        outcome = tokens.authenticator.authenticate(token, self._now())
-        if isinstance(outcome, Refusal) and outcome.reason is Reason.KEY_UNKNOWN:
-            await tokens.keys.refresh(outcome.issuer)
-            outcome = tokens.authenticator.authenticate(token, self._now())
+        outcome = await self._require_tokens().authenticate(token, self._now)
         if isinstance(outcome, Refusal):
             return self._refuse(outcome, route)
         claims, kid, policy = outcome.claims, outcome.kid, self._policy(route)
@@ -313,13 +311,8 @@ class BaseVerifier(abc.ABC):
         return name_resources(outcome.token, resources) if resources else outcome.token
 
     def _drop_key(self, issuer: str, kid: str) -> None:
-        """Never believe a revoked key again, and ask the issuer for its new ones.
-
-        Once: whoever goes on presenting its `kid` must not make us ask again and again.
-        """
-        if self._tokens is not None and (issuer, kid) in self._tokens.keys.known():
-            self._tokens.keys.drop(issuer, kid)
-            self._tokens.authenticator.forget(issuer, kid)
+        if self._tokens is not None:
+            self._tokens.drop_key(issuer, kid)
 
     def _policy(self, route: str) -> StalenessPolicy:
         policy = self._policies.get(route)

@@ -17,7 +17,8 @@ from revocation.jwt.key_source import Pace
 from revocation.store import Batch, Mark
 from revocation.trust import TrustedIssuer
 from revocation.verifier import RemoteVerifier, Verifier
-from revocation.verifier.verification import Parts, Tokens, Verification
+from revocation.verifier.tokens import Tokens
+from revocation.verifier.verification import Parts, Verification
 from tests.installation import eventually
 from tests.stations.regions import now_ms
 from tests.stations.test_verifier import RULES, cut_off, store_as_of
@@ -213,6 +214,15 @@ async def test_a_revoked_keys_issuer_is_asked_once_for_its_successor(over):
             verdict = await verifier.check_async(claims, kid=KEY)
             assert verdict.reason is Reason.KEY_REVOKED
     assert len(drops) <= 1
+
+
+async def test_another_key_under_a_known_name_is_fetched(over, jwks):
+    """Its issuer replaced it: a good token must not wait for the next reading."""
+    async with over(await store_as_of()) as verifier:
+        assert await verifier.verify_async(token())
+        jwks.write_bytes(key_set(jwk("ES256", NEXT, kid=KEY)))
+        assert await eventually_verified(verifier, token(key=NEXT))
+        assert not await verifier.verify_async(token())
 
 
 async def test_without_any_key_it_is_we_who_are_not_ready(over):

@@ -43,7 +43,9 @@ def file(tmp_path):
 @pytest.fixture
 async def client(jwks, file):
     store = await store_as_of(0, cut_off(Kind.USER, "alice"))
-    async with serving(store, jwks, callers=read_callers(file), scope=SCOPE) as client:
+    who = {"callers": read_callers(file), "scope": SCOPE}
+    # Seldom: a key that is fetched for a forged token would be waited for.
+    async with serving(store, jwks, between_seconds=3_600, **who) as client:
         yield client
 
 
