@@ -127,6 +127,20 @@ async def test_callers_at_the_same_time_share_one_reading(server, ring):
     assert kids(keys) == {"key-1", "key-2"}
 
 
+async def test_issuers_of_many_tenants_share_one_reading(server):
+    """They publish one set; what is dropped of it counts for none of them."""
+    trusted = issuer(jwks_url=server.url, allow_private_addresses=True)
+    tenants = {f"https://idp.example/{name}": trusted for name in ("acme", "umbrella")}
+    apart = {ISSUER: trusted.model_copy(update={"max_stale_seconds": 3_600})}
+    async with KeyRing(tenants | apart) as keys:
+        assert len(server.requests) == 2
+        one, other = (keys.find(name, "key-1", "ES256") for name in tenants)
+        assert one is other is not None
+        keys.drop("https://idp.example/acme", "key-1")
+        assert keys.find("https://idp.example/umbrella", "key-1", "ES256") is None
+        assert keys.find(ISSUER, "key-1", "ES256") is not None
+
+
 async def test_a_caller_that_gives_up_ends_the_reading_for_nobody_else(server, ring):
     keys = await ring()
     server.hold()
