@@ -215,16 +215,9 @@ def read_head(  # noqa: PLR0911 - one for each way to be wrong
         return headers_too_large(limits)
     told = _Told()
     parser = HttpRequestParser(told)
-    upgrades = False
-    try:
-        parser.feed_data(raw)
-    except HttpParserUpgrade:
-        # A server may ignore it (RFC 9110 section 7.8), and proxies pass it on.
-        upgrades = True
-    except HttpParserInvalidMethodError:
-        return NO_METHOD
-    except HttpParserError:
-        return MALFORMED
+    upgrades = _feed(parser, raw)
+    if isinstance(upgrades, Fault):
+        return upgrades
     version, method = parser.get_http_version(), parser.get_method()
     if version not in _VERSIONS:
         return NO_VERSION
@@ -249,6 +242,20 @@ def read_head(  # noqa: PLR0911 - one for each way to be wrong
         old,
         body.waits and not old,
     )
+
+
+def _feed(parser: HttpRequestParser, raw: bytes) -> bool | Fault:
+    """Have a head parsed; return whether the client asks for an upgrade."""
+    try:
+        parser.feed_data(raw)
+    except HttpParserUpgrade:
+        # A server may ignore it (RFC 9110 section 7.8), and proxies pass it on.
+        return True
+    except HttpParserInvalidMethodError:
+        return NO_METHOD
+    except HttpParserError:
+        return MALFORMED
+    return False
 
 
 def _check_size(raw: bytes, method: bytes, told: _Told, limits: Limits) -> Fault | None:
