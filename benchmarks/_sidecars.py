@@ -36,7 +36,8 @@ from revocation.store.layout import Layout
 from revocation.store.redis import RedisStore
 from revocation.trust import TrustedIssuer
 from revocation.verifier import Verifier
-from revocation.verifier.verification import Parts, Tokens
+from revocation.verifier.tokens import Tokens
+from revocation.verifier.verification import Parts
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import BEARER_ONLY
 from revocation.web.gate import Steps

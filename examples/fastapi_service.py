@@ -24,7 +24,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from revocation import Publisher, Verifier
-from revocation.events import TokenRevoked, UserLoggedOut
+from revocation.events import SessionEnded, TokenRevoked, UserLoggedOut
 from revocation.verifier import Verification
 from revocation.web.fastapi import Protected
 
@@ -111,20 +111,23 @@ class RevocableStrategy:
             "iat": now,
             "exp": now + 600,
             "jti": str(uuid.uuid4()),
+            "sid": str(uuid.uuid4()),
             "ver": await verifier.current_version(ISSUER, str(user.id)),
         }
         header = {"alg": "ES256", "typ": "at+jwt", "kid": SIGNING_KEY.kid}
         return jwt.encode(header, claims, SIGNING_KEY)
 
     async def destroy_token(self, token: str, _user: User | None = None) -> None:
-        """End one token: everywhere, and whether this region is behind or not."""
+        """End the session: this token and all that belongs to it."""
         claims = (await verifier.verify_async(token)).claims
         if claims is None:
             raise HTTPException(401, NOT_ACCEPTABLE)
-        event = TokenRevoked.new(
-            source="/users", issuer=ISSUER, jti=claims["jti"], exp=claims["exp"]
-        )
-        await publisher.publish(event)
+        about = {"source": "/users", "issuer": ISSUER}
+        for event in (
+            SessionEnded.new(**about, sid=claims["sid"]),
+            TokenRevoked.new(**about, jti=claims["jti"], exp=claims["exp"]),
+        ):
+            await publisher.publish(event)
 
 
 strategy = RevocableStrategy()
@@ -148,7 +151,7 @@ async def log_in(user: str) -> Mapping[str, str]:
 
 @app.post("/logout", status_code=204)
 async def log_out(presented: Presented) -> None:
-    """End this token."""
+    """End this session."""
     await strategy.destroy_token(presented.credentials)
 
 

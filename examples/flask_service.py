@@ -10,16 +10,25 @@ It logs people in without a password, since that is not what it shows.
 
 import atexit
 import os
+import time
+import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from flask import Flask, Response, g, request
-from flask_jwt_extended import JWTManager, create_access_token, get_jwt, jwt_required
+from flask_jwt_extended import (
+    JWTManager,
+    create_access_token,
+    create_refresh_token,
+    get_jwt,
+    jwt_required,
+)
 
-from revocation import Publisher
-from revocation.events import TokenRevoked, UserLoggedOut
-from revocation.verifier.threaded import ThreadedVerifier
+from revocation import Publisher, ThreadedVerifier, Verifier, VerifierSettings
+from revocation.entries import UnixMs
+from revocation.events import SessionEnded, TokenRevoked, UserLoggedOut
+from revocation.guard import RefreshGuard, RefreshReason, RefreshRequest
 from revocation.web.bearer import Refusals
 from revocation.web.routes import route_class_of
 
@@ -35,11 +44,16 @@ app.config.update(
 jwt = JWTManager(app)
 
 refusals = Refusals(realm="datasets")
-verifier = ThreadedVerifier.from_settings()
+settings = VerifierSettings()
+replica = Verifier.from_settings(settings)
+verifier = ThreadedVerifier(replica)
 verifier.start()
 publisher = Publisher()
 verifier.run(publisher.start())
 atexit.register(lambda: verifier.run(publisher.stop()))
+guard = RefreshGuard(
+    replica, publisher, longest_session_ms=settings.limits.longest_session_ms
+)
 
 
 @jwt.token_in_blocklist_loader
@@ -62,20 +76,54 @@ def refuse(_header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Response:
 
 @app.post("/login/<user>")
 def log_in(user: str) -> Mapping[str, str]:
-    """Return a token that carries the user's version."""
+    """Return the first tokens of a session: they carry it, and the user's version."""
     version = verifier.current_version(ISSUER, user)
-    return {"token": create_access_token(user, additional_claims={"ver": version})}
+    return tokens(user, {"ver": version, "sid": str(uuid.uuid4())})
+
+
+def tokens(user: str, claims: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return an access token and a refresh token with the same claims."""
+    return {
+        "token": create_access_token(user, additional_claims=dict(claims)),
+        "refresh": create_refresh_token(user, additional_claims=dict(claims)),
+    }
+
+
+@app.post("/refresh")
+@jwt_required(refresh=True, skip_revocation_check=True)
+def refresh() -> tuple[Mapping[str, str], int]:
+    """Return new tokens, unless the session, the user or their client was revoked."""
+    old = get_jwt()
+    asked = RefreshRequest(
+        issuer=ISSUER,
+        user=old["sub"],
+        client="web",
+        session=old["sid"],
+        token_id=old["jti"],
+        issued_at=UnixMs(old["iat"] * 1_000),
+        expires_at=UnixMs(old["exp"] * 1_000),
+        version=old["ver"],
+    )
+    decision = verifier.run(guard.guard_refresh(asked))
+    if not decision or decision.latest_iat is None:
+        return {}, 503 if decision.reason is RefreshReason.STALE else 401
+    iat = min(int(time.time()), decision.latest_iat)
+    return tokens(
+        old["sub"], {"ver": decision.version, "sid": old["sid"], "iat": iat}
+    ), 200
 
 
 @app.post("/logout")
 @jwt_required(skip_revocation_check=True)
 def log_out() -> tuple[str, int]:
-    """End this token: everywhere, and whether this region is behind or not."""
+    """End the session: this token, its refresh token and all that came of it."""
     token = get_jwt()
-    event = TokenRevoked.new(
-        source="/flask-service", issuer=ISSUER, jti=token["jti"], exp=token["exp"]
-    )
-    verifier.run(publisher.publish(event))
+    about = {"source": "/flask-service", "issuer": ISSUER}
+    for event in (
+        SessionEnded.new(**about, sid=token["sid"]),
+        TokenRevoked.new(**about, jti=token["jti"], exp=token["exp"]),
+    ):
+        verifier.run(publisher.publish(event))
     return "", 204
 
 

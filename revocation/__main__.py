@@ -20,7 +20,8 @@ app = typer.Typer(
     help="Event-driven token revocation with provable freshness.\n\n"
     "Settings come from REVOCATION_* variables and the TOML file that "
     "REVOCATION_CONFIG names. Exit codes: 0 done or active, 1 failed, 2 wrong usage or "
-    "settings, 3 a negative answer (token rejected, not applied in time, not ready).",
+    "settings, 3 a negative answer (token rejected, not applied in time, not ready), "
+    "4 ready, but there are dead letters.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

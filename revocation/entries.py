@@ -98,6 +98,13 @@ class Target(NamedTuple):
         """Return `issuer|kind|id`: unambiguous, as no issuer or kind holds a bar."""
         return f"{self.issuer}|{self.kind}|{self.id}"
 
+    def __repr__(self) -> str:
+        """Leave out the id, which may be somebody's: logs and tracebacks show this.
+
+        A number that means something in this process only tells targets apart.
+        """
+        return f"Target({self.kind}, {self.issuer}, #{hash(self.id) & 0xFFFFFFFF:08x})"
+
 
 def longest_ms(seconds: int) -> int:
     """Return how long a token with the longest lifetime lives at most, in ms.

@@ -5,6 +5,7 @@
     │   ├── MalformedEventError
     │   ├── UnknownEventTypeError
     │   ├── InvalidEventError
+    │   ├── TokenAsIdError
     │   ├── OversizedRecordError
     │   ├── ClaimsNotRevocableError
     │   ├── MalformedForwardedError
@@ -58,6 +59,12 @@ class InvalidEventError(ContractError):
     """A known type whose attributes or data break its schema."""
 
     code = "invalid_event"
+
+
+class TokenAsIdError(ContractError):
+    """A whole JWT where an id is due: no token would be found by it."""
+
+    code = "token_as_id"
 
 
 class OversizedRecordError(ContractError):

@@ -7,6 +7,7 @@ a number as a string would mean one thing here and another to a producer's own c
 import re
 from collections.abc import Iterable
 from datetime import datetime
+from math import ceil, isfinite
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -16,18 +17,13 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
-    PlainValidator,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-from revocation.claim_sets import (
-    MAX_CLAIMS,
-    MAX_WHOLE,
-    ClaimSet,
-    claims_id,
-    require_revocable_names,
-)
+from revocation.claim_sets import ClaimSet, claims_id, require_revocable_names
 from revocation.entries import (
     ISSUER_PATTERN,
     MAX_ID_CHARACTERS,
@@ -36,6 +32,8 @@ from revocation.entries import (
     Target,
     grant_id,
 )
+from revocation.event_claims import Claims
+from revocation.whole_token import WHOLE_TOKEN, peek
 
 MAX_BULK_USERS: Final = 1_000
 """The most users that one bulk event may name."""
@@ -44,14 +42,38 @@ MAX_BULK_USERS: Final = 1_000
 # counting on from the greatest never leaves them.
 _MAX_VERSION: Final = 2**52
 _MAX_NUMERIC_DATE: Final = 253_402_300_799
-_MAX_CLAIM_NAME: Final = 256
 
 _RFC_3339: Final = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
     "([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
 
-Identifier = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARACTERS)]
+_CLAIMS: Final = {"user": "sub", "users": "sub", "client": "client_id"}
+"""The claims that have these members; the others are called as theirs is."""
+
+
+def _never_a_token(value: Any, info: ValidationInfo) -> Any:
+    """Refuse what no token would ever be found by.
+
+    A `jti` is shown: it is what has to be sent. Other claims may name a person.
+    """
+    peeked = peek(value) if isinstance(value, str) else None
+    if peeked is None:
+        return value
+    claim = _CLAIMS.get(str(info.field_name), info.field_name)
+    due = (peeked.claims or {}).get("jti") if claim == "jti" else None
+    raise PydanticCustomError(
+        WHOLE_TOKEN,
+        "this is a whole JWT; send its `{claim}` claim{due}",
+        {"claim": claim, "due": f", which is {due!r}" if isinstance(due, str) else ""},
+    )
+
+
+Identifier = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_ID_CHARACTERS),
+    BeforeValidator(_never_a_token),
+]
 Issuer = Annotated[
     str,
     Field(
@@ -69,10 +91,26 @@ VersionNumber = Annotated[
         description="The user's new version, if the producer's database counts it.",
     ),
 ]
+
+
+def _rounded_up(value: Any) -> Any:
+    """Take fractions as verifiers do: what is denied is denied a little longer."""
+    if not isinstance(value, float):
+        return value
+    if not isfinite(value):
+        raise ValueError("NaN and infinity are no time in seconds")
+    return ceil(value)
+
+
 NumericDate = Annotated[
     int,
-    Field(ge=1, le=_MAX_NUMERIC_DATE, description="Seconds (RFC 7519 section 2)."),
+    Field(ge=1, le=_MAX_NUMERIC_DATE),
+    BeforeValidator(_rounded_up),
+    WithJsonSchema(
+        {"type": "number", "exclusiveMinimum": 0, "maximum": _MAX_NUMERIC_DATE}
+    ),
 ]
+"""Seconds (RFC 7519 section 2), which may have a fraction; rounded up."""
 
 
 def _rfc3339(value: Any) -> Any:
@@ -90,43 +128,6 @@ Timestamp = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": _RFC_3339}),
 ]
 
-
-def _claims(value: Any) -> Any:
-    """Refuse without a word of what was sent: pydantic's report would name claims."""
-    if not isinstance(value, dict) or not 0 < len(value) <= MAX_CLAIMS:
-        raise ValueError(f"name 1 to {MAX_CLAIMS} claims")
-    if not all(isinstance(n, str) and 0 < len(n) <= _MAX_CLAIM_NAME for n in value):
-        raise ValueError(f"the name of a claim has 1 to {_MAX_CLAIM_NAME} characters")
-    if any(type(each) is float for each in value.values()):
-        raise ValueError("a claim is text, a whole number or a boolean")
-    claims_id(value)
-    return value
-
-
-Claims = Annotated[
-    dict[str, str | int | bool],
-    PlainValidator(_claims),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "minProperties": 1,
-            "maxProperties": MAX_CLAIMS,
-            "propertyNames": {"minLength": 1, "maxLength": _MAX_CLAIM_NAME},
-            "additionalProperties": {
-                "type": ["string", "integer", "boolean"],
-                "minLength": 1,
-                "maxLength": MAX_ID_CHARACTERS,
-                "minimum": -MAX_WHOLE,
-                "maximum": MAX_WHOLE,
-            },
-        }
-    ),
-    Field(
-        description="A value for each claim of one set of the setting "
-        "`revocable_claims`, by the names that it has there. Tokens that have all of "
-        "them are concerned; a list has the value of each of its members."
-    ),
-]
 
 _ONE_TARGET: Final[list[JsonValue]] = [
     {"required": [name], "properties": {name: {"type": "string"}}}
@@ -157,7 +158,9 @@ class TokenData(_WithinTenant):
 
     jti: Identifier
     exp: NumericDate | None = Field(
-        None, description="The token's `exp`; if absent, the longest lifetime counts."
+        None,
+        description="The token's `exp`, in seconds, rounded up; if absent, the longest "
+        "lifetime counts.",
     )
 
     def targets(self) -> tuple[Target, ...]:
@@ -170,7 +173,9 @@ class SessionData(_WithinTenant):
 
     sid: Identifier
     exp: NumericDate | None = Field(
-        None, description="When the session would end; if absent, the longest counts."
+        None,
+        description="When the session would end, in seconds, rounded up; if absent, "
+        "the longest counts.",
     )
 
     def targets(self) -> tuple[Target, ...]:

@@ -19,12 +19,14 @@ from pydantic import (
     ValidationError,
 )
 
+from revocation import binary_mode, whole_token
 from revocation.entries import Target
 from revocation.errors import (
     ContractError,
     InvalidEventError,
     MalformedEventError,
     OversizedRecordError,
+    TokenAsIdError,
     UnknownEventTypeError,
 )
 from revocation.event_data import (
@@ -45,8 +47,10 @@ from revocation.event_data import (
 from revocation.topics import MAX_EVENT_BYTES
 
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
+FRAME_BEGIN: Final = b"\0"
+"""What a schema registry's serializers put first; JSON never begins with it."""
+
 _MAX_EVENT_ID: Final = 256
-_STRUCTURED_MODE: Final = "application/cloudevents"
 
 
 class CloudEvent(BaseModel):
@@ -222,10 +226,11 @@ EVENT_TYPES: Final[Mapping[str, type[CloudEvent]]] = {
 }
 """The model of each event type."""
 
-_ANY_EVENT: Final[TypeAdapter[Event]] = TypeAdapter(
+ANY_EVENT: Final[TypeAdapter[Event]] = TypeAdapter(
     Annotated[Event, Field(discriminator="type")],
     config=ConfigDict(hide_input_in_errors=True),
 )
+"""Reads any event; told apart, as the schemas tell them."""
 
 
 def targets(event: Event) -> tuple[Target, ...]:
@@ -257,18 +262,25 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> Ev
         MalformedEventError: not JSON, or no CloudEvent at all.
         UnknownEventTypeError: a CloudEvent of another type.
         InvalidEventError: a known type that breaks its schema.
+        TokenAsIdError: an id is a whole JWT.
     """
     if not value:
         raise MalformedEventError("the record has no value; send a CloudEvent as JSON")
     _check_size(value)
-    attributes = _binary_attributes(headers)
+    if value[:1] == FRAME_BEGIN:
+        raise MalformedEventError(
+            "the value begins with a schema registry's frame (0x00 and the four bytes "
+            "of an id), not with JSON; set REVOCATION_EVENTS_FRAMING=confluent for the "
+            "authority, or use a serializer that writes JSON alone"
+        )
+    attributes = binary_mode.attributes(headers)
     if attributes:
-        value = _to_structured(attributes, value)
+        value = binary_mode.to_structured(attributes, value)
     try:
-        return _ANY_EVENT.validate_json(value)
+        return ANY_EVENT.validate_json(value)
     except ValidationError as error:
         # Without its cause: pydantic's report may quote what was sent.
-        raise _explain(error) from None
+        raise explain(error) from None
 
 
 def _check_size(value: bytes) -> None:
@@ -279,29 +291,7 @@ def _check_size(value: bytes) -> None:
         )
 
 
-def _binary_attributes(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-    attributes = {}
-    for name, raw in headers:
-        lowered = name.lower()
-        text = (raw or b"").decode(errors="replace")
-        if lowered.startswith("ce_"):
-            attributes[lowered[3:]] = text
-        elif lowered == "content-type" and text.lower().startswith(_STRUCTURED_MODE):
-            return {}
-    return attributes if "specversion" in attributes else {}
-
-
-def _to_structured(attributes: dict[str, str], data: bytes) -> bytes:
-    try:
-        orjson.loads(data)
-    except ValueError as error:
-        raise MalformedEventError(
-            f"binary mode, but the value is not JSON ({error})"
-        ) from None
-    return orjson.dumps({**attributes, "data": orjson.Fragment(data)})
-
-
-def _explain(error: ValidationError) -> ContractError:
+def explain(error: ValidationError) -> ContractError:
     """Turn pydantic's report into the one error that says what to mend."""
     first = error.errors(include_url=False, include_context=False)[0]
     place = ".".join(map(str, first["loc"][1:])) or "the event"
@@ -316,6 +306,11 @@ def _explain(error: ValidationError) -> ContractError:
         case "union_tag_invalid":
             return UnknownEventTypeError(
                 f"unknown type; known are {', '.join(EVENT_TYPES)}"
+            )
+        case whole_token.WHOLE_TOKEN:
+            return TokenAsIdError(
+                f"{place}: a whole JWT, where one of its claims is due: no token would "
+                "be found by it"
             )
         case _:
             return InvalidEventError(f"{place}: {first['msg']}")

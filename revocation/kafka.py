@@ -25,6 +25,9 @@ KafkaClient: TypeAlias = AIOKafkaConsumer | AIOKafkaProducer
 _MAX_REQUEST_BYTES = 2 * 1_048_576 + 65_536
 """A dead letter of the largest record, with its headers."""
 
+DEAD_LETTER_CODE: Final = "dead-letter-code"
+"""The header of a dead letter that has its error code."""
+
 _ASK_SECONDS: Final = 3.0
 _NOTHING_COMMITTED: Final = -1
 

@@ -56,6 +56,16 @@ CLAMPED = Counter(
     "revocation_clamped_cut_offs_total",
     "Times of producers that cannot be right, replaced by safe ones. Alarm on any.",
 )
+LEFT_OUT = Counter(
+    "revocation_members_left_out_total",
+    "Optional members of events that could not be read, by name. Alarm on any.",
+    ["member"],
+)
+UNKNOWN_ISSUERS = Counter(
+    "revocation_unknown_issuer_events_total",
+    "Events about issuers that no verifier trusts, by the authority's settings. Alarm "
+    "on any.",
+)
 FORWARDED = Counter(
     "revocation_forwarded_events_total",
     "Events, or parts of bulk events, found in another partition than their target's.",
@@ -135,7 +145,8 @@ JWKS_REFRESHES = Counter(
     "revocation_jwks_refreshes_total", "Key sets fetched, by result.", ["result"]
 )
 KEYS_DROPPED = Counter(
-    "revocation_keys_dropped_total", "Revoked keys taken out of a key set."
+    "revocation_keys_dropped_total",
+    "Keys taken out: revoked, or their private half published.",
 )
 TOKENS_FROM_AHEAD = Counter(
     "revocation_tokens_from_ahead_total",
@@ -183,6 +194,12 @@ AUTHZ_ANSWERS = _Tallied(
     "revocation_authz_answers_total",
     "Answers of a sidecar to proxies, by status before a proxy's own needs.",
     ["status"],
+)
+PROXY_MISCONFIGURED = Counter(
+    "revocation_proxy_misconfigured_total",
+    "Requests of proxies that lack a header or a body that they announce. Alarm on "
+    "any.",
+    ["cause"],
 )
 INTROSPECTION_ANSWERS = Counter(
     "revocation_introspection_answers_total",

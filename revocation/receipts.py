@@ -49,7 +49,7 @@ async def wait_applied(
     receipts: Iterable[Receipt],
     readers: Mapping[str, StoreReader],
     *,
-    timeout_seconds: float,
+    timeout_seconds: float = 10.0,
 ) -> dict[str, float]:
     """Wait until every region has applied every receipt.
 

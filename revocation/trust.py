@@ -6,6 +6,7 @@ Everything else is the same for all and cannot be switched off.
 """
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -71,6 +72,9 @@ Audience = Annotated[str, Field(min_length=1, max_length=2_048)]
 IGNORABLE_MEMBERS: Final = frozenset({"jku", "jwk", "x5c", "x5u"})
 """Header members that bring a key along; never used, and refused unless ignored."""
 
+DEFAULT_TOKEN_BYTES: Final = 8_192
+"""How long tokens may be where nobody says otherwise."""
+
 
 class TrustedIssuer(ClaimMapping):
     """What is asked of one issuer's access tokens, and where its keys are.
@@ -110,10 +114,16 @@ class TrustedIssuer(ClaimMapping):
     ignored_header_members: tuple[str, ...] = ()
     """Of `jku`, `jwk`, `x5c` and `x5u` those that its tokens may have: no key is ever
     taken from them."""
-    max_token_bytes: int = Field(8_192, ge=256, le=65_536)
-    """Longer tokens are refused before anything else is looked at."""
+    max_token_bytes: int = Field(DEFAULT_TOKEN_BYTES, ge=256, le=65_536)
+    """Longer tokens are refused before anything else is looked at. What takes tokens
+    out of requests takes as much as the issuer with the longest."""
     allow_private_addresses: bool = False
     """Whether `jwks_url` may lead into the own network; plain http then does, too."""
+    jwks_proxy: str | None = None
+    """Read `jwks_url` through this proxy, such as `http://proxy:3128`; the environment
+    names none. It resolves the name, so where that may lead only the proxy can say:
+    `allow_private_addresses` cannot be given beside it, and the URL begins with https.
+    """
     refresh_seconds: int = Field(300, ge=10, le=86_400)
     """How often the key set is read again."""
     max_stale_seconds: int = Field(86_400, ge=60, le=31 * 86_400)
@@ -165,8 +175,8 @@ class TrustedIssuer(ClaimMapping):
         """Return what decides which keys count: the same where they are shared."""
         return (
             *(self.jwks_url, self.jwks_file, self.algorithms),
-            *(self.allow_private_addresses, self.refresh_seconds),
-            self.max_stale_seconds,
+            *(self.jwks_proxy, self.allow_private_addresses),
+            *(self.refresh_seconds, self.max_stale_seconds),
         )
 
     @model_validator(mode="after")
@@ -177,12 +187,30 @@ class TrustedIssuer(ClaimMapping):
             raise ValueError("HMAC keys are secrets: they come from a jwks_file only")
         if self.jwks_url is not None:
             _require_safe(self.jwks_url, http=self.allow_private_addresses)
+        self._check_proxy()
         if self.max_stale_seconds < self.refresh_seconds:
             raise ValueError(
                 "max_stale_seconds is less than refresh_seconds: keys would cease to "
                 "count between two readings"
             )
         return self
+
+    def _check_proxy(self) -> None:
+        if self.jwks_proxy is None:
+            return
+        if self.jwks_url is None:
+            raise ValueError("jwks_proxy is for a jwks_url")
+        if "allow_private_addresses" in self.model_fields_set:
+            raise ValueError(
+                "jwks_proxy resolves the name itself, so allow_private_addresses would "
+                "say nothing; leave it out, and let the proxy say where it may lead"
+            )
+        _require_proxy(self.jwks_proxy)
+
+
+def longest_token_bytes(issuers: Iterable[TrustedIssuer]) -> int:
+    """Return how long a token can be that one of these issuers may have made."""
+    return max((each.max_token_bytes for each in issuers), default=DEFAULT_TOKEN_BYTES)
 
 
 def media_type(typ: str) -> str | None:
@@ -213,3 +241,18 @@ def _require_safe(url: str, *, http: bool) -> None:
         )
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise ValueError("jwks_url must have neither user, password nor fragment")
+
+
+def _require_proxy(url: str) -> None:
+    """Refuse what is no proxy, or holds a secret: settings are shown."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("jwks_proxy is no URL") from None
+    extra = parts.path.strip("/") or parts.query or parts.fragment
+    printable = url.isascii() and url.isprintable() and " " not in url
+    if parts.scheme not in {"http", "https"} or not host or extra or not printable:
+        raise ValueError("jwks_proxy is no URL such as http://proxy:3128")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("jwks_proxy must have neither user nor password")

@@ -39,6 +39,7 @@ from revocation.authority.conclude import (
 from revocation.authority.consumer import SeekingConsumer
 from revocation.authority.faust_options import faust_options
 from revocation.authority.forwarded import ForwardedReader
+from revocation.authority.notes import note
 from revocation.authority.outlet import Delivery, InOrder, Outlet, give_up
 from revocation.authority.own_writes import OwnWrites
 from revocation.authority.refresh import Refresher
@@ -46,6 +47,7 @@ from revocation.authority.table import LedgerTable
 from revocation.entries import Entry, Offset, Position, Target, UnixMs
 from revocation.errors import ContractError, RevocationError
 from revocation.kafka import KafkaClient, dead_letter_headers
+from revocation.reading import unframed
 from revocation.settings import AuthoritySettings
 from revocation.topics import PULSE_KEY
 from revocation.updates import Update
@@ -242,7 +244,7 @@ class Authority(faust.App):
             parked = [await self._park(message, at, conclusion)]
             self._held[at.partition].append(_Held(event, parked))
             return
-        self._remember(at.partition, conclusion)
+        self._remember(at, conclusion)
         sent = [await self._outlet.forward(*each) for each in conclusion.forwards]
         self._held[at.partition].append(_Held(event, sent))
         if conclusion.entries:
@@ -258,7 +260,7 @@ class Authority(faust.App):
             # Before anything claims that all up to here is concluded.
             await (await self._park(record, at, conclusion))
         else:
-            self._remember(partition, conclusion)
+            self._remember(at, conclusion)
             entries = conclusion.entries
         await self._send(partition, Update(entries=entries, forwarded=offset))
         self._forwarded[partition] = offset
@@ -268,8 +270,10 @@ class Authority(faust.App):
     ) -> Conclusion | RevocationError:
         """Conclude on a record, or return why it belongs in the dead letters."""
         headers, partition = message.headers or (), message.partition
+        framed = self._settings.events_framing == "confluent"
+        value = unframed(message.value) if framed else message.value
         try:
-            record = Record(partition, message.value, headers, published(headers))
+            record = Record(partition, value, headers, published(headers))
             recall, settings = partial(self._recall, partition), self._settings
             terms = settings.limits, settings.partitions, settings.revocable_claims
             return conclude(record, recall, *terms)
@@ -288,10 +292,10 @@ class Authority(faust.App):
         except Exception as error:  # noqa: BLE001 - a broken disk is not a bad record
             give_up("the ledger cannot be read", error)
 
-    def _remember(self, partition: int, conclusion: Conclusion) -> None:
-        _count(conclusion)
+    def _remember(self, at: Position, conclusion: Conclusion) -> None:
+        note(conclusion, at, self._settings.issuers)
         for entry in conclusion.changed:
-            self._ledger.remember(partition, entry)  # 1.
+            self._ledger.remember(at.partition, entry)  # 1.
 
     async def _emit(self, update: Update) -> Delivery:
         """Send an update that also answers for the records held before it.
@@ -337,12 +341,3 @@ class Authority(faust.App):
         metrics.DEAD_LETTERS.labels(error.code).inc()
         _log.error("dead letter", receipt=at.receipt, code=error.code)
         return delivery
-
-
-def _count(conclusion: Conclusion) -> None:
-    for result, times in conclusion.results.items():
-        metrics.EVENTS.labels(conclusion.event_type, result).inc(times)
-    if conclusion.clamped:
-        metrics.CLAMPED.inc(conclusion.clamped)
-    if conclusion.forwards:
-        metrics.FORWARDED.inc(len(conclusion.forwards))

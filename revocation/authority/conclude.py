@@ -5,11 +5,12 @@ authorities may write. Its header says where and when the event was published, a
 nothing in the events topic is ever taken for such a copy.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from revocation import events, ledger
+from revocation import events, ledger, reading
 from revocation.claim_sets import ClaimSet
 from revocation.entries import (
     DENYLIST_KINDS,
@@ -35,6 +36,7 @@ Recall = Callable[[Target], Entry | None]
 _MAX_COUNT: Final = 2**53 - 1
 _ORIGIN: Final = "forwarded-from"
 """The header of a forwarded record: `partition-offset-time` of the original."""
+_PLACE: Final = re.compile(rb"([0-9]{1,16})-([0-9]{1,16})-([0-9]{1,16})")
 
 
 class Record(NamedTuple):
@@ -60,13 +62,20 @@ class Forward(NamedTuple):
 
 
 class Conclusion(NamedTuple):
-    """What to emit, what to keep, what to forward, and what to count."""
+    """What to emit, what to keep, what to forward, and what to count.
+
+    `left_out`: optional members of the event that could not be read. `forwarded`: it
+    was published in another partition, where all about it was told.
+    """
 
     entries: tuple[Entry, ...]
     forwards: tuple[Forward, ...]
     event_type: str
     results: Counter[str]
     clamped: int
+    issuer: str
+    left_out: tuple[str, ...]
+    forwarded: bool
 
     @property
     def changed(self) -> Iterable[Entry]:
@@ -93,7 +102,7 @@ def conclude(
     Raises:
         ContractError: the record belongs in the dead letters.
     """
-    event = events.decode(record.value, record.headers)
+    event, left_out = reading.read(record.value, record.headers)
     require_revocable(event.data, revocable_claims)
     here, elsewhere = _sort(event, record.partition, partitions)
     forwarded = record.partition != record.at.partition
@@ -116,7 +125,10 @@ def conclude(
         _forward(record, event, partition, targets)
         for partition, targets in elsewhere.items()
     )
-    return Conclusion(tuple(emitted), forwards, event.type, results, clamped)
+    return Conclusion(
+        *(tuple(emitted), forwards, event.type, results, clamped, event.data.issuer),
+        *(left_out, forwarded),
+    )
 
 
 def origin(headers: Headers, partition: int) -> Position:
@@ -130,10 +142,9 @@ def origin(headers: Headers, partition: int) -> Position:
         MalformedForwardedError: no authority wrote this record.
     """
     # The last of that name: a producer may have sent one, before ours.
-    text = (dict(headers).get(_ORIGIN) or b"").decode("ascii", "replace")
-    numbers = text.split("-")
-    if len(numbers) == len(Position._fields) and all(map(str.isdecimal, numbers)):
-        published_in, offset, time = map(int, numbers)
+    match = _PLACE.fullmatch(dict(headers).get(_ORIGIN) or b"")
+    if match is not None:
+        published_in, offset, time = map(int, match.groups())
         if published_in != partition and max(published_in, offset, time) <= _MAX_COUNT:
             return Position(published_in, Offset(offset), UnixMs(time))
     raise MalformedForwardedError(

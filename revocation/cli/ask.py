@@ -1,6 +1,5 @@
 """The commands that ask whether a token counts."""
 
-import base64
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
@@ -11,9 +10,10 @@ import uvloop
 
 from revocation.cli import EXIT_NEGATIVE, JsonOption
 from revocation.cli.stations import RegionOption, chosen
-from revocation.decision import Verdict
+from revocation.decision import Reason, Verdict
 from revocation.settings import VerifierSettings
 from revocation.verifier import RemoteVerifier
+from revocation.whole_token import peek
 
 RouteOption = Annotated[str, typer.Option(help="Route class.")]
 ResourceOption = Annotated[
@@ -83,7 +83,7 @@ def _answer(
         typer.echo(orjson.dumps({**verdict.to_json(), "region": settings.region}))
     else:
         word = "active" if verdict else f"REJECTED: {verdict.reason}"
-        typer.echo(f"{word} in {settings.region}, {_age(verdict.staleness_ms)}")
+        typer.echo(f"{word} in {settings.region}, {_age(verdict)}")
         for name in ("detail", "receipt"):
             if value := getattr(verdict, name):
                 typer.echo(f"  {name}: {value}")
@@ -95,20 +95,17 @@ def _read_claims(given: bytes) -> tuple[dict[str, Any], str | None]:
     try:
         if text.startswith(b"{"):
             return orjson.loads(text), None
-        header, payload, _ = text.split(b".")
-        kid = orjson.loads(_unpadded(header)).get("kid")
-        claims = orjson.loads(_unpadded(payload))
-        claims.keys()
-    except (ValueError, AttributeError) as error:
+        peeked = peek(text.decode())
+    except ValueError:
+        peeked = None
+    if peeked is None or peeked.claims is None:
         raise typer.BadParameter(
             "stdin holds neither a JSON claims set nor a compact JWT"
-        ) from error
-    return claims, kid
+        )
+    return peeked.claims, peeked.header.get("kid")
 
 
-def _unpadded(part: bytes) -> bytes:
-    return base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
-
-
-def _age(milliseconds: int) -> str:
-    return f"as of {milliseconds / 1_000:.3f} s ago"
+def _age(verdict: Verdict) -> str:
+    if verdict.as_of:
+        return f"as of {verdict.staleness_ms / 1_000:.3f} s ago"
+    return "nothing known" if verdict.reason is Reason.NOT_READY else "not looked up"

@@ -1,15 +1,14 @@
 """`revocation publish`: one subcommand per event type, and JSON lines from a file."""
 
-import asyncio
 import contextlib
 import inspect
+import shlex
 import sys
 from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
     Iterable,
-    Iterator,
     Mapping,
 )
 from datetime import UTC, datetime
@@ -22,25 +21,18 @@ import typer
 import uvloop
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from rich.console import Console
-from rich.progress import Progress
 
 from revocation import events
-from revocation.claim_sets import ClaimSet
 from revocation.cli import JsonOption
+from revocation.cli.publish_lines import Published, publish_lines, unknown_issuers
 from revocation.cli.regions import open_regions, require_agreements
-from revocation.errors import ContractError
-from revocation.event_data import require_revocable
 from revocation.events import EVENT_TYPES, CloudEvent, Event
+from revocation.nearest import nearest
 from revocation.publisher import Publisher
-from revocation.receipts import Receipt, wait_applied
+from revocation.receipts import wait_applied
 from revocation.settings import PublisherSettings, RegionsSettings
 from revocation.store import StoreReader
-
-_IN_FLIGHT = 2_000
-
-_Published = tuple[dict[str, Any], tuple[Receipt, ...]]
-"""The report, and the receipts that --wait waits for."""
+from revocation.whole_token import WHOLE_TOKEN, peek
 
 app = typer.Typer(help="Publish events.", invoke_without_command=True)
 
@@ -78,7 +70,7 @@ def publish(
         typer.echo(context.get_help())
         raise typer.Exit(2)
     lines = _read(file).splitlines()
-    send = partial(_publish_lines, lines)
+    send = partial(publish_lines, lines)
     report = uvloop.run(_report(send, wait, timeout, as_json=as_json))
     raise typer.Exit(1 if report["refused"] else 0)
 
@@ -180,12 +172,25 @@ def _build(model: type[CloudEvent], **members: Any) -> Event:
         return cast("Event", model.new(**members))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise typer.BadParameter(f"{place}: {first['msg']}") from None
+        place, said = ".".join(map(str, first["loc"])), first["msg"]
+        if first["type"] == WHOLE_TOKEN and model is events.TokenRevoked:
+            said += f"; its options are {_options_of(first['input'])}"
+        raise typer.BadParameter(f"{place}: {said}") from None
+
+
+def _options_of(token: str) -> str:
+    """Return the options that revoke a token, by its claims as far as they are seen."""
+    peeked = peek(token)
+    claims = (peeked and peeked.claims) or {}
+    named = {"--issuer": "iss", "--jti": "jti", "--exp": "exp"}
+    return " ".join(
+        f"{option} {shlex.quote(str(claims.get(claim, '?')))}"
+        for option, claim in named.items()
+    )
 
 
 async def _report(
-    send: Callable[[], Awaitable[_Published]],
+    send: Callable[[], Awaitable[Published]],
     wait: str | None,
     seconds: float,
     *,
@@ -198,6 +203,7 @@ async def _report(
     """
     async with _readers(wait) as readers:
         report, receipts = await send()
+        _warn(report["unknown_issuers"])
         report["applied_ms"] = None
         try:
             if readers:
@@ -207,6 +213,16 @@ async def _report(
         finally:
             _print(report, as_json=as_json)
     return report
+
+
+def _warn(issuers: Iterable[str]) -> None:
+    for issuer in issuers:
+        near = nearest(issuer, PublisherSettings().issuers)
+        typer.echo(
+            f"warning: no verifier configured here knows the issuer {issuer}; the "
+            f"nearest in REVOCATION_ISSUERS is {near}",
+            err=True,
+        )
 
 
 @contextlib.asynccontextmanager
@@ -231,63 +247,15 @@ async def _readers(wait: str | None) -> AsyncIterator[dict[str, StoreReader]]:
         yield asked
 
 
-async def _publish_one(event: Event) -> _Published:
+async def _publish_one(event: Event) -> Published:
     async with Publisher() as publisher:
         receipts = await publisher.publish(event)
-    return {"id": event.id, "receipts": list(map(str, receipts))}, receipts
-
-
-async def _publish_lines(lines: list[bytes]) -> _Published:
-    """Publish every line that is an event; report those that are not, with numbers."""
-    refused: list[dict[str, Any]] = []
-    latest: dict[int, Receipt] = {}
-    published = 0
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("publishing", total=len(lines))
-        settings = PublisherSettings()
-        async with Publisher(settings) as publisher:
-            read = partial(_read_event, sets=settings.revocable_claims)
-            for batch in _batches(_parse(lines, read, refused)):
-                sent = [await publisher.send(event) for event in batch]
-                for receipts in await asyncio.gather(*sent):
-                    latest.update({each.partition: each for each in receipts})
-                published += len(batch)
-                progress.update(task, completed=published + len(refused))
-    for each in refused:
-        typer.echo(f"line {each['line']}: {each['code']}: {each['message']}", err=True)
-    return {"published": published, "refused": refused}, tuple(latest.values())
-
-
-def _read_event(line: bytes, sets: Iterable[ClaimSet]) -> Event:
-    event = events.decode(line)
-    require_revocable(event.data, sets)
-    return event
-
-
-def _parse(
-    lines: list[bytes],
-    read: Callable[[bytes], Event],
-    refused: list[dict[str, Any]],
-) -> Iterator[Event]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            yield read(line)
-        except ContractError as error:
-            found = {"line": number, "code": error.code, "message": str(error)}
-            refused.append(found)
-
-
-def _batches(parsed: Iterable[Event]) -> Iterator[list[Event]]:
-    batch: list[Event] = []
-    for event in parsed:
-        batch.append(event)
-        if len(batch) == _IN_FLIGHT:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    report = {
+        "id": event.id,
+        "receipts": list(map(str, receipts)),
+        "unknown_issuers": unknown_issuers([event.data.issuer]),
+    }
+    return report, receipts
 
 
 def _print(report: dict[str, Any], *, as_json: bool) -> None:
@@ -300,6 +268,8 @@ def _print(report: dict[str, Any], *, as_json: bool) -> None:
                 continue
             case dict():
                 shown = ", ".join(f"{key} {ms:.1f} ms" for key, ms in value.items())
+                if unknown := ", ".join(report["unknown_issuers"]):
+                    shown += f", but no verifier configured here knows {unknown}"
             case list() if name == "refused":
                 shown = f"{len(value)} lines"
             case list():

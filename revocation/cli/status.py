@@ -18,11 +18,13 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from revocation.cli import EXIT_NEGATIVE, JsonOption
+from revocation.cli import EXIT_DEAD_LETTERS, EXIT_NEGATIVE, JsonOption
+from revocation.cli.dead_letters import find_dead_letters
 from revocation.cli.regions import open_regions, require_agreements
 from revocation.cli.status_judge import judge
 from revocation.cli.status_report import (
     Bound,
+    DeadLetters,
     Findings,
     Found,
     Log,
@@ -53,7 +55,8 @@ def status(*, as_json: JsonOption = False) -> None:
     """Show how far the authority and the regions are; code 3 if anything is wrong.
 
     Wrong is whatever leaves a token in use that was revoked for longer than the
-    tightest route class tolerates, and what cannot be reached.
+    tightest route class tolerates, and what cannot be reached. Code 4: there are dead
+    letters, and nothing else is wrong.
     """
     settings = RegionsSettings()
     # What it would log about a broker that is away stands in the report.
@@ -61,7 +64,7 @@ def status(*, as_json: JsonOption = False) -> None:
     report = uvloop.run(_report(settings))
     typer.echo(orjson.dumps(report.to_json()) if as_json else render(report, _paint))
     if report.problems:
-        raise typer.Exit(EXIT_NEGATIVE)
+        raise typer.Exit(EXIT_DEAD_LETTERS if report.works else EXIT_NEGATIVE)
 
 
 def _paint(state: State, text: str) -> str:
@@ -73,7 +76,7 @@ async def _report(settings: RegionsSettings) -> Report:
         settings.policies.items(), key=lambda each: each[1].max_staleness_ms
     )
     async with open_regions(settings) as readers:
-        log, regions, disagreements = await asyncio.gather(
+        (log, dead_letters), regions, disagreements = await asyncio.gather(
             _ask_kafka(settings),
             asyncio.gather(*map(_ask_store, readers.values())),
             _find_disagreements(settings, readers),
@@ -87,6 +90,7 @@ async def _report(settings: RegionsSettings) -> Report:
             bound=Bound(route, policy.max_staleness_ms),
             clock_allowance_ms=settings.clock_allowance_seconds * 1_000,
             disagreements=disagreements,
+            dead_letters=dead_letters,
         )
     )
 
@@ -124,39 +128,40 @@ async def _find_disagreements(
 # The log ------------------------------------------------------------------------------
 
 
-async def _ask_kafka(settings: RegionsSettings) -> Found[Log]:
+async def _ask_kafka(
+    settings: RegionsSettings,
+) -> tuple[Found[Log], DeadLetters | None]:
     consumer = new_consumer(
         settings, client_id="revocation-status", request_timeout_ms=2_000
     )
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             await consumer.start()
+            await _require_topics(consumer, settings)
             log = await _read_log(consumer, settings)
+            dead_letters = await find_dead_letters(
+                consumer, _places(settings, settings.topics.dead_letters)
+            )
     except TopicError as error:
-        return Found(_now(), str(error))
+        return Found(_now(), str(error)), None
     except (KafkaError, OSError, RuntimeError) as error:
         complaint = (
             f"no broker answers at {settings.bootstrap_servers} "
             f"({type(error).__name__}); see whether Kafka is running, and check "
             "REVOCATION_BOOTSTRAP_SERVERS"
         )
-        return Found(_now(), complaint)
+        return Found(_now(), complaint), None
     else:
-        return Found(_now(), log)
+        return Found(_now(), log), dead_letters
     finally:
         await consumer.stop()
 
 
 async def _read_log(consumer: AIOKafkaConsumer, settings: RegionsSettings) -> Log:
-    """Return what both topics hold.
-
-    Raises:
-        TopicError: a topic is missing, or has not as many partitions as settings say.
-    """
+    """Return what the topics of events and of entries hold."""
     events, entries = settings.topics.events, settings.topics.entries
-    await _require_topics(consumer, settings)
     numbers = range(settings.partitions)
-    places = [TopicPartition(topic, n) for topic in (events, entries) for n in numbers]
+    places = [*_places(settings, events), *_places(settings, entries)]
     begins = await consumer.beginning_offsets(places)
     ends = await consumer.end_offsets(places)
     tails = [tp for tp in places[len(numbers) :] if begins[tp] < ends[tp]]
@@ -184,13 +189,26 @@ async def _read_log(consumer: AIOKafkaConsumer, settings: RegionsSettings) -> Lo
     }
 
 
+def _places(settings: RegionsSettings, topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(settings.partitions)]
+
+
 async def _require_topics(
     consumer: AIOKafkaConsumer, settings: RegionsSettings
 ) -> None:
-    """Look for the topics first: a broker may create those that are asked for."""
-    topics = (settings.topics.events, settings.topics.entries)
-    for topic in sorted({*topics} - await consumer.topics()):
-        raise TopicError(f"topic {topic} does not exist; run `revocation topics init`")
+    """Look for the topics first: a broker may create those that are asked for.
+
+    Raises:
+        TopicError: a topic is missing, or has not as many partitions as settings say.
+    """
+    names = settings.topics
+    topics = (names.entries, names.events, names.dead_letters)
+    known = await consumer.topics()
+    for topic in topics:
+        if topic not in known:
+            raise TopicError(
+                f"topic {topic} does not exist; run `revocation topics init`"
+            )
     await consumer.end_offsets([TopicPartition(topic, 0) for topic in topics])
     for topic in topics:
         found = len(consumer.partitions_for_topic(topic))

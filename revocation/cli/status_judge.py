@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from revocation.cli.status_report import (
     AuthorityReport,
     Bound,
+    DeadLetters,
+    DeadLettersReport,
     Findings,
     Found,
     KafkaReport,
@@ -36,6 +38,7 @@ def judge(found: Findings) -> Report:
             name: _judge_region(name, each, authority, found)
             for name, each in found.regions.items()
         },
+        dead_letters=_judge_dead_letters(found),
     )
 
 
@@ -213,3 +216,31 @@ def _from_the_future(as_of: int, at: int, found: Findings) -> list[str]:
         "and the brokers follow the same NTP servers"
     )
     return [problem]
+
+
+# Dead letters -------------------------------------------------------------------------
+
+
+def _judge_dead_letters(found: Findings) -> DeadLettersReport:
+    dead = found.dead_letters
+    if dead is None:
+        return DeadLettersReport(count=None, codes={}, since=None, problems=[])
+    problems = [_describe(dead, found.log.at)] if dead.number else []
+    return DeadLettersReport(
+        count=dead.number, codes=dict(dead.codes), since=dead.since, problems=problems
+    )
+
+
+def _describe(dead: DeadLetters, at: UnixMs) -> str:
+    age = ""
+    if dead.since is not None:
+        age = f", the oldest {in_words(max(0, at - dead.since))} ago"
+    read = sum(dead.codes.values())
+    among = "" if read == dead.number else f"of the first {read:,}: "
+    codes = ", ".join(f"{code} {times:,}" for code, times in sorted(dead.codes.items()))
+    which = f" ({among}{codes})" if codes else ""
+    return (
+        f"{counted(dead.number, 'record')} parked{age}{which}; each may be a "
+        "revocation that did not happen: mend what sent it, send the event again, then "
+        "delete the record"
+    )

@@ -8,6 +8,7 @@ the machine that asks.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from revocation.entries import Offset, Position, UnixMs
@@ -42,6 +43,18 @@ class LogPartition(NamedTuple):
 Log = Mapping[int, LogPartition]
 
 
+class DeadLetters(NamedTuple):
+    """How many dead letters there are, and what the first of them say.
+
+    `codes`: how many of those that were read have which code. `since`: when the broker
+    appended the oldest of these.
+    """
+
+    number: int
+    codes: Mapping[str, int] = MappingProxyType({})
+    since: UnixMs | None = None
+
+
 class Bound(NamedTuple):
     """The tightest bound on staleness, and the route class that has it."""
 
@@ -54,6 +67,7 @@ class Findings:
     """All that was found, and what it is held to.
 
     `disagreements`: of regions whose settings are not those of who asks, which.
+    `dead_letters`: None where Kafka does not answer.
     """
 
     bootstrap_servers: str
@@ -63,6 +77,7 @@ class Findings:
     bound: Bound
     clock_allowance_ms: int
     disagreements: Mapping[str, str] = field(default_factory=dict)
+    dead_letters: DeadLetters | None = None
 
 
 class State(StrEnum):
@@ -128,6 +143,16 @@ class RegionReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettersReport:
+    """What is parked; None where that is not known. `codes` are those of the first."""
+
+    count: int | None
+    codes: Mapping[str, int]
+    since: UnixMs | None
+    problems: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The whole installation, held to the tightest bound."""
 
@@ -135,6 +160,12 @@ class Report:
     kafka: KafkaReport
     authority: AuthorityReport
     regions: Mapping[str, RegionReport]
+    dead_letters: DeadLettersReport
+
+    @property
+    def works(self) -> bool:
+        """Whether nothing is wrong but that there are dead letters."""
+        return len(self.problems) == len(self.dead_letters.problems)
 
     @property
     def problems(self) -> list[tuple[str, str]]:
@@ -143,6 +174,7 @@ class Report:
             ("kafka", self.kafka.problems),
             ("authority", self.authority.problems),
             *((name, each.problems) for name, each in self.regions.items()),
+            ("dead letters", self.dead_letters.problems),
         ]
         return [(name, each) for name, problems in listed for each in problems]
 
@@ -155,4 +187,5 @@ class Report:
             "kafka": asdict(self.kafka),
             "authority": asdict(self.authority),
             "regions": {name: asdict(each) for name, each in self.regions.items()},
+            "dead_letters": asdict(self.dead_letters),
         }

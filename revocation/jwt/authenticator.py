@@ -19,7 +19,7 @@ from revocation.decision import Reason
 from revocation.entries import UnixMs
 from revocation.jwt.compact import Malformed, Parts, take_apart
 from revocation.jwt.rules import RULES, Fault, Trusted, find_untimely
-from revocation.trust import TrustedIssuer
+from revocation.trust import TrustedIssuer, longest_token_bytes
 
 
 class Key(Protocol):
@@ -125,8 +125,7 @@ class Authenticator:
         self._rules = replace(rules, issuers=named, revocable_claims=())
         self._keys = keys
         self._trusted = {name: Trusted.of(issuer) for name, issuer in issuers.items()}
-        most = (issuer.max_token_bytes for issuer in issuers.values())
-        self._most_bytes = max(most, default=0)
+        self.max_token_bytes = longest_token_bytes(issuers.values())
         # Two generations: as good as the least recently used here, and a hit writes
         # nothing, so threads do not wait for each other.
         self._generation = cache_size // 2
@@ -146,7 +145,7 @@ class Authenticator:
         # Exactly `str`: the methods of a subclass could be anybody's.
         if type(token) is not str or not token.isascii():
             return _NO_TEXT
-        if len(token) > self._most_bytes:
+        if len(token) > self.max_token_bytes:
             return _TOO_LONG
         digest = sha256(token.encode("ascii")).digest()
         known = self._young.get(digest) or self._find_old(digest)

@@ -3,21 +3,32 @@
 Needs the extra `jwt`. Whoever can say where keys are read can let this process send
 requests into its own network (RFC 8725 section 3.10), so a name is resolved here, every
 address it has is checked, and the connection goes to a checked address: the name cannot
-mean another one a moment later. Certificates are still checked against the name.
+mean another one a moment later. Certificates are still checked against the name. Only a
+proxy, where the settings name one, resolves the name itself: where it leads, and where
+not, is then the proxy's to say.
+
+Addresses are asked as RFC 8305 section 5 connects to them: the next one soon, while
+those before may still answer. So an address that is dead, or that accepts and says
+nothing, hides no good one.
 """
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
+from revocation.background import end_task
+
 _CONNECT_SECONDS: Final = 2.0
+_PAUSE_SECONDS: Final = 0.25
+"""Between two addresses, or less where there are many."""
 _OK: Final = 200
 _PORTS: Final = {"https": 443, "http": 80}
 
@@ -53,7 +64,12 @@ def _read_file(path: Path, max_bytes: int) -> bytes | str:
 
 
 async def read_url(
-    url: str, *, private: bool, max_bytes: int, timeout_seconds: float
+    url: str,
+    *,
+    private: bool,
+    max_bytes: int,
+    timeout_seconds: float,
+    proxy: str | None = None,
 ) -> bytes | str:
     """Return the answer's body, or why not. Never raises.
 
@@ -62,19 +78,24 @@ async def read_url(
         private: whether it may lead to private addresses.
         max_bytes: the longest answer.
         timeout_seconds: the limit for everything together.
+        proxy: the URL of a proxy to ask through. It resolves the name, so `private`
+            says nothing then.
     """
     parts = urlsplit(url)
     try:
         async with asyncio.timeout(timeout_seconds):
+            if proxy is not None:
+                return await _get_through(proxy, url, max_bytes)
             found = await _resolve(parts)
             refused = _refuse(found, private=private, http=parts.scheme == "http")
             if refused is not None:
                 return refused
-            return await _get(parts, found, max_bytes)
+            pause = min(_PAUSE_SECONDS, timeout_seconds / 2 / len(found))
+            return await _get(parts, found, max_bytes, pause)
     except TimeoutError:
         return f"it took longer than {timeout_seconds:g} s"
-    except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
-        return f"it cannot be read: {type(error).__name__}"
+    except _UNREADABLE as error:
+        return _explain(error)
 
 
 async def _resolve(parts: SplitResult) -> tuple[Address, ...]:
@@ -111,44 +132,114 @@ def is_public(address: Address) -> bool:
     return address.is_global and not address.is_multicast and not within
 
 
-async def _get(
-    parts: SplitResult, addresses: Sequence[Address], max_bytes: int
-) -> bytes | str:
+_UNREADABLE: Final = (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL)
+
+
+def _explain(error: Exception) -> str:
+    return f"it cannot be read: {type(error).__name__}"
+
+
+async def _open(proxy: str | None = None) -> httpx.AsyncClient:
+    """Return a client for one reading: it has no cookie and no connection yet."""
     # Reading the system's certificates takes long enough to be felt by a request.
     context = await asyncio.to_thread(ssl.create_default_context)
-    limits = httpx.Timeout(None, connect=_CONNECT_SECONDS)
-    # A client for each reading: no cookie, no connection to where the name once led.
-    async with httpx.AsyncClient(
-        verify=context, timeout=limits, trust_env=False, follow_redirects=False
-    ) as client:
-        for address in addresses:
-            try:
-                return await _ask(client, parts, address, max_bytes)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                failed = error
-    raise failed
+    through = None
+    if proxy is not None:
+        own = context if urlsplit(proxy).scheme == "https" else None
+        through = httpx.Proxy(proxy, ssl_context=own)
+    return httpx.AsyncClient(
+        verify=context,
+        timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
+        trust_env=False,
+        follow_redirects=False,
+        proxy=through,
+    )
 
 
-async def _ask(
-    client: httpx.AsyncClient, parts: SplitResult, address: Address, max_bytes: int
+async def _get_through(proxy: str, url: str, max_bytes: int) -> bytes | str:
+    async with await _open(proxy) as client:
+        request = client.build_request("GET", url, headers=_HEADERS)
+        return await _ask(client, request, max_bytes)
+
+
+async def _get(
+    parts: SplitResult, addresses: Sequence[Address], max_bytes: int, pause: float
 ) -> bytes | str:
+    async with await _open() as client:
+        asking = [
+            partial(_try, client, _request(client, parts, address), max_bytes)
+            for address in addresses
+        ]
+        return await _first_of(asking, pause)
+
+
+async def _first_of(
+    asking: Sequence[Callable[[], Coroutine[Any, Any, bytes | str]]], pause: float
+) -> bytes | str:
+    """Return the first answer there is; the next is asked after a pause or failure."""
+    waiting, running = list(reversed(asking)), set[asyncio.Task[bytes | str]]()
+    said: bytes | str = "it has no address"
+    try:
+        while waiting or running:
+            if waiting:
+                running.add(asyncio.create_task(waiting.pop()()))
+            done, running = await asyncio.wait(
+                running,
+                timeout=pause if waiting else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for each in done:
+                said = each.result()
+                if isinstance(said, bytes):
+                    return said
+    finally:
+        for each in running:
+            await end_task(each)
+    return said
+
+
+def _request(
+    client: httpx.AsyncClient, parts: SplitResult, address: Address
+) -> httpx.Request:
+    """Return a request to an address, for the name."""
     host = f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004
     port = parts.port or _PORTS[parts.scheme]
     url = parts._replace(netloc=f"{host}:{port}").geturl()
-    headers = {
-        "host": parts.netloc,
-        "accept": "application/jwk-set+json, application/json",
-        "accept-encoding": "identity",
-    }
+    headers = {"host": parts.netloc, **_HEADERS}
     named = {"sni_hostname": parts.hostname}
-    async with client.stream("GET", url, headers=headers, extensions=named) as answer:
+    return client.build_request("GET", url, headers=headers, extensions=named)
+
+
+_HEADERS: Final = {
+    "accept": "application/jwk-set+json, application/json",
+    "accept-encoding": "identity",
+}
+
+
+async def _try(
+    client: httpx.AsyncClient, request: httpx.Request, max_bytes: int
+) -> bytes | str:
+    try:
+        return await _ask(client, request, max_bytes)
+    except _UNREADABLE as error:
+        return _explain(error)
+
+
+async def _ask(
+    client: httpx.AsyncClient, request: httpx.Request, max_bytes: int
+) -> bytes | str:
+    answer = await client.send(request, stream=True)
+    try:
         if answer.status_code != _OK:
             return f"it answered with status {answer.status_code}, no redirect counts"
-        if answer.headers.get("content-encoding", "identity") != "identity":
+        coding = answer.headers.get("content-encoding", "identity")
+        if coding.strip().lower() != "identity":
             return "it answered with compressed content, which was not asked for"
-        body = b""
+        body = bytearray()
         async for chunk in answer.aiter_raw():
             body += chunk
             if len(body) > max_bytes:
                 return f"it has more than {max_bytes} bytes"
-        return body
+        return bytes(body)
+    finally:
+        await answer.aclose()

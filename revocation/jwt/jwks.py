@@ -1,9 +1,9 @@
 """The trusted issuers' keys: in memory, kept fresh, and withdrawn for good (RFC 7517).
 
 An issuer's key set is the truth about its keys: one that leaves it ceases to count with
-the next reading, and so do the tokens it signed. While the set cannot be read, the keys
-last read count on, for a while. A compromised key is withdrawn at once and never comes
-back, whatever the issuer goes on publishing.
+the next reading, and so do the tokens it signed. While the set cannot be read, or has
+no key that could be used, the keys last read count on, for a while. A compromised key
+is withdrawn at once and never comes back, whatever the issuer goes on publishing.
 """
 
 import asyncio
@@ -99,7 +99,7 @@ class KeyRing:
         does.
 
         Raises:
-            SettingsError: a file cannot be read or holds no key set.
+            SettingsError: a file cannot be read or holds no key that can be used.
         """
         sources = self._distinct
         read = await asyncio.gather(*(source.refresh(force=True) for source in sources))
@@ -108,7 +108,8 @@ class KeyRing:
                 await self.stop()
                 raise SettingsError(
                     f"the key set in {source.issuer.jwks_file} cannot be used: "
-                    f"{source.failure}; a JWK Set is needed there (RFC 7517 section 5)"
+                    f"{source.failure}; a JWK Set is needed there (RFC 7517 section 5) "
+                    "with a key for one of the issuer's algorithms"
                 )
         for source in sources:
             source.keep_fresh()
@@ -127,14 +128,19 @@ class KeyRing:
         """Stop."""
         await self.stop()
 
-    async def refresh(self, issuer: str | None) -> bool:
+    async def refresh(self, issuer: str) -> bool:
         """Read an issuer's key set now, unless that was done just before.
 
         All who ask at the same time wait for one reading. Returns whether the set was
         read, so that `find` may now know more. Never raises.
         """
-        source = None if issuer is None else self._sources.get(issuer)
+        source = self._sources.get(issuer)
         return source is not None and await source.refresh()
+
+    def too_soon(self, issuer: str) -> bool:
+        """Whether `refresh` would not read: that was done just before."""
+        source = self._sources.get(issuer)
+        return source is None or source.too_soon()
 
     def ask_soon(self, issuer: str) -> None:
         """Have an issuer's key set read soon, as often as `refresh` would; no wait."""

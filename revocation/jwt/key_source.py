@@ -2,7 +2,8 @@
 
 What must not happen: that strangers make us read it often (`Pace.between`), that many
 callers read it at once, that a failure stops the readings, that a reading that was
-under way brings back what was withdrawn meanwhile.
+under way brings back what was withdrawn meanwhile, that a set without a key that could
+be used, as a mistake may publish, ends all sessions.
 """
 
 import asyncio
@@ -35,8 +36,9 @@ _SILENT_SECONDS = 30.0
 class Pace:
     """How often and how long key sets are asked for. Times are in seconds.
 
-    `between`: unknown keys make a set be read at most this often, since anybody can
-    invent a `kid`. `first_retry`: the first pause after a failure, doubled after each.
+    `between`: unknown keys and wrong signatures make a set be read at most this often,
+    since anybody can invent them. `first_retry`: the first pause after a failure,
+    doubled after each.
     """
 
     between: float = 10.0
@@ -94,12 +96,20 @@ class KeySource:
         index = self._index
         return index.sole.get(alg) if kid is None else index.named.get((kid, alg))
 
+    def too_soon(self) -> bool:
+        """See `KeyRing.too_soon`; counted."""
+        reading = self._reading
+        under_way = reading is not None and not reading.done()
+        too_soon = not under_way and time.monotonic() < self._not_before
+        if too_soon:
+            metrics.JWKS_REFRESHES.labels("limited").inc()
+        return too_soon
+
     async def refresh(self, *, force: bool = False) -> bool:
         """See `KeyRing.refresh`; `force` reads also when that was done just before."""
         reading = self._reading
         if reading is None or reading.done():
-            if not force and time.monotonic() < self._not_before:
-                metrics.JWKS_REFRESHES.labels("limited").inc()
+            if not force and self.too_soon():
                 return False
             reading = asyncio.create_task(self._read(), name="read key set")
             self._reading = reading
@@ -135,13 +145,9 @@ class KeySource:
             self._dropped.add(kid)
             keys = self._index.keys
             self._thumbprints |= {key.thumbprint for key in keys if key.kid == kid}
-            self._index = self._without_dropped(keys)
-            withdrawn = [key for key in keys if key not in self._index.keys]
-            for key in withdrawn:
-                key.usable_until = 0
-        metrics.KEYS_DROPPED.inc(len(withdrawn))
+            withdrawn = self._drop_withdrawn()
         self.wake(urgent=True)
-        return len(withdrawn)
+        return withdrawn
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -170,7 +176,11 @@ class KeySource:
         try:
             found = await self._fetch()
             if not isinstance(found, str):
-                self._adopt(found)
+                self._withdraw(found.exposed)
+                if found.keys:
+                    self._adopt(found)
+                else:
+                    found = f"no key of it can be used: {found.complaint}"
         except Exception as error:  # noqa: BLE001 - or keys would never be fresh again
             found = f"it cannot be read: {type(error).__name__}"
         self._not_before = time.monotonic() + self._pace.between
@@ -198,11 +208,13 @@ class KeySource:
                 private=issuer.allow_private_addresses,
                 max_bytes=pace.max_bytes,
                 timeout_seconds=pace.timeout,
+                proxy=issuer.jwks_proxy,
             )
         if isinstance(raw, str):
             return raw
         try:
-            return keys.read_key_set(raw, issuer)
+            # A long one takes a while, and requests are waiting.
+            return await asyncio.to_thread(keys.read_key_set, raw, issuer)
         except ValueError as error:
             return str(error)
 
@@ -215,9 +227,24 @@ class KeySource:
             self._index = self._without_dropped(keys)
             for key in self._index.keys:
                 key.usable_until = until
-            for key in known.values():
-                if key not in self._index.keys:
-                    key.usable_until = 0
+            for key in {*known.values()}.difference(self._index.keys):
+                key.usable_until = 0
+
+    def _withdraw(self, exposed: "frozenset[str]") -> None:
+        """Never believe keys again whose private half was published once."""
+        with self._lock:
+            self._thumbprints |= exposed
+            self._drop_withdrawn()
+
+    def _drop_withdrawn(self) -> int:
+        """Take withdrawn keys out; the lock is held. Returns how many there were."""
+        keys = self._index.keys
+        self._index = self._without_dropped(keys)
+        withdrawn = {*keys}.difference(self._index.keys)
+        for key in withdrawn:
+            key.usable_until = 0
+        metrics.KEYS_DROPPED.inc(len(withdrawn))
+        return len(withdrawn)
 
     def _tell(self, found: "KeySet") -> None:
         """Say once what is left out: most sets hold keys for other purposes."""

@@ -2,27 +2,36 @@
 
 Needs the extra `jwt`. A key that is weak, foreign or ambiguous is left out and counted;
 the set's other keys count all the same, since issuers publish keys for other purposes
-beside those of tokens.
+beside those of tokens. A key whose private half is published anywhere in the set is
+nobody's, whatever its other entries say.
 """
 
-from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import orjson
-from joserfc.jwk import JWKRegistry, Key as Jwk, RSAKey
+from joserfc.jwk import Key as Jwk, RSAKey
 from joserfc.jws import JWSRegistry
 
-from revocation.jwt.compact import MAX_KID_CHARACTERS
+from revocation.jwt.compact import is_kid
+from revocation.jwt.thumbprints import (
+    exposed_by,
+    has_private_half,
+    import_public,
+    is_point,
+    is_weak_point,
+    number,
+    octets,
+    thumbprint_of,
+)
 from revocation.trust import Algorithm, TrustedIssuer
 
 _RSA_BITS: Final = range(2_048, 8_193)
 _RSA_EXPONENTS: Final = range(65_537, 1 << 32)
 _LEAST_DISTINCT_BYTES: Final = 8
 
-_MATERIAL: Final = frozenset({"kty", "crv", "x", "y", "n", "e", "k"})
 _PEM_MARKS: Final = (b"BEGIN ", b"ssh-", b"ecdsa-sha2-")
 
 _CURVES: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
@@ -50,9 +59,9 @@ class Flaw(StrEnum):
     AMBIGUOUS = "ambiguous"
     """It has no `alg` and could serve several: list one, or publish `alg`."""
     WEAK = "weak"
-    """Too small, or a secret that is easily guessed."""
+    """Too small, a secret that is easily guessed, or a point that proves nothing."""
     PRIVATE = "private"
-    """The private key itself is published: everybody can sign with it."""
+    """Its private half is published, here or in another entry: everybody can sign."""
     DUPLICATE = "duplicate"
     """Another key of the set has the same `kid` and algorithm."""
 
@@ -77,7 +86,7 @@ class VerificationKey:
     def __init__(self, jwk: Jwk, algorithm: str, kid: str | None) -> None:
         self.kid = kid
         self.algorithm = algorithm
-        self.thumbprint = jwk.thumbprint()
+        self.thumbprint = thumbprint_of(jwk)
         self.usable_until = 0
         self._jwk = jwk
         # Under its new name: joserfc warns of the old one, and checks no curve there.
@@ -102,10 +111,20 @@ class VerificationKey:
 
 
 class KeySet(NamedTuple):
-    """The usable keys of a set, and how many were left out for what."""
+    """The usable keys of a set, and how many were left out for what.
+
+    `exposed`: the thumbprints of keys whose private half the set has.
+    """
 
     keys: tuple[VerificationKey, ...]
     left_out: Mapping[Flaw, int]
+    exposed: frozenset[str] = frozenset()
+
+    @property
+    def complaint(self) -> str:
+        """What is left out for what, in words."""
+        told = [f"{count} {flaw.value}" for flaw, count in self.left_out.items()]
+        return ", ".join(told) or "it is empty"
 
 
 def read_key_set(raw: bytes, issuer: TrustedIssuer) -> KeySet:
@@ -124,10 +143,13 @@ def read_key_set(raw: bytes, issuer: TrustedIssuer) -> KeySet:
         raise ValueError(  # noqa: TRY004
             "it has no array `keys`, as a JWK Set has"
         )
+    exposed = frozenset(_exposed(members))
     left_out: Counter[Flaw] = Counter()
     keys = []
     for member in members:
         found = _read_key(member, issuer)
+        if isinstance(found, VerificationKey) and found.thumbprint in exposed:
+            found = Flaw.PRIVATE
         if isinstance(found, Flaw):
             left_out[found] += 1
         else:
@@ -135,11 +157,21 @@ def read_key_set(raw: bytes, issuer: TrustedIssuer) -> KeySet:
     unique = tuple(_unique(keys))
     if len(unique) < len(keys):
         left_out[Flaw.DUPLICATE] += len(keys) - len(unique)
-    return KeySet(unique, left_out)
+    return KeySet(unique, left_out, exposed)
+
+
+def _exposed(members: Iterable[Any]) -> Iterator[str]:
+    for member in members:
+        if isinstance(member, dict) and has_private_half(member):
+            yield from exposed_by(member)
 
 
 def _read_key(member: Any, issuer: TrustedIssuer) -> VerificationKey | Flaw:
-    if not isinstance(member, dict) or not _is_kid(member.get("kid")):
+    if not isinstance(member, dict):
+        return Flaw.UNREADABLE
+    if has_private_half(member):
+        return Flaw.PRIVATE
+    if not _may_be_kid(member.get("kid")):
         return Flaw.UNREADABLE
     if member.get("use", "sig") != "sig" or not _may_verify(member.get("key_ops")):
         return Flaw.OTHER_USE
@@ -151,17 +183,19 @@ def _read_key(member: Any, issuer: TrustedIssuer) -> VerificationKey | Flaw:
 
 
 def _import(member: Mapping[str, Any], algorithm: str) -> VerificationKey | Flaw:
-    if member["kty"] != "oct" and "d" in member:
-        return Flaw.PRIVATE
     # Before joserfc sees it: it would only warn.
     if _is_weak(member, algorithm):
         return Flaw.WEAK
-    jwk = JWKRegistry.import_key({name: member[name] for name in _MATERIAL & {*member}})
-    return VerificationKey(jwk, algorithm, member.get("kid"))
+    if algorithm in _EDWARDS and not is_point(octets(member["x"])):
+        return Flaw.UNREADABLE
+    # An empty `kid` is none, as in the header of a token.
+    kid = member.get("kid") or None
+    return VerificationKey(import_public(member), algorithm, kid)
 
 
-def _is_kid(kid: Any) -> bool:
-    return kid is None or (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_CHARACTERS)
+def _may_be_kid(kid: Any) -> bool:
+    """Whether a token's header could name it so: if not, no event should have to."""
+    return kid in (None, "") or (isinstance(kid, str) and is_kid(kid))
 
 
 def _may_verify(operations: Any) -> bool:
@@ -204,24 +238,16 @@ def _fitting(member: Mapping[str, Any]) -> frozenset[str]:
 def _is_weak(member: Mapping[str, Any], algorithm: str) -> bool:
     """RFC 7518 sections 3.2 and 3.3; RFC 8725 section 3.5."""
     if member["kty"] == "RSA":
-        modulus, exponent = (_number(member[name]) for name in ("n", "e"))
+        modulus, exponent = (number(member[name]) for name in ("n", "e"))
         return modulus.bit_length() not in _RSA_BITS or exponent not in _RSA_EXPONENTS
     if member["kty"] == "oct":
-        secret = _octets(member["k"])
+        secret = octets(member["k"])
         return (
             len(secret) < _SIGNATURE_BYTES[algorithm]
             or len(set(secret)) < _LEAST_DISTINCT_BYTES
             or any(mark in secret for mark in _PEM_MARKS)
         )
-    return False
-
-
-def _octets(encoded: str) -> bytes:
-    return urlsafe_b64decode(encoded + "==")
-
-
-def _number(encoded: str) -> int:
-    return int.from_bytes(_octets(encoded))
+    return algorithm in _EDWARDS and is_weak_point(octets(member["x"]))
 
 
 def _modulus_bytes(jwk: Jwk) -> int:

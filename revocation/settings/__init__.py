@@ -1,6 +1,6 @@
 """Settings: one frozen class per process, read from the environment and one file.
 
-`source.py` says how, `stations.py`, `verifiers.py` and `routes.py` which.
+`source.py` says how, `stations.py`, `verifiers.py`, `routes.py` and `issuers.py` which.
 """
 
 from revocation.settings.routes import RouteSettings

@@ -6,7 +6,6 @@ unset. What is no setting is refused, in both. Secrets come from files named her
 never from this project.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Iterable
@@ -23,6 +22,7 @@ from pydantic_settings import (
 )
 
 from revocation.errors import SettingsError
+from revocation.nearest import nearest
 
 MIN_PEPPER_BYTES: Final = 32
 CACHE_VARIABLE: Final = "REVOCATION_CACHE_DIR"
@@ -122,12 +122,9 @@ def _refuse_unknown_variables() -> None:
 
 def _with_nearest(unknown: Iterable[str], known: Iterable[str]) -> str:
     """Say of each unknown name which known one it is most like."""
-    by_lower = {name.lower(): name for name in sorted(known)}
-    said = []
-    for name in sorted(unknown):
-        (near,) = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0)
-        said.append(f"{name} (the nearest is {by_lower[near]})")
-    return ", ".join(said)
+    return ", ".join(
+        f"{name} (the nearest is {nearest(name, known)})" for name in sorted(unknown)
+    )
 
 
 def _known_names(settings: type[BaseSettings]) -> set[str]:

@@ -16,6 +16,7 @@ from revocation.identity import (
     Stated,
     fingerprint,
 )
+from revocation.settings.issuers import IssuerSettings
 from revocation.settings.routes import RouteSettings
 from revocation.settings.source import Settings, read_secret
 from revocation.store.tls import Tls
@@ -215,7 +216,7 @@ class StoreSettings(PepperSettings, TlsSettings, LimitSettings):
         return parts._replace(netloc=f"{user}:{password}@{host}").geturl()
 
 
-class PublisherSettings(KafkaSettings):
+class PublisherSettings(IssuerSettings, KafkaSettings):
     """A producer of events."""
 
     source: str = "revocation-cli"
@@ -250,7 +251,7 @@ class _WorkerSettings(KafkaSettings):
         return self
 
 
-class AuthoritySettings(_WorkerSettings):
+class AuthoritySettings(IssuerSettings, _WorkerSettings):
     """A worker of the authority."""
 
     authority_id: str = Field(
@@ -263,6 +264,9 @@ class AuthoritySettings(_WorkerSettings):
     """The ledger's RocksDB files; keep it across restarts."""
     pulse_interval_ms: int = Field(250, ge=10, le=60_000)
     """How often a pulse is sent through every partition."""
+    events_framing: Literal["none", "confluent"] = "none"
+    """`confluent`: producers' serializers may put a schema registry's frame of five
+    bytes before the JSON; it is taken off."""
     batch_interval_ms: int = Field(10, ge=0, le=1_000)
     """Entries leave at most this often: under load fewer requests wake every region."""
 

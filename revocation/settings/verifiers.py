@@ -3,17 +3,23 @@
 import socket
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from revocation.claim_mapping import ClaimMapping
 from revocation.claims import Rules
+from revocation.settings.issuers import IssuerSettings
 from revocation.settings.routes import RouteClass, RouteSettings
 from revocation.settings.source import read_secret
 from revocation.settings.stations import KafkaSettings, StoreSettings
-from revocation.trust import Issuer
-from revocation.trusted_issuers import TrustedIssuers
+from revocation.trust import Issuer, longest_token_bytes
+
+_BESIDE_TOKEN: Final = {
+    "sidecar_max_header_bytes": 8_192,
+    "sidecar_max_body_bytes": 1_024,
+}
+"""What must fit beside the longest token."""
 
 
 class IntrospectionClient(BaseModel):
@@ -39,14 +45,11 @@ class IntrospectionClient(BaseModel):
         return read_secret(self.secret_file, least_bytes=1).decode()
 
 
-class VerifierSettings(RouteSettings, StoreSettings, KafkaSettings):
+class VerifierSettings(IssuerSettings, RouteSettings, StoreSettings, KafkaSettings):
     """A verifier of one region. Kafka is needed for `report_rejections` only."""
 
-    issuers: TrustedIssuers = Field(default_factory=dict)
-    """Whose tokens `verify` trusts, by their exact `iss` or a template of it; see
-    `trust.TrustedIssuer` and `trusted_issuers`. `check` reads claims as they say."""
     claims: ClaimMapping = Field(default_factory=ClaimMapping)
-    """How `check` reads the claims of issuers that are not among them."""
+    """How `check` reads the claims of issuers that are not among `issuers`."""
     replica_max_entries: int = Field(5_000_000, ge=1)
     """How many entries a verifier holds in memory, before it refuses more."""
     start_timeout_seconds: float = Field(10.0, ge=0)
@@ -135,9 +138,10 @@ class SidecarSettings(VerifierSettings):
 
     sidecar_max_connections: int = Field(4_096, ge=1)
     sidecar_max_header_bytes: int = Field(32_768, ge=1_024, le=1_048_576)
-    """The request line and all header fields; more is 431."""
+    """The request line and all header fields; more is 431. Room for the issuers'
+    longest tokens (`max_token_bytes`) and 8 KiB is needed."""
     sidecar_max_body_bytes: int = Field(65_536, ge=1_024, le=16_777_216)
-    """More is 413."""
+    """More is 413. Room for the longest token and 1 KiB is needed."""
     sidecar_idle_seconds: float = Field(300.0, gt=0)
     """How long a connection may wait; longer than proxies keep theirs."""
     sidecar_drain_seconds: float = Field(10.0, ge=0)
@@ -153,4 +157,16 @@ class SidecarSettings(VerifierSettings):
             raise ValueError("sidecar_client_ca_file needs a sidecar_cert_file")
         if self.sidecar_introspection_route not in self.policies:
             raise ValueError("sidecar_introspection_route is no route class")
+        return self
+
+    @model_validator(mode="after")
+    def _room_for_tokens(self) -> Self:
+        longest = longest_token_bytes(self.issuers.values()) if self.issuers else 0
+        for name, more in _BESIDE_TOKEN.items():
+            if self.issuers and getattr(self, name) < longest + more:
+                raise ValueError(
+                    f"{name} has no room for a token of {longest} bytes, which an "
+                    f"issuer's max_token_bytes allows: set {name} to {longest + more} "
+                    "or more, or max_token_bytes to less"
+                )
         return self

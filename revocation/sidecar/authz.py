@@ -112,6 +112,11 @@ class AuthzAnswer(NamedTuple):
 class SoonVerifier(Protocol):
     """What is needed of a `Verifier`."""
 
+    @property
+    def max_token_bytes(self) -> int:
+        """How long a token may be."""
+        ...
+
     def verify_soon(
         self, token: str, *, route: str = "read", resources: Sequence[str] = ()
     ) -> Verification | Awaitable[Verification]:
@@ -255,7 +260,9 @@ class Authorizer:
         if asked.public:
             self._passed.count += 1
             return self._nobody
-        token = self._steps.find_token(WEBSOCKET if websocket else method, fields)
+        token = self._steps.find_token(
+            WEBSOCKET if websocket else method, fields, self._verifier.max_token_bytes
+        )
         if isinstance(token, Refusal):
             return _deny(token)
         outcome = self._verifier.verify_soon(

@@ -14,7 +14,7 @@ from enum import Enum
 from inspect import isawaitable
 from typing import Final, cast
 
-from revocation.sidecar.faults import FULL, LATE, TIMED_OUT, failed
+from revocation.sidecar import faults
 from revocation.sidecar.framing import END_OF_HEAD, Head, find_head, read_head
 from revocation.sidecar.messages import (
     CONTINUE,
@@ -52,13 +52,15 @@ class Connection(asyncio.Protocol):
         self._shared = shared
         self._limits = shared.limits
         self._buffer = bytearray()
+        self._looked_at = 0
         self._head: Head | None = None
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
         self._peer = "unix"
         # The client closed its side; writing is paused; reading is; there is more.
         self._ended = self._paused = self._held = self._rescheduled = False
-        self._tls = self._counted = False
+        # Nothing came of a body that was announced and not waited for.
+        self._tls = self._counted = self._bodiless = False
 
     # What the event loop says --------------------------------------------------------
 
@@ -75,13 +77,14 @@ class Connection(asyncio.Protocol):
             if shared.crowded:
                 self._transport.abort()
             else:
-                self._write(FULL, last=True)
+                self._write(faults.FULL, last=True)
             return
         self._counted = True
         self._wait(Phase.REQUEST, shared.limits.idle_seconds)
 
     def data_received(self, data: bytes) -> None:
         """Take what came; serve what is complete of it."""
+        self._bodiless = False
         if self.phase is Phase.CLOSE:
             return
         if self.phase is Phase.REQUEST and not self._buffer and self._serve_alone(data):
@@ -124,6 +127,8 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
         shared.dismiss(self, counted=self._counted)
         self._counted = False
+        if self._bodiless:
+            faults.note_missing_body()
 
     # What the server says ------------------------------------------------------------
 
@@ -137,8 +142,8 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
             self._task = None
             self._shared.refused[503] += 1
-            return self._write(LATE, last=True)
-        return self._refuse(TIMED_OUT)
+            return self._write(faults.LATE, last=True)
+        return self._refuse(faults.TIMED_OUT)
 
     def close_if_idle(self) -> None:
         """Close unless something is being asked."""
@@ -175,7 +180,7 @@ class Connection(asyncio.Protocol):
         end = data.find(END_OF_HEAD, 0, self._limits.header_bytes)
         if end + len(END_OF_HEAD) != len(data) or self._paused or self._rescheduled:
             return False
-        head = read_head(data, self._limits)
+        head = read_head(data, self._limits, self._shared.head_suffices)
         if isinstance(head, Fault) or head.length or head.chunked is not None:
             return False
         self._head = head
@@ -204,6 +209,10 @@ class Connection(asyncio.Protocol):
                 return False
             self._head = read
         head, buffer = self._head, self._buffer
+        if self._shared.head_suffices(head.path):
+            if head.chunked is not None or len(buffer) < head.length:
+                self._do_without_body(head)
+            return True
         if head.chunked is None:
             complete = len(buffer) >= head.length
         else:
@@ -218,10 +227,16 @@ class Connection(asyncio.Protocol):
                 self._shared.outbox.put(self._transport, CONTINUE)
         return complete
 
+    def _do_without_body(self, head: Head) -> None:
+        """Have the head served alone and last: whatever comes next is the body's."""
+        self._bodiless = not self._buffer
+        self._head = head._replace(length=0, chunked=None, persistent=False)
+
     def _read_head(self) -> Head | Fault | None:
         """Take a head off the buffer; None: it is incomplete."""
         buffer = self._buffer
-        end = find_head(buffer, self._limits)
+        end = find_head(buffer, self._limits, self._looked_at)
+        self._looked_at = len(buffer) if end is None else 0
         if end is None:
             if not buffer:
                 self._wait(Phase.REQUEST, self._limits.idle_seconds)
@@ -232,7 +247,7 @@ class Connection(asyncio.Protocol):
             return end
         raw = bytes(buffer if end == len(buffer) else buffer[:end])
         del buffer[:end]
-        return read_head(raw, self._limits)
+        return read_head(raw, self._limits, self._shared.head_suffices)
 
     def _serve(self) -> None:
         """Have the request in `_head` answered."""
@@ -249,7 +264,7 @@ class Connection(asyncio.Protocol):
         try:
             answer = self._shared.handler(request)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
-            answer = failed(error)
+            answer = faults.failed(error)
         if isinstance(answer, Response) or not isawaitable(answer):
             self._answer(answer)
             return
@@ -263,9 +278,9 @@ class Connection(asyncio.Protocol):
             if self.phase is not Phase.ANSWER:
                 raise
             # Not by us: something that the handler waited for was cancelled.
-            response = failed(error)
+            response = faults.failed(error)
         except Exception as error:  # noqa: BLE001 - as above
-            response = failed(error)
+            response = faults.failed(error)
         if self.phase is Phase.ANSWER:
             self._task = None
             self._answer(response)
@@ -299,7 +314,8 @@ class Connection(asyncio.Protocol):
         try:
             sent = encode(response, connection=connection, headless=headless)
         except (ValueError, TypeError, AttributeError) as error:
-            sent = encode(failed(error), connection=connection, headless=headless)
+            told = faults.failed(error)
+            sent = encode(told, connection=connection, headless=headless)
         # Before it is sent: sending may call `pause_writing`.
         self.phase = Phase.REQUEST
         self._shared.outbox.put(self._transport, sent)

@@ -21,6 +21,7 @@ from revocation.decision import Beyond, Freshness, StalenessPolicy
 from revocation.sidecar import openapi
 from revocation.sidecar.authz import Authorizer, AuthzAnswer
 from revocation.sidecar.checks import Checker, CheckingVerifier
+from revocation.sidecar.faults import note_misconfigured
 from revocation.sidecar.introspect import Introspection
 from revocation.sidecar.messages import Request, Response, problem
 from revocation.sidecar.proxies import (
@@ -111,8 +112,8 @@ class Endpoints:
         self._envoy: _Endpoint = envoy
         self._served: dict[str, tuple[frozenset[str], _Endpoint]] = {
             "/v1/check": (_POSTING, checker.answer),
-            "/v1/authz/nginx": (_READING, nginx),
-            "/v1/authz/traefik": (_READING, traefik),
+            _NGINX: (_READING, nginx),
+            _TRAEFIK: (_READING, traefik),
             "/healthz": (_READING, self._healthy),
             "/readyz": (_READING, self._ready),
             "/metrics": (_READING, _metrics),
@@ -136,6 +137,10 @@ class Endpoints:
             return problem(405, "method_not_allowed", detail, ("allow", allowed))
         return endpoint(request)
 
+    def head_suffices(self, path: str) -> bool:
+        """Whether a request of this path is answered without its body."""
+        return path in _FORWARD_AUTH or path.startswith(_ENVOYS)
+
     # Proxies -------------------------------------------------------------------------
 
     def _authorize(self, dialect: Dialect, request: Request) -> _Answer:
@@ -146,6 +151,7 @@ class Endpoints:
         asked = dialect.read(request)
         if isinstance(asked, str):
             # To the operator, not the client: nginx logs this status as an error.
+            note_misconfigured("header", asked)
             return problem(400, "proxy_misconfigured", asked)
         answer = authorizer.authorize(asked)
         if isinstance(answer, AuthzAnswer):
@@ -180,6 +186,9 @@ class Endpoints:
 
 
 _ENVOYS: Final = f"{ENVOY_PREFIX}/"
+_NGINX: Final = "/v1/authz/nginx"
+_TRAEFIK: Final = "/v1/authz/traefik"
+_FORWARD_AUTH: Final = frozenset({_NGINX, _TRAEFIK})
 
 
 def laxest_bound_ms(

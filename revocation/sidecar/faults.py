@@ -5,6 +5,7 @@ from typing import Final
 
 import structlog
 
+from revocation import metrics
 from revocation.sidecar.messages import Fault, Limits, Response, problem
 
 _log = structlog.get_logger()
@@ -48,6 +49,22 @@ def headers_too_large(limits: Limits) -> Fault:
         "with the request line"
     )
     return Fault(431, "headers_too_large", detail)
+
+
+def note_missing_body() -> None:
+    """Say that a proxy announces a body that it does not send."""
+    note_misconfigured(
+        "body",
+        "Content-Length or Transfer-Encoding announces a body that is not sent; to "
+        'nginx add: proxy_pass_request_body off; proxy_set_header Content-Length "";',
+    )
+
+
+def note_misconfigured(cause: str, detail: str) -> None:
+    """Log what a proxy's configuration lacks, once in a while, and count it."""
+    metrics.PROXY_MISCONFIGURED.labels(cause).inc()
+    outage = f"proxy {cause}"
+    _log.warning("proxy misconfigured", outage=outage, detail=detail)
 
 
 def failed(error: BaseException) -> Response:

@@ -28,20 +28,24 @@ from revocation.sidecar.faults import (
     headers_too_large,
     target_too_long,
 )
-from revocation.sidecar.messages import Fault, Limits
+from revocation.sidecar.messages import Fault, HeadSuffices, Limits
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 _MOST_LINE: Final = 256
 """Of a chunk: its size and extensions, which nobody needs."""
 _MOST_TRAILERS: Final = 4_096
-_LEAST_OVERHEAD: Final = 16_384
-_CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,8}")
+_FREE_LINES: Final = 32
+"""Of chunks, and of trailers: each costs a microsecond, however short it is."""
+_LEAST_MEAN: Final = 256
+"""How many bytes further chunks must have on the average."""
+_CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,8}(?=;|\Z)")
 # RFC 9112 section 3.2.2; user information has no place in it (RFC 9110 section 4.2.4).
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@\s]+)(/[^?]*)?(\?.*)?")
 _FRAMING: Final = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"}
 )
 _MOST_DIGITS: Final = 15
+_TOO_LONG: Final = 10**_MOST_DIGITS
 _VERSIONS: Final = ("1.1", "1.0")
 _REST_OF_LINE: Final = len("  HTTP/1.1")
 
@@ -103,7 +107,7 @@ class Chunked:
         self._parser = parser
         self._told = told
         self._limits = limits
-        self._data = self._overhead = 0
+        self._data = self._lines = self._trailers = 0
         self._left = 0
         self._trailing = False
 
@@ -114,97 +118,108 @@ class Chunked:
 
     def take(self, buffer: bytearray) -> Fault | None:
         """Take what belongs to the body from the front; the rest is left."""
-        while buffer and not self.complete:
-            if self._left:
-                size = min(self._left, len(buffer))
-                self._left -= size
-            else:
-                end = buffer.find(b"\r\n", 0, _MOST_TRAILERS)
-                if end < 0:
-                    # A line that is too long, or ends without a CR, never gets better.
-                    most = _MOST_TRAILERS if self._trailing else _MOST_LINE
-                    bad = len(buffer) >= most or b"\n" in buffer
-                    return MALFORMED if bad else None
-                size = end + 2
-                fault = self._take_line(bytes(buffer[:end]))
-                if fault is not None:
-                    return fault
-            taken = bytes(buffer[:size])
-            del buffer[:size]
-            try:
-                self._parser.feed_data(taken)
-            except (HttpParserError, HttpParserUpgrade):
-                return MALFORMED
-            if self._told.complete is not self.complete:
-                return MALFORMED
-        return None
-
-    def _take_line(self, line: bytes) -> Fault | None:
-        self._overhead += len(line) + 2
-        if self._trailing:
-            self.complete = not line
-            return MALFORMED if self._overhead > self._most_overhead else None
-        size = line.partition(b";")[0]
-        if len(line) > _MOST_LINE or _CHUNK_SIZE.fullmatch(size) is None:
+        size, fault = self._find_end(buffer)
+        if fault is not None:
+            return fault
+        taken = bytes(buffer[:size])
+        del buffer[:size]
+        try:
+            self._parser.feed_data(taken)
+        except (HttpParserError, HttpParserUpgrade):
             return MALFORMED
-        length = int(size, 16)
+        return None if self._told.complete is self.complete else MALFORMED
+
+    def _find_end(self, buffer: bytearray) -> tuple[int, Fault | None]:
+        """Return how many bytes belong to the body so far, and what is wrong."""
+        at, there = 0, len(buffer)
+        while at < there and not self.complete:
+            if self._left:
+                size = min(self._left, there - at)
+                self._left -= size
+                at += size
+                continue
+            end = buffer.find(b"\r\n", at, at + _MOST_TRAILERS)
+            if end < 0:
+                # A line that is too long, or ends without a CR, never gets better.
+                most = _MOST_TRAILERS if self._trailing else _MOST_LINE
+                bad = there - at >= most or buffer.find(b"\n", at) >= 0
+                return at, MALFORMED if bad else None
+            fault = self._take_line(buffer[at:end])
+            if fault is not None:
+                return at, fault
+            at = end + 2
+        return at, None
+
+    def _take_line(self, line: bytearray) -> Fault | None:
+        self._lines += 1
+        if self._trailing:
+            self._trailers += len(line) + 2
+            self.complete = not line
+            too_large = self._trailers > _MOST_TRAILERS
+            return MALFORMED if too_large or self._lines > _FREE_LINES else None
+        size = _CHUNK_SIZE.match(line)
+        if size is None or len(line) > _MOST_LINE:
+            return MALFORMED
+        length = int(size[0], 16)
         self._data += length
-        if self._data > self._limits.body_bytes or self._overhead > self._most_overhead:
+        too_many = self._lines > _FREE_LINES + self._data // _LEAST_MEAN
+        if too_many or self._data > self._limits.body_bytes:
             return body_too_large(self._limits)
         if length:
             self._left = length + 2
-            return None
-        self._trailing, self._overhead = True, 0
+        else:
+            self._trailing, self._lines = True, 0
         return None
 
-    @property
-    def _most_overhead(self) -> int:
-        if self._trailing:
-            return _MOST_TRAILERS
-        return max(self._limits.body_bytes, _LEAST_OVERHEAD)
 
+def find_head(
+    buffer: bytearray, limits: Limits, looked_at: int = 0
+) -> int | Fault | None:
+    """Return where the head ends, or why it never will; None: read on.
 
-def find_head(buffer: bytearray, limits: Limits) -> int | Fault | None:
-    """Return where the head ends, or why it never will; None: read on."""
+    Args:
+        buffer: what has come so far; empty lines are taken off its front.
+        limits: those of the target and of the whole head.
+        looked_at: how much of the buffer was there when this said to read on. It is not
+            looked at again, or a head that comes byte by byte would cost its square.
+    """
     # RFC 9112 section 2.2: an empty line before a request is to be ignored.
     while buffer.startswith(b"\r\n"):
         del buffer[:2]
-    end = buffer.find(END_OF_HEAD, 0, limits.header_bytes)
+        looked_at = 0
+    before = max(0, looked_at + 1 - len(END_OF_HEAD))
+    end = buffer.find(END_OF_HEAD, before, limits.header_bytes)
     if end >= 0:
         return end + len(END_OF_HEAD)
-    line = buffer.find(b"\r\n", 0, limits.header_bytes)
-    if line < 0 and len(buffer) > limits.target_bytes + _MOST_LINE:
+    longest = limits.target_bytes + _MOST_LINE
+    if looked_at <= longest < len(buffer) and buffer.find(b"\r\n", 0, longest + 1) < 0:
         return target_too_long(limits)
     if len(buffer) >= limits.header_bytes:
         return headers_too_large(limits)
     if buffer and buffer != b"\r" and not buffer[:1].isalpha():
         return MALFORMED
-    if buffer.count(b"\n") != buffer.count(b"\r\n"):
-        return MALFORMED
-    return None
+    pairs = buffer.count(b"\r\n", max(0, looked_at - 1))
+    return None if buffer.count(b"\n", looked_at) == pairs else MALFORMED
 
 
 def read_head(  # noqa: PLR0911 - one for each way to be wrong
-    raw: bytes, limits: Limits
+    raw: bytes, limits: Limits, head_suffices: HeadSuffices = lambda _: False
 ) -> Head | Fault:
     """Return what a head says, or why it is not served.
 
     Args:
         raw: from the request line to the empty line.
         limits: those of the target, of the number of headers and of the body.
+        head_suffices: for which paths the body may be of any length.
     """
+    # Before anything is made of them; beside them, two lines end.
+    if raw.count(b"\n") > limits.headers + 2:
+        return headers_too_large(limits)
     told = _Told()
     parser = HttpRequestParser(told)
-    upgrades = False
-    try:
-        parser.feed_data(raw)
-    except HttpParserUpgrade:
-        # A server may ignore it (RFC 9110 section 7.8), and proxies pass it on.
-        upgrades = True
-    except HttpParserInvalidMethodError:
-        return NO_METHOD
-    except HttpParserError:
-        return MALFORMED
+    upgrades = _parse(parser, raw)
+    if isinstance(upgrades, Fault):
+        return upgrades
     version, method = parser.get_http_version(), parser.get_method()
     if version not in _VERSIONS:
         return NO_VERSION
@@ -213,12 +228,14 @@ def read_head(  # noqa: PLR0911 - one for each way to be wrong
         return fault
     old = version == "1.0"
     framing = [each for each in told.headers if each[0] in _FRAMING]
-    body = _read_framing(framing, limits, old=old)
+    body = _read_framing(framing, old=old)
     if isinstance(body, Fault):
         return body
     target = _read_target(method, told)
     if target is None or (body.chunked and upgrades):
         return MALFORMED
+    if body.length > limits.body_bytes and not head_suffices(target[0]):
+        return body_too_large(limits)
     return Head(
         method.decode("ascii"),
         *target,
@@ -231,11 +248,23 @@ def read_head(  # noqa: PLR0911 - one for each way to be wrong
     )
 
 
+def _parse(parser: HttpRequestParser, raw: bytes) -> bool | Fault:
+    """Have a head parsed; tell whether it asks for an upgrade, or why it is none."""
+    try:
+        parser.feed_data(raw)
+    except HttpParserUpgrade:
+        # A server may ignore it (RFC 9110 section 7.8), and proxies pass it on.
+        return True
+    except HttpParserInvalidMethodError:
+        return NO_METHOD
+    except HttpParserError:
+        return MALFORMED
+    return False
+
+
 def _check_size(raw: bytes, method: bytes, told: _Told, limits: Limits) -> Fault | None:
     if len(told.target) > limits.target_bytes:
         return target_too_long(limits)
-    if len(told.headers) > limits.headers:
-        return headers_too_large(limits)
     # llhttp takes several spaces for one.
     exact = len(method) + len(told.target) + _REST_OF_LINE
     return None if raw.find(b"\r\n") == exact else MALFORMED
@@ -249,7 +278,7 @@ class _Framing(NamedTuple):
 
 
 def _read_framing(  # noqa: PLR0911 - as above
-    fields: list[tuple[bytes, bytes]], limits: Limits, *, old: bool
+    fields: list[tuple[bytes, bytes]], *, old: bool
 ) -> _Framing | Fault:
     """Return how the body is framed (RFC 9112 section 6.3)."""
     if len(fields) == 1 and fields[0][0] == b"host" and not old:
@@ -275,9 +304,7 @@ def _read_framing(  # noqa: PLR0911 - as above
         return _Framing(persistent)
     if not digits.isdigit():
         return MALFORMED
-    length = int(digits) if len(digits) <= _MOST_DIGITS else limits.body_bytes + 1
-    if length > limits.body_bytes:
-        return body_too_large(limits)
+    length = int(digits) if len(digits) <= _MOST_DIGITS else _TOO_LONG
     return _Framing(persistent, length, waits=expected is not None and length > 0)
 
 

@@ -141,7 +141,10 @@ class Introspection:
         if _BASIC.match(given[0].strip()) is not None:
             allowed = self._knows(given[0].strip())
             return self._introspect(request) if allowed else self._refuse()
-        token = find_credentials("POST", request.headers, BEARER_ONLY).token
+        most = self._verifier.max_token_bytes
+        token = find_credentials(
+            "POST", request.headers, BEARER_ONLY, max_token_bytes=most
+        ).token
         if token is None or self._scope is None:
             return self._refuse()
         caller = self._verifier.verify_soon(token, route=self._route)
@@ -154,15 +157,13 @@ class Introspection:
 
     def _knows(self, authorization: bytes) -> bool:
         """Whether name and secret are a caller's. Takes as long for all of a length."""
-        pair = _read_basic(authorization)
-        if pair is None:
-            return False
-        name, secret = (sha256(each.encode()).digest() for each in pair)
         known = False
-        for caller in self._callers:
-            same = hmac.compare_digest(name, caller.name)
-            # Not `and`: the second comparison must not depend on the first.
-            known |= same & hmac.compare_digest(secret, caller.secret)
+        for pair in _read_basic(authorization):
+            name, secret = (sha256(each.encode()).digest() for each in pair)
+            for caller in self._callers:
+                same = hmac.compare_digest(name, caller.name)
+                # Not `and`: the second comparison must not depend on the first.
+                known |= same & hmac.compare_digest(secret, caller.secret)
         return known
 
     def _reject(self, caller: Verification) -> Response | None:
@@ -233,17 +234,24 @@ def describe(claims: Claims, claim_names: ClaimNames) -> dict[str, Any]:
     return told
 
 
-def _read_basic(authorization: bytes) -> tuple[str, str] | None:
-    """Return name and secret (RFC 7617, and RFC 6749 section 2.3.1 for the coding)."""
+def _read_basic(authorization: bytes) -> tuple[tuple[str, str], ...]:
+    """Return name and secret in both readings, or nothing.
+
+    OAuth clients encode both like a form (RFC 6749 section 2.3.1), `curl -u` and all
+    else that knows HTTP sends them as they are (RFC 7617). There are always two, also
+    if they are the same, so that the time tells nothing.
+    """
     match = _BASIC.fullmatch(authorization)
     if match is None or len(authorization) > _MOST_CREDENTIALS:
-        return None
+        return ()
     try:
-        name, colon, secret = base64.b64decode(match[1], validate=True).partition(b":")
-        pair = unquote_plus(name.decode()), unquote_plus(secret.decode())
+        text = base64.b64decode(match[1], validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
-        return None
-    return pair if colon else None
+        return ()
+    name, colon, secret = text.partition(":")
+    if not colon:
+        return ()
+    return (name, secret), (unquote_plus(name), unquote_plus(secret))
 
 
 def _read_token(request: Request) -> str | None:

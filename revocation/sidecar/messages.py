@@ -68,6 +68,10 @@ Handler = Callable[[Request], Response | Awaitable[Response]]
 """Answers a request. What it returns at once is sent at once, without a task."""
 
 
+HeadSuffices = Callable[[str], bool]
+"""Whether requests of a path are answered without their body, unless it is there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a client may take, of memory and of time.

@@ -34,6 +34,7 @@ from revocation.sidecar.listening import (
 from revocation.sidecar.messages import (
     PROBLEM,
     Handler,
+    HeadSuffices,
     Limits,
     Request,
     Response,
@@ -82,6 +83,7 @@ class Server:
         *,
         limits: Limits | None = None,
         certificates_seconds: float = 10.0,
+        head_suffices: HeadSuffices = lambda _: False,
     ) -> None:
         """Prepare; nothing listens yet.
 
@@ -90,9 +92,12 @@ class Server:
             listeners: where to listen.
             limits: what a client may take.
             certificates_seconds: how often to look whether certificates changed.
+            head_suffices: for which paths no body is waited for. After the answer to
+                such a request the connection is closed: what follows is its body.
         """
         self.limits = limits or Limits()
         self._handler = handler
+        self._head_suffices = head_suffices
         self._listeners = tuple(listeners)
         self._certificates_seconds = certificates_seconds
         self._shared: Shared | None = None
@@ -109,7 +114,7 @@ class Server:
         Raises:
             SettingsError: names where it cannot listen, or which file is wrong.
         """
-        self._shared = Shared(self._handler, self.limits)
+        self._shared = Shared(self._handler, self.limits, self._head_suffices)
         try:
             # Before any socket is open: who connects is served.
             self._versions = {tls: tls.version() for tls in self._all_tls}

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Final, Protocol
 
-from revocation.sidecar.messages import Handler, Limits
+from revocation.sidecar.messages import Handler, HeadSuffices, Limits
 from revocation.sidecar.outbox import Outbox
 
 _MOST_REFUSED: Final = 256
@@ -33,14 +33,21 @@ class Client(Protocol):
 class Shared:
     """What all connections of a server share.
 
-    `refused`: how many requests and connections were refused, by status. `empty`: is
-    set while there are no connections.
+    `head_suffices`: for which paths no body is waited for. `refused`: how many requests
+    and connections were refused, by status. `empty`: is set while there are no
+    connections.
     """
 
-    def __init__(self, handler: Handler, limits: Limits) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        head_suffices: HeadSuffices = lambda _: False,
+    ) -> None:
         """Prepare; needs a running event loop."""
         self.handler = handler
         self.limits = limits
+        self.head_suffices = head_suffices
         self.loop = asyncio.get_running_loop()
         self.connections: set[Client] = set()
         self.served = 0

@@ -62,7 +62,10 @@ class Sidecar:
         self._authorizer = self._make_authorizer() if settings.issuers else None
         self.endpoints = self._make_endpoints()
         self.server = Server(
-            self.endpoints.handle, listeners(settings), limits=limits(settings)
+            self.endpoints.handle,
+            listeners(settings),
+            limits=limits(settings),
+            head_suffices=self.endpoints.head_suffices,
         )
         self._grpc = self._make_grpc()
         self._reloading: asyncio.Future[None] | None = None

@@ -14,7 +14,8 @@ from revocation.verifier.fallback import (
     Source,
 )
 from revocation.verifier.rejections import RejectionReporter
-from revocation.verifier.verification import Parts, Tokens
+from revocation.verifier.tokens import Tokens
+from revocation.verifier.verification import Parts
 
 
 def parts_from_settings(

@@ -172,7 +172,7 @@ class ThreadedVerifier:
         return self.run(self._verifier.current_version(issuer, user))
 
     def wait_applied(
-        self, receipts: Iterable[Receipt], *, timeout_seconds: float
+        self, receipts: Iterable[Receipt], *, timeout_seconds: float = 10.0
     ) -> float:
         """Wait until the region's store has applied events; returns the ms it took.
 

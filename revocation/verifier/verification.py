@@ -31,14 +31,15 @@ from revocation.decision import (
 )
 from revocation.entries import Kind, Target, UnixMs, Version
 from revocation.errors import SettingsError, StoreColdError
-from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
-from revocation.jwt.jwks import KeyRing
+from revocation.jwt.authenticator import Authenticated, Refusal
 from revocation.receipts import Receipt, wait_applied
 from revocation.store import StoreReader
+from revocation.trust import DEFAULT_TOKEN_BYTES
 from revocation.verifier.counting import VerdictCounter
 from revocation.verifier.fallback import Fallback, Question
 from revocation.verifier.rejections import RejectionReporter
 from revocation.verifier.running import Running
+from revocation.verifier.tokens import Tokens
 
 _BEHIND: Final = frozenset({Reason.STALE, Reason.NOT_READY})
 
@@ -58,12 +59,10 @@ class Verification(NamedTuple):
         """Return `verdict.active`."""
         return self.verdict.active
 
-
-class Tokens(NamedTuple):
-    """Who may issue tokens: the rules about them, and the keys that they sign with."""
-
-    authenticator: Authenticator
-    keys: KeyRing
+    def __repr__(self) -> str:
+        """Leave out the claims and the key: logs and tracebacks show this."""
+        known = "no" if self.claims is None else len(self.claims)
+        return f"Verification({self.verdict!r}, {known} claims)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +114,13 @@ class BaseVerifier(Running, abc.ABC):
         routes, reporter = parts.policies, parts.reporter
         self._counter = VerdictCounter(routes, trusts=trusts, reporter=reporter)
 
+    @property
+    def max_token_bytes(self) -> int:
+        """How long a token may be: the most that any issuer's may."""
+        if self._tokens is None:
+            return DEFAULT_TOKEN_BYTES
+        return self._tokens.authenticator.max_token_bytes
+
     async def stop(self) -> None:
         """Disconnect; may be called twice. Checks are answered on, ever staler."""
         await super().stop()
@@ -164,7 +170,8 @@ class BaseVerifier(Running, abc.ABC):
     ) -> Verification:
         """Return whether a compact JWT is genuine, meant for us, and still counts.
 
-        A key that is not at hand is fetched first, if its issuer was not asked lately.
+        A key that is not at hand, or is not what its issuer has under that name now, is
+        fetched first, if the issuer was not asked lately.
 
         Args:
             token: the JWT in compact form (RFC 7515 section 7.1).
@@ -174,11 +181,7 @@ class BaseVerifier(Running, abc.ABC):
         Raises:
             SettingsError: no issuers are configured, or no such route class.
         """
-        tokens = self._require_tokens()
-        outcome = tokens.authenticator.authenticate(token, self._now())
-        if isinstance(outcome, Refusal) and outcome.reason is Reason.KEY_UNKNOWN:
-            await tokens.keys.refresh(outcome.issuer)
-            outcome = tokens.authenticator.authenticate(token, self._now())
+        outcome = await self._require_tokens().authenticate(token, self._now)
         if isinstance(outcome, Refusal):
             return self._refuse(outcome, route)
         claims, kid, policy = outcome.claims, outcome.kid, self._policy(route)
@@ -209,7 +212,7 @@ class BaseVerifier(Running, abc.ABC):
         return Version(0) if entry is None else entry.version
 
     async def wait_applied(
-        self, receipts: Iterable[Receipt], *, timeout_seconds: float
+        self, receipts: Iterable[Receipt], *, timeout_seconds: float = 10.0
     ) -> float:
         """Wait until the region's store has applied events; returns the ms it took.
 
@@ -287,14 +290,8 @@ class BaseVerifier(Running, abc.ABC):
             reason, detail = Reason.NOT_READY, "no key of the issuer could be read"
         policy, as_of = self._policy(route), self._freshness().as_of
         staleness = max(0, self._now() - as_of)
-        verdict = Verdict(
-            active=False,
-            reason=reason,
-            as_of=as_of,
-            staleness_ms=staleness,
-            stale=staleness > policy.fresh_ms,
-            detail=detail,
-        )
+        stale = staleness > policy.fresh_ms
+        verdict = Verdict(*(False, reason, as_of, staleness, stale, None, detail))
         self._counter.count(verdict, route)
         return Verification(verdict)
 
@@ -303,13 +300,8 @@ class BaseVerifier(Running, abc.ABC):
         return name_resources(outcome.token, resources) if resources else outcome.token
 
     def _drop_key(self, issuer: str, kid: str) -> None:
-        """Never believe a revoked key again, and ask the issuer for its new ones.
-
-        Once: whoever goes on presenting its `kid` must not make us ask again and again.
-        """
-        if self._tokens is not None and (issuer, kid) in self._tokens.keys.known():
-            self._tokens.keys.drop(issuer, kid)
-            self._tokens.authenticator.forget(issuer, kid)
+        if self._tokens is not None:
+            self._tokens.drop_key(issuer, kid)
 
     def _policy(self, route: str) -> StalenessPolicy:
         policy = self._policies.get(route)

@@ -11,7 +11,6 @@ from revocation.claims import Claims, Token, name_more, read_token
 from revocation.decision import (
     Beyond,
     Freshness,
-    Reason,
     Verdict,
     decide,
 )
@@ -191,7 +190,8 @@ class Verifier(BaseVerifier):
         """Return whether a compact JWT is genuine, meant for us, and still counts.
 
         As `verify_async`, but with the keys at hand: a token signed with a key that was
-        published a moment ago is `key_unknown` until the key set was fetched again.
+        published a moment ago is refused until the key set was fetched again, which is
+        done soon.
 
         Raises:
             SettingsError: no issuers are configured, or no such route class.
@@ -199,8 +199,7 @@ class Verifier(BaseVerifier):
         tokens = self._require_tokens()
         outcome = tokens.authenticator.authenticate(token, self._now())
         if isinstance(outcome, Refusal):
-            if outcome.reason is Reason.KEY_UNKNOWN and outcome.issuer is not None:
-                tokens.keys.ask_soon(outcome.issuer)
+            tokens.ask_soon(outcome)
             return self._refuse(outcome, route)
         verdict = self._judge(self._token(outcome, resources), outcome.claims, route)
         return Verification(verdict, outcome.claims, outcome.kid)
@@ -228,13 +227,13 @@ class Verifier(BaseVerifier):
     ) -> Verification | Awaitable[Verification]:
         """Return what `verify_async` returns: at once, unless others must be asked.
 
-        They must where a key is not at hand, and where the policy says `introspect` and
-        the region is behind. Arguments and errors are those of `verify_async`.
+        They must where a key may not be at hand, and where the policy says `introspect`
+        and the region is behind. Arguments and errors are those of `verify_async`.
         """
         tokens = self._require_tokens()
         outcome = tokens.authenticator.authenticate(token, self._now())
         if isinstance(outcome, Refusal):
-            if outcome.reason is Reason.KEY_UNKNOWN:
+            if tokens.is_worth_asking(outcome):
                 return self.verify_async(token, route=route, resources=resources)
             return self._refuse(outcome, route)
         if self._may_ask(route):

@@ -196,16 +196,19 @@ def lacks_scopes(claims: Mapping[str, Any] | None, required: Sequence[str]) -> b
 def granted_scopes(claims: Mapping[str, Any] | None) -> Sequence[str]:
     """Return the scopes that a token has.
 
-    They are the words of `scope` (RFC 9068 section 2.2.3, RFC 8693 section 4.2), or,
-    without that claim, the list or the words of `scp`. Anything else grants nothing.
+    They are those of `scope` (RFC 9068 section 2.2.3, RFC 8693 section 4.2), or,
+    without that claim, of `scp`: the words of a text, or the members of a list that are
+    one word each. Anything else grants nothing.
     """
     held = {} if claims is None else claims
     granted = held["scope"] if "scope" in held else held.get("scp")
     if isinstance(granted, str):
         return granted.split(" ")
-    if "scope" in held or not isinstance(granted, list | tuple):
+    if not isinstance(granted, list | tuple):
         return ()
-    return [each for each in granted if isinstance(each, str)]
+    # A member with a space would be two scopes to whoever is told of them in a text.
+    words = [each for each in granted if isinstance(each, str)]
+    return [each for each in words if _SCOPE.fullmatch(each)]
 
 
 def lacks_audiences(claims: Mapping[str, Any] | None, required: Sequence[str]) -> bool:

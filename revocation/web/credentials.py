@@ -25,8 +25,8 @@ from revocation.errors import SettingsError
 Headers = Iterable[tuple[bytes, bytes]]
 """Names and values of header fields as in ASGI: the names in lower case."""
 
-MAX_TOKEN_BYTES: Final = 8_192
-MAX_COOKIES_BYTES: Final = 16_384
+OTHER_COOKIES_BYTES: Final = 8_192
+"""How much all cookies of a request may have beside the token."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110 section 9.2.1)."""
 
@@ -57,7 +57,7 @@ class Fault(StrEnum):
     MALFORMED = "malformed"
     """A header or cookie whose value is no `b64token` (RFC 6750 section 2.1)."""
     TOO_LARGE = "too_large"
-    """Larger than `MAX_TOKEN_BYTES`, or cookies larger than `MAX_COOKIES_BYTES`."""
+    """Larger than a token may be, or cookies larger than one and the others' share."""
     CROSS_SITE = "cross_site"
     """A cookie, and no evidence that the request comes from the service's own pages."""
 
@@ -110,6 +110,7 @@ def find_credentials(
     headers: Headers,
     rules: CredentialRules = BEARER_ONLY,
     *,
+    max_token_bytes: int,
     websocket: bool = False,
 ) -> Credentials:
     """Return the token that a request may be judged by. Never raises.
@@ -118,6 +119,7 @@ def find_credentials(
         method: the request's method, in upper case; methods are case-sensitive.
         headers: the request's header fields, the names in lower case.
         rules: where the service takes tokens from.
+        max_token_bytes: the longest token, as the verifier has it.
         websocket: the request opens a WebSocket. It is a GET, but acts: no same-origin
             policy holds a foreign page back from opening one (RFC 6455 section 10.2).
     """
@@ -127,14 +129,15 @@ def find_credentials(
         return Credentials(None, Fault.DUPLICATED)
     if authorizations:
         if authorizations[0].startswith(_USUAL):
-            return _read_token(authorizations[0][len(_USUAL) :].lstrip(b" "))
+            value = authorizations[0][len(_USUAL) :].lstrip(b" ")
+            return _read_token(value, max_token_bytes)
         match = _BEARER.fullmatch(authorizations[0])
         # Another scheme is not ours: a proxy's `Basic`, for instance.
         if match is not None:
-            return _read_token(match["token"])
+            return _read_token(match["token"], max_token_bytes)
     if rules.cookie is None:
         return Credentials(None, Fault.MISSING)
-    found = _read_cookie(fields, rules.cookie.encode())
+    found = _read_cookie(fields, rules.cookie.encode(), max_token_bytes)
     acts = websocket or method not in SAFE_METHODS
     if found.token is not None and acts and not _from_own_pages(fields, rules):
         return Credentials(None, Fault.CROSS_SITE)
@@ -145,8 +148,8 @@ def _values(fields: Headers, name: bytes) -> list[bytes]:
     return [value.strip(_SPACE) for each, value in fields if each == name]
 
 
-def _read_token(value: bytes) -> Credentials:
-    if len(value) > MAX_TOKEN_BYTES:
+def _read_token(value: bytes, max_bytes: int) -> Credentials:
+    if len(value) > max_bytes:
         return Credentials(None, Fault.TOO_LARGE)
     # RFC 6750 section 2.1: nothing but these, then `=` if anything.
     padding = value.translate(None, _TOKEN_CHARACTERS)
@@ -155,10 +158,10 @@ def _read_token(value: bytes) -> Credentials:
     return Credentials(value.decode("ascii"), None)
 
 
-def _read_cookie(fields: Headers, name: bytes) -> Credentials:
+def _read_cookie(fields: Headers, name: bytes, max_token_bytes: int) -> Credentials:
     # HTTP/2 may split the field; joined again it is one list (RFC 9113 section 8.2.3).
     cookies = b";".join(_values(fields, b"cookie"))
-    if len(cookies) > MAX_COOKIES_BYTES:
+    if len(cookies) > max_token_bytes + OTHER_COOKIES_BYTES:
         return Credentials(None, Fault.TOO_LARGE)
     found = []
     for cookie in cookies.split(b";"):
@@ -168,7 +171,9 @@ def _read_cookie(fields: Headers, name: bytes) -> Credentials:
     if len(found) > 1:
         # A browser holds one at most: it was planted, and which one is unknown.
         return Credentials(None, Fault.DUPLICATED)
-    return _read_token(found[0]) if found else Credentials(None, Fault.MISSING)
+    if not found:
+        return Credentials(None, Fault.MISSING)
+    return _read_token(found[0], max_token_bytes)
 
 
 def _from_own_pages(fields: Headers, rules: CredentialRules) -> bool:

@@ -23,6 +23,11 @@ POLICY_VIOLATION: Final = 1008
 class TokenVerifier(Protocol):
     """What is needed of a `Verifier`."""
 
+    @property
+    def max_token_bytes(self) -> int:
+        """How long a token may be."""
+        ...
+
     async def verify_async(
         self, token: str, *, route: str = "read", resources: Sequence[str] = ()
     ) -> Verification:
@@ -37,16 +42,20 @@ class Steps:
     credentials: CredentialRules
     refusals: Refusals
 
-    def find_token(self, method: str, headers: Headers) -> str | Refusal:
+    def find_token(
+        self, method: str, headers: Headers, max_token_bytes: int
+    ) -> str | Refusal:
         """Return the token to verify, or the answer to refuse with.
 
         Args:
             method: in upper case, or `WEBSOCKET`.
             headers: the request's header fields, the names in lower case.
+            max_token_bytes: the verifier's.
         """
-        websocket = method == WEBSOCKET
         token, fault = find_credentials(
-            method, headers, self.credentials, websocket=websocket
+            *(method, headers, self.credentials),
+            max_token_bytes=max_token_bytes,
+            websocket=method == WEBSOCKET,
         )
         if token is None:
             assert fault is not None  # noqa: S101 - one of the two is there
@@ -92,7 +101,7 @@ class Gate(Steps):
         Raises:
             SettingsError: the verifier has no policy for the route class.
         """
-        token = self.find_token(method, headers)
+        token = self.find_token(method, headers, self.verifier.max_token_bytes)
         if isinstance(token, Refusal):
             return token
         verification = await self.verifier.verify_async(

@@ -66,9 +66,21 @@ class Caller:
     async def log_in(self) -> "Caller":
         """Get a token."""
         answer = await self._client.post(f"/login/{self._name}")
+        return self._hold(answer)
+
+    def _hold(self, answer: httpx.Response) -> "Caller":
         assert answer.status_code == 200, answer.text
         self._headers = {"authorization": f"Bearer {answer.json()['token']}"}
+        self._refresh = answer.json().get("refresh", "")
         return self
+
+    async def refresh(self) -> int:
+        """Exchange the refresh token; the new ones are used if it may be."""
+        headers = {"authorization": f"Bearer {self._refresh}"}
+        answer = await self._client.post("/refresh", headers=headers)
+        if answer.status_code == 200:
+            self._hold(answer)
+        return answer.status_code
 
     async def ask(self, method: str, path: str = "/datasets/42") -> httpx.Response:
         """Use the token."""
@@ -129,6 +141,34 @@ async def revoke(client: httpx.AsyncClient) -> None:
     await eventually(lambda: there.gets("PUT", 401), within=10)
     assert await (await there.log_in()).gets("GET", 200)
     assert await here.gets("GET", 401)
+
+
+async def test_a_logout_ends_what_a_refresh_would_go_on_with(install: Install) -> None:
+    """As docs/migrating.md shows it: the refresh token of the session, too."""
+    installation = await install(partitions=2)
+    installation.add_region("eu")
+    installation.add_authority()
+    await installation.ready()
+    (port,) = free_ports(1)
+    flask_service(installation, str(port)).start()
+    url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=20) as client:
+        await eventually(lambda: answers(client), within=40)
+        here, there, other = (Caller(client, "ann") for _ in range(3))
+        for each in here, there, other:
+            await each.log_in()
+            assert await each.refresh() == 200
+            assert await each.gets("GET", 200)
+        await here.log_out()
+        await eventually(lambda: here.gets("GET", 401), within=10)
+        assert await here.refresh() == 401
+        assert await there.refresh() == 200
+        assert await there.gets("GET", 200)
+        await there.log_out("/logout-everywhere")
+        await eventually(lambda: there.gets("GET", 401), within=10)
+        assert [await each.refresh() for each in (there, other)] == [401, 401]
+        assert await (await there.log_in()).refresh() == 200
+    assert "Traceback" not in (installation.folder / "service.log").read_text()
 
 
 async def fall_behind(client: httpx.AsyncClient, projector: Station) -> None:

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from revocation.embedded import Kafka
+from revocation.kafka import new_producer
+from revocation.settings import KafkaSettings
 from tests.connected.typed import NOWHERE, Done, typed
 from tests.installation import Installation, eventually
 from tests.servers import freeze
@@ -60,6 +63,14 @@ def running(
     asyncio.run(installation.ready())
     yield installation
     installation.stop()
+
+
+@pytest.fixture
+async def admin(careless: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
+    client = AIOKafkaAdminClient(bootstrap_servers=careless.bootstrap_servers)
+    await client.start()
+    yield client
+    await client.close()
 
 
 def asked(installation: Installation, *words: str, **more: str) -> Done:
@@ -245,15 +256,43 @@ def test_topics_of_another_size(running: Installation) -> None:
     assert "has 4 partitions, settings say 3; set REVOCATION_PARTITIONS" in done.out
 
 
+async def test_dead_letters_are_told_until_they_are_deleted(
+    running: Installation, admin: AIOKafkaAdminClient
+) -> None:
+    """All runs, and yet what somebody sent has revoked nothing: a code of its own."""
+    await becomes(running, is_well)
+    settings = KafkaSettings(**running._typed())
+    producer = new_producer(settings, client_id="tests")
+    await producer.start()
+    for number in range(33):
+        partition = number % settings.partitions
+        topic = settings.topics.events
+        await producer.send_and_wait(topic, b"no event", partition=partition)
+    await producer.stop()
+
+    code, report = await becomes(running, lambda each: not each["ok"])
+    while report["dead_letters"]["count"] < 33:
+        code, report = await becomes(running, lambda each: not each["ok"])
+    assert code == 4
+    assert report["dead_letters"]["codes"] == {"malformed_event": 33}
+    assert report["dead_letters"]["since"] <= time.time() * 1_000
+    assert report["authority"]["problems"] == []
+    shown = asked(running)
+    assert shown.code == 4
+    assert "- dead letters: 33 records parked, the oldest " in shown.out
+
+    places = [
+        TopicPartition(settings.topics.dead_letters, number)
+        for number in range(settings.partitions)
+    ]
+    await admin.delete_records(
+        {place: RecordsToDelete(before_offset=-1) for place in places}
+    )
+    code, report = await becomes(running, is_well)
+    assert (code, report["dead_letters"]["count"]) == (0, 0)
+
+
 # Read-only ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def admin(careless: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
-    client = AIOKafkaAdminClient(bootstrap_servers=careless.bootstrap_servers)
-    await client.start()
-    yield client
-    await client.close()
 
 
 async def test_no_topic_and_no_group_is_created(

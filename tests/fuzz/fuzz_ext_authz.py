@@ -46,6 +46,8 @@ _PATHS = [
 class _Judging:
     """Believes what its issuer signed. Nothing is revoked: all else is refused."""
 
+    max_token_bytes = STRICT.max_token_bytes
+
     def verify_soon(
         self, token: str, *, route: str = "read", resources: Iterable[str] = ()
     ) -> Verification:

@@ -26,6 +26,8 @@ POISON = {
     GOOD.replace(b"logged_out", b"misspelt"): "unknown_event_type",
     GOOD.replace(b'"user":"', b'"usr":"'): "invalid_event",
     GOOD.replace(b'"1.0"', b"1.0"): "invalid_event",
+    GOOD.replace(b'"user":"', b'"user":"eyJhbGciOiJFUzI1NiJ9.e30.'): "token_as_id",
+    b"\0\0\0\0\x07" + GOOD: "malformed_event",
     b" " * (MAX_EVENT_BYTES + 1): "oversized_record",
 }
 

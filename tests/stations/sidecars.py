@@ -19,7 +19,8 @@ from revocation.sidecar.rule_set import RuleSet
 from revocation.sidecar.server import Server, Tcp
 from revocation.trust import TrustedIssuer
 from revocation.verifier import Verifier
-from revocation.verifier.verification import Parts, Tokens
+from revocation.verifier.tokens import Tokens
+from revocation.verifier.verification import Parts
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import BEARER_ONLY
 from revocation.web.gate import Steps
@@ -34,13 +35,13 @@ PATHS = (
 )
 
 
-def signed(name="alice", *, kid=KEY, **claims):
-    """A token of a minute ago."""
+def signed(name="alice", *, kid=KEY, key=None, **claims):
+    """A token of a minute ago; signed by another key than it names, if told to."""
     now = int(time.time())
     times = {"iat": now - 60, "exp": now + 600}
-    key = key_for("ES256", kid)
+    signer = key_for("ES256", key or kid)
     more = {"sub": name, "jti": f"of-{name}", **times, **claims}
-    return mint(header={"kid": kid}, key=key, **more)
+    return mint(header={"kid": kid}, key=signer, **more)
 
 
 def published(*kids):
@@ -82,10 +83,20 @@ class Client:
         return (await self.get(target, *headers)).status
 
 
-def verifier_of(store, jwks, *, policies=DEFAULT_POLICIES, fallback=None):
-    """A verifier with issuers, whose keys are in a file."""
-    issuer = TrustedIssuer(algorithms=("ES256",), audiences=(AUDIENCE,), jwks_file=jwks)
-    keys = KeyRing({ISSUER: issuer}, pace=Pace(between=0.01))
+def verifier_of(
+    store,
+    jwks,
+    *,
+    policies=DEFAULT_POLICIES,
+    fallback=None,
+    between_seconds=0.01,
+    **trust,
+):
+    """A verifier with issuers, whose keys are in a file; `trust` is their options."""
+    issuer = TrustedIssuer(
+        algorithms=("ES256",), audiences=(AUDIENCE,), jwks_file=jwks, **trust
+    )
+    keys = KeyRing({ISSUER: issuer}, pace=Pace(between=between_seconds))
     tokens = Tokens(Authenticator({ISSUER: issuer}, RULES, keys), keys)
     parts = Parts(
         store=store, rules=RULES, tokens=tokens, policies=policies, fallback=fallback
@@ -115,9 +126,22 @@ def endpoints_of(
 
 
 @contextlib.asynccontextmanager
-async def serving(store, jwks, *, policies=DEFAULT_POLICIES, fallback=None, **options):
+async def serving(
+    store,
+    jwks,
+    *,
+    policies=DEFAULT_POLICIES,
+    fallback=None,
+    between_seconds=0.01,
+    **options,
+):
     """A client of a sidecar that has just been started and is complete."""
-    verifier = verifier_of(store, jwks, policies=policies, fallback=fallback)
+    verifier = verifier_of(
+        *(store, jwks),
+        policies=policies,
+        fallback=fallback,
+        between_seconds=between_seconds,
+    )
     async with verifier:
         yield Client(endpoints_of(verifier, policies=policies, **options).handle)
 

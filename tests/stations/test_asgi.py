@@ -189,7 +189,7 @@ async def test_a_revoked_token_without_the_scope_is_revoked():
 
 
 async def test_what_the_verifier_raises_lets_nobody_in():
-    class Broken:
+    class Broken(Told):
         async def verify_async(self, token, *, route="read", resources=()):
             raise SettingsError("no policy")
 

@@ -222,6 +222,7 @@ def test_what_belongs_in_the_dead_letters_is_raised(value, error):
     [
         b"1-%d-3" % 2**53,
         b"1-2-%d" % 10**30,
+        b"1-2-" + b"9" * 5_000,
         None,
         b"",
         b"1-2",

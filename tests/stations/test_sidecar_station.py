@@ -197,9 +197,9 @@ async def test_a_store_that_is_lost_leaves_what_is_known(settings, store, folder
 
 
 async def test_a_body_that_is_too_large_is_refused(settings, store, folder):
-    told = settings(sidecar_max_body_bytes=2_048)
+    told = settings(sidecar_max_body_bytes=10_000)
     async with running(told, store, folder) as sidecar:
-        answer = await sidecar.client.post("/v1/check", content=b" " * 2_049)
+        answer = await sidecar.client.post("/v1/check", content=b" " * 10_001)
     assert (answer.status_code, answer.json()["title"]) == (413, "body_too_large")
 
 
@@ -256,8 +256,8 @@ def test_where_it_listens(settings, folder):
 
 
 def test_limits_are_settings(settings):
-    told = limits(settings(sidecar_max_body_bytes=2_048, sidecar_idle_seconds=7))
-    assert (told.body_bytes, told.idle_seconds) == (2_048, 7)
+    told = limits(settings(sidecar_max_body_bytes=10_000, sidecar_idle_seconds=7))
+    assert (told.body_bytes, told.idle_seconds) == (10_000, 7)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from revocation import metrics
-from revocation.decision import Reason
+from revocation.decision import Reason, Verdict
 from revocation.entries import Entry, Kind, Position, Status, Target
 from revocation.jwt.authenticator import Authenticator
 from revocation.jwt.jwks import KeyRing
@@ -17,7 +17,8 @@ from revocation.jwt.key_source import Pace
 from revocation.store import Batch, Mark
 from revocation.trust import TrustedIssuer
 from revocation.verifier import RemoteVerifier, Verifier
-from revocation.verifier.verification import Parts, Tokens
+from revocation.verifier.tokens import Tokens
+from revocation.verifier.verification import Parts, Verification
 from tests.installation import eventually
 from tests.stations.regions import now_ms
 from tests.stations.test_verifier import RULES, cut_off, store_as_of
@@ -215,6 +216,15 @@ async def test_a_revoked_keys_issuer_is_asked_once_for_its_successor(over):
     assert len(drops) <= 1
 
 
+async def test_another_key_under_a_known_name_is_fetched(over, jwks):
+    """Its issuer replaced it: a good token must not wait for the next reading."""
+    async with over(await store_as_of()) as verifier:
+        assert await verifier.verify_async(token())
+        jwks.write_bytes(key_set(jwk("ES256", NEXT, kid=KEY)))
+        assert await eventually_verified(verifier, token(key=NEXT))
+        assert not await verifier.verify_async(token())
+
+
 async def test_without_any_key_it_is_we_who_are_not_ready(over):
     """A client must not throw its token away for that."""
     nowhere = {"jwks_url": "http://127.0.0.1:1/", "allow_private_addresses": True}
@@ -235,3 +245,11 @@ async def test_at_once_says_the_same_as_waiting(jwks):
             at_once, waited = verifier.verify(made), await verifier.verify_async(made)
             assert at_once.verdict.reason is waited.verdict.reason
             assert at_once.claims == waited.claims
+
+
+def test_a_verification_that_is_printed_shows_nothing_of_anybody():
+    verdict = Verdict(active=True, reason=Reason.ACTIVE, as_of=0, staleness_ms=0)
+    known = Verification(verdict, {"sub": "zaphod", "iss": "idp"}, "zaphod")
+    assert "zaphod" not in f"{known} {known!r}"
+    assert repr(known).endswith(", 2 claims)")
+    assert repr(Verification(verdict)).endswith(", no claims)")

@@ -13,6 +13,7 @@ from revocation.decision import (
 )
 from revocation.entries import Kind
 from revocation.errors import SettingsError
+from tests.installation import eventually
 from tests.stations.sidecars import published, signed, verifier_of
 from tests.stations.test_verifier import (
     counted,
@@ -100,6 +101,34 @@ async def test_a_key_that_is_not_at_hand_is_waited_for(jwks):
     async with verifier_of(await store_as_of(), jwks) as verifier:
         soon = verifier.verify_soon(signed(kid="key-2"))
         assert (await soon).verdict.reason is Reason.KEY_UNKNOWN
+
+
+@pytest.mark.parametrize("ask", ["verify", "verify_soon", "verify_async"])
+@pytest.mark.parametrize("made", [signed(kid="key-2"), signed(key="key-9")])
+async def test_strangers_make_the_keys_be_read_once_only(jwks, ask, made):
+    """Whether they invent names or signatures, and however they are judged."""
+    store = await store_as_of()
+    async with verifier_of(store, jwks, between_seconds=3_600) as verifier:
+        (source,) = verifier._tokens.keys._sources.values()
+        source._not_before = 0
+        read, reads = source._read, []
+        source._read = lambda: reads.append(1) or read()
+        for _ in range(20):
+            told = getattr(verifier, ask)(made)
+            if inspect.isawaitable(told):
+                assert not reads or ask == "verify_async"
+                told = await told
+            assert not told
+        await eventually(lambda: len(reads) == 1, pause=0.001)
+    assert len(reads) == 1
+
+
+async def test_genuine_tokens_never_wait_for_keys(jwks):
+    async with verifier_of(await store_as_of(), jwks) as verifier:
+        (source,) = verifier._tokens.keys._sources.values()
+        source._not_before = 0
+        assert verifier.verify_soon(signed())
+        assert source.too_soon() is False, "nobody has asked"
 
 
 @pytest.mark.parametrize("wrong", ["", "a.b.c", signed(aud="other"), signed(iss="x:y")])

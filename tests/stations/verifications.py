@@ -2,11 +2,14 @@
 
 from revocation.decision import Reason, Verdict
 from revocation.entries import UnixMs
+from revocation.trust import DEFAULT_TOKEN_BYTES
 from revocation.verifier import Verification
 
 
 class Told:
     """Answers as told, and remembers what it was asked."""
+
+    max_token_bytes = DEFAULT_TOKEN_BYTES
 
     def __init__(self, reason=Reason.ACTIVE, **claims):
         self.reason = reason

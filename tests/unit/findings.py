@@ -1,6 +1,12 @@
 """What `revocation status` may find of an installation of four partitions."""
 
-from revocation.cli.status_report import Bound, Findings, Found, LogPartition
+from revocation.cli.status_report import (
+    Bound,
+    DeadLetters,
+    Findings,
+    Found,
+    LogPartition,
+)
 from revocation.decision import Freshness
 from revocation.entries import Offset, Position, UnixMs
 from revocation.store import Mark, Region
@@ -66,6 +72,7 @@ def findings(**found):
         "partitions": PARTITIONS,
         "bound": Bound("write", 5_000),
         "clock_allowance_ms": 5_000,
+        "dead_letters": DeadLetters(0),
     }
     return Findings(**{**usual, **found})
 
@@ -94,7 +101,12 @@ SITUATIONS = {
     "a region is being rebuilt": findings(
         regions={"eu": region(), "us": region(ready=False, rebuilt=3, lag=900)}
     ),
+    "records were parked": findings(
+        dead_letters=DeadLetters(
+            33, {"token_as_id": 3, "invalid_event": 30}, UnixMs(NOW - 11_100_000)
+        )
+    ),
     "Kafka is away": findings(
-        log=Found(UnixMs(NOW), NO_BROKER), regions=both(age=42_000)
+        log=Found(UnixMs(NOW), NO_BROKER), regions=both(age=42_000), dead_letters=None
     ),
 }

@@ -198,6 +198,8 @@ def test_what_does_not_fit_into_a_header_is_refused_at_construction(wrong):
         {"scp": ["a", "b"]},
         {"scp": "b a"},
         {"scope": "a b", "scp": []},
+        {"scope": ["a", "b"]},
+        {"scope": ("b", "a", 7, "a b"), "scp": "c"},
     ],
 )
 def test_scopes_that_a_token_has(claims):
@@ -214,7 +216,8 @@ def test_scopes_that_a_token_has(claims):
         {"scope": "ab"},
         {"scope": "A B"},
         {"scope": "a\tb"},
-        {"scope": ["a", "b"]},
+        {"scope": ["a b"]},
+        {"scope": [], "scp": "a b"},
         {"scope": {"a": 1, "b": 1}},
         {"scope": None, "scp": ["a", "b"]},
         {"scope": "a", "scp": ["b"]},

@@ -8,6 +8,10 @@ import typer
 from typer.testing import CliRunner
 
 from revocation.__main__ import app
+from revocation.cli import ask
+from revocation.decision import Reason, Verdict
+from revocation.entries import UnixMs
+from tests.unit.tokens import CLAIMS, mint
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 
@@ -43,3 +47,36 @@ def test_schemas_export(tmp_path: Path) -> None:
     held = [path for path in SCHEMAS.iterdir() if path.is_file()]
     held += (SCHEMAS / "vectors").iterdir()
     assert written == {path.relative_to(SCHEMAS): path.read_bytes() for path in held}
+
+
+def test_a_whole_jwt_as_jti_is_refused_with_what_to_type() -> None:
+    """Published, it would be "applied", and the token stay in use."""
+    words = ["publish", "token-revoked", "--issuer", "https://idp", "--jti", mint()]
+    result = CliRunner(env={"COLUMNS": "400"}).invoke(app, words)
+
+    assert result.exit_code == 2
+    options = f"--issuer {CLAIMS['iss']} --jti {CLAIMS['jti']} --exp {CLAIMS['exp']}"
+    assert options in result.output
+
+
+@pytest.mark.parametrize(
+    ("reason", "as_of", "age"),
+    [
+        (Reason.ACTIVE, 7, "as of 0.004 s ago"),
+        (Reason.STALE, 7, "as of 0.004 s ago"),
+        (Reason.MALFORMED, 0, "not looked up"),
+        (Reason.SIGNATURE_INVALID, 0, "not looked up"),
+        (Reason.NOT_READY, 0, "nothing known"),
+    ],
+)
+def test_an_age_is_that_of_what_was_looked_up(
+    reason: Reason, as_of: int, age: str
+) -> None:
+    """A token that was refused before has no age of 57 years."""
+    verdict = Verdict(
+        active=reason is Reason.ACTIVE,
+        reason=reason,
+        as_of=UnixMs(as_of),
+        staleness_ms=4,
+    )
+    assert ask._age(verdict) == age

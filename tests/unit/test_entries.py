@@ -1,10 +1,12 @@
 """Entries and the laws of `merge`; `test_updates.py` has them as bytes."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given, strategies as st
 
+from revocation.decision import Reason, Verdict
 from revocation.entries import (
     ISSUER_PATTERN,
     NO_EXPIRY,
@@ -227,3 +229,25 @@ def test_which_issuers_can_be_named(issuer, nameable):
 
 def test_a_receipt_is_partition_and_offset():
     assert HERE.receipt == "3-7"
+
+
+# What logs and tracebacks show --------------------------------------------------------
+
+
+def judged(entry):
+    return Verdict(*(False, Reason.TOKEN_REVOKED, 0, 0, False, entry))
+
+
+@given(any_entry())
+def test_an_entry_that_is_printed_shows_no_id(entry):
+    """Nor does what holds it; two targets are told apart all the same."""
+    named = replace(entry, target=entry.target._replace(id="zaphod"))
+    shown = f"{named!r} {judged(named)}"
+    assert "zaphod" not in shown
+    assert f"Target({entry.target.kind}, {entry.target.issuer}, #" in shown
+    other = named.target._replace(id="ford")
+    assert repr(other) != repr(named.target) == repr(named.target._replace())
+
+
+def test_the_key_of_a_target_has_its_id():
+    assert str(Target(Kind.USER, "idp", "zaphod")) == "idp|user|zaphod"

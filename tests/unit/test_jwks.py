@@ -1,7 +1,6 @@
 """The key ring: rotation, failures, strangers' kids, and keys withdrawn for good."""
 
 import asyncio
-import contextlib
 
 import pytest
 import structlog
@@ -15,22 +14,18 @@ from revocation.jwt.jwks import KeyRing
 from revocation.jwt.key_source import KeySource, Pace
 from tests.installation import eventually
 from tests.unit.jwks_server import JwksServer, answer
+from tests.unit.rings import (
+    BOTH,
+    FAST,
+    FIRST,
+    SECOND,
+    SLOW,
+    Clock,
+    counted,
+    kids,
+    rings,
+)
 from tests.unit.tokens import ISSUER, NOW, RULES, issuer, jwk, key_for, key_set, mint
-
-BOTH = key_set(jwk("ES256"), jwk("ES256", "key-2"))
-FIRST, SECOND = key_set(jwk("ES256")), key_set(jwk("ES256", "key-2"))
-SLOW = Pace(between=3_600.0)
-FAST = Pace(between=0.0, first_retry=0.01)
-
-
-class Clock:
-    """The verifier's clock, moved by hand."""
-
-    def __init__(self):
-        self.now = NOW
-
-    def __call__(self):
-        return UnixMs(self.now)
 
 
 @pytest.fixture
@@ -41,27 +36,8 @@ async def server():
 
 @pytest.fixture
 async def ring(server):
-    """Start key rings that read from the server."""
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def start(pace=FAST, clock=None, **options):
-            trusted = issuer(
-                jwks_url=server.url, allow_private_addresses=True, **options
-            )
-            made = KeyRing({ISSUER: trusted}, pace=pace, clock=clock or Clock())
-            made.trusted = {ISSUER: trusted}
-            return await stack.enter_async_context(made)
-
+    async with rings(server) as start:
         yield start
-
-
-def kids(keys):
-    return {kid for _, kid in keys.known()}
-
-
-def counted(result):
-    name = "revocation_jwks_refreshes_total"
-    return REGISTRY.get_sample_value(name, {"result": result}) or 0
 
 
 async def test_what_keeps_keys_fresh_is_started_again(ring, server, monkeypatch):
@@ -129,14 +105,6 @@ async def test_another_key_under_the_same_kid_verifies_none_of_the_olds_tokens(
     assert who.authenticate(token, NOW).reason is Reason.SIGNATURE_INVALID
 
 
-async def test_an_emptied_set_is_an_answer(server, ring):
-    keys = await ring()
-    server.publish(b'{"keys": []}')
-    assert await keys.refresh(ISSUER)
-    assert not keys.complete
-    assert keys.find(ISSUER, "key-1", "ES256") is None
-
-
 async def test_unknown_kids_make_the_set_be_read_once_only(server, ring):
     keys = await ring(SLOW)
     limited = counted("limited")
@@ -157,6 +125,20 @@ async def test_callers_at_the_same_time_share_one_reading(server, ring):
     assert await asyncio.gather(*callers) == [True] * 20
     assert len(server.requests) == 2
     assert kids(keys) == {"key-1", "key-2"}
+
+
+async def test_issuers_of_many_tenants_share_one_reading(server):
+    """They publish one set; what is dropped of it counts for none of them."""
+    trusted = issuer(jwks_url=server.url, allow_private_addresses=True)
+    tenants = {f"https://idp.example/{name}": trusted for name in ("acme", "umbrella")}
+    apart = {ISSUER: trusted.model_copy(update={"max_stale_seconds": 3_600})}
+    async with KeyRing(tenants | apart) as keys:
+        assert len(server.requests) == 2
+        one, other = (keys.find(name, "key-1", "ES256") for name in tenants)
+        assert one is other is not None
+        keys.drop("https://idp.example/acme", "key-1")
+        assert keys.find("https://idp.example/umbrella", "key-1", "ES256") is None
+        assert keys.find(ISSUER, "key-1", "ES256") is not None
 
 
 async def test_a_caller_that_gives_up_ends_the_reading_for_nobody_else(server, ring):

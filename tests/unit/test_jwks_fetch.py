@@ -31,10 +31,9 @@ async def server():
         yield running
 
 
-async def read(url, *, private=True, max_bytes=10_000, timeout_seconds=5.0):
-    return await read_url(
-        url, private=private, max_bytes=max_bytes, timeout_seconds=timeout_seconds
-    )
+async def read(url, *, private=True, max_bytes=10_000, timeout_seconds=5.0, **options):
+    limits = {"max_bytes": max_bytes, "timeout_seconds": timeout_seconds}
+    return await read_url(url, private=private, **limits, **options)
 
 
 def resolve_to(monkeypatch, *addresses):

@@ -154,7 +154,8 @@ def test_a_secret_in_the_set_of_a_public_key_issuer_is_left_out():
         {"kty": ["EC"]},
         {"kty": "AKP"},
         {"kid": 5},
-        {"kid": ""},
+        {"kid": "schl\u00fcssel"},
+        {"kid": "two\nlines"},
         {"kid": "x" * 513},
     ],
 )

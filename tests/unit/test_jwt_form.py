@@ -262,10 +262,32 @@ def test_white_space_in_json_is_no_second_reading():
     assert isinstance(authenticator().authenticate(token, NOW), Authenticated)
 
 
-def test_the_depth_of_text_that_does_not_end_is_found_at_once():
-    """Without quadratic time: the text is a stranger's."""
-    with pytest.raises(ValueError, match="deep"):
-        read_json(b"[" * 20 + b'\\"' * 30_000)
+def test_nesting_is_found_whatever_stands_in_strings():
+    text = b'"' + b'\\"]}[{\\\\' * 30 + b'"'
+    for depth in (16, 17):
+        raw = b'[{"a":' * (depth // 2) + b"[" * (depth % 2) + text
+        raw += b"]" * (depth % 2) + b"}]" * (depth // 2)
+        if depth == 16:
+            assert read_json(raw)
+            continue
+        with pytest.raises(ValueError, match="deep"):
+            read_json(raw)
+
+
+@pytest.mark.parametrize("number", [-(2**63), 2**63, 10**19 - 1, -(10**18)])
+def test_numbers_of_64_bits_survive(number):
+    assert read_json(f'[{number}, {{"a": {number}}}]'.encode()) == [
+        number,
+        {"a": number},
+    ]
+
+
+@pytest.mark.parametrize("number", [-(2**63) - 1, 10**19, -(10**19)])
+def test_longer_numbers_are_refused(number):
+    for text in (f"{number}", f"[{-(2**63)}, {number}]", f'{{"a": {number}}}'):
+        with pytest.raises(ValueError, match="digits"):
+            read_json(text.encode())
+    assert read_json(f'["{number}"]'.encode()) == [str(number)]
 
 
 def test_a_refused_form_says_the_rule():

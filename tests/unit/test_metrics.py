@@ -17,7 +17,7 @@ UNITS = ("_seconds", "_records", "_bytes", "_ratio", "_entries")
 BOUNDED_LABELS = {
     *("type", "result", "code", "region", "partition"),
     *("reason", "route", "stale", "error", "cause", "status"),
-    "issuer",
+    *("issuer", "member"),
 }
 
 

@@ -4,27 +4,16 @@ import re
 
 import pytest
 
+from tests.documents import PAGES, blocks
 from tests.structure.sources import ROOT
 
-PAGE = (ROOT / "docs" / "migrating.md").read_text()
-EXAMPLES = {path.name: path.read_text() for path in (ROOT / "examples").glob("*.py")}
-SHOWN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PAGE = PAGES["docs/migrating.md"]
 
 
-def parts(shown):
-    """Whole statements: examples may have others between them."""
-    return [part.strip("\n") for part in re.split(r"\n\n\n", shown)]
-
-
-def test_code_is_shown():
-    assert len(SHOWN) == 4
-
-
-@pytest.mark.parametrize("shown", SHOWN, ids=range(len(SHOWN)))
-def test_what_is_shown_stands_in_one_example(shown):
-    assert any(
-        all(part in example for part in parts(shown)) for example in EXAMPLES.values()
-    )
+def test_code_of_the_examples_is_shown():
+    """`tests/connected/test_docs.py` runs what is no part of an example."""
+    shown = [each for each in blocks("python") if each.page == "docs/migrating.md"]
+    assert [each.is_of_an_example for each in shown] == [True] * 4 + [False]
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(\.\./([^)]+)\)", PAGE))

@@ -25,7 +25,7 @@ NAMES = [
 ]
 VERIFIER = {
     *("start", "stop", "ready", "freshness", "progress", "wait_ready"),
-    *("complaint", "disagreement"),
+    *("complaint", "disagreement", "max_token_bytes"),
     "from_settings",
     *("check", "check_async", "verify", "verify_async"),
     *("check_soon", "verify_soon"),

@@ -19,6 +19,7 @@ from revocation.ops.schemas import documents, export
 from revocation.topics import MAX_EVENT_BYTES
 from tests.unit.documents import SCHEMAS, holds_integral_float, mutated, validator
 from tests.unit.strategies import any_event
+from tests.unit.tokens import mint
 
 TOLD = "revocation.token.rejected."
 
@@ -198,16 +199,18 @@ def test_where_schema_and_decode_differ():
 
     To JSON Schema 1.0 is an integer; we want the digits alone, because other languages
     disagree about the rest. A schema does not see how many bytes a record has, nor how
-    deep a member is nested that it does not know.
+    deep a member is nested that it does not know, nor that an id is a whole JWT.
     """
+    (logout,) = (example(p)[2] for p in VALID if p.name.endswith("with-version.json"))
     token = json.loads((VALID[0].parent / "revocation.token.revoked.json").read_text())
     bulk = json.loads((VALID[0].parent / "revocation.users.revoked.json").read_text())
-    token["data"]["exp"] = 1795274345.0
+    logout["data"]["version"] = 7.0
+    token["data"]["jti"] = mint()
     bulk["data"]["users"] = [f"{number:0512}" for number in range(1_000)]
     deep = copy.deepcopy(EVENT_DOCUMENTS[0])
     deep["unknown"] = json.loads("[" * 250 + "]" * 250)
 
-    for document in (token, bulk, deep):
+    for document in (logout, token, bulk, deep):
         assert VALIDATORS["event"].is_valid(document)
         assert not decodes(document)
     assert len(json.dumps(bulk)) > MAX_EVENT_BYTES

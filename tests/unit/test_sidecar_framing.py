@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
+from revocation.sidecar import framing
 from revocation.sidecar.framing import Head, find_head, read_head
 from revocation.sidecar.messages import Limits
 from tests.unit.wire import CHUNKED, GET, HEAD_OF_CHUNKED, POST, Wire, echo, get
@@ -134,6 +135,39 @@ async def test_limits_are_kept_to_the_byte(request_, status, step):
     assert wire.answer.status == status
     assert wire.over is (status != 200)
     assert wire.shared.refused == ({} if status == 200 else {status: 1})
+
+
+def in_chunks(count, size, *trailers):
+    pieces = b"%x\r\n%b\r\n" % (size, b"a" * size)
+    ended = b"".join(b"%b\r\n" % each for each in (b"0", *trailers, b""))
+    return HEAD_OF_CHUNKED + b"\r\n" + pieces * count + ended
+
+
+@pytest.mark.parametrize("step", [0, 1])
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (in_chunks(31, 1), 200),
+        (in_chunks(32, 1), 413),
+        (in_chunks(100, 256), 200),
+        (in_chunks(100, 128), 413),
+        (in_chunks(1, 1, *[b"a: b"] * 31), 200),
+        (in_chunks(1, 1, *[b"a: b"] * 32), 400),
+    ],
+)
+async def test_a_body_comes_in_few_chunks_or_in_large_ones(request_, status, step):
+    """Each costs as much as a hundred bytes of others, however short it is."""
+    wire = Wire(echo)
+    wire.send(request_, step=step)
+    assert wire.answer.status == status
+
+
+async def test_too_many_header_lines_are_not_parsed(monkeypatch):
+    made = []
+    monkeypatch.setattr(framing, "HttpRequestParser", made.append)
+    wire = Wire(echo)
+    wire.send(get(*[b"a:"] * 100))
+    assert (wire.answer.status, made) == (431, [])
 
 
 async def test_a_refusal_is_a_problem_and_tells_nothing_of_the_request():

@@ -12,7 +12,7 @@ import pytest
 
 from revocation.cli import status
 from revocation.cli.status_judge import judge
-from revocation.cli.status_report import Found, State
+from revocation.cli.status_report import DeadLetters, Found, State
 from revocation.cli.status_table import render
 from revocation.entries import Offset, Position, UnixMs
 from revocation.updates import Update, encode_update
@@ -191,3 +191,41 @@ def test_a_region_of_other_settings_is_not_ready_whatever_it_says_of_itself():
     eu, us = (judge(found).regions[name] for name in ("eu", "us"))
     assert (eu.state, eu.problems) == (State.NOT_READY, [said])
     assert us.problems == []
+
+
+# Dead letters -------------------------------------------------------------------------
+
+
+def test_dead_letters_are_a_problem_of_their_own():
+    report = judge(SITUATIONS["records were parked"])
+    ((name, problem),) = report.problems
+    assert (name, report.works) == ("dead letters", True)
+    assert "33 records parked, the oldest 3 h 5 min ago" in problem
+    assert "(invalid_event 30, token_as_id 3)" in problem
+    assert report.authority.state == State.READY
+
+
+def test_what_was_not_read_of_many_dead_letters_is_not_claimed():
+    many = DeadLetters(5_000, {"malformed_event": 400}, UnixMs(NOW))
+    ((_, problem),) = judge(findings(dead_letters=many)).problems
+    assert "5,000 records parked" in problem
+    assert "(of the first 400: malformed_event 400)" in problem
+    ((_, problem),) = judge(findings(dead_letters=DeadLetters(1))).problems
+    assert "1 record parked (of the first 0: )" not in problem
+
+
+def test_what_is_worse_than_dead_letters_is_said_first():
+    parked = findings(dead_letters=DeadLetters(1), regions={"eu": COLD})
+    report = judge(parked)
+    assert not report.works
+    assert [name for name, _ in report.problems] == ["eu", "dead letters"]
+
+
+def test_without_kafka_nobody_knows_of_dead_letters():
+    report = judge(SITUATIONS["Kafka is away"])
+    assert report.dead_letters.count is None
+    assert not report.works
+
+
+def test_all_well_works():
+    assert judge(SITUATIONS["well"]).works

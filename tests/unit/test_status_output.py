@@ -41,7 +41,8 @@ def test_names_and_units_for_machines():
     report = orjson.loads(orjson.dumps(judge(SITUATIONS["well"]).to_json()))
     region_report = report["regions"]["eu"]
     assert report.keys() == {
-        *("ok", "bound_ms", "bound_route", "kafka", "authority", "regions")
+        *("ok", "bound_ms", "bound_route", "kafka", "authority", "regions"),
+        "dead_letters",
     }
     assert (report["bound_ms"], report["bound_route"]) == (5_000, "write")
     assert report["kafka"] == {
@@ -55,6 +56,12 @@ def test_names_and_units_for_machines():
         "staleness_ms": 100,
         "silent_ms": 100,
         "events_backlog": 4,
+        "problems": [],
+    }
+    assert report["dead_letters"] == {
+        "count": 0,
+        "codes": {},
+        "since": None,
         "problems": [],
     }
     assert region_report.pop("partitions")["3"] == {
@@ -84,7 +91,8 @@ def test_each_name_for_machines_is_in_the_docs(situation):
     document = (ROOT / "docs" / "status.md").read_text()
     report = judge(SITUATIONS[situation]).to_json()
     eu = report["regions"]["eu"]
-    for part in (report, report["kafka"], report["authority"], eu):
+    parts = (report["kafka"], report["authority"], report["dead_letters"], eu)
+    for part in (report, *parts):
         for name in part:
             assert f"`{name}`" in document
     for part in (report["authority"], *report["regions"].values()):

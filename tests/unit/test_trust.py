@@ -114,6 +114,29 @@ def test_no_option_weakens_what_is_asked_of_every_token(option):
         issuer(**option)
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        *({"jwks_proxy": url} for url in ("", "proxy:3128", "socks5://proxy:1080")),
+        *({"jwks_proxy": url} for url in ("http://", "http://p/x", "http://p?x")),
+        *(
+            {"jwks_proxy": url}
+            for url in ("http://p:99999", "http://p q", "http://\u00fc")
+        ),
+        {"jwks_proxy": "http://user:secret@proxy:3128"},
+        {"jwks_proxy": "http://proxy:3128", "allow_private_addresses": True},
+        {"jwks_proxy": "http://proxy:3128", "allow_private_addresses": False},
+        {"jwks_proxy": "http://proxy:3128", "jwks_url": "http://idp.example/"},
+        {"jwks_proxy": "http://proxy:3128", "jwks_url": None, "jwks_file": "/x"},
+    ],
+)
+def test_a_proxy_is_named_and_promises_nothing_about_addresses(option):
+    assert issuer(jwks_url=URL, jwks_proxy="https://proxy:3128/").jwks_proxy
+    with pytest.raises(ValidationError) as raised:
+        issuer(**{"jwks_url": URL, **option})
+    assert "secret" not in str(raised.value)
+
+
 def test_trust_cannot_be_changed():
     with pytest.raises(ValidationError, match="frozen"):
         issuer().audiences = ("https://elsewhere.example/",)

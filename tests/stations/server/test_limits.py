@@ -34,6 +34,19 @@ async def test_a_request_that_never_arrives_is_given_up(request_):
         assert server.refused == {408: 1}
 
 
+async def test_where_the_head_suffices_no_body_is_waited_for():
+    """What comes late is read and dropped, so that the answer arrives; then it ends."""
+    server = Server(echo, [Tcp()], head_suffices=lambda path: path == "/auth")
+    async with server, connected(server) as client:
+        announced = GET.replace(b"host", b"content-length: 50\r\nhost")
+        head, _ = await client.ask(announced.replace(b"/ ", b"/auth "))
+        assert b" 200 " in head
+        assert CLOSING in head
+        client.send(GET)
+        await client.closed()
+        assert not server.refused
+
+
 async def test_a_request_that_trickles_in_gets_no_more_time_for_it():
     """Slowloris."""
     async with tcp(header_seconds=0.1) as server, connected(server) as client:

@@ -1,7 +1,9 @@
 """The sidecar's endpoints, all but introspection; without a socket."""
 
 import pytest
+from structlog.testing import capture_logs
 
+from revocation import metrics
 from revocation.decision import (
     DEFAULT_POLICIES,
     Beyond,
@@ -122,12 +124,27 @@ async def test_what_nginx_is_told_is_a_setting(store, jwks):
 
 
 async def test_a_proxy_that_tells_nothing_lets_nobody_through(client):
+    """The operator is told, too."""
+    lacking = metrics.PROXY_MISCONFIGURED.labels("header")._value
     for path in ("nginx", "traefik"):
-        answer = await client.get(f"/v1/authz/{path}", bearer(signed("bob")))
+        before = lacking.get()
+        with capture_logs() as logs:
+            answer = await client.get(f"/v1/authz/{path}", bearer(signed("bob")))
         is_problem(answer, 400, "proxy_misconfigured")
+        assert lacking.get() == before + 1
+        (line,) = logs
+        assert f"deploy/{path}" in line["detail"]
     assert await client.status("/v1/authz/envoy", bearer(signed("bob"))) == 404
     assert await client.status("/v1/authz/envoy*", bearer(signed("bob"))) == 404
     assert await client.status("/v1/authz", bearer(signed("bob"))) == 404
+
+
+def test_proxies_alone_are_answered_from_the_head(store, jwks):
+    suffices = endpoints_of(verifier_of(store, jwks)).head_suffices
+    assert all(map(suffices, ["/v1/authz/nginx", "/v1/authz/traefik"]))
+    assert suffices("/v1/authz/envoy/any/path")
+    for path in ("/v1/check", "/introspect", "/healthz", "/v1/authz/nginx/x", "/"):
+        assert not suffices(path)
 
 
 async def test_a_key_that_is_not_at_hand_is_fetched(client, jwks):

@@ -11,6 +11,7 @@ from revocation.claim_names import ClaimNames
 from revocation.decision import Reason
 from revocation.entries import Kind
 from revocation.errors import SettingsError
+from revocation.sidecar import introspect
 from revocation.sidecar.introspect import Introspection, describe, read_callers
 from revocation.sidecar.messages import Request
 from tests.stations.sidecars import bearer, serving, signed
@@ -42,7 +43,9 @@ def file(tmp_path):
 @pytest.fixture
 async def client(jwks, file):
     store = await store_as_of(0, cut_off(Kind.USER, "alice"))
-    async with serving(store, jwks, callers=read_callers(file), scope=SCOPE) as client:
+    who = {"callers": read_callers(file), "scope": SCOPE}
+    # Seldom: a key that is fetched for a forged token would be waited for.
+    async with serving(store, jwks, between_seconds=3_600, **who) as client:
         yield client
 
 
@@ -149,6 +152,44 @@ async def test_a_token_in_the_query_is_not_looked_at(client):
 async def test_a_caller_is_known_by_name_and_secret(client, who):
     """Two secrets of one name both count, while one replaces the other."""
     assert (await ask(client, who, token=signed("bob"))).json()["active"]
+
+
+def as_it_is(name, secret=SECRET):
+    """As `curl -u` sends it (RFC 7617)."""
+    pair = f"{name}:{secret}".encode()
+    return b"authorization", b"Basic " + base64.b64encode(pair)
+
+
+@pytest.mark.parametrize(
+    "name", ["warehouse+eu", "ware%68ouse", "a%2Bb", "r\u00e9gion"]
+)
+@pytest.mark.parametrize("secret", [SECRET, "1+2/3=%3D:x"])
+@pytest.mark.parametrize("encode", [basic, as_it_is])
+def test_a_caller_is_known_encoded_like_a_form_and_as_it_is(
+    tmp_path, name, secret, encode
+):
+    path = tmp_path / "callers"
+    path.write_text(line(name, secret))
+    asked = Introspection(Told(), callers=read_callers(path))
+    assert asked._knows(encode(name, secret)[1])
+    assert not asked._knows(encode(f"{name}x", secret)[1])
+    assert not asked._knows(encode(name, f"{secret}x")[1])
+
+
+@pytest.mark.parametrize("name", ["warehouse", "ware+house", "stranger"])
+@pytest.mark.parametrize("secret", [SECRET, "wrong"])
+def test_whoever_asks_is_compared_as_often(file, monkeypatch, name, secret):
+    """The time must not tell whether a name or a secret was right."""
+    compared = []
+
+    def compare(one, other):
+        compared.append((one, other))
+        return one == other
+
+    asked = Introspection(Told(), callers=read_callers(file))
+    monkeypatch.setattr(introspect.hmac, "compare_digest", compare)
+    asked._knows(as_it_is(name, secret)[1])
+    assert len(compared) == 2 * 2 * len(read_callers(file))
 
 
 async def test_a_caller_may_show_a_token_with_the_scope(client):
@@ -280,8 +321,10 @@ def test_somebody_must_be_allowed_to_ask():
         Introspection(Told(), scope="a b")
 
 
-def test_a_list_of_scopes_is_told_as_words():
-    assert describe({"scp": ("a", "b"), "azp": "till"}, ClaimNames()) == {
+@pytest.mark.parametrize("claim", ["scope", "scp"])
+def test_a_list_of_scopes_is_told_as_words(claim):
+    """RFC 7662 section 2.2: `scope` is a text. A member of two words would be two."""
+    assert describe({claim: ["a", "b", "c d"], "azp": "till"}, ClaimNames()) == {
         "active": True,
         "token_type": "Bearer",
         "scope": "a b",

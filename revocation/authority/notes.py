@@ -1,0 +1,42 @@
+"""What the authority counts and logs of what it concludes: places and names only."""
+
+from collections.abc import Collection
+
+import structlog
+
+from revocation import metrics
+from revocation.authority.conclude import Conclusion
+from revocation.entries import Position
+from revocation.nearest import nearest
+
+_log = structlog.get_logger()
+
+
+def note(conclusion: Conclusion, at: Position, issuers: Collection[str]) -> None:
+    """Count a conclusion, and say what about its event is not as it should be.
+
+    Args:
+        conclusion: on a record of the events topic or of the forwarded topic.
+        at: where the record lies.
+        issuers: those that verifiers trust; none, if that is not known.
+    """
+    for result, times in conclusion.results.items():
+        metrics.EVENTS.labels(conclusion.event_type, result).inc(times)
+    if conclusion.clamped:
+        metrics.CLAMPED.inc(conclusion.clamped)
+    if conclusion.forwards:
+        metrics.FORWARDED.inc(len(conclusion.forwards))
+    if not conclusion.forwarded:
+        _warn(conclusion, at, issuers)
+
+
+def _warn(conclusion: Conclusion, at: Position, issuers: Collection[str]) -> None:
+    left_out, issuer = conclusion.left_out, conclusion.issuer
+    for name in left_out:
+        metrics.LEFT_OUT.labels(name).inc()
+    if left_out:
+        _log.warning("members left out", receipt=at.receipt, members=left_out)
+    if issuers and issuer not in issuers:
+        metrics.UNKNOWN_ISSUERS.inc()
+        near = nearest(issuer, issuers)
+        _log.warning("issuer unknown", receipt=at.receipt, nearest=near)
