@@ -77,8 +77,7 @@ async def test_okta_counts_nothing_so_a_login_after_a_second_logout_counts(
 ) -> None:
     """`ver` is 1 for ever; what is dated 5 s after a logout at most is refused."""
     okta = OKTA._replace(present=present)
-    out = logged_out(okta, okta.claims["sub"])
-    said = [(present - 600, out), (present - 300, out)]
+    said = [(present - ago, logged_out(okta, okta.claims["sub"])) for ago in (600, 300)]
     async with verifier(okta, tmp_path, kind, *said) as verifying:
         before, soon, later = (okta._replace(aged=aged) for aged in (303, 297, 60))
         assert await verdicts(verifying, before, soon, later) == [
