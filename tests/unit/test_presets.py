@@ -1,4 +1,4 @@
-"""What is known of identity providers: each file makes sense, and people can copy it.
+"""Presets: each file makes sense, and people can copy what is shown of it."""
 
 import tomllib
 
