@@ -4,7 +4,7 @@ A check spends a third of its time here, so what an issuer's claims are called i
 once and not looked up for each token.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from revocation.claim_names import ClaimNames, split_name
@@ -19,25 +19,21 @@ NAMED_KINDS: Final = (
 
 _SESSION: Final = NAMED_KINDS.index(Kind.SESSION)
 _CLIENT: Final = NAMED_KINDS.index(Kind.CLIENT)
-_MOST_PARTS: Final = 2
-_ABSENT: Final = object()
 
-Get = Callable[..., Any]
-"""The method `get` of a claims set."""
-Pick = Callable[[Get, str, Any], tuple[str, ...] | None]
-"""Takes `get`, the `iss` and the `kid`; returns an id for each of `NAMED_KINDS`, empty
+Pick = Callable[[dict[Any, Any], str, Any], tuple[str, ...] | None]
+"""Takes claims, their `iss` and a `kid`; returns an id for each of `NAMED_KINDS`, empty
 where there is none, or None where a closer look is needed."""
 
 
 def make_pick(claim_names: ClaimNames) -> Pick:
     """Return what picks the names out of the claims of an issuer's tokens."""
-    flat = [claim_names.user, claim_names.token_id, claim_names.version]
-    flat += (*claim_names.sessions, *claim_names.clients, *claim_names.required)
-    tenant = claim_names.tenant
-    deep = tenant is not None and len(split_name(tenant)) > _MOST_PARTS
-    if deep or not all(map(_is_member, flat)):
+    version = claim_names.version
+    if version is not None and split_name(version) != (version,):
         return _pick_nothing
-    return _bind(claim_names)
+    names = dict.fromkeys((*claim_names.identifiers, *claim_names.required))
+    ways = [(name, *split_name(name)) for name in names]
+    hidden = [(name, *way) for name, *way in ways if way != [name]]
+    return _lift(_bind(claim_names), hidden) if hidden else _bind(claim_names)
 
 
 def _bind(claim_names: ClaimNames) -> Pick:
@@ -45,37 +41,30 @@ def _bind(claim_names: ClaimNames) -> Pick:
 
     A claim that an issuer does not have is looked up as None, which no JSON holds.
     """
-    user, token_id = claim_names.user, claim_names.token_id
+    user, token_id, tenant = claim_names.user, claim_names.token_id, claim_names.tenant
     session, *sessions = claim_names.sessions or (None,)
     client, *clients = claim_names.clients or (None,)
     others = [(each, _SESSION) for each in sessions]
     others += [(each, _CLIENT) for each in clients]
-    tenant, outer, inner = _tenant_place(claim_names.tenant)
     known = {user, token_id}
     required = [name for name in claim_names.required if name not in known]
     nameless, tokenless = (
         each not in claim_names.required for each in (user, token_id)
     )
 
-    def pick(get: Get, issuer: str, kid: Any) -> tuple[str, ...] | None:
+    def pick(claims: dict[Any, Any], issuer: str, kid: Any) -> tuple[str, ...] | None:
+        get = claims.get
         subject, token = get(user, ""), get(token_id, "")
         if not (subject or nameless) or not (token or tokenless):
             return None
         if required and not all(map(get, required)):
             return None
-        if outer is None:
-            held = get(tenant, "")
-        else:
-            holder = get(outer)
-            if type(holder) is not dict or get(tenant, _ABSENT) is not _ABSENT:
-                return None
-            held = holder.get(inner, "")
         names: tuple[Any, ...] = (
             token,
             get(session, ""),
             subject,
             get(client, ""),
-            held,
+            get(tenant, ""),
             issuer,
             "" if kid is None else kid,
         )
@@ -92,22 +81,32 @@ def _bind(claim_names: ClaimNames) -> Pick:
     return pick
 
 
-def _pick_nothing(_get: Get, _issuer: str, _kid: Any) -> None:
-    """Have a closer look taken: names lead into objects."""
+def _lift(pick: Pick, hidden: Sequence[tuple[str, ...]]) -> Pick:
+    """Return what picks names also out of objects.
 
-
-def _is_member(name: str | None) -> bool:
-    """Whether a name is that of a member of the claims set itself, as written."""
-    return name is None or split_name(name) == (name,)
-
-
-def _tenant_place(name: str | None) -> tuple[str | None, str | None, str | None]:
-    """Return the claim that is the tenant, or the object and its member that is.
-
-    Tenants are the only names that issuers hide in objects. With an object the first is
-    the whole name: a claim that has it would be another reading.
+    Args:
+        pick: what picks them where each claim stands under its whole name.
+        hidden: such a name, and the members that it leads through.
     """
-    if name is None:
-        return None, None, None
-    outer, *rest = split_name(name)
-    return (name, outer, rest[0]) if rest else (outer, None, None)
+
+    def pick_lifted(
+        claims: dict[Any, Any], issuer: str, kid: Any
+    ) -> tuple[str, ...] | None:
+        lifted = claims.copy()
+        for name, first, *rest in hidden:
+            # A claim that has the whole name of another would be another reading.
+            if name in claims:
+                return None
+            found = claims.get(first)
+            for part in rest:
+                if type(found) is not dict:
+                    return None
+                found = found.get(part)
+            lifted[name] = "" if found is None else found
+        return pick(lifted, issuer, kid)
+
+    return pick_lifted
+
+
+def _pick_nothing(_claims: dict[Any, Any], _issuer: str, _kid: Any) -> None:
+    """Have a closer look taken: at a version in an object."""

@@ -84,7 +84,7 @@ class TrustedIssuer(ClaimMapping):
     """
 
     preset: str | None = None
-    """Whose tokens these are like: `okta`, `entra`; see `revocation issuers show`."""
+    """Whose tokens these are like; `revocation issuers show` lists those known."""
     jwks_url: str | None = None
     """Where the issuer publishes its key set (RFC 7517 section 5), by https."""
     jwks_file: Path | None = None
@@ -104,6 +104,8 @@ class TrustedIssuer(ClaimMapping):
     )
     """The claims of which one shows it; with none here, nothing needs to: whatever is
     shown to be no other kind of token counts as an access token."""
+    allow_nonce: bool = False
+    """Untyped access tokens may have a `nonce`; else it shows an ID token."""
     id_tokens: bool = False
     """Also accept ID tokens, for services that have nothing else. Whoever signs in to
     the client whose id is the audience then has access."""

@@ -32,13 +32,13 @@ from revocation.sidecar.messages import Fault, HeadSuffices, Limits
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 _MOST_LINE: Final = 256
-"""Of a chunk: its size and extensions, which nobody needs."""
+"""Beside a target; and of a chunk, its size and extensions, which nobody needs."""
 _MOST_TRAILERS: Final = 4_096
 _FREE_LINES: Final = 32
 """Of chunks, and of trailers: each costs a microsecond, however short it is."""
-_LEAST_MEAN: Final = 256
+_LEAST_MEAN: Final = 512
 """How many bytes further chunks must have on the average."""
-_CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,8}(?=;|\Z)")
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]{0,247})?+\r\n")
 # RFC 9112 section 3.2.2; user information has no place in it (RFC 9110 section 4.2.4).
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@\s]+)(/[^?]*)?(\?.*)?")
 _FRAMING: Final = frozenset(
@@ -131,45 +131,52 @@ class Chunked:
 
     def _find_end(self, buffer: bytearray) -> tuple[int, Fault | None]:
         """Return how many bytes belong to the body so far, and what is wrong."""
-        at, there = 0, len(buffer)
+        there = len(buffer)
+        at = self._skip(0, there)
         while at < there and not self.complete:
-            if self._left:
-                size = min(self._left, there - at)
-                self._left -= size
-                at += size
-                continue
-            end = buffer.find(b"\r\n", at, at + _MOST_TRAILERS)
-            if end < 0:
-                # A line that is too long, or ends without a CR, never gets better.
-                most = _MOST_TRAILERS if self._trailing else _MOST_LINE
-                bad = there - at >= most or buffer.find(b"\n", at) >= 0
-                return at, MALFORMED if bad else None
-            fault = self._take_line(buffer[at:end])
+            size = None if self._trailing else _CHUNK_LINE.match(buffer, at)
+            if size is not None:
+                fault = self._begin(int(size[1], 16))
+                end = size.end()
+            else:
+                end = buffer.find(b"\r\n", at, at + _MOST_TRAILERS)
+                if end < 0:
+                    # A line too long, or ended without a CR, never gets better.
+                    most = _MOST_TRAILERS if self._trailing else _MOST_LINE
+                    bad = there - at >= most or buffer.find(b"\n", at) >= 0
+                    return at, MALFORMED if bad else None
+                end += len(b"\r\n")
+                fault = self._take_trailer(end - at)
             if fault is not None:
                 return at, fault
-            at = end + 2
+            at = self._skip(end, there) if self._left else end
         return at, None
 
-    def _take_line(self, line: bytearray) -> Fault | None:
+    def _skip(self, at: int, there: int) -> int:
+        """Return where the data of a chunk ends, or what came of it."""
+        size = min(self._left, there - at)
+        self._left -= size
+        return at + size
+
+    def _begin(self, length: int) -> Fault | None:
         self._lines += 1
-        if self._trailing:
-            self._trailers += len(line) + 2
-            self.complete = not line
-            too_large = self._trailers > _MOST_TRAILERS
-            return MALFORMED if too_large or self._lines > _FREE_LINES else None
-        size = _CHUNK_SIZE.match(line)
-        if size is None or len(line) > _MOST_LINE:
-            return MALFORMED
-        length = int(size[0], 16)
         self._data += length
-        too_many = self._lines > _FREE_LINES + self._data // _LEAST_MEAN
-        if too_many or self._data > self._limits.body_bytes:
+        if self._lines > _FREE_LINES + self._data // _LEAST_MEAN:
             return body_too_large(self._limits)
         if length:
             self._left = length + 2
-        else:
-            self._trailing, self._lines = True, 0
+            too_large = self._data > self._limits.body_bytes
+            return body_too_large(self._limits) if too_large else None
+        self._trailing, self._lines = True, 0
         return None
+
+    def _take_trailer(self, size: int) -> Fault | None:
+        """Take a line with its end: a trailer, or what is no chunk's."""
+        self._lines += 1
+        self._trailers += size
+        self.complete = size == len(b"\r\n")
+        too_many = self._lines > _FREE_LINES or self._trailers > _MOST_TRAILERS
+        return MALFORMED if too_many or not self._trailing else None
 
 
 def find_head(

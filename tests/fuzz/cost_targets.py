@@ -141,7 +141,7 @@ def _requests(size: int) -> Iterator[bytes]:
 
 def _bodies(size: int) -> Iterator[bytes]:
     """Bodies in chunks of the buffers that clients have, the smallest of them."""
-    for chunk in (256, 512, 1_024, 4_096):
+    for chunk in (512, 1_024, 2_048, 4_096):
         data = b"a" * min(chunk, size)
         pieces = b"%x\r\n%s\r\n" % (len(data), data)
         yield _CHUNKED + pieces * max(1, size // len(pieces)) + b"0\r\n\r\n"

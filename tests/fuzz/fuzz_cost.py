@@ -85,10 +85,7 @@ class Search:
     def __init__(self, name: str, size: int, measure: Measure, rng: random.Random):
         self._name, self._size = name, size
         self._target, self._measure, self._rng = TARGETS[name], measure, rng
-        self.median = statistics.median(
-            measure(self._target.judge, data, times=9) / len(data)
-            for data in self._target.ordinary(size)
-        )
+        self.median = self._usual()
         starts = [*self._target.starts, *read_seeds(name)]
         self._pool = sorted(((self._cost(each), each) for each in starts), reverse=True)
 
@@ -112,9 +109,16 @@ class Search:
             )[:_POOL]
 
     def settle(self) -> None:
-        """Measure all that was kept once more."""
+        """Measure all that was kept once more, and beside it what is usual."""
+        self.median = self._usual()
         costs = [(self._cost(each, times=9), each) for _, each in self._pool]
         self._pool = sorted(costs, reverse=True)
+
+    def _usual(self) -> float:
+        return statistics.median(
+            self._measure(self._target.judge, data, times=9) / len(data)
+            for data in self._target.ordinary(self._size)
+        )
 
     def _cost(self, genome: Genome, **options: int) -> float:
         data = self._target.wrap(genome, self._size)

@@ -4,7 +4,7 @@ import pytest
 
 from revocation.decision import Reason
 from revocation.jwt.authenticator import Authenticated
-from tests.unit.tokens import ISSUER, NOW, SECONDS, authenticator, mint
+from tests.unit.tokens import AUDIENCE, ISSUER, NOW, SECONDS, authenticator, mint
 
 EVENTS = {"http://schemas.openid.net/event/backchannel-logout": {}}
 BARE = {"client_id": ..., "scope": ...}
@@ -171,3 +171,36 @@ def test_id_tokens_count_on_demand_only():
 def test_where_id_tokens_count_other_kinds_do_not(claims):
     token = mint(header={"typ": "JWT"}, **claims)
     refused(token, allow_untyped=True, id_tokens=True)
+
+
+@pytest.mark.parametrize("scope", ["openid", ["openid"]])
+def test_a_scope_that_id_tokens_have_too_shows_nothing(scope):
+    """UAA puts it into ID tokens, beside the client."""
+    header = {"typ": "JWT"}
+    token = mint(header=header, **{**BARE, "scope": scope})
+    refused(token, allow_untyped=True)
+    more = mint(header=header, **{**BARE, "scope": ["openid", "orders.read"]})
+    assert counts(more, allow_untyped=True)
+
+
+def test_a_sign_that_cannot_be_read_shows_nothing():
+    token = mint(header={"typ": "JWT"}, act="somebody", **BARE)
+    refused(token, allow_untyped=True, access_token_claims=["act.sub"])
+
+
+def test_a_nonce_shows_an_id_token_unless_access_tokens_have_one():
+    token = mint(header={"typ": "JWT"}, nonce="n", scp="read", **BARE)
+    refused(token, allow_untyped=True)
+    assert counts(token, allow_untyped=True, allow_nonce=True)
+    bare = mint(header={"typ": "JWT"}, nonce="n", **BARE)
+    refused(bare, allow_untyped=True, allow_nonce=True)
+
+
+@pytest.mark.parametrize("audience", [AUDIENCE, [AUDIENCE, "other"]])
+def test_a_client_that_the_token_is_meant_for_shows_nothing(audience):
+    """ID tokens are meant for their client; some name it as `client_id` as well."""
+    header = {"typ": "JWT"}
+    meant = mint(header=header, aud=audience, **{**BARE, "client_id": AUDIENCE})
+    refused(meant, allow_untyped=True)
+    other = mint(header=header, aud=audience, **{**BARE, "client_id": "shop"})
+    assert counts(other, allow_untyped=True)

@@ -149,8 +149,8 @@ def in_chunks(count, size, *trailers):
     [
         (in_chunks(31, 1), 200),
         (in_chunks(32, 1), 413),
-        (in_chunks(100, 256), 200),
-        (in_chunks(100, 128), 413),
+        (in_chunks(100, 512), 200),
+        (in_chunks(100, 256), 413),
         (in_chunks(1, 1, *[b"a: b"] * 31), 200),
         (in_chunks(1, 1, *[b"a: b"] * 32), 400),
     ],
