@@ -1,19 +1,25 @@
 """Claims that were made revocable, asked of both verifiers over a store in memory."""
 
+import time
 from dataclasses import replace
 
 import pytest
 
 from revocation.decision import Freshness, Reason
 from revocation.entries import Kind, UnixMs
+from revocation.jwt.authenticator import Authenticator
+from revocation.jwt.jwks import KeyRing
 from revocation.store import Batch
 from revocation.store.layout import encode_value, name
+from revocation.trust import TrustedIssuer
 from revocation.verifier import RemoteVerifier, Verifier
 from revocation.verifier.replica import Replica
+from revocation.verifier.tokens import Tokens
 from revocation.verifier.verification import Parts
 from tests.installation import eventually
 from tests.stations.regions import now_ms
 from tests.stations.test_verifier import RULES, cut_off, store_as_of, token
+from tests.unit.tokens import AUDIENCE, ISSUER, jwk, key_for, key_set, mint
 
 SETS = (("act.sub",), ("azp", "device_id"), ("device_id",))
 WITH_SETS = replace(RULES, revocable_claims=SETS)
@@ -147,3 +153,47 @@ async def test_resources_and_claims_are_looked_up_together(over):
         ).reason is Reason.CLAIMS_REVOKED
         other = await verifier.check_async(token(device_id="d-2"), **asked)
         assert other.reason is Reason.RESOURCE_DELETED
+
+
+# Tokens -------------------------------------------------------------------------------
+
+
+def signed(**more):
+    now = int(time.time())
+    return mint(key=key_for("ES256"), iat=now - 60, exp=now + 600, **more)
+
+
+@pytest.mark.parametrize("kind", ["replica", "remote"])
+async def test_what_a_signed_token_has_is_looked_for(kind, tmp_path):
+    """Each time: what was verified before is remembered, and may be revoked since."""
+    path = tmp_path / "jwks.json"
+    path.write_bytes(key_set(jwk("ES256")))
+    issuer = TrustedIssuer(algorithms=("ES256",), audiences=(AUDIENCE,), jwks_file=path)
+    keys = KeyRing({ISSUER: issuer})
+    tokens = Tokens(Authenticator({ISSUER: issuer}, WITH_SETS, keys), keys)
+    store = await store_as_of()
+    parts = Parts(store=store, rules=WITH_SETS, tokens=tokens)
+    agent, lists = signed(act={"sub": "a"}), signed(azp="web", device_id=["d-0", "d-1"])
+    other, odd = signed(act={"sub": "b"}), signed(device_id={})
+    verifier = RemoteVerifier(parts)
+    if kind == "replica":
+        verifier = Verifier(parts, store, peppers=(store.pepper,))
+    async with verifier:
+        assert await verifier.verify_async(agent)
+        entries = [revoked("act.sub=a"), revoked("azp=web&device_id=d-1")]
+        await store.apply("epoch", Batch(entries, {}, {}))
+
+        async def is_rejected():
+            return not await verifier.verify_async(agent)
+
+        await eventually(is_rejected)
+        for token_, reason in (
+            (agent, Reason.CLAIMS_REVOKED),
+            (lists, Reason.CLAIMS_REVOKED),
+            (other, Reason.ACTIVE),
+            (odd, Reason.UNVERIFIABLE),
+        ):
+            found = [await verifier.verify_async(token_)]
+            if kind == "replica":
+                found += [verifier.verify(token_), verifier.verify_soon(token_)]
+            assert {each.verdict.reason for each in found} == {reason}
