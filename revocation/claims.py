@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from revocation.claim_names import ClaimNames, find_claim, split_name
 from revocation.complaints import (
     MAX_NUMERIC_DATE,
-    find_complaint,
+    find_complaints,
     is_id,
     matches_issuer,
 )
@@ -310,7 +310,7 @@ def _read(claims: Claims, rules: Rules, kid: str | None) -> Token:
 def _complaint(claims: Any, rules: Rules, kid: Any) -> str | None:
     if not isinstance(claims, Mapping):
         return "the claims are no JSON object"
-    return find_complaint(claims, rules.names_of(claims.get("iss")), kid)
+    return next(find_complaints(claims, rules.names_of(claims.get("iss")), kid), None)
 
 
 def _is_resource(value: Any) -> bool:

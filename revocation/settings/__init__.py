@@ -17,11 +17,16 @@ from revocation.settings.stations import (
     StoreSettings,
     TlsSettings,
 )
-from revocation.settings.verifiers import SidecarSettings, VerifierSettings
+from revocation.settings.verifiers import (
+    IssuerSettings,
+    SidecarSettings,
+    VerifierSettings,
+)
 
 __all__ = [
     "MIN_PEPPER_BYTES",
     "AuthoritySettings",
+    "IssuerSettings",
     "KafkaSettings",
     "LimitSettings",
     "PepperSettings",

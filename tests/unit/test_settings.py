@@ -10,6 +10,7 @@ from revocation import settings as module
 from revocation.errors import SettingsError
 from revocation.settings import (
     AuthoritySettings,
+    IssuerSettings,
     KafkaSettings,
     LimitSettings,
     PepperSettings,
@@ -26,6 +27,7 @@ from revocation.settings.source import Settings
 
 CLASSES = [
     LimitSettings,
+    IssuerSettings,
     RouteSettings,
     KafkaSettings,
     PepperSettings,
