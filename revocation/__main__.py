@@ -7,7 +7,16 @@ from typing import Final
 import structlog
 import typer
 
-from revocation.cli import EXIT_NEGATIVE, admin, ask, play, publish, rebuild, stations
+from revocation.cli import (
+    EXIT_NEGATIVE,
+    admin,
+    ask,
+    issuers,
+    play,
+    publish,
+    rebuild,
+    stations,
+)
 from revocation.cli.status import status
 from revocation.embedded.cli import app as embedded
 from revocation.errors import NotAppliedError, RevocationError, SettingsError
@@ -27,6 +36,7 @@ app = typer.Typer(
 app.add_typer(publish.app, name="publish")
 app.add_typer(admin.topics, name="topics")
 app.add_typer(admin.schemas, name="schemas")
+app.add_typer(issuers.app, name="issuers")
 app.add_typer(embedded, name="embedded")
 _COMMANDS: Final[tuple[Callable[..., None], ...]] = (
     *(stations.authority, stations.projector, stations.sidecar),

@@ -3,6 +3,7 @@
 A preset fills in settings of a `TrustedIssuer`; each of them can be set otherwise.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -13,15 +14,18 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 _SUFFIX: Final = ".toml"
+_PLACE: Final = re.compile(r"\\\{(\w+)\\\}")
+_URL: Final = re.compile(r"https?://[^/]")
 
 
 class Preset(BaseModel):
     """What one file says.
 
     `title`: whose tokens. `tokens`: which of them are meant. `issuer`: an example of an
-    `iss`. `jwks_url`: where the key set is, `{iss}` being the issuer. `settings`: what
-    it fills in. `remedies`: what to change at the provider, by the claim that a token
-    lacks. `notes`: for people, a sentence each.
+    `iss`. `jwks_url`: where the key set is, `{iss}` being the issuer, and other names
+    in braces what stands there in the `iss`, of which `issuers` has the shapes.
+    `settings`: what it fills in. `remedies`: what to change at the provider, by the
+    claim that a token lacks. `notes`: for people, a sentence each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,17 +33,35 @@ class Preset(BaseModel):
     title: str
     tokens: str
     issuer: str
+    issuers: tuple[str, ...] = ("{iss}",)
     jwks_url: str | None = None
     settings: Mapping[str, Any]
     remedies: Mapping[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def key_set_url(self, issuer: str) -> str | None:
-        """Return where the key set of an issuer is."""
-        if self.jwks_url is None:
+        """Return where the key set of an issuer is, if that follows from its name."""
+        found = (_fill(shape, issuer) for shape in self.issuers)
+        places = next((each for each in found if each is not None), None)
+        if self.jwks_url is None or places is None:
             return None
-        joined = self.jwks_url.replace("{iss}/", f"{issuer.removesuffix('/')}/")
-        return joined.replace("{iss}", issuer)
+        url = self.jwks_url
+        for name, value in places.items():
+            joined = url.replace(f"{{{name}}}/", f"{value.removesuffix('/')}/")
+            url = joined.replace(f"{{{name}}}", value)
+        return url if _URL.match(url) else None
+
+
+def _fill(shape: str, issuer: str) -> Mapping[str, str] | None:
+    """Return what stands at each place of a shape, or None if the issuer has another.
+
+    `{iss}` is the whole; any other is a part between slashes.
+    """
+    if shape == "{iss}":
+        return {"iss": issuer}
+    pattern = _PLACE.sub(r"(?P<\1>[^/]+)", re.escape(shape))
+    found = re.fullmatch(pattern, issuer)
+    return None if found is None else found.groupdict()
 
 
 @cache

@@ -1,0 +1,101 @@
+"""The commands about issuers: what is known of the tokens of identity providers."""
+
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import typer
+
+from revocation.claim_mapping import ClaimMapping
+from revocation.cli.toml_text import toml_issuer
+from revocation.entries import longest_ms
+from revocation.presets import Preset, preset, presets
+from revocation.reach import Reach, reach
+from revocation.settings import VerifierSettings
+
+app = typer.Typer(help="Identity providers and their tokens.", no_args_is_help=True)
+
+_AUDIENCE: Final = "https://api.example/"
+_HEAD: Final = ("event", "names (member = claim)", "does not reach")
+
+
+@app.command("show")
+def show(
+    name: Annotated[str | None, typer.Argument(help="A preset.")] = None,
+    *,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Only the table of events.")
+    ] = False,
+) -> None:
+    """List the presets, or print one: settings to copy, and what events reach.
+
+    What no event reaches counts until it expires.
+    """
+    if name is None:
+        width = max(map(len, presets()))
+        for each, found in presets().items():
+            typer.echo(f"{each.ljust(width)}  {found.title}: {found.tokens}")
+        return
+    try:
+        found = preset(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    lines = reach_table(found) if markdown else _describe(name, found)
+    typer.echo("\n".join(lines))
+
+
+def _describe(name: str, found: Preset) -> Iterator[str]:
+    yield f"{found.title}: {found.tokens}"
+    yield ""
+    given = {"preset": name, "audiences": [_AUDIENCE]}
+    if found.key_set_url(found.issuer) is None:
+        given["jwks_url"] = "https://..."
+    yield from toml_issuer(found.issuer, given)
+    yield "# What the preset fills in; each can be set otherwise:"
+    _, *settings = toml_issuer(found.issuer, found.settings)
+    yield from (f"# {line}" for line in settings)
+    if (url := found.key_set_url(found.issuer)) is not None:
+        yield f'# jwks_url = "{url}"'
+    for title, sentences in _sentences(found).items():
+        if sentences:
+            yield from ("", f"{title}:", *(f"- {each}" for each in sentences))
+    yield ""
+    yield from _aligned(_rows(found))
+
+
+def _sentences(found: Preset) -> dict[str, list[str]]:
+    remedies = found.remedies.items()
+    return {
+        "What to change at the provider": [
+            f"for a token without a good `{claim}`: {said}" for claim, said in remedies
+        ],
+        "Notes": list(found.notes),
+    }
+
+
+def reach_of(found: Preset) -> tuple[Reach, ...]:
+    """Return what events reach, with the settings of a preset."""
+    names = ClaimMapping.model_fields.keys() & found.settings.keys()
+    mapping = ClaimMapping(**{name: found.settings[name] for name in names})
+    usual = VerifierSettings.model_fields["max_token_lifetime_seconds"].default
+    return reach(mapping.names, mapping.names.longest_ms or longest_ms(usual))
+
+
+def reach_table(found: Preset) -> list[str]:
+    """Return what events reach, as a table in Markdown."""
+    head, *rows = [f"| {' | '.join(row)} |" for row in _rows(found)]
+    return [head, "| --- | --- | --- |", *rows]
+
+
+def _rows(found: Preset) -> Iterator[tuple[str, ...]]:
+    yield _HEAD
+    for each in reach_of(found):
+        for event in each.events:
+            yield event, each.by or "-", each.missed or "-"
+
+
+def _aligned(rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
