@@ -144,9 +144,9 @@ class Authenticator:
         """
         # Exactly `str`: the methods of a subclass could be anybody's.
         if type(token) is not str or not token.isascii():
-            return NO_TEXT
+            return Refusal(*NO_TEXT)
         if len(token) > self._most_bytes:
-            return TOO_LONG
+            return Refusal(*TOO_LONG)
         digest = sha256(token.encode("ascii")).digest()
         known = self._young.get(digest) or self._find_old(digest)
         if known is not None and known.still_counts(now):
@@ -191,9 +191,9 @@ class Authenticator:
         issuer = parts.claims.get("iss")
         trusted = self._trusted.get(issuer) if type(issuer) is str else None
         if trusted is None:
-            return UNTRUSTED
+            return Refusal(*UNTRUSTED)
         if len(token) > trusted.issuer.max_token_bytes:
-            return TOO_LONG._replace(issuer=issuer)
+            return Refusal(*TOO_LONG, issuer)
         faults = (rule(parts, trusted) for rule in RULES.values())
         fault = next(filter(None, faults), None)
         if fault is not None:
@@ -255,9 +255,9 @@ def _freeze(value: Any) -> Any:
     return value
 
 
-NO_TEXT: Final = Refusal(Reason.MALFORMED, "the token is no ASCII text")
-TOO_LONG: Final = Refusal(Reason.MALFORMED, "the token is too long")
-UNTRUSTED: Final = Refusal(
+NO_TEXT: Final = Fault(Reason.MALFORMED, "the token is no ASCII text")
+TOO_LONG: Final = Fault(Reason.MALFORMED, "the token is too long")
+UNTRUSTED: Final = Fault(
     Reason.ISSUER_UNTRUSTED, "the `iss` claim names no issuer that is trusted"
 )
 _NO_KEY: Final = Fault(
