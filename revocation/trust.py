@@ -72,6 +72,10 @@ IGNORABLE_MEMBERS: Final = frozenset({"jku", "jwk", "x5c", "x5u"})
 """Header members that bring a key along; never used, and refused unless ignored."""
 
 
+MAX_TOKEN_BYTES: Final = 65_536
+"""The longest tokens that an issuer may be allowed."""
+
+
 class TrustedIssuer(ClaimMapping):
     """What is asked of one issuer's access tokens, and where its keys are.
 
@@ -110,7 +114,7 @@ class TrustedIssuer(ClaimMapping):
     ignored_header_members: tuple[str, ...] = ()
     """Of `jku`, `jwk`, `x5c` and `x5u` those that its tokens may have: no key is ever
     taken from them."""
-    max_token_bytes: int = Field(8_192, ge=256, le=65_536)
+    max_token_bytes: int = Field(8_192, ge=256, le=MAX_TOKEN_BYTES)
     """Longer tokens are refused before anything else is looked at."""
     allow_private_addresses: bool = False
     """Whether `jwks_url` may lead into the own network; plain http then does, too."""

@@ -33,7 +33,7 @@ from revocation.jwt.rules import (
     times_of,
 )
 from revocation.reach import reach
-from revocation.trust import TrustedIssuer
+from revocation.trust import MAX_TOKEN_BYTES, TrustedIssuer
 
 
 class State(StrEnum):
@@ -137,7 +137,8 @@ def take_apart_within(
     """Take a token apart, unless it is longer than any issuer's may be."""
     if not token.isascii():
         return NO_TEXT
-    if len(token) > max((each.max_token_bytes for each in issuers.values()), default=0):
+    longest = (each.max_token_bytes for each in issuers.values())
+    if len(token) > max(longest, default=MAX_TOKEN_BYTES):
         return TOO_LONG
     parts = take_apart(token)
     if isinstance(parts, Malformed):

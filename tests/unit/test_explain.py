@@ -158,6 +158,23 @@ def test_all_that_is_wrong_is_said_and_not_the_first_thing_only():
     }
 
 
+def test_a_token_longer_than_its_issuers_is_explained_all_the_same():
+    other = "https://other.example/"
+    trusted = {ISSUER: issuer(max_token_bytes=256), other: issuer()}
+    token, keys = mint(aud="somebody"), CASES[0][1]
+    found = explain(token, trusted, RULES, NOW, keys)
+    refused = Authenticator(trusted, RULES, keys).authenticate(token, NOW)
+    assert isinstance(refused, Refusal)
+    assert found.fault == Fault(refused.reason, refused.detail)
+    assert list(failing(found)) == ["length", "audience"]
+
+
+def test_a_claim_that_cannot_be_followed_is_told_once():
+    trusted = issuer(tenant_claim="org.id", required_claims=("org.id",))
+    found = explained(mint(org="acme"), (trusted, CASES[0][1]))
+    assert failing(found) == {"required": [Reason.UNVERIFIABLE]}
+
+
 @pytest.mark.parametrize("value", [..., "soon", None])
 def test_times_that_cannot_be_read_are_not_judged(value):
     found = explained(mint(exp=value))
@@ -225,6 +242,10 @@ def test_a_good_token_passes_each_point(alg):
     keys = FixedKeys(key_set(jwk(alg)), trusted)
     found = explain(mint(alg), {ISSUER: trusted}, RULES, NOW, keys)
     assert {each.state for each in found.points} == {State.PASSES}
+    assert [each.about for each in found.points] == [
+        *("form", "issuer", "header", "alg", "kind", "audience", "required", "values"),
+        *("names", "nbf", "exp", "lifetime", "signature", "iat"),
+    ]
 
 
 def test_a_value_cannot_draw_on_the_terminal():
