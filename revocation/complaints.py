@@ -11,6 +11,7 @@ from revocation.entries import ISSUER_PATTERN, MAX_ID_CHARACTERS
 MAX_NUMERIC_DATE: Final = 253_402_300_799
 """The last second of the year 9999 (RFC 7519 section 2)."""
 
+_NOTHING: Final = (None, "")
 _NUMBERS: Final = frozenset({int, float})
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -25,22 +26,28 @@ def find_complaints(
     """
     if kid is not None and not is_id(kid) and kid != "":
         yield "no event can name the `kid`"
+    for name in (*ALWAYS, *claim_names.required):
+        # A `ver` of 0 is one: that of a user who was never revoked.
+        if find_claim(claims, name) in _NOTHING:
+            yield f"the token has no `{name}` claim"
+    yield from find_unusable(claims, claim_names)
+
+
+def find_unusable(claims: Mapping[str, Any], claim_names: ClaimNames) -> Iterator[str]:
+    """Say the same of the claims that are there, and nothing of those that are not."""
     yield from _unnameable(claims, claim_names)
     yield from _immeasurable(claims, claim_names)
 
 
 def _unnameable(claims: Mapping[str, Any], claim_names: ClaimNames) -> Iterator[str]:
-    for name in (*ALWAYS, *claim_names.required):
-        # A `ver` of 0 is one: that of a user who was never revoked.
-        if find_claim(claims, name) in (None, ""):
-            yield f"the token has no `{name}` claim"
-    if not _is_issuer(claims.get("iss")):
+    issuer = claims.get("iss")
+    if issuer not in _NOTHING and not _is_issuer(issuer):
         yield "no event can name the `iss` claim"
     for name in claim_names.identifiers:
         value = find_claim(claims, name)
         if isinstance(value, Unreadable):
             yield value.why
-        elif value is not None and not is_id(value) and value != "":
+        elif value not in _NOTHING and not is_id(value):
             yield f"no event can name the `{name}` claim"
 
 
@@ -48,7 +55,8 @@ def _immeasurable(claims: Mapping[str, Any], claim_names: ClaimNames) -> Iterato
     for name in ("iat", "exp"):
         value: Any = claims.get(name)
         # The range also keeps NaN, infinity and overflow out of every comparison.
-        if type(value) not in _NUMBERS or not 0 <= value <= MAX_NUMERIC_DATE:
+        is_time = type(value) in _NUMBERS and 0 <= value <= MAX_NUMERIC_DATE
+        if value not in _NOTHING and not is_time:
             yield f"the `{name}` claim is no time in seconds"
     if claim_names.version is None:
         return

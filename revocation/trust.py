@@ -104,6 +104,8 @@ class TrustedIssuer(ClaimMapping):
     )
     """The claims of which one shows it; with none here, nothing needs to: whatever is
     shown to be no other kind of token counts as an access token."""
+    allow_nonce: bool = False
+    """Untyped access tokens may have a `nonce`; else it shows an ID token."""
     id_tokens: bool = False
     """Also accept ID tokens, for services that have nothing else. Whoever signs in to
     the client whose id is the audience then has access."""

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from revocation.claim_names import ALWAYS, find_claim
 from revocation.claims import Rules, Token, read_token
-from revocation.complaints import find_complaints
+from revocation.complaints import find_unusable
 from revocation.decision import Freshness, Reason, StalenessPolicy, decide
 from revocation.entries import Kind, UnixMs
 from revocation.jwt.authenticator import (
@@ -171,7 +171,7 @@ def _unnameable(case: _Case) -> Iterator[Fault]:
     """Say what is wrong with claims that are there; lacking ones have been told."""
     told = {each.detail for each in find_lacking(case.parts, case.trusted)}
     names = case.rules.names_of(case.issuer)
-    for each in find_complaints(case.parts.claims, names, case.parts.header.kid):
+    for each in find_unusable(case.parts.claims, names):
         if each not in told:
             yield Fault(Reason.UNVERIFIABLE, each)
 

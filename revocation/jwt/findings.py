@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from revocation.claim_names import ALWAYS, find_claim
+from revocation.claim_names import find_claim
 from revocation.entries import Kind
 from revocation.jwt.compact import Parts
 from revocation.jwt.rules import Times, Trusted
@@ -88,8 +88,7 @@ def _audience(parts: Parts, trusted: Trusted) -> str:
 
 
 def _required(_: Parts, trusted: Trusted) -> str:
-    names = dict.fromkeys((*ALWAYS, *trusted.required))
-    return f"needed: {', '.join(f'`{name}`' for name in names)}"
+    return f"needed: {', '.join(f'`{name}`' for name in trusted.required)}"
 
 
 def _required_values(parts: Parts, trusted: Trusted) -> str:

@@ -9,7 +9,7 @@ claims decide: none that only another kind has, and one that only access tokens 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from revocation.claim_names import find_claim
+from revocation.claim_names import Unreadable, find_claim
 from revocation.trust import TrustedIssuer, media_type
 
 _ID_TOKEN: Final = "an ID token"  # noqa: S105 - words, not a secret
@@ -40,6 +40,9 @@ _USES: Final[Mapping[str, frozenset[str]]] = {
     "token_type": frozenset({"bearer", "access", "access_token"}),
 }
 """Claims by which some issuers name the kind; any other value is another kind."""
+
+_SIGN_IN_ALONE: Final = ("openid", ["openid"])
+"""A scope that ID tokens of some issuers have, too."""
 
 _ID_TOKEN_USES: Final = frozenset({"id", "id_token"})
 
@@ -73,7 +76,8 @@ def _unshown(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str | None:
         return wrong
     for name, other in _NEVER_UNTYPED.items():
         # What the issuer itself says weighs more than a `nonce`, which is no proof.
-        expected = other == _ID_TOKEN and (named or issuer.id_tokens)
+        allowed = named or issuer.id_tokens or issuer.allow_nonce
+        expected = other == _ID_TOKEN and allowed
         if name in claims and not expected:
             return f"without `typ`, the `{name}` claim is that of {other}"
     subject = claims.get("sub")
@@ -82,12 +86,17 @@ def _unshown(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str | None:
     signs = issuer.access_token_claims
     if named or issuer.id_tokens or not signs:
         return None
-    if any(find_claim(claims, name) for name in signs):
+    if any(_shows(find_claim(claims, name)) for name in signs):
         return None
     return (
         "nothing shows that it is an access token: it has none of "
         f"{', '.join(f'`{name}`' for name in signs)} (access_token_claims)"
     )
+
+
+def _shows(sign: Any) -> bool:
+    readable = not isinstance(sign, Unreadable)
+    return bool(sign) and readable and sign not in _SIGN_IN_ALONE
 
 
 def _named_kind(

@@ -7,7 +7,7 @@ preset says, or here. Nothing quotes a value of the token.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from revocation.claim_names import Unreadable, find_claim
+from revocation.claim_names import ALWAYS, Unreadable, find_claim
 from revocation.claims import Rules, Token
 from revocation.decision import Reason
 from revocation.jwt.compact import Parts
@@ -45,14 +45,14 @@ class Trusted(NamedTuple):
             issuer,
             frozenset(each.value for each in issuer.algorithms),
             frozenset(issuer.audiences),
-            issuer.names.required,
+            (*ALWAYS, *issuer.names.required),
             {} if issuer.preset is None else preset(issuer.preset).remedies,
         )
 
-    def advise(self, claim: str, here: str) -> str:
-        """Return what to change where a token lacks a claim."""
-        there = self.remedies.get(claim)
-        return here if there is None else f"{there}, or {here}"
+    def advise(self, claim: str, here: str | None) -> str | None:
+        """Return what to change where a token lacks a claim, if anything would help."""
+        said = (self.remedies.get(claim), here)
+        return ", or ".join(each for each in said if each is not None) or None
 
 
 def _check_header(parts: Parts, trusted: Trusted) -> Fault | None:
@@ -116,16 +116,18 @@ def find_lacking(parts: Parts, trusted: Trusted) -> Iterator[Fault]:
             yield Fault(Reason.UNVERIFIABLE, found.why)
         elif found in _EMPTY:
             detail = f"the token has no `{name}` claim"
-            here = _accepting_without(name, trusted.issuer)
-            said = f"{detail}: {trusted.advise(name, here)}"
-            yield Fault(Reason.UNVERIFIABLE, said)
+            said = trusted.advise(name, _accepting_without(name, trusted.issuer))
+            detail = detail if said is None else f"{detail}: {said}"
+            yield Fault(Reason.UNVERIFIABLE, detail)
 
 
 def _check_required(parts: Parts, trusted: Trusted) -> Fault | None:
     return next(find_lacking(parts, trusted), None)
 
 
-def _accepting_without(name: str, issuer: TrustedIssuer) -> str:
+def _accepting_without(name: str, issuer: TrustedIssuer) -> str | None:
+    if name in ALWAYS:
+        return None
     if name in issuer.required_claims:
         return "take it out of required_claims"
     if name == issuer.token_id_claim:

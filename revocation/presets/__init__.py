@@ -72,12 +72,15 @@ def _fill(shape: str, issuer: str) -> Mapping[str, str] | None:
 @cache
 def presets() -> Mapping[str, Preset]:
     """Return every preset by its name, in alphabetical order."""
-    files = sorted(resources.files(__name__).iterdir(), key=lambda file: file.name)
+    files = {
+        file.name.removesuffix(_SUFFIX): file
+        for file in resources.files(__name__).iterdir()
+        if file.name.endswith(_SUFFIX)
+    }
     return MappingProxyType(
         {
-            file.name.removesuffix(_SUFFIX): Preset(**tomllib.loads(file.read_text()))
-            for file in files
-            if file.name.endswith(_SUFFIX)
+            name: Preset(**tomllib.loads(file.read_text("utf-8")))
+            for name, file in sorted(files.items())
         }
     )
 

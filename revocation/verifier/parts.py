@@ -13,6 +13,7 @@ from revocation.verifier.fallback import (
     SidecarFallback,
     Source,
 )
+from revocation.verifier.out_of_reach import tell_out_of_reach
 from revocation.verifier.rejections import RejectionReporter
 from revocation.verifier.verification import Parts, Tokens
 
@@ -22,10 +23,13 @@ def parts_from_settings(
 ) -> Parts:
     """Return the parts; with a store that many checks are asked of, if `coalesced`.
 
+    The log says what no event reaches.
+
     Raises:
         SettingsError: names what is missing or wrong.
     """
     store = RedisStore.from_settings(settings)
+    tell_out_of_reach(settings.rules)
     return Parts(
         store=Coalesced(store) if coalesced else store,
         rules=settings.rules,
