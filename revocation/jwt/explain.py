@@ -7,7 +7,7 @@ them. What is said here shows values of the token: it is for whoever holds the t
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from revocation.claim_names import ALWAYS, find_claim
 from revocation.claims import Rules, Token, read_token
@@ -82,7 +82,7 @@ class Explanation(NamedTuple):
 
 
 class _Case(NamedTuple):
-    """A token whose issuer is trusted, and what it is judged by.
+    """A token, and the issuer that it is judged by.
 
     `rules`: ask for no claim, since `RULES` say which are lacking.
     """
@@ -116,19 +116,42 @@ def explain(
     if isinstance(parts, Fault):
         return Explanation((_fails("form", parts), _rest("the form is wrong")))
     form = _passes("form", f"a JWT of {len(token):,} characters")
-    issuer = parts.claims.get("iss")
-    known = issuers.get(issuer) if isinstance(issuer, str) else None
-    if known is None or not isinstance(issuer, str):
-        point = _fails("issuer", UNTRUSTED, f"`iss` is {shown(issuer)}")
-        return Explanation((form, point, _rest("it depends on the issuer")))
-    names = replace(known.names, required=())
-    lenient = replace(rules, issuers={issuer: names})
-    case = _Case(parts, issuer, Trusted.of(known), lenient, now)
-    points = (form, *_judge(case, len(token), keys))
+    said = parts.claims.get("iss")
+    issuer = said if isinstance(said, str) and said in issuers else None
+    nearest = issuer or _nearest(said, issuers)
+    if nearest is None:
+        untrusted = _fails("issuer", UNTRUSTED, f"`iss` is {shown(said)}")
+        return Explanation((form, untrusted, _rest("it depends on the issuer")))
+    names = replace(issuers[nearest].names, required=())
+    lenient = replace(rules, names=names, issuers={})
+    case = _Case(parts, nearest, Trusted.of(issuers[nearest]), lenient, now)
+    points = (form, _judge_issuer(said, nearest), *_judge(case, len(token), keys))
     read = read_token(parts.claims, lenient, kid=parts.header.kid)
-    if isinstance(read, str):
+    if issuer is None or isinstance(read, str):
         return Explanation(points)
     return Explanation(points, tuple(_named(case, read)), _version(case))
+
+
+def _nearest(said: Any, issuers: Mapping[str, TrustedIssuer]) -> str | None:
+    """Return by whose rules to judge a token of an issuer that is not trusted.
+
+    By those of the one that has only a slash more or less, or of the only one there is.
+    """
+    alike = (each for each in issuers if _differ_by_slash(said, each))
+    return next(alike, next(iter(issuers)) if len(issuers) == 1 else None)
+
+
+def _differ_by_slash(said: Any, issuer: str) -> bool:
+    is_text = isinstance(said, str) and said != issuer
+    return is_text and said.removesuffix("/") == issuer.removesuffix("/")
+
+
+def _judge_issuer(said: Any, issuer: str) -> Point:
+    if said == issuer:
+        return _passes("issuer", f"`iss` is {shown(said)}")
+    slash = ": the slash at the end" if _differ_by_slash(said, issuer) else ""
+    found = f"`iss` is {shown(said)}, trusted is {shown(issuer)}{slash}"
+    return _fails("issuer", UNTRUSTED, found)
 
 
 def take_apart_within(
@@ -147,7 +170,6 @@ def take_apart_within(
 
 
 def _judge(case: _Case, length: int, keys: Keys | None) -> Iterator[Point]:
-    yield _passes("issuer", f"`iss` is {shown(case.issuer)}")
     most = case.trusted.issuer.max_token_bytes
     if length > most:
         yield _fails("length", TOO_LONG, f"{length:,}; max_token_bytes is {most:,}")
@@ -157,7 +179,7 @@ def _judge(case: _Case, length: int, keys: Keys | None) -> Iterator[Point]:
         yield from _points(about, faults, found)
     yield from _points("names", _unnameable(case), "events can name what it names")
     claims = {name: case.parts.claims.get(name) for name in ALWAYS}
-    timed = read_token(claims, case.rules)
+    timed = read_token({**claims, "iss": case.issuer}, case.rules)
     if isinstance(timed, str):
         yield Point("times", State.NOT_LOOKED_AT, f"they cannot be read: {timed}")
         yield _judge_signature(case, keys)
@@ -170,8 +192,7 @@ def _judge(case: _Case, length: int, keys: Keys | None) -> Iterator[Point]:
 def _unnameable(case: _Case) -> Iterator[Fault]:
     """Say what is wrong with claims that are there; lacking ones have been told."""
     told = {each.detail for each in find_lacking(case.parts, case.trusted)}
-    names = case.rules.names_of(case.issuer)
-    for each in find_unusable(case.parts.claims, names):
+    for each in find_unusable(case.parts.claims, case.rules.names):
         if each not in told:
             yield Fault(Reason.UNVERIFIABLE, each)
 

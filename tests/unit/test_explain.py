@@ -194,11 +194,30 @@ def test_without_keys_the_signature_is_not_looked_at():
     assert found.fault is None
 
 
+TWO = {ISSUER: issuer(), "https://two.example/": issuer()}
+
+
 def test_a_token_of_nobody_that_is_trusted_shows_its_issuer_and_no_more():
-    found = explained(mint(iss="https://other.example/"))
+    found = explain(mint(iss="https://other.example/"), TWO, RULES, NOW)
     assert [each.about for each in found.points] == ["form", "issuer", "all else"]
     assert '"https://other.example/"' in found.points[1].said
     assert not found.named
+
+
+@pytest.mark.parametrize("trusted", [TWO, {ISSUER: issuer()}])
+def test_a_slash_too_few_is_named_and_all_else_looked_at(trusted):
+    said = ISSUER.removesuffix("/")
+    found = explain(mint(iss=said, aud="x", jti=...), trusted, RULES, NOW)
+    assert list(failing(found)) == ["issuer", "audience", "required"]
+    assert found.points[1].said.endswith("the slash at the end")
+    assert not found.named
+
+
+@pytest.mark.parametrize("said", ["https://other.example/", None, 5, ["x"], "a b"])
+def test_by_the_only_issuer_there_is_all_else_is_looked_at(said):
+    found = explained(mint(iss=said, exp=SECONDS - 100))
+    assert next(iter(failing(found))) == "issuer"
+    assert "exp" in failing(found)
 
 
 def test_a_token_without_a_claim_is_out_of_reach_of_the_events_that_need_it():
