@@ -182,7 +182,7 @@ class TrustedIssuer(ClaimMapping):
         if self.jwks_file is None and self.algorithms[0].symmetric:
             raise ValueError("HMAC keys are secrets: they come from a jwks_file only")
         if self.jwks_url is not None:
-            _require_safe(self.jwks_url, http=self.allow_private_addresses)
+            require_safe(self.jwks_url, "jwks_url", http=self.allow_private_addresses)
         if self.max_stale_seconds < self.refresh_seconds:
             raise ValueError(
                 "max_stale_seconds is less than refresh_seconds: keys would cease to "
@@ -203,19 +203,28 @@ def media_type(typ: str) -> str | None:
     return subtype if not slash or kind == "application" else None
 
 
-def _require_safe(url: str, *, http: bool) -> None:
-    """Refuse a URL that could leak the key set's integrity or a secret."""
+def require_safe(url: str, called: str, *, http: bool) -> None:
+    """Refuse a URL that could leak the key set's integrity or a secret.
+
+    Args:
+        url: where something is to be read from.
+        called: what the URL is, for the message.
+        http: whether plain http will do.
+
+    Raises:
+        ValueError: says what is wrong, without the URL.
+    """
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ValueError("jwks_url is no URL") from None
+        raise ValueError(f"{called} is no URL") from None
     if not url.isascii() or not url.isprintable() or " " in url or not host:
-        raise ValueError("jwks_url is no URL with a host")
+        raise ValueError(f"{called} is no URL with a host")
     if parts.scheme != "https" and not (http and parts.scheme == "http"):
         raise ValueError(
-            "jwks_url must begin with https; with http anybody on the way could give "
+            f"{called} must begin with https; with http anybody on the way could give "
             "out keys"
         )
     if parts.username is not None or parts.password is not None or parts.fragment:
-        raise ValueError("jwks_url must have neither user, password nor fragment")
+        raise ValueError(f"{called} must have neither user, password nor fragment")

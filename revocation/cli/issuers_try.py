@@ -11,14 +11,12 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 import uvloop
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from revocation.claim_names import find_claim
 from revocation.claims import Rules
 from revocation.cli.explanation import show
 from revocation.complaints import matches_issuer
 from revocation.entries import NO_EXPIRY, UnixMs
-from revocation.errors import SettingsError
 from revocation.jwt.authenticator import Key
 from revocation.jwt.explain import explain, take_apart_within
 from revocation.jwt.jwks import require_extra
@@ -26,10 +24,8 @@ from revocation.jwt.key_source import KeyIndex, Pace, read_keys
 from revocation.jwt.rules import Fault
 from revocation.presets import Preset, preset
 from revocation.presets.likely import likely
-from revocation.settings import IssuerSettings, LimitSettings
-from revocation.settings.source import explain_invalid
+from revocation.settings import IssuerSettings, LimitSettings, read_issuers
 from revocation.trust import TrustedIssuer
-from revocation.trusted_issuers import TrustedIssuers
 
 EXIT_REFUSED: Final = 1
 _NO_KEYS: Final = Path(os.devnull)
@@ -67,12 +63,6 @@ class _Trust(NamedTuple):
     issuers: Mapping[str, TrustedIssuer]
     rules: Rules
     assumed: tuple[str, ...] = ()
-
-
-class _Issuers(BaseModel):
-    model_config = ConfigDict(hide_input_in_errors=True)
-
-    issuers: TrustedIssuers
 
 
 @dataclass(frozen=True)
@@ -173,7 +163,7 @@ def _by_settings(options: _Options, claims: Mapping[str, Any]) -> _Trust:
     issuers, issuer = dict(settings.issuers), str(claims.get("iss"))
     if issuer in issuers and options.has_keys:
         values = issuers[issuer].model_dump(exclude_unset=True)
-        issuers |= _validated({issuer: _with_keys(values, options)})
+        issuers |= read_issuers({issuer: _with_keys(values, options)})
     return _Trust(issuers, settings.rules)
 
 
@@ -191,7 +181,7 @@ def _by_preset(options: _Options, name: str, claims: Mapping[str, Any]) -> _Trus
     if options.tenant is not None:
         values["tenants"] = [options.tenant]
     issuer = issuer or _issuer(claims) or found.issuer
-    issuers = _validated({issuer: _with_keys(values, options)})
+    issuers = read_issuers({issuer: _with_keys(values, options)})
     rules = LimitSettings().rules
     longest = max(each.names.longest_ms or 0 for each in issuers.values())
     if longest > rules.longest_token_ms:
@@ -237,13 +227,6 @@ def _audiences(found: Preset, claims: Mapping[str, Any]) -> Iterator[str]:
     for each in (said,) if isinstance(said, str) else said:
         if isinstance(each, str) and each:
             yield each
-
-
-def _validated(issuers: Mapping[str, Mapping[str, Any]]) -> dict[str, TrustedIssuer]:
-    try:
-        return _Issuers(issuers=issuers).issuers
-    except ValidationError as error:
-        raise SettingsError(explain_invalid(error)) from None
 
 
 def _read_keys(trust: _Trust, claims: Mapping[str, Any]) -> _Keys | None:

@@ -21,6 +21,7 @@ from revocation.settings.verifiers import (
     IssuerSettings,
     SidecarSettings,
     VerifierSettings,
+    read_issuers,
 )
 
 __all__ = [
@@ -39,4 +40,5 @@ __all__ = [
     "StoreSettings",
     "TlsSettings",
     "VerifierSettings",
+    "read_issuers",
 ]

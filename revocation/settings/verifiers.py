@@ -1,18 +1,20 @@
 """Settings of verifiers and sidecars."""
 
 import socket
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from revocation.claim_mapping import ClaimMapping
 from revocation.claims import Rules
+from revocation.errors import SettingsError
 from revocation.settings.routes import RouteClass, RouteSettings
-from revocation.settings.source import read_secret
+from revocation.settings.source import explain_invalid, read_secret
 from revocation.settings.stations import KafkaSettings, LimitSettings, StoreSettings
-from revocation.trust import Issuer
+from revocation.trust import Issuer, TrustedIssuer
 from revocation.trusted_issuers import TrustedIssuers
 
 
@@ -68,6 +70,24 @@ class IssuerSettings(LimitSettings):
                     "max_token_lifetime_seconds of the issuer to less"
                 )
         return self
+
+
+class _Issuers(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    issuers: TrustedIssuers
+
+
+def read_issuers(issuers: Mapping[str, Any]) -> dict[str, TrustedIssuer]:
+    """Read what would stand in the setting `issuers`.
+
+    Raises:
+        SettingsError: names what is wrong.
+    """
+    try:
+        return _Issuers(issuers=dict(issuers)).issuers
+    except ValidationError as error:
+        raise SettingsError(explain_invalid(error)) from None
 
 
 class VerifierSettings(IssuerSettings, RouteSettings, StoreSettings, KafkaSettings):
