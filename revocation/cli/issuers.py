@@ -27,7 +27,7 @@ def show(
     name: Annotated[str | None, typer.Argument(help="A preset.")] = None,
     *,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Only the table of events.")
+        bool, typer.Option("--markdown", help="What docs/issuers/ has of it.")
     ] = False,
 ) -> None:
     """List the presets, or print one: settings to copy, and what events reach.
@@ -43,7 +43,7 @@ def show(
         found = preset(name)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    lines = reach_table(found) if markdown else _describe(name, found)
+    lines = _page(found) if markdown else _describe(name, found)
     typer.echo("\n".join(lines))
 
 
@@ -59,40 +59,36 @@ def _describe(name: str, found: Preset) -> Iterator[str]:
     yield from (f"# {line}" for line in settings)
     if (url := found.key_set_url(found.issuer)) is not None:
         yield f'# jwks_url = "{url}"'
-    for title, sentences in _sentences(found).items():
-        if sentences:
-            yield from ("", f"{title}:", *(f"- {each}" for each in sentences))
+    for title, sentences in _sentences(found):
+        yield from ("", f"{title}:", *sentences)
     yield ""
     yield from _aligned(_rows(found))
 
 
-def _sentences(found: Preset) -> dict[str, list[str]]:
-    remedies = found.remedies.items()
-    return {
-        "What to change at the provider": [
-            f"for a token without a good `{claim}`: {said}" for claim, said in remedies
-        ],
-        "Notes": list(found.notes),
-    }
+def _page(found: Preset) -> Iterator[str]:
+    head, *rows = [f"| {' | '.join(row)} |" for row in _rows(found)]
+    yield from (head, "| --- | --- | --- |", *rows)
+    for title, sentences in _sentences(found):
+        yield from ("", f"**{title}**", "", *sentences)
 
 
-def reach_of(found: Preset) -> tuple[Reach, ...]:
-    """Return what events reach, with the settings of a preset."""
+def _sentences(found: Preset) -> Iterator[tuple[str, list[str]]]:
+    remedies = [f"- `{claim}`: {said}." for claim, said in found.remedies.items()]
+    if remedies:
+        yield "Where a token lacks a claim, or has another value", remedies
+    yield "Good to know", [f"- {each}" for each in found.notes]
+
+
+def _reach(found: Preset) -> tuple[Reach, ...]:
     names = ClaimMapping.model_fields.keys() & found.settings.keys()
     mapping = ClaimMapping(**{name: found.settings[name] for name in names})
     usual = VerifierSettings.model_fields["max_token_lifetime_seconds"].default
     return reach(mapping.names, mapping.names.longest_ms or longest_ms(usual))
 
 
-def reach_table(found: Preset) -> list[str]:
-    """Return what events reach, as a table in Markdown."""
-    head, *rows = [f"| {' | '.join(row)} |" for row in _rows(found)]
-    return [head, "| --- | --- | --- |", *rows]
-
-
 def _rows(found: Preset) -> Iterator[tuple[str, ...]]:
     yield _HEAD
-    for each in reach_of(found):
+    for each in _reach(found):
         for event in each.events:
             yield event, each.by or "-", each.missed or "-"
 

@@ -171,3 +171,26 @@ def test_id_tokens_count_on_demand_only():
 def test_where_id_tokens_count_other_kinds_do_not(claims):
     token = mint(header={"typ": "JWT"}, **claims)
     refused(token, allow_untyped=True, id_tokens=True)
+
+
+@pytest.mark.parametrize("scope", ["openid", ["openid"]])
+def test_a_scope_that_id_tokens_have_too_shows_nothing(scope):
+    """UAA puts it into ID tokens, beside the client."""
+    header = {"typ": "JWT"}
+    token = mint(header=header, **{**BARE, "scope": scope})
+    refused(token, allow_untyped=True)
+    more = mint(header=header, **{**BARE, "scope": ["openid", "orders.read"]})
+    assert counts(more, allow_untyped=True)
+
+
+def test_a_sign_that_cannot_be_read_shows_nothing():
+    token = mint(header={"typ": "JWT"}, act="somebody", **BARE)
+    refused(token, allow_untyped=True, access_token_claims=["act.sub"])
+
+
+def test_a_nonce_shows_an_id_token_unless_access_tokens_have_one():
+    token = mint(header={"typ": "JWT"}, nonce="n", scp="read", **BARE)
+    refused(token, allow_untyped=True)
+    assert counts(token, allow_untyped=True, allow_nonce=True)
+    bare = mint(header={"typ": "JWT"}, nonce="n", **BARE)
+    refused(bare, allow_untyped=True, allow_nonce=True)

@@ -1,0 +1,76 @@
+"""Events about a token: as `reach` says that they name it, and what becomes of them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from revocation import events, ledger
+from revocation.claim_names import Unreadable, find_claim
+from revocation.claims import name_resources
+from revocation.decision import DEFAULT_POLICIES, Freshness, Verdict, decide
+from revocation.entries import Entry, Limits, Offset, Position, Target, UnixMs
+from revocation.jwt.authenticator import Authenticated
+from revocation.reach import Member, Reach
+from tests.unit.issuer_tokens import RULES
+from tests.unit.tokens import NOW
+
+LIMITS = Limits(
+    longest_token_ms=RULES.longest_token_ms,
+    longest_session_ms=86_400_000,
+    leeway_ms=RULES.leeway_ms + RULES.clock_allowance_ms,
+)
+RESOURCE = "order:42"
+_HERE = {"kid": "key-1", "resource": RESOURCE}
+
+
+def values(member: Member, claims: Mapping[str, Any]) -> list[str]:
+    """Return what an event may have as a member, to name a token with these claims."""
+    if member.elsewhere:
+        return [_HERE[member.name]]
+    found = (find_claim(claims, name) for name in member.claims)
+    return [each for each in found if each and not isinstance(each, Unreadable)]
+
+
+def about(row: Reach, claims: Mapping[str, Any], **more: Any) -> Iterator[events.Event]:
+    """Yield each event that names the token, one for each type and way to name it."""
+    named: list[dict[str, str]] = [{"issuer": claims["iss"]}]
+    for member in row.members:
+        found = values(member, claims)
+        named = [{**each, member.name: value} for each in named for value in found]
+    for each in named:
+        for type_ in row.events:
+            yield _event(type_, {**each, **more})
+
+
+def _event(type_: str, data: dict[str, Any]) -> events.Event:
+    model = events.EVENT_TYPES[f"revocation.{type_}"]
+    if model is events.UsersRevoked:
+        data = {**data, "users": [data["user"]]}
+    return model.new(source="/test", **data)
+
+
+def conclude(*said: tuple[UnixMs, events.Event]) -> dict[Target, Entry]:
+    """Return what the authority concludes from events, each with its time."""
+    known: dict[Target, Entry] = {}
+    for offset, (at, event) in enumerate(said):
+        place = Position(0, Offset(offset), at)
+        for target in events.targets(event):
+            result = ledger.apply(known.get(target), event, target, place, LIMITS)
+            known[target] = result.entry
+    return known
+
+
+def verdict(
+    found: Authenticated, event: events.Event, *, at: UnixMs = NOW, now: UnixMs = NOW
+) -> Verdict:
+    """Return what becomes of a token after an event; it touches `RESOURCE`."""
+    token = name_resources(found.token, [RESOURCE])
+    known = conclude((at, event))
+    named = {target: known[target] for target in token.targets() if target in known}
+    return decide(
+        token,
+        named,
+        Freshness(ready=True, as_of=now),
+        policy=DEFAULT_POLICIES["read"],
+        rules=RULES,
+        now=now,
+    )
