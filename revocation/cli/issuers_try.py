@@ -172,15 +172,21 @@ def _by_preset(options: _Options, name: str, claims: Mapping[str, Any]) -> _Trus
         found = preset(name)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    if "{" in (options.issuer or "") and options.tenant is None:
+        raise typer.BadParameter("--issuer is a template: --tenant fills it in")
+    assumed = []
     issuer = options.issuer or _template(found, options.tenant, claims)
-    assumed = [] if issuer else ["--issuer is not given: it is that of the token"]
+    if issuer is None:
+        said = _issuer(claims)
+        issuer = said or found.issuer
+        whose = "the token" if said else "the preset's example"
+        assumed.append(f"--issuer is not given: it is that of {whose}")
     audiences = options.audience or [*_audiences(found, claims)]
     if not options.audience and audiences:
         assumed.append("--audience is not given: it is that of the token")
     values = {"preset": name, "audiences": audiences or [_NOT_GIVEN]}
     if options.tenant is not None:
         values["tenants"] = [options.tenant]
-    issuer = issuer or _issuer(claims) or found.issuer
     issuers = read_issuers({issuer: _with_keys(values, options)})
     rules = LimitSettings().rules
     longest = max(each.names.longest_ms or 0 for each in issuers.values())

@@ -10,17 +10,22 @@ from typer.testing import CliRunner
 from revocation.__main__ import app
 from revocation.settings import read_issuers
 from tests.structure.sources import ROOT
-from tests.unit.test_issuers_discover import OPENID, authority, found, provider
+from tests.unit.provider import OPENID, provider_over_tls
+from tests.unit.test_issuers_discover import found
 from tests.unit.test_issuers_try import NOW, of_okta
 from tests.unit.tokens import jwk, key_set
-
-__all__ = ["authority", "provider"]
 
 PAGE = (ROOT / "docs" / "token-verification.md").read_text()
 SHOWN = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
 TYPED = [line for kind, text in SHOWN if kind == "sh" for line in text.splitlines()]
 TRIES = [line for line in TYPED if " try " in line]
 (DISCOVERS,) = [line for line in TYPED if " discover " in line]
+
+
+@pytest.fixture
+def provider(tmp_path, monkeypatch):
+    with provider_over_tls(tmp_path, monkeypatch) as server:
+        yield server
 
 
 def words(line: str) -> list[str]:

@@ -13,7 +13,7 @@ from revocation.__main__ import app
 from revocation.presets import presets
 from tests.stations.beside import beside
 from tests.unit.jwks_server import JwksServer
-from tests.unit.tokens import AUDIENCE, ISSUER, encode, jwk, key_set, mint
+from tests.unit.tokens import AUDIENCE, ISSUER, encode, jwk, key_for, key_set, mint
 
 OKTA = "https://acme.okta.com/oauth2/default"
 NOW = int(time.time())
@@ -81,6 +81,20 @@ def test_a_key_set_is_read_from_its_url_where_that_is_said():
         assert "It passes." in found.stdout
         (request,) = server.requests
         assert of_okta().encode() not in request
+
+
+def test_an_issuers_own_key_set_is_read_only_where_that_is_said(monkeypatch):
+    with beside(JwksServer(key_set(jwk("ES256")))) as (server, _):
+        own = {"algorithms": ["ES256"], "audiences": [AUDIENCE]}
+        keys = {"jwks_url": server.url, "allow_private_addresses": True}
+        issuers = json.dumps({ISSUER: {**own, **keys}})
+        monkeypatch.setenv("REVOCATION_ISSUERS", issuers)
+        assert states(tried(fresh()))["signature"] == "not looked at"
+        assert not server.requests
+        assert states(tried(fresh(), "--fetch"))["signature"] == "passes"
+        assert len(server.requests) == 1
+        forged = mint(key=key_for("ES256", "key-2"), **TIMES)
+        assert "signature_invalid" in tried(forged, "--fetch").stdout
 
 
 def test_a_key_set_that_cannot_be_read_is_no_key(tmp_path):
@@ -154,6 +168,7 @@ def test_presets_that_a_token_looks_like_are_named():
         ["--preset", "okta", "--jwks-url", "ftp://x", "TOKEN"],
         ["--preset", "okta", "--jwks-url", "x", "--jwks-file", "y", "TOKEN"],
         ["--preset", "hydra", "--fetch", "TOKEN"],
+        ["--preset", "okta", "--issuer", "https://{tid}/", "TOKEN"],
         ["--audience", "x", "TOKEN"],
         ["--issuer", "x", "TOKEN"],
     ],
