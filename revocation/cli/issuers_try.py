@@ -77,41 +77,51 @@ class _Keys:
         return self.known.find(kid, alg) if issuer == self.issuer else None
 
 
+_TokenArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="TOKEN",
+        help="A compact JWT, or - to read it from stdin, which keeps it out of the "
+        "shell's history and the list of processes: prefer that.",
+    ),
+]
+_PresetOption = Annotated[
+    str | None, typer.Option(help="Whose tokens these are like; else settings say it.")
+]
+_IssuerOption = Annotated[
+    str | None, typer.Option(help="The `iss` to expect, or a template of it.")
+]
+_TenantOption = Annotated[
+    str | None, typer.Option(help="What stands in the template's braces.")
+]
+_AudienceOption = Annotated[
+    list[str] | None, typer.Option(help="Who you are; repeatable.")
+]
+_FileOption = Annotated[
+    Path | None, typer.Option(help="A key set, to verify the signature by.")
+]
+_UrlOption = Annotated[
+    str | None, typer.Option(help="The same; it is read from there.")
+]
+_FetchOption = Annotated[
+    bool, typer.Option("--fetch", help="Read the issuer's own key set.")
+]
+_PrivateOption = Annotated[
+    bool, typer.Option("--allow-private", help="Also read it from private hosts.")
+]
+
+
 def try_token(  # noqa: PLR0913 - each is an option
-    token: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="TOKEN",
-            help="A compact JWT, or - to read it from stdin, which keeps it out of the "
-            "shell's history and the list of processes: prefer that.",
-        ),
-    ] = None,
+    token: _TokenArgument = None,
     *,
-    preset: Annotated[
-        str | None,
-        typer.Option(help="Whose tokens these are like; else settings say it."),
-    ] = None,
-    issuer: Annotated[
-        str | None, typer.Option(help="The `iss` to expect, or a template of it.")
-    ] = None,
-    tenant: Annotated[
-        str | None, typer.Option(help="What stands in the template's braces.")
-    ] = None,
-    audience: Annotated[
-        list[str] | None, typer.Option(help="Who you are; repeatable.")
-    ] = None,
-    jwks_file: Annotated[
-        Path | None, typer.Option(help="A key set, to verify the signature by.")
-    ] = None,
-    jwks_url: Annotated[
-        str | None, typer.Option(help="The same; it is read from there.")
-    ] = None,
-    fetch: Annotated[
-        bool, typer.Option("--fetch", help="Read the issuer's own key set.")
-    ] = False,
-    allow_private: Annotated[
-        bool, typer.Option("--allow-private", help="Also read it from private hosts.")
-    ] = False,
+    preset: _PresetOption = None,
+    issuer: _IssuerOption = None,
+    tenant: _TenantOption = None,
+    audience: _AudienceOption = None,
+    jwks_file: _FileOption = None,
+    jwks_url: _UrlOption = None,
+    fetch: _FetchOption = False,
+    allow_private: _PrivateOption = False,
 ) -> None:
     """Say point by point why a token passes or not; exit code 0 if it does, else 1.
 
