@@ -84,7 +84,7 @@ class TrustedIssuer(ClaimMapping):
     """
 
     preset: str | None = None
-    """Whose tokens these are like: `okta`, `entra`; see `revocation issuers show`."""
+    """Whose tokens these are like; `revocation issuers show` lists those known."""
     jwks_url: str | None = None
     """Where the issuer publishes its key set (RFC 7517 section 5), by https."""
     jwks_file: Path | None = None

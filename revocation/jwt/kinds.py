@@ -86,7 +86,7 @@ def _unshown(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str | None:
     signs = issuer.access_token_claims
     if named or issuer.id_tokens or not signs:
         return None
-    if any(_shows(find_claim(claims, name)) for name in signs):
+    if any(_shows(name, claims, issuer) for name in signs):
         return None
     return (
         "nothing shows that it is an access token: it has none of "
@@ -94,9 +94,18 @@ def _unshown(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str | None:
     )
 
 
-def _shows(sign: Any) -> bool:
-    readable = not isinstance(sign, Unreadable)
-    return bool(sign) and readable and sign not in _SIGN_IN_ALONE
+def _shows(name: str, claims: Mapping[str, Any], issuer: TrustedIssuer) -> bool:
+    """Whether a claim is a sign: no ID token has it like that.
+
+    An ID token is meant for its client, and may name it once more (OpenID Connect Core
+    section 2, `azp`).
+    """
+    sign = find_claim(claims, name)
+    if not sign or isinstance(sign, Unreadable) or sign in _SIGN_IN_ALONE:
+        return False
+    audience = claims.get("aud")
+    meant_for = audience if type(audience) is list else [audience]
+    return name not in issuer.client_claims or sign not in meant_for
 
 
 def _named_kind(

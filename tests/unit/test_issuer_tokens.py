@@ -1,6 +1,7 @@
 """The tokens of real identity providers, signed, by their presets."""
 
 import pytest
+from hypothesis import given, settings, strategies as st
 from pydantic import TypeAdapter
 
 from revocation.decision import Reason
@@ -16,7 +17,7 @@ from tests.unit.issuer_samples import (
     OTHER_KINDS,
     REFUSED,
 )
-from tests.unit.issuer_tokens import API, RULES, TENANT, Sample
+from tests.unit.issuer_tokens import API, RULES, SAMPLES, TENANT, USER, Sample
 from tests.unit.tokens import NOW, FixedKeys, jwk, key_set
 
 
@@ -39,6 +40,42 @@ def test_an_access_token_counts(name: str) -> None:
 def test_another_token_of_the_issuer_never_passes(name: str) -> None:
     """Also when it is meant for the same audience."""
     found = read(OTHER_KINDS[name])
+    assert isinstance(found, Refusal), found
+    assert found.reason is Reason.TYPE_REFUSED, found
+
+
+@st.composite
+def id_tokens(draw: st.DrawFn) -> Sample:
+    """An ID token by OpenID Connect Core section 2, meant for a client that we are."""
+    name = draw(st.sampled_from(sorted(presets().keys() - {"firebase", "google"})))
+    sample = SAMPLES[name]
+    optional = {
+        "auth_time": 0,
+        "nonce": "n",
+        "acr": "1",
+        "amr": ["pwd"],
+        "at_hash": "h",
+        "azp": sample.audience,
+        "client_id": sample.audience,
+        "sid": "s-1",
+        "email": "alice@shop.example",
+        "name": "Alice",
+        "scope": "openid",
+        **({} if name == "zitadel" else {"jti": "t-1"}),
+    }
+    chosen = draw(st.sets(st.sampled_from(sorted(optional))))
+    audience = draw(st.sampled_from([sample.audience, [sample.audience]]))
+    more = {each: optional[each] for each in chosen}
+    typ = draw(st.sampled_from(["JWT", None]))
+    return sample._replace(
+        claims={"sub": USER, "aud": audience, **more}, header={"typ": typ}
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(id_tokens())
+def test_no_id_token_by_the_standard_passes(sample: Sample) -> None:
+    found = read(sample)
     assert isinstance(found, Refusal), found
     assert found.reason is Reason.TYPE_REFUSED, found
 
@@ -81,8 +118,8 @@ def test_the_issuer_in_entras_metadata_is_no_issuer() -> None:
 def test_a_template_stands_for_the_tenants_that_are_listed(sample: Sample) -> None:
     """And each has its own key set, where Entra publishes it."""
     template = sample.issuer.replace(TENANT, "{tid}")
-    given = {"preset": "entra", "audiences": [API], "tenants": [TENANT, "other"]}
-    trusted = TypeAdapter(TrustedIssuers).validate_python({template: given})
+    options = {"preset": "entra", "audiences": [API], "tenants": [TENANT, "other"]}
+    trusted = TypeAdapter(TrustedIssuers).validate_python({template: options})
     keys = "https://login.microsoftonline.com/{}/discovery/v2.0/keys"
     assert {each.jwks_url for each in trusted.values()} == {
         *(keys.format(tenant) for tenant in (TENANT, "other"))

@@ -4,7 +4,7 @@ import pytest
 
 from revocation.decision import Reason
 from revocation.jwt.authenticator import Authenticated
-from tests.unit.tokens import ISSUER, NOW, SECONDS, authenticator, mint
+from tests.unit.tokens import AUDIENCE, ISSUER, NOW, SECONDS, authenticator, mint
 
 EVENTS = {"http://schemas.openid.net/event/backchannel-logout": {}}
 BARE = {"client_id": ..., "scope": ...}
@@ -194,3 +194,13 @@ def test_a_nonce_shows_an_id_token_unless_access_tokens_have_one():
     assert counts(token, allow_untyped=True, allow_nonce=True)
     bare = mint(header={"typ": "JWT"}, nonce="n", **BARE)
     refused(bare, allow_untyped=True, allow_nonce=True)
+
+
+@pytest.mark.parametrize("audience", [AUDIENCE, [AUDIENCE, "other"]])
+def test_a_client_that_the_token_is_meant_for_shows_nothing(audience):
+    """ID tokens are meant for their client; some name it as `client_id` as well."""
+    header = {"typ": "JWT"}
+    meant = mint(header=header, aud=audience, **{**BARE, "client_id": AUDIENCE})
+    refused(meant, allow_untyped=True)
+    other = mint(header=header, aud=audience, **{**BARE, "client_id": "shop"})
+    assert counts(other, allow_untyped=True)

@@ -4,6 +4,7 @@ No token of a preset is active after an event about it, unless `reach` says so.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from revocation.events import EVENT_TYPES
 from revocation.jwt.authenticator import Authenticated
 from revocation.presets import presets
 from revocation.reach import EVENTS, Reach, reach
+from revocation.settings import VerifierSettings
+from revocation.verifier import Verifier
 from revocation.verifier.out_of_reach import tell_out_of_reach
 from tests.unit.issuer_events import about, verdict
 from tests.unit.issuer_samples import COUNT
@@ -182,3 +185,21 @@ def test_the_log_says_once_what_is_out_of_reach() -> None:
     assert "token.revoked" not in first["events"]
     assert second["log_level"] == "info"
     assert second["events"]["token.revoked"].startswith("all tokens: none has a `jti`")
+
+
+def test_a_verifier_says_it_at_start(tmp_path: Path) -> None:
+    pepper = tmp_path / "pepper"
+    pepper.write_bytes(b"p" * 32)
+    issuer = "https://start.example"
+    given = {"preset": "keycloak", "audiences": ["api"]}
+    chosen = VerifierSettings(
+        region="eu", store_url="redis://s", pepper_file=pepper, issuers={issuer: given}
+    )
+    with capture_logs() as logs:
+        Verifier.from_settings(chosen)
+    (said,) = [each for each in logs if each.get("issuer") == issuer]
+    assert said["event"] == "out of reach"
+    assert said["events"]["tenant.revoked"].startswith(
+        "all tokens: none has a `tenant`"
+    )
+    assert "user.disabled" not in said["events"]
