@@ -1,7 +1,7 @@
 """`revocation issuers discover`: from an issuer's metadata to settings."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ from revocation.jwt.jwks import require_extra
 from revocation.jwt.key_source import Pace
 from revocation.presets import preset
 from revocation.presets.likely import likely
-from revocation.settings import read_issuers
+from revocation.settings import LimitSettings, read_issuers
 from revocation.trust import Algorithm
 
 if TYPE_CHECKING:
@@ -65,10 +65,20 @@ def discover_issuer(
         typer.echo(sentence, err=True)
     if found.values is None:
         raise typer.Exit(EXIT_NOTHING)
-    read_issuers({found.name: found.values})
-    for line in toml_issuer(found.name, found.values):
+    for line in _lines(found.name, found.values):
+        typer.echo(line)
+
+
+def _lines(name: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """Return settings of a verifier, which it would not refuse."""
+    issuers = read_issuers({name: values}).values()
+    longest = max(each.max_token_lifetime_seconds or 0 for each in issuers)
+    if longest > LimitSettings().max_token_lifetime_seconds:
+        yield f"max_token_lifetime_seconds = {longest}  # of the whole installation"
+        yield ""
+    for line in toml_issuer(name, values):
         comment = _COMMENTS.get(line.split(" ")[0])
-        typer.echo(line if comment is None else f"{line}  # {comment}")
+        yield line if comment is None else f"{line}  # {comment}"
 
 
 async def _discover(issuer: str, *, private: bool) -> _Found:
@@ -155,8 +165,10 @@ def _say_preset(presets: tuple[str, ...]) -> str:
             "No preset looks like it, so tokens must say `typ: at+jwt` (RFC 9068); "
             "`revocation issuers show` lists the presets, for where one fits."
         )
-    others = f"; it could also be {', '.join(presets[1:])}" if presets[1:] else ""
+    found, *others = presets
+    title = f"By its name it looks like {preset(found).title}: {preset(found).tokens}"
+    also = f" It could also be {', '.join(others)}." if others else ""
     return (
-        f"By its name it looks like {preset(presets[0]).title}{others}: a guess. "
-        f"`revocation issuers show {presets[0]}` says what the preset does."
+        f"{title}. That is a guess; `revocation issuers show {found}` says what the "
+        f"preset does.{also}"
     )

@@ -8,8 +8,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from revocation.__main__ import app
-from revocation.cli.issuers_discover import _name, _values
+from revocation.cli.issuers_discover import _lines, _name, _values
 from revocation.jwt.discovery import Algorithms, Metadata, _read, issuer_of, places
+from revocation.presets import presets
 from revocation.settings import VerifierSettings
 from revocation.trust import Algorithm
 from tests.unit.jwks_server import answer
@@ -101,6 +102,19 @@ def test_a_template_is_written_with_its_tenants(provider, tmp_path, monkeypatch)
     assert list(issuers) == [f"{provider.root}/your-tenant/v2.0"]
 
 
+@pytest.mark.parametrize("name", presets())
+def test_what_is_written_of_a_preset_is_not_refused(name, tmp_path, monkeypatch):
+    example = presets()[name].issuer
+    keys = presets()[name].key_set_url(example) or f"{example}/keys"
+    metadata = Metadata(example, keys, (), f"{example}{OPENID}")
+    algorithms = Algorithms((Algorithm.RS256,), None, {})
+    values = _values(metadata, algorithms, example, (name,))
+    written = "\n".join(_lines(example, values))
+    (trusted,) = loaded(written, tmp_path, monkeypatch).issuers.values()
+    assert trusted.preset == name
+    assert trusted.jwks_url == keys
+
+
 ENTRA = "https://login.microsoftonline.com"
 
 
@@ -113,6 +127,10 @@ def test_entras_template_has_the_claim_that_its_tokens_have(tmp_path, monkeypatc
     assert name == f"{ENTRA}/{{tid}}/v2.0"
     algorithms = Algorithms((Algorithm.RS256,), None, {})
     values = _values(metadata, algorithms, name, ("entra",))
+    written = "\n".join(_lines(name, values))
+    issuers = loaded(written, tmp_path, monkeypatch).issuers
+    (tenant,) = issuers.values()
+    assert tenant.jwks_url == f"{ENTRA}/your-tenant/discovery/v2.0/keys"
     assert values.keys() == {"preset", "tenants", "algorithms", "audiences"}
 
 
