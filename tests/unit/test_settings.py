@@ -10,6 +10,7 @@ from revocation import settings as module
 from revocation.errors import SettingsError
 from revocation.settings import (
     AuthoritySettings,
+    IssuerSettings,
     KafkaSettings,
     LimitSettings,
     PepperSettings,
@@ -20,12 +21,15 @@ from revocation.settings import (
     SidecarSettings,
     StoreSettings,
     TlsSettings,
+    TokenSettings,
     VerifierSettings,
 )
 from revocation.settings.source import Settings
 
 CLASSES = [
+    TokenSettings,
     LimitSettings,
+    IssuerSettings,
     RouteSettings,
     KafkaSettings,
     PepperSettings,
