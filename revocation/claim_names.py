@@ -64,7 +64,8 @@ def find_claim(claims: Mapping[str, Any], name: str) -> Any:
     for part in rest:
         if found is None:
             return None
-        if not isinstance(found, Mapping):
+        # The first is as good and takes a tenth of the time.
+        if type(found) is not dict and not isinstance(found, Mapping):
             return Unreadable(f"a part of `{name}` is no object")
         found = found.get(part)
     return found

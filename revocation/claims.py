@@ -6,13 +6,14 @@ the issuer: `ClaimNames` says it, and `Rules` has those of each.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from revocation.claim_names import ClaimNames, find_claim
 from revocation.claim_picking import NAMED_KINDS, Pick, make_pick
+from revocation.claim_sets import ClaimReader, ClaimSet, claim_reader
 from revocation.complaints import (
     MAX_NUMERIC_DATE,
     find_complaints,
@@ -38,7 +39,8 @@ class Rules:
     `clock_allowance_ms`: how far ahead a token may be dated, and how far past itself a
     cut-off reaches: as they are one number, no token outlives a cut-off by its date.
     `leeway_ms`: how long past `exp` a token counts. `issuers`: the claim names of each
-    issuer, by its `iss`; `names` those of all others.
+    issuer, by its `iss`; `names` those of all others. `revocable_claims`: see
+    `claim_sets.py`.
     """
 
     longest_token_ms: int
@@ -46,6 +48,7 @@ class Rules:
     leeway_ms: int = 60_000
     names: ClaimNames = field(default_factory=ClaimNames)
     issuers: Mapping[str, ClaimNames] = field(default_factory=dict)
+    revocable_claims: tuple[ClaimSet, ...] = ()
     _reader: "_Reader" = field(init=False, repr=False, compare=False)
     _readers: "Mapping[str, _Reader]" = field(init=False, repr=False, compare=False)
 
@@ -138,7 +141,20 @@ def read_token(
         if complaint is not None:
             return complaint
         token = _read(claims, rules, kid)
+    if rules.revocable_claims:
+        named = name_claims(token, claims, claim_reader(rules.revocable_claims))
+        if isinstance(named, str):
+            return named
+        token = named
     return name_resources(token, resources) if resources else token
+
+
+def name_claims(token: Token, claims: Claims, reader: ClaimReader) -> Token | str:
+    """Return the token with what it names of claim sets, or a complaint."""
+    ids = reader.read(claims)
+    if isinstance(ids, str):
+        return ids
+    return name_more(token, Kind.CLAIMS, ids) if ids else token
 
 
 def find_client(claims: Claims, claim_names: ClaimNames) -> str | None:
@@ -160,11 +176,14 @@ def usual_names(_issuer: Any) -> ClaimNames:
 
 def name_resources(token: Token, resources: Sequence[str]) -> Token | str:
     """Return the token with the resources that a request touches, or a complaint."""
-    named = [
-        (Kind.RESOURCE, resource) for resource in resources if _is_resource(resource)
-    ]
-    if len(named) < len(resources):
+    if not all(map(_is_resource, resources)):
         return "no event can name a resource asked for: it is not `type:id`"
+    return name_more(token, Kind.RESOURCE, resources)
+
+
+def name_more(token: Token, kind: Kind, ids: Iterable[str]) -> Token:
+    """Return the token with further targets of a kind that may reject it."""
+    named = [(kind, each) for each in ids]
     issuer, names, more, *rest = token
     return _new(Token, (issuer, names, (*more, *named), *rest))
 

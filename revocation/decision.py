@@ -80,6 +80,8 @@ class Reason(StrEnum):
     """Issued before the user's cut-off."""
     GRANT_REVOKED = "grant_revoked"
     """Issued before the user withdrew the grant from this client."""
+    CLAIMS_REVOKED = "claims_revoked"
+    """Has claims that were cut off after it was issued, or that are disabled."""
     SESSION_ENDED = "session_ended"
     """The session ended."""
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - a code, not a secret
@@ -270,6 +272,7 @@ _REASONS: Final = {
     Kind.CLIENT: Reason.CLIENT_REVOKED,
     Kind.USER: Reason.ISSUED_BEFORE_CUT_OFF,
     Kind.GRANT: Reason.GRANT_REVOKED,
+    Kind.CLAIMS: Reason.CLAIMS_REVOKED,
     Kind.SESSION: Reason.SESSION_ENDED,
     Kind.TOKEN: Reason.TOKEN_REVOKED,
     Kind.RESOURCE: Reason.RESOURCE_DELETED,

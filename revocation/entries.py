@@ -57,6 +57,8 @@ class Kind(StrEnum):
     """A signing key, by `kid`."""
     RESOURCE = "resource"
     """A piece of data, `type:id`, for instance `dataset:42`."""
+    CLAIMS = "claims"
+    """Values of claims that were made revocable; see `claim_sets.claims_id`."""
 
 
 class Status(StrEnum):

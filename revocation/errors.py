@@ -7,6 +7,7 @@
     │   ├── InvalidEventError
     │   ├── TokenAsIdError
     │   ├── OversizedRecordError
+    │   ├── ClaimsNotRevocableError
     │   ├── MalformedForwardedError
     │   └── MalformedUpdateError
     ├── SettingsError
@@ -70,6 +71,12 @@ class OversizedRecordError(ContractError):
     """The record is larger than any event may be."""
 
     code = "oversized_record"
+
+
+class ClaimsNotRevocableError(ContractError):
+    """An event about claims that the installation did not make revocable."""
+
+    code = "claims_not_revocable"
 
 
 class MalformedForwardedError(ContractError):

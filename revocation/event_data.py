@@ -5,6 +5,7 @@ a number as a string would mean one thing here and another to a producer's own c
 """
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from math import ceil, isfinite
 from typing import Annotated, Any, Final
@@ -22,6 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from revocation.claim_sets import ClaimSet, claims_id, require_revocable_names
 from revocation.entries import (
     ISSUER_PATTERN,
     MAX_ID_CHARACTERS,
@@ -30,7 +32,8 @@ from revocation.entries import (
     Target,
     grant_id,
 )
-from revocation.whole_token import peek
+from revocation.event_claims import Claims
+from revocation.whole_token import WHOLE_TOKEN, peek
 
 MAX_BULK_USERS: Final = 1_000
 """The most users that one bulk event may name."""
@@ -44,9 +47,6 @@ _RFC_3339: Final = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
     "([.][0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 )
-
-WHOLE_TOKEN: Final = "whole_token"  # noqa: S105 - a code, not a secret
-"""The type of pydantic's error where a whole JWT was given for an id."""
 
 _CLAIMS: Final = {"user": "sub", "users": "sub", "client": "client_id"}
 """The claims that have these members; the others are called as theirs is."""
@@ -127,6 +127,7 @@ Timestamp = Annotated[
     BeforeValidator(_rfc3339),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": _RFC_3339}),
 ]
+
 
 _ONE_TARGET: Final[list[JsonValue]] = [
     {"required": [name], "properties": {name: {"type": "string"}}}
@@ -261,6 +262,17 @@ class IssuerData(_Data):
         return (Target(Kind.ISSUER, self.issuer, self.issuer),)
 
 
+class ClaimsData(_WithinTenant):
+    """Values of claims. `disable` also rejects tokens issued later; false ends that."""
+
+    claims: Claims
+    disable: bool | None = None
+
+    def targets(self) -> tuple[Target, ...]:
+        """Return the combination."""
+        return (Target(Kind.CLAIMS, self.issuer, claims_id(self.claims)),)
+
+
 class KeyData(_WithinTenant):
     """A signing key."""
 
@@ -284,3 +296,17 @@ class UsersData(_WithinTenant):
         """Return each user once."""
         issuer, users = self.issuer, dict.fromkeys(self.users)
         return tuple([Target(Kind.USER, issuer, user) for user in users])
+
+
+def require_revocable(data: BaseModel, sets: Iterable[ClaimSet]) -> None:
+    """Accept the data of any event, unless it is about claims that are no set.
+
+    Args:
+        data: of the event.
+        sets: the setting `revocable_claims`.
+
+    Raises:
+        ClaimsNotRevocableError: no verifier would look for them.
+    """
+    if isinstance(data, ClaimsData):
+        require_revocable_names(data.claims, sets)

@@ -19,7 +19,7 @@ from pydantic import (
     ValidationError,
 )
 
-from revocation import binary_mode, event_data
+from revocation import binary_mode, whole_token
 from revocation.entries import Target
 from revocation.errors import (
     ContractError,
@@ -31,6 +31,7 @@ from revocation.errors import (
 )
 from revocation.event_data import (
     MAX_BULK_USERS,
+    ClaimsData,
     ClientData,
     DataDeletedData,
     GrantData,
@@ -174,6 +175,13 @@ class TenantRevoked(CloudEvent):
     data: TenantData
 
 
+class ClaimsRevoked(CloudEvent):
+    """Tokens with some values of claims issued before must not be accepted."""
+
+    type: Literal["revocation.claims.revoked"] = "revocation.claims.revoked"
+    data: ClaimsData
+
+
 class IssuerRevoked(CloudEvent):
     """Tokens of an issuer issued before must not be accepted."""
 
@@ -206,6 +214,7 @@ Event = (
     | GrantRevoked
     | ClientRevoked
     | TenantRevoked
+    | ClaimsRevoked
     | IssuerRevoked
     | KeyRevoked
     | UsersRevoked
@@ -298,7 +307,7 @@ def explain(error: ValidationError) -> ContractError:
             return UnknownEventTypeError(
                 f"unknown type; known are {', '.join(EVENT_TYPES)}"
             )
-        case event_data.WHOLE_TOKEN:
+        case whole_token.WHOLE_TOKEN:
             return TokenAsIdError(
                 f"{place}: a whole JWT, where one of its claims is due: no token would "
                 "be found by it"

@@ -14,10 +14,11 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from revocation.claim_sets import ClaimSet, describe
 from revocation.entries import UnixMs, longest_ms
 from revocation.errors import DisagreementError
 
-LAYOUT_VERSION: Final = 2
+LAYOUT_VERSION: Final = 3
 """Of keys, values, marks and functions; rises with any change that readers notice."""
 
 _FINGERPRINT_BYTES: Final = 8
@@ -53,6 +54,7 @@ _BOUNDS: Final = (
 """The lifetimes that say how long a revocation must be kept."""
 
 _REFRESH: Final = "refresh_period_seconds"
+_CLAIMS: Final = "revocable_claims"
 
 
 def fingerprint(pepper: bytes) -> str:
@@ -68,6 +70,7 @@ class Identity:
     `cluster_id`: of the Kafka cluster whose log the region follows; None if the broker
     does not say. `peppers`: fingerprints of those that entries may lie under, the one
     that is written first. `rotated_at`: when that became the first, in ms.
+    `revocable_claims`: what every reader must look for.
     """
 
     region: str
@@ -78,6 +81,7 @@ class Identity:
     lifetimes: Lifetimes
     rotated_at: UnixMs = _NEVER
     layout: int = LAYOUT_VERSION
+    revocable_claims: tuple[ClaimSet, ...] = ()
 
 
 class Expectation(NamedTuple):
@@ -86,12 +90,14 @@ class Expectation(NamedTuple):
     region: str
     peppers: Sequence[str]
     lifetimes: Lifetimes
+    revocable_claims: tuple[ClaimSet, ...] = ()
 
     def require(self, identity: Identity | None) -> None:
         """Accept a region that this reader can read.
 
         A reader whose lifetimes are shorter than the region's is stricter than needed,
-        which is what a planned change of them leads through.
+        which is what a planned change of them leads through. So is one that looks for
+        more claim sets.
 
         Raises:
             DisagreementError: names each setting, the region's value and ours.
@@ -122,36 +128,53 @@ class Expectation(NamedTuple):
             ours = getattr(self.lifetimes, name)
             if ours > theirs:
                 yield _difference(name, theirs, ours, "at most that is safe")
+        if not set(identity.revocable_claims) <= set(self.revocable_claims):
+            yield _difference(
+                _CLAIMS,
+                describe(identity.revocable_claims),
+                describe(self.revocable_claims),
+                "all of the region's are needed",
+            )
 
 
-def require_authority(
-    stated: Mapping[str, int], own: Lifetimes, *, region: str
-) -> None:
+class Stated(NamedTuple):
+    """What an authority states of its settings, as its pulses carry it."""
+
+    lifetimes: Mapping[str, int]
+    revocable_claims: tuple[ClaimSet, ...] = ()
+
+
+def require_authority(stated: Stated, own: Identity) -> None:
     """Accept an authority whose log holds what a projector's region needs.
 
     Its lifetimes may be longer, which is what a planned change leads through. Entries
     that stand for ever must come again at least as often as the projector relies on.
+    What it accepts events about, the region must state, or no verifier had to look.
 
     Args:
-        stated: the authority's lifetimes, by name, as its pulses carry them.
-        own: the projector's.
-        region: its name.
+        stated: what the authority states.
+        own: what the projector's region states.
 
     Raises:
         DisagreementError: names each setting, the authority's value and ours.
     """
-    limits = {name: (stated.get(name, 0), getattr(own, name)) for name in _BOUNDS}
+    theirs, ours = stated.lifetimes, own.lifetimes._asdict()
+    limits = {name: (theirs.get(name, 0), ours[name]) for name in _BOUNDS}
+    wrong: dict[str, tuple[object, object]]
     wrong = {name: both for name, both in limits.items() if both[0] < both[1]}
-    refreshed = stated.get(_REFRESH, 0), own.refresh_period_seconds
+    refreshed = theirs.get(_REFRESH, 0), ours[_REFRESH]
     if refreshed[0] > refreshed[1]:
         wrong[_REFRESH] = refreshed
+    accepted, listed = stated.revocable_claims, own.revocable_claims
+    if not set(accepted) <= set(listed):
+        wrong[_CLAIMS] = describe(accepted), describe(listed)
     if wrong:
         found = "; ".join(
-            f"{name} is {theirs} there and {ours} here (REVOCATION_{name.upper()})"
-            for name, (theirs, ours) in wrong.items()
+            f"{name} is {there} there and {here} here (REVOCATION_{name.upper()})"
+            for name, (there, here) in wrong.items()
         )
         raise DisagreementError(
-            f"the authority and the projector of {region} disagree: {found}"
+            f"the authority and the projector of {own.region} disagree: {found}"
         )
 
 
@@ -203,9 +226,11 @@ class Comparison(NamedTuple):
 def compare(region: Identity | None, own: Identity, now: UnixMs) -> Comparison:
     """Compare a region's identity with the one that a projector would give it.
 
-    A rotation of the pepper, a longer refresh period and a cluster id that was not
-    known are adopted in place. The pepper before is needed until a rebuild: nothing
-    else shows that all has been written under the new one.
+    A rotation of the pepper, a longer refresh period, further claim sets and a cluster
+    id that was not known are adopted in place. A claim set that this projector lacks
+    stays until a rebuild: another one may write entries of it. The pepper before is
+    needed until a rebuild: nothing else shows that all has been written under the new
+    one.
 
     Args:
         region: what the store says; None if it says nothing.
@@ -245,6 +270,9 @@ def compare(region: Identity | None, own: Identity, now: UnixMs) -> Comparison:
         region=own.region,
         cluster_id=own.cluster_id or region.cluster_id,
         lifetimes=region.lifetimes._replace(refresh_period_seconds=refresh),
+        revocable_claims=tuple(
+            sorted({*region.revocable_claims, *own.revocable_claims})
+        ),
     )
     outdated = region.layout < own.layout
     return Comparison(tuple(foreign), tuple(changed), outdated, adopted)
@@ -274,9 +302,12 @@ def decode_identity(value: bytes) -> Identity | None:
     try:
         document = orjson.loads(value)
         lifetimes = document["lifetimes"]
+        # There was none when layouts had versions below 3.
+        document = {_CLAIMS: [], **document}
         # A later release may state more, and its layout says so.
         known = {each.name: document[each.name] for each in fields(Identity)}
         known["peppers"] = tuple(document["peppers"])
+        known[_CLAIMS] = tuple(map(tuple, document[_CLAIMS]))
         named = {name: lifetimes[name] for name in Lifetimes._fields}
         return Identity(**{**known, "lifetimes": Lifetimes(**named)})
     except (ValueError, TypeError, KeyError):

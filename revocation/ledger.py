@@ -5,7 +5,7 @@ two authorities that read the same log conclude the same. The place and time of 
 that was forwarded are those of its record in the events topic.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -26,7 +26,7 @@ from revocation.entries import (
     merge,
     with_seen,
 )
-from revocation.events import Event
+from revocation.events import EVENT_TYPES, CloudEvent, Event
 
 FUTURE_TOLERANCE_MS: Final = 5_000
 """How far in the future of its record's time a producer's cut-off may lie."""
@@ -101,7 +101,25 @@ _BROAD_EFFECTS: Final[Mapping[bool | None, Effect]] = {
     True: Effect(cut=True, at_record_time=True, status=Status.DISABLED),
     False: Effect(cut=True, status=Status.ACTIVE),
 }
-"""By `disable`, of clients, tenants and issuers."""
+"""By `disable`, of `_Broad` events."""
+
+_Broad = (
+    events.ClientRevoked
+    | events.TenantRevoked
+    | events.IssuerRevoked
+    | events.ClaimsRevoked
+)
+"""What one type of event cuts off, disables or enables."""
+
+
+def _require_effects(known: Iterable[type[CloudEvent]]) -> None:
+    """Let no type of event have the effect of others because nobody thought of it."""
+    listed = {*_EFFECTS, *_Broad.__args__, events.DataDeleted}
+    if missing := [each.__name__ for each in known if each not in listed]:
+        raise TypeError(f"no effect is listed for {', '.join(missing)}")
+
+
+_require_effects(EVENT_TYPES.values())
 
 
 def effect_of(event: Event) -> Effect:
@@ -112,7 +130,8 @@ def effect_of(event: Event) -> Effect:
         return effect
     if isinstance(event, events.DataDeleted):
         return _DELETE if event.data.resource is None else _WIPE
-    return _BROAD_EFFECTS[getattr(event.data, "disable", None)]
+    assert isinstance(event, _Broad)  # noqa: S101 - `_require_effects` saw to it
+    return _BROAD_EFFECTS[event.data.disable]
 
 
 def fingerprint(event: Event) -> str:

@@ -13,6 +13,7 @@ from revocation import events, metrics
 from revocation.background import Background
 from revocation.entries import Offset, Target
 from revocation.errors import PublishError, TopicError
+from revocation.event_data import require_revocable
 from revocation.events import Event, UsersRevoked
 from revocation.kafka import FAILURES, ask_log, discard_producer, new_producer
 from revocation.receipts import Receipt
@@ -128,6 +129,8 @@ class Publisher:
         counting twice.
 
         Raises:
+            ClaimsNotRevocableError: it names claims that are no set of the setting
+                `revocable_claims`; nothing was sent.
             OversizedRecordError: the event is larger than any may be; nothing was sent.
             PublishError: not acknowledged; the event may or may not be in the log.
         """
@@ -140,11 +143,12 @@ class Publisher:
         the receipts.
 
         Raises:
-            OversizedRecordError: the event is larger than any may be; nothing was sent.
+            ContractError: as `publish`; nothing was sent.
             PublishError: not acknowledged; here, or when the result is awaited.
         """
         if self._producer is None:
             raise PublishError("the publisher is not started; use `async with`")
+        require_revocable(event.data, self._settings.revocable_claims)
         # Encoded before the first is sent: an event is refused whole or not at all.
         records = [
             (place, events.encode(part), record_key(target))

@@ -29,6 +29,7 @@ RejectingReason = Literal[
     Reason.VERSION_SUPERSEDED,
     Reason.ISSUED_BEFORE_CUT_OFF,
     Reason.GRANT_REVOKED,
+    Reason.CLAIMS_REVOKED,
     Reason.SESSION_ENDED,
     Reason.TOKEN_REVOKED,
     Reason.RESOURCE_DELETED,

@@ -4,7 +4,6 @@ An `Update` is one record of the entries topic: what the authority concluded, an
 may be claimed once it is applied. A pulse is an update that concludes nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from revocation.entries import (
     UnixMs,
 )
 from revocation.errors import MalformedUpdateError
+from revocation.identity import Stated
 
 _NO_OFFSET: Final = Offset(-1)
 
@@ -41,7 +41,7 @@ class Update:
     to which everything is concluded; -1 claims nothing.
     `rerouted`: as `awaits`, in the events topic; only in records from before there was
     a forwarded topic, so it is read and never written.
-    `lifetimes`: the settings of the authority that wrote it, by name; in pulses.
+    `stated`: settings of the authority that wrote it; in pulses.
     """
 
     source: Position = NOWHERE
@@ -49,7 +49,7 @@ class Update:
     awaits: tuple[tuple[int, Offset], ...] = ()
     forwarded: Offset = _NO_OFFSET
     rerouted: tuple[tuple[int, Offset], ...] = ()
-    lifetimes: Mapping[str, int] | None = None
+    stated: Stated | None = None
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -84,8 +84,10 @@ def encode_update(update: Update) -> bytes:
         document["awaits"] = update.awaits
     if update.forwarded >= 0:
         document["forwarded"] = update.forwarded
-    if update.lifetimes is not None:
-        document["lifetimes"] = update.lifetimes
+    if update.stated is not None:
+        document["lifetimes"] = update.stated.lifetimes
+        if update.stated.revocable_claims:
+            document["revocable_claims"] = update.stated.revocable_claims
     return orjson.dumps(document)
 
 
@@ -106,15 +108,13 @@ def decode_update(value: bytes, partition: int) -> Update:
             document["entries"]  # claims nothing, so it has entries
         if forwarded is not None:
             _require_counts(forwarded)
-        if (lifetimes := get("lifetimes")) is not None:
-            _require_counts(*lifetimes.values())
         return Update(
             source,
             tuple(map(_entry_from_json, get("entries", ()))),
             _pairs(get("awaits", ())),
             _NO_OFFSET if forwarded is None else forwarded,
             _pairs(get("rerouted", ())),
-            lifetimes,
+            _stated(get("lifetimes"), get("revocable_claims", ())),
         )
     except _MALFORMED as error:
         raise _malformed(error) from error
@@ -206,6 +206,16 @@ def _pairs(document: Any) -> tuple[tuple[int, Offset], ...]:
     pairs = tuple([(partition, offset) for partition, offset in document])
     _require_counts(*[number for pair in pairs for number in pair])
     return pairs
+
+
+def _stated(lifetimes: Any, claim_sets: Any) -> Stated | None:
+    if lifetimes is None:
+        return None
+    _require_counts(*lifetimes.values())
+    sets = tuple(map(tuple, claim_sets))
+    if not all(names and set(map(type, names)) == {str} for names in sets):
+        raise TypeError("claim sets are lists of names")
+    return Stated(lifetimes, sets)
 
 
 def _require_counts(*values: Any) -> None:

@@ -10,6 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+WHOLE_TOKEN: Final = "whole_token"  # noqa: S105 - a code, not a secret
+"""The type of pydantic's error where a whole JWT was given for an id."""
+
 _PARTS: Final = (3, 5)
 """Of a signed token (RFC 7515 section 3.1) and of an encrypted one (RFC 7516)."""
 _SCHEME: Final = "bearer "

@@ -128,6 +128,7 @@ class Installation:
             "session_timeout_ms": "3000",
             "heartbeat_interval_ms": "500",
             "claims": '{"version_claim": "ver"}',
+            "revocable_claims": "[]",
         }
 
     def env(self, **more: str) -> dict[str, str]:
@@ -281,6 +282,8 @@ class Installation:
     def _typed(self) -> dict[str, object]:
         names = ("bootstrap_servers", "topic_prefix", "pepper_file")
         typed: dict[str, object] = {name: self.settings[name] for name in names}
+        sets = json.loads(self.settings["revocable_claims"])
+        typed["revocable_claims"] = sets
         return {**typed, "partitions": int(self.settings["partitions"])}
 
 

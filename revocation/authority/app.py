@@ -273,12 +273,10 @@ class Authority(faust.App):
         framed = self._settings.events_framing == "confluent"
         value = unframed(message.value) if framed else message.value
         try:
-            return conclude(
-                Record(partition, value, headers, published(headers)),
-                partial(self._recall, partition),
-                self._settings.limits,
-                self._settings.partitions,
-            )
+            record = Record(partition, value, headers, published(headers))
+            recall, settings = partial(self._recall, partition), self._settings
+            terms = settings.limits, settings.partitions, settings.revocable_claims
+            return conclude(record, recall, *terms)
         except ContractError as error:
             return error
         except Exception as error:  # noqa: BLE001 - no record may stop the others
@@ -319,8 +317,8 @@ class Authority(faust.App):
         return delivery
 
     async def _take_pulse(self, event: EventT[bytes], at: Position) -> None:
-        partition, lifetimes = at.partition, self._settings.lifetimes._asdict()
-        update = Update(at, forwarded=self._forwarded[partition], lifetimes=lifetimes)
+        partition, stated = at.partition, self._settings.stated
+        update = Update(at, forwarded=self._forwarded[partition], stated=stated)
         self._held[partition].append(_Held(event, []))
         delivery = await self._emit(update)
         delivery.add_done_callback(partial(self._own_writes.reached, partition, update))

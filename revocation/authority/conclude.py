@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from revocation import events, ledger, reading
+from revocation.claim_sets import ClaimSet
 from revocation.entries import (
     DENYLIST_KINDS,
     Entry,
@@ -21,6 +22,7 @@ from revocation.entries import (
     UnixMs,
 )
 from revocation.errors import MalformedForwardedError
+from revocation.event_data import require_revocable
 from revocation.events import Event, UsersRevoked
 from revocation.ledger import Accepted
 from revocation.topics import partition_of, record_key
@@ -82,14 +84,26 @@ class Conclusion(NamedTuple):
 
 
 def conclude(
-    record: Record, recall: Recall, limits: Limits, partitions: int
+    record: Record,
+    recall: Recall,
+    limits: Limits,
+    partitions: int,
+    revocable_claims: Iterable[ClaimSet] = (),
 ) -> Conclusion:
     """Conclude on one record.
+
+    Args:
+        record: of the events topic or the forwarded topic.
+        recall: what the ledger of the record's partition holds.
+        limits: how long tokens and sessions live at most.
+        partitions: how many each topic has.
+        revocable_claims: the claim sets that events may be about.
 
     Raises:
         ContractError: the record belongs in the dead letters.
     """
     event, left_out = reading.read(record.value, record.headers)
+    require_revocable(event.data, revocable_claims)
     here, elsewhere = _sort(event, record.partition, partitions)
     forwarded = record.partition != record.at.partition
     if elsewhere and forwarded:

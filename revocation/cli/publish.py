@@ -1,41 +1,38 @@
 """`revocation publish`: one subcommand per event type, and JSON lines from a file."""
 
-import asyncio
 import contextlib
 import inspect
 import shlex
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+)
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Final, cast
 
 import orjson
 import typer
 import uvloop
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
-from rich.console import Console
-from rich.progress import Progress
 
 from revocation import events
 from revocation.cli import JsonOption
+from revocation.cli.publish_lines import Published, publish_lines, unknown_issuers
 from revocation.cli.regions import open_regions, require_agreements
-from revocation.errors import ContractError
-from revocation.event_data import WHOLE_TOKEN
 from revocation.events import EVENT_TYPES, CloudEvent, Event
 from revocation.nearest import nearest
 from revocation.publisher import Publisher
-from revocation.receipts import Receipt, wait_applied
+from revocation.receipts import wait_applied
 from revocation.settings import PublisherSettings, RegionsSettings
 from revocation.store import StoreReader
-from revocation.whole_token import peek
-
-_IN_FLIGHT = 2_000
-
-_Published = tuple[dict[str, Any], tuple[Receipt, ...]]
-"""The report, and the receipts that --wait waits for."""
+from revocation.whole_token import WHOLE_TOKEN, peek
 
 app = typer.Typer(help="Publish events.", invoke_without_command=True)
 
@@ -73,7 +70,7 @@ def publish(
         typer.echo(context.get_help())
         raise typer.Exit(2)
     lines = _read(file).splitlines()
-    send = partial(_publish_lines, lines)
+    send = partial(publish_lines, lines)
     report = uvloop.run(_report(send, wait, timeout, as_json=as_json))
     raise typer.Exit(1 if report["refused"] else 0)
 
@@ -99,6 +96,8 @@ def _add_command(model: type[CloudEvent]) -> None:
         as_json: bool,
         **given: Any,
     ) -> None:
+        if "claims" in given:
+            given["claims"] = dict(map(_claim, given["claims"]))
         event = _build(
             model,
             source=source or PublisherSettings().source,
@@ -115,15 +114,23 @@ def _add_command(model: type[CloudEvent]) -> None:
     app.command(name.replace(".", "-").replace("_", "-"))(command)
 
 
+_KINDS: Final[Mapping[str, Any]] = {
+    "exp": int,
+    "version": int,
+    "disable": bool,
+    "users": list[str],
+    "claims": list[str],
+}
+_METAVARS: Final[Mapping[str, str]] = {"claims": "NAME=VALUE"}
+
+
 def _option_of(name: str, field: FieldInfo) -> inspect.Parameter:
     """Return the option of a member; the model itself checks the value."""
-    kind: Any = {"exp": float, "version": int, "disable": bool, "users": list[str]}.get(
-        name, str
-    )
+    kind: Any = _KINDS.get(name, str)
     default: Any = inspect.Parameter.empty
     if not field.is_required():
         kind, default = kind | None, None
-    option = typer.Option(help=field.description)
+    option = typer.Option(help=field.description, metavar=_METAVARS.get(name))
     return _keyword(name, Annotated[kind, option], default)
 
 
@@ -152,6 +159,14 @@ for _model in EVENT_TYPES.values():
     _add_command(_model)
 
 
+def _claim(text: str) -> tuple[str, str]:
+    """Read a claim's name and value: its text, as `5` and `"5"` are one value."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter("--claims takes NAME=VALUE, once for each claim")
+    return name, value
+
+
 def _build(model: type[CloudEvent], **members: Any) -> Event:
     try:
         return cast("Event", model.new(**members))
@@ -175,7 +190,7 @@ def _options_of(token: str) -> str:
 
 
 async def _report(
-    send: Callable[[], Awaitable[_Published]],
+    send: Callable[[], Awaitable[Published]],
     wait: str | None,
     seconds: float,
     *,
@@ -198,12 +213,6 @@ async def _report(
         finally:
             _print(report, as_json=as_json)
     return report
-
-
-def _unknown(issuers: Iterable[str]) -> list[str]:
-    """Return those that no verifier trusts; none, if the settings do not say."""
-    known = PublisherSettings().issuers
-    return sorted(set(issuers) - known.keys()) if known else []
 
 
 def _warn(issuers: Iterable[str]) -> None:
@@ -238,63 +247,15 @@ async def _readers(wait: str | None) -> AsyncIterator[dict[str, StoreReader]]:
         yield asked
 
 
-async def _publish_one(event: Event) -> _Published:
+async def _publish_one(event: Event) -> Published:
     async with Publisher() as publisher:
         receipts = await publisher.publish(event)
     report = {
         "id": event.id,
         "receipts": list(map(str, receipts)),
-        "unknown_issuers": _unknown([event.data.issuer]),
+        "unknown_issuers": unknown_issuers([event.data.issuer]),
     }
     return report, receipts
-
-
-async def _publish_lines(lines: list[bytes]) -> _Published:
-    """Publish every line that is an event; report those that are not, with numbers."""
-    refused: list[dict[str, Any]] = []
-    latest: dict[int, Receipt] = {}
-    issuers: set[str] = set()
-    published = 0
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("publishing", total=len(lines))
-        async with Publisher() as publisher:
-            for batch in _batches(_parse(lines, refused)):
-                sent = [await publisher.send(event) for event in batch]
-                for receipts in await asyncio.gather(*sent):
-                    latest.update({each.partition: each for each in receipts})
-                published += len(batch)
-                issuers.update(event.data.issuer for event in batch)
-                progress.update(task, completed=published + len(refused))
-    for each in refused:
-        typer.echo(f"line {each['line']}: {each['code']}: {each['message']}", err=True)
-    report = {
-        "published": published,
-        "refused": refused,
-        "unknown_issuers": _unknown(issuers),
-    }
-    return report, tuple(latest.values())
-
-
-def _parse(lines: list[bytes], refused: list[dict[str, Any]]) -> Iterator[Event]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            yield events.decode(line)
-        except ContractError as error:
-            found = {"line": number, "code": error.code, "message": str(error)}
-            refused.append(found)
-
-
-def _batches(parsed: Iterable[Event]) -> Iterator[list[Event]]:
-    batch: list[Event] = []
-    for event in parsed:
-        batch.append(event)
-        if len(batch) == _IN_FLIGHT:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _print(report: dict[str, Any], *, as_json: bool) -> None:

@@ -44,6 +44,11 @@ async def require_agreements(
         DisagreementError: names each setting, the region's value and ours.
     """
     for name, reader in readers.items():
-        expected = Expectation(name, settings.fingerprints, settings.lifetimes)
+        expected = Expectation(
+            name,
+            settings.fingerprints,
+            settings.lifetimes,
+            settings.revocable_claims,
+        )
         with contextlib.suppress(StoreUnavailableError):
             await require_agreement(reader, expected)

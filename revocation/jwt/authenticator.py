@@ -64,8 +64,8 @@ class Authenticated:
 
     `claims` cannot be changed, at any depth, since later calls share it: arrays are
     tuples. `kid` is that of the key, also where the header names none. `token` is what
-    `claims.read_token` made of it, resources not among it. `expires_at` is when it is
-    refused, in ms: `exp` and the leeway.
+    `claims.read_token` made of it, neither resources nor claim sets among it.
+    `expires_at` is when it is refused, in ms: `exp` and the leeway.
     """
 
     __slots__ = (
@@ -121,7 +121,8 @@ class Authenticator:
             cache_size: how many verified tokens are remembered; 0 for none.
         """
         named = {name: issuer.names for name, issuer in issuers.items()}
-        self._rules = replace(rules, issuers=named)
+        # What a token names of claim sets is read by whoever looks for it.
+        self._rules = replace(rules, issuers=named, revocable_claims=())
         self._keys = keys
         self._trusted = {name: Trusted.of(issuer) for name, issuer in issuers.items()}
         self.max_token_bytes = longest_token_bytes(issuers.values())

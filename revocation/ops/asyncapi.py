@@ -18,7 +18,7 @@ from revocation.topics import PULSE_KEY, Topics, TopicSpec
 
 Json = dict[str, Any]
 
-CONTRACT_VERSION: Final = "1.2.0"
+CONTRACT_VERSION: Final = "1.3.0"
 """Grows with the contract, not with the package (semantic versioning)."""
 
 _PULSE: Final = PULSE_KEY.decode()

@@ -123,6 +123,7 @@ def _update_properties() -> Json:
             "up to here is concluded."
         ),
         "lifetimes": _lifetimes(),
+        "revocable_claims": _claim_sets(),
         "rerouted": _places("As `awaits`, in the events topic. Only in older records."),
     }
 
@@ -134,6 +135,16 @@ def _lifetimes() -> Json:
         "type": "object",
         "minProperties": 1,
         "additionalProperties": _COUNT,
+    }
+
+
+def _claim_sets() -> Json:
+    return {
+        "description": "The claim sets that the authority accepts events about; in "
+        "pulses.",
+        "type": "array",
+        "minItems": 1,
+        "items": {"type": "array", "minItems": 1, "items": {"type": "string"}},
     }
 
 

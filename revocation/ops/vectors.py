@@ -139,7 +139,12 @@ def _expectation(case: Case) -> Expectation:
         rules.clock_allowance_ms // 1_000,
         _DAY_SECONDS,
     )
-    return Expectation(REGION, (fingerprint(case.pepper.strip().encode()),), lifetimes)
+    return Expectation(
+        REGION,
+        (fingerprint(case.pepper.strip().encode()),),
+        lifetimes,
+        rules.revocable_claims,
+    )
 
 
 def _identity(case: Case) -> Identity:

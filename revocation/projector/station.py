@@ -69,9 +69,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
     ) -> None:
         self._settings = settings
         self._store = store
+        self._identity = settings.identity(cluster_id)
         self._epochs = Epochs(
             store,
-            settings.identity(cluster_id),
+            self._identity,
             rebuilds=settings.on_changed_settings == "rebuild",
         )
         self._topic = settings.topics.entries
@@ -199,7 +200,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                     await self._with_patience(partial(self._park, record, error))
                     progress.skip(following)
                 else:
-                    latest = update if update.lifetimes else latest
+                    latest = update if update.stated else latest
                     entries.extend(update.entries)
                     progress.read(following, update)
             self._compare(latest)
@@ -208,10 +209,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     def _compare(self, pulse: Update | None) -> None:
         """Compare settings with an authority that runs now; what ran before is over."""
-        if pulse is None or pulse.source.time < _now_ms() - _RECENT_MS:
+        if pulse is None or pulse.stated is None:
             return
-        own, region = self._settings.lifetimes, self._settings.region
-        require_authority(pulse.lifetimes or {}, own, region=region)
+        if pulse.source.time >= _now_ms() - _RECENT_MS:
+            require_authority(pulse.stated, self._identity)
 
     async def _settle(self) -> None:
         """Claim what waited for other partitions, ours or another member's."""

@@ -6,9 +6,16 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from revocation.claim_sets import RevocableClaims
 from revocation.decision import Rules
 from revocation.entries import Limits, longest_ms
-from revocation.identity import Expectation, Identity, Lifetimes, fingerprint
+from revocation.identity import (
+    Expectation,
+    Identity,
+    Lifetimes,
+    Stated,
+    fingerprint,
+)
 from revocation.settings.issuers import IssuerSettings
 from revocation.settings.routes import RouteSettings
 from revocation.settings.source import Settings, read_secret
@@ -21,7 +28,10 @@ Region = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
 class LimitSettings(Settings):
-    """How long things live. All processes of an installation must agree on these."""
+    """How long things live, and what can be revoked.
+
+    All processes of an installation must agree on these.
+    """
 
     max_token_lifetime_seconds: int = Field(3_600, ge=1, le=31 * 86_400)
     """The longest `exp - iat` of an access token; longer-lived ones are rejected."""
@@ -37,6 +47,9 @@ class LimitSettings(Settings):
     """Every standing entry is emitted again once per this period."""
     max_outage_seconds: int = Field(3 * 86_400, ge=0, le=31 * 86_400)
     """The longest outage of a region after which nothing is missing."""
+    revocable_claims: RevocableClaims = ()
+    """Further claims that events may revoke tokens by, each a name or a list of names
+    that count together: `["device_id", "act.sub", ["azp", "device_id"]]`."""
 
     @property
     def limits(self) -> Limits:
@@ -54,6 +67,7 @@ class LimitSettings(Settings):
             longest_token_ms=longest_ms(self.max_token_lifetime_seconds),
             clock_allowance_ms=self.clock_allowance_seconds * 1_000,
             leeway_ms=self.leeway_seconds * 1_000,
+            revocable_claims=self.revocable_claims,
         )
 
     @property
@@ -175,7 +189,9 @@ class StoreSettings(PepperSettings, TlsSettings, LimitSettings):
         Raises:
             SettingsError: a pepper file is missing or too short.
         """
-        return Expectation(self.region, self.fingerprints, self.lifetimes)
+        return Expectation(
+            *(self.region, self.fingerprints, self.lifetimes, self.revocable_claims)
+        )
 
     @model_validator(mode="after")
     def _skew_within_allowance(self) -> Self:
@@ -254,6 +270,11 @@ class AuthoritySettings(IssuerSettings, _WorkerSettings):
     batch_interval_ms: int = Field(10, ge=0, le=1_000)
     """Entries leave at most this often: under load fewer requests wake every region."""
 
+    @property
+    def stated(self) -> Stated:
+        """What projectors compare with their own."""
+        return Stated(self.lifetimes._asdict(), self.revocable_claims)
+
 
 class ProjectorSettings(StoreSettings, _WorkerSettings):
     """A projector of one region."""
@@ -284,6 +305,7 @@ class ProjectorSettings(StoreSettings, _WorkerSettings):
             partitions=self.partitions,
             peppers=self.fingerprints,
             lifetimes=self.lifetimes,
+            revocable_claims=self.revocable_claims,
         )
 
 

@@ -50,6 +50,7 @@ LETTERS: Final = {
     Kind.ISSUER: b"i",
     Kind.KEY: b"k",
     Kind.RESOURCE: b"r",
+    Kind.CLAIMS: b"l",
 }
 """What begins the name of a target of each kind."""
 
@@ -146,19 +147,21 @@ class Digests(dict[str, bytes]):
         return made
 
 
-TOLD_APART: Final = (*NAMED_KINDS, Kind.GRANT, Kind.RESOURCE)
+TOLD_APART: Final = (*NAMED_KINDS, Kind.GRANT, Kind.RESOURCE, Kind.CLAIMS)
 """Every kind, in the order of a row of `IssuersDigests`."""
 GRANTS: Final = TOLD_APART.index(Kind.GRANT)
 """Where grants are in a row of `IssuersDigests`."""
 RESOURCES: Final = TOLD_APART.index(Kind.RESOURCE)
 """Where resources are."""
+CLAIM_SETS: Final = TOLD_APART.index(Kind.CLAIMS)
+"""Where the values of claim sets are."""
 
 
 class IssuersDigests(dict[str, Sequence[Sequence[Digests]]]):
     """Digests of what a token may name, by issuer: a row for each pepper.
 
-    A row is in the order of `NAMED_KINDS`, then grants and resources: to be indexed, as
-    a `Kind` is slow to hash. The latest issuers are remembered.
+    A row is in the order of `TOLD_APART`: to be indexed, as a `Kind` is slow to hash.
+    The latest issuers are remembered.
     """
 
     def __init__(self, peppers: Sequence[bytes], *, tag: bytes | None = None) -> None:

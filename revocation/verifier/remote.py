@@ -6,7 +6,7 @@ from typing import Final, Self
 import structlog
 
 from revocation import metrics
-from revocation.claims import Token
+from revocation.claims import Claims, Token
 from revocation.decision import Freshness
 from revocation.entries import UnixMs
 from revocation.errors import (
@@ -19,7 +19,7 @@ from revocation.settings import VerifierSettings
 from revocation.store import Answer
 from revocation.store.agreement import require_agreement
 from revocation.verifier.parts import parts_from_settings
-from revocation.verifier.verification import BaseVerifier, Parts
+from revocation.verifier.verification import BaseVerifier, Looked, Parts
 
 _log = structlog.get_logger()
 
@@ -128,7 +128,11 @@ class RemoteVerifier(BaseVerifier):
                 self._disagrees = False
             metrics.AGREEMENT.labels(self.region).set(not self._disagrees)
 
-    async def _look_up(self, token: Token | str) -> Answer:
+    async def _look_up(self, token: Token | str, claims: Claims) -> Looked:
+        token = self._name_claims(token, claims)
+        return token, *await self._ask(token)
+
+    async def _ask(self, token: Token | str) -> Answer:
         if not self._started or self._disagrees:
             return _UNKNOWN
         try:

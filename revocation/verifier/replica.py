@@ -18,6 +18,7 @@ from revocation.decision import Found, Freshness
 from revocation.entries import Entry, Kind, Target, UnixMs, merge
 from revocation.store import Told, canary
 from revocation.store.layout import (
+    CLAIM_SETS,
     DIGEST_BYTES,
     GRANTS,
     LETTERS,
@@ -54,6 +55,9 @@ class Replica:
             for kind, target in canary.TARGETS.items()
         }
         self._grants: dict[bytes, bytes] = {}
+        self._claims = self._tables[Kind.CLAIMS]
+        self.knows_claims = False
+        """Whether there is an entry about any claims."""
         self._used: tuple[tuple[int, dict[bytes, bytes]], ...] = ()
         self._expiring: defaultdict[int, bytearray] = defaultdict(bytearray)
         self._digests = IssuersDigests(peppers)
@@ -127,6 +131,7 @@ class Replica:
         }
         named = enumerate(NAMED_KINDS)
         self._grants = used.get(Kind.GRANT, {})
+        self.knows_claims = Kind.CLAIMS in used
         self._used = tuple([(at, used[kind]) for at, kind in named if kind in used])
 
     # Looking up ----------------------------------------------------------------------
@@ -165,6 +170,19 @@ class Replica:
                 told = self._grants.get(digests[GRANTS][name])
                 if told is not None:
                     yield Kind.GRANT, name, told
+
+    def mentions(self, issuer: str, claims: Iterable[str]) -> bool:
+        """Tell whether there is an entry about any of these claims, expired or not.
+
+        Most tokens' claims are in none, and need not be looked for once more.
+        """
+        table = self._claims
+        for digests in self._digests[issuer]:
+            ids = digests[CLAIM_SETS]
+            for name in claims:
+                if ids[name] in table:
+                    return True
+        return False
 
     def finds_canary(self, epoch: str) -> bool:
         """Tell whether the canaries of an epoch are found as everything else is.

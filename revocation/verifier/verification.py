@@ -7,11 +7,18 @@ for each check. Both turn a token into a verdict here, and nowhere else.
 import abc
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Final, NamedTuple, Protocol, Self
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple
 
-from revocation.claims import Claims, Rules, Token, name_resources, read_token
+from revocation.claim_sets import ClaimReader
+from revocation.claims import (
+    Claims,
+    Rules,
+    Token,
+    name_claims,
+    name_resources,
+    read_token,
+)
 from revocation.decision import (
     DEFAULT_POLICIES,
     Beyond,
@@ -31,6 +38,7 @@ from revocation.trust import DEFAULT_TOKEN_BYTES
 from revocation.verifier.counting import VerdictCounter
 from revocation.verifier.fallback import Fallback, Question
 from revocation.verifier.rejections import RejectionReporter
+from revocation.verifier.running import Running
 from revocation.verifier.tokens import Tokens
 
 _BEHIND: Final = frozenset({Reason.STALE, Reason.NOT_READY})
@@ -57,16 +65,6 @@ class Verification(NamedTuple):
         return f"Verification({self.verdict!r}, {known} claims)"
 
 
-class Part(Protocol):
-    """Something that runs for as long as a verifier does."""
-
-    async def start(self) -> None:
-        """Begin."""
-
-    async def stop(self) -> None:
-        """End; may be called twice."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a verifier is made of.
@@ -89,19 +87,29 @@ class Parts:
     reporter: RejectionReporter | None = None
 
 
-class BaseVerifier(abc.ABC):
+Looked = tuple[Token | str, Found, Freshness]
+"""A token with all that was looked up for it or a complaint, what was found, and how
+fresh that is."""
+
+
+class BaseVerifier(Running, abc.ABC):
     """Turns tokens into verdicts. An async context manager."""
 
     def __init__(self, parts: Parts) -> None:
         """Prepare; nothing connects yet."""
+        super().__init__()
         self.rules = parts.rules
+        # What a token names of claim sets is read apart, where it is of use.
+        self._plain_rules = replace(parts.rules, revocable_claims=())
+        sets = parts.rules.revocable_claims
+        self._claim_reader = ClaimReader(sets) if sets else None
         self.region = parts.region
         self._store = parts.store
         self._policies = parts.policies
         self._tokens = parts.tokens
         self._fallback = parts.fallback
         beside = (parts.tokens and parts.tokens.keys, parts.fallback, parts.reporter)
-        self._parts: list[Part] = [part for part in beside if part is not None]
+        self._parts += [part for part in beside if part is not None]
         trusts = parts.tokens and parts.tokens.authenticator.trusts
         routes, reporter = parts.policies, parts.reporter
         self._counter = VerdictCounter(routes, trusts=trusts, reporter=reporter)
@@ -113,37 +121,11 @@ class BaseVerifier(abc.ABC):
             return DEFAULT_TOKEN_BYTES
         return self._tokens.authenticator.max_token_bytes
 
-    # Life ----------------------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Connect."""
-        for part in self._parts:
-            await part.start()
-
     async def stop(self) -> None:
         """Disconnect; may be called twice. Checks are answered on, ever staler."""
-        for part in reversed(self._parts):
-            await part.stop()
+        await super().stop()
         await self._store.stop()
         self._counter.flush()
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        try:
-            await self.start()
-        except BaseException:
-            await self.stop()
-            raise
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
     # Asking --------------------------------------------------------------------------
 
@@ -172,8 +154,8 @@ class BaseVerifier(abc.ABC):
             SettingsError: there is no policy for the route class.
         """
         policy = self._policy(route)
-        token = read_token(claims, self.rules, kid=kid, resources=resources)
-        found, freshness = await self._look_up(token)
+        token = read_token(claims, self._plain_rules, kid=kid, resources=resources)
+        token, found, freshness = await self._look_up(token, claims)
         verdict = self._decide(token, found, freshness, policy)
         if verdict.active and not verdict.stale:
             self._counter.count(verdict, route, token)
@@ -204,7 +186,7 @@ class BaseVerifier(abc.ABC):
             return self._refuse(outcome, route)
         claims, kid, policy = outcome.claims, outcome.kid, self._policy(route)
         read = self._token(outcome, resources)
-        found, freshness = await self._look_up(read)
+        read, found, freshness = await self._look_up(read, claims)
         verdict = self._decide(read, found, freshness, policy)
         question = Question(claims, kid, resources, token, route)
         verdict = await self._settle(verdict, read, question, policy)
@@ -244,8 +226,15 @@ class BaseVerifier(abc.ABC):
     # Steps ---------------------------------------------------------------------------
 
     @abc.abstractmethod
-    async def _look_up(self, token: Token | str) -> tuple[Found, Freshness]:
+    async def _look_up(self, token: Token | str, claims: Claims) -> Looked:
         """Return what is known about a token; of a complaint, only how fresh it is."""
+
+    def _name_claims(self, token: Token | str, claims: Claims) -> Token | str:
+        """Return the token with what its claims name of claim sets, or a complaint."""
+        reader = self._claim_reader
+        if reader is None or isinstance(token, str):
+            return token
+        return name_claims(token, claims, reader)
 
     @abc.abstractmethod
     def _freshness(self) -> Freshness:

@@ -7,15 +7,14 @@ from typing import Final, Self
 
 import structlog
 
-from revocation.claims import Claims, Token, read_token
+from revocation.claims import Claims, Token, name_more, read_token
 from revocation.decision import (
     Beyond,
-    Found,
     Freshness,
     Verdict,
     decide,
 )
-from revocation.entries import Kind, Target
+from revocation.entries import Kind, Target, UnixMs
 from revocation.identity import Expectation
 from revocation.jwt.authenticator import Refusal
 from revocation.settings import VerifierSettings
@@ -25,7 +24,13 @@ from revocation.verifier.feed import Feed, Progress
 from revocation.verifier.feed_watch import FeedWatch
 from revocation.verifier.parts import parts_from_settings
 from revocation.verifier.replica import Replica
-from revocation.verifier.verification import BaseVerifier, Parts, Verification, now_ms
+from revocation.verifier.verification import (
+    BaseVerifier,
+    Looked,
+    Parts,
+    Verification,
+    now_ms,
+)
 
 _log = structlog.get_logger()
 
@@ -176,8 +181,8 @@ class Verifier(BaseVerifier):
         Raises:
             SettingsError: there is no policy for the route class.
         """
-        token = read_token(claims, self.rules, kid=kid, resources=resources)
-        return self._judge(token, route)
+        token = read_token(claims, self._plain_rules, kid=kid, resources=resources)
+        return self._judge(token, claims, route)
 
     def verify(
         self, token: str, *, route: str = "read", resources: Sequence[str] = ()
@@ -196,7 +201,7 @@ class Verifier(BaseVerifier):
         if isinstance(outcome, Refusal):
             tokens.ask_soon(outcome)
             return self._refuse(outcome, route)
-        verdict = self._judge(self._token(outcome, resources), route)
+        verdict = self._judge(self._token(outcome, resources), outcome.claims, route)
         return Verification(verdict, outcome.claims, outcome.kid)
 
     def check_soon(
@@ -233,7 +238,7 @@ class Verifier(BaseVerifier):
             return self._refuse(outcome, route)
         if self._may_ask(route):
             return self.verify_async(token, route=route, resources=resources)
-        verdict = self._judge(self._token(outcome, resources), route)
+        verdict = self._judge(self._token(outcome, resources), outcome.claims, route)
         return Verification(verdict, outcome.claims, outcome.kid)
 
     def _may_ask(self, route: str) -> bool:
@@ -245,11 +250,11 @@ class Verifier(BaseVerifier):
         # A watermark of the future is no fresher than one of the past.
         return not ready or abs(self._now() - as_of) > policy.max_staleness_ms
 
-    def _judge(self, token: Token | str, route: str) -> Verdict:
+    def _judge(self, token: Token | str, claims: Claims, route: str) -> Verdict:
         policy = self._policies.get(route) or self._policy(route)
         skew_ms = self._feed.skew_ms
         now = now_ms(skew_ms)
-        found, freshness = self._feed.replica.find(token, now)
+        token, found, freshness = self._find(token, claims, now)
         verdict = decide(
             token,
             found,
@@ -264,8 +269,20 @@ class Verifier(BaseVerifier):
         self._counter.count(verdict, route, token)
         return verdict
 
-    async def _look_up(self, token: Token | str) -> tuple[Found, Freshness]:
-        return self._feed.replica.find(token, self._now())
+    async def _look_up(self, token: Token | str, claims: Claims) -> Looked:
+        return self._find(token, claims, self._now())
+
+    def _find(self, token: Token | str, claims: Claims, now: UnixMs) -> Looked:
+        replica = self._feed.replica
+        # First, or entries might come that it speaks of and nobody looks for.
+        freshness = replica.freshness
+        if replica.knows_claims and self._claim_reader and not isinstance(token, str):
+            ids = self._claim_reader.read(claims)
+            if isinstance(ids, str):
+                token = ids
+            elif ids and replica.mentions(token.issuer, ids):
+                token = name_more(token, Kind.CLAIMS, ids)
+        return token, replica.find(token, now)[0], freshness
 
     def _clock_skew_ms(self) -> int:
         return self._feed.skew_ms

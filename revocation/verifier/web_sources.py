@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import quote_plus, urlencode
 
+from revocation.claim_sets import claim_reader
 from revocation.claims import Rules, read_token
 from revocation.decision import Reason, Verdict
 from revocation.entries import Entry, Kind, Offset, Position, Target, UnixMs
@@ -42,6 +43,7 @@ _KINDS: Final[Mapping[Reason, Kind]] = {
     Reason.VERSION_SUPERSEDED: Kind.USER,
     Reason.ISSUED_BEFORE_CUT_OFF: Kind.USER,
     Reason.GRANT_REVOKED: Kind.GRANT,
+    Reason.CLAIMS_REVOKED: Kind.CLAIMS,
     Reason.SESSION_ENDED: Kind.SESSION,
     Reason.TOKEN_REVOKED: Kind.TOKEN,
     Reason.RESOURCE_DELETED: Kind.RESOURCE,
@@ -95,7 +97,8 @@ class SidecarFallback(PostingSource):
         }
         name, value = ASK_NOBODY_ELSE
         headers = {"content-type": "application/json", name: value}
-        content = json.dumps(body, allow_nan=False).encode()
+        # Verified claims have objects that cannot be changed, which are no dicts.
+        content = json.dumps(body, allow_nan=False, default=dict).encode()
         return _read_verdict(await self.post(content, headers), question, terms)
 
 
@@ -176,10 +179,14 @@ class IssuerFallback(PostingSource):
 
 
 def _needed(question: Question, rules: Rules) -> dict[str, Any]:
-    """Return the claims that a check needs: others are nobody's business."""
+    """Return the claims that a check needs: others are nobody's business.
+
+    Of a token that nothing is wrong with, so that all of it can be read.
+    """
     claims = question.claims
     members = rules.names_of(claims["iss"]).members
-    return {name: claims[name] for name in sorted(members & claims.keys())}
+    needed = {name: claims[name] for name in sorted(members & claims.keys())}
+    return {**claim_reader(rules.revocable_claims).pick(claims), **needed}
 
 
 # Answers ------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     Reason.VERSION_SUPERSEDED: Meaning.REVOKED,
     Reason.ISSUED_BEFORE_CUT_OFF: Meaning.REVOKED,
     Reason.GRANT_REVOKED: Meaning.REVOKED,
+    Reason.CLAIMS_REVOKED: Meaning.REVOKED,
     Reason.SESSION_ENDED: Meaning.REVOKED,
     Reason.TOKEN_REVOKED: Meaning.REVOKED,
     Reason.INTROSPECTION_INACTIVE: Meaning.REVOKED,

@@ -259,7 +259,8 @@ _tokens = st.builds(
     names=st.tuples(*[_ids for _ in NAMED_KINDS]),
     more=st.lists(
         st.tuples(
-            st.sampled_from([Kind.CLIENT, Kind.RESOURCE]), st.sampled_from(["x:1", "y"])
+            st.sampled_from([Kind.CLIENT, Kind.RESOURCE, Kind.CLAIMS]),
+            st.sampled_from(["x:1", "y"]),
         ),
         max_size=2,
     ).map(tuple),

@@ -37,7 +37,15 @@ from tests.identities import identity
 # Entries ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [denied, subject, partial(subject, kind=Kind.KEY)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        denied,
+        subject,
+        partial(subject, kind=Kind.KEY),
+        partial(subject, kind=Kind.CLAIMS),
+    ],
+)
 async def test_what_was_applied_is_found(
     store: Store, make: Callable[[], Entry]
 ) -> None:
@@ -59,13 +67,15 @@ async def test_only_what_exists_is_found(store: Store) -> None:
 
 async def test_what_is_about_a_token_is_found_for_it(store: Store) -> None:
     user, key = subject(), subject(kind=Kind.KEY)
-    await put(store, denied(), user, key, denied(name="of another token"))
+    claims = subject(kind=Kind.CLAIMS)
+    await put(store, denied(), user, key, claims, denied(name="of another token"))
     names = ("one", None, "one", "client", None, ISSUER, "another key")
-    token = Token(ISSUER, names, ((Kind.RESOURCE, "type:id"),), 0.0, 0.0, None)
+    more = ((Kind.RESOURCE, "type:id"), (Kind.CLAIMS, "one"))
+    token = Token(ISSUER, names, more, 0.0, 0.0, None, LONGEST_TOKEN_MS)
 
     answer = await store.find_token(token)
 
-    assert set(answer.found) == {target(Kind.TOKEN), user.target}
+    assert set(answer.found) == {target(Kind.TOKEN), user.target, claims.target}
     assert answer == await store.find(token.targets())
 
 
@@ -141,6 +151,7 @@ async def test_a_raised_expiry_counts_from_then_on(store: Store) -> None:
     [
         subject(age_ms=10 * LONGEST_TOKEN_MS, status=Status.DISABLED),
         subject(age_ms=10 * LONGEST_TOKEN_MS, status=Status.DELETED),
+        subject(age_ms=10 * LONGEST_TOKEN_MS, status=Status.DISABLED, kind=Kind.CLAIMS),
         *(
             subject(age_ms=10 * LONGEST_TOKEN_MS, kind=kind)
             for kind in (Kind.KEY, Kind.CLIENT, Kind.TENANT, Kind.ISSUER)
@@ -154,7 +165,12 @@ async def test_standing_entries_never_expire(store: Store, entry: Entry) -> None
 
 
 @pytest.mark.parametrize(
-    "entry", [denied(left_ms=-1), subject(age_ms=LONGEST_TOKEN_MS + 1_000)]
+    "entry",
+    [
+        denied(left_ms=-1),
+        subject(age_ms=LONGEST_TOKEN_MS + 1_000),
+        subject(age_ms=LONGEST_TOKEN_MS + 1_000, kind=Kind.CLAIMS),
+    ],
 )
 async def test_what_can_touch_no_token_is_not_written(
     store: Store, entry: Entry

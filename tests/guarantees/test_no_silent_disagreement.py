@@ -5,10 +5,12 @@ Each setting that must agree is changed in one process at a time. Siblings:
 of stations), `tests/recipe/` (the model in JavaScript).
 """
 
+import json
 import secrets
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -44,6 +46,8 @@ SHORTER = {
     "clock_allowance_seconds": "3",
 }
 """What a projector would keep less of."""
+NEEDED = ("pepper_file", "region", "revocable_claims")
+"""What a verifier needs to have as its region has it."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -53,6 +57,7 @@ async def running(
     """A region in which a user is disabled."""
     folder = tmp_path_factory.mktemp("disagreement")
     installation = Installation(folder, kafka.bootstrap_servers, partitions=2)
+    installation.settings["revocable_claims"] = '["device_id"]'
     try:
         await installation.create_topics()
         installation.add_region("eu")
@@ -78,6 +83,8 @@ def changed(
         return {name: other_pepper(installation)}
     if name == "region":
         return {name: "mars"}
+    if name == "revocable_claims":
+        return {name: '["act.sub"]'}
     return {name: others[name]}
 
 
@@ -132,7 +139,7 @@ async def test_a_sidecar_of_the_regions_settings_refuses_the_user(
     assert (await verdict(url))["reason"] == "user_disabled"
 
 
-@pytest.mark.parametrize("name", ["pepper_file", "region", *LONGER])
+@pytest.mark.parametrize("name", [*NEEDED, *LONGER])
 async def test_a_sidecar_of_another_setting_does_not_start(
     running: Installation, name: str
 ) -> None:
@@ -146,7 +153,7 @@ async def test_a_sidecar_of_another_setting_does_not_start(
     assert said.startswith("settings_disagree: ")
     assert name in said
     if name != "pepper_file":
-        assert more[name] in said
+        assert more[name].strip('[]"') in said
 
 
 async def test_a_sidecar_of_another_prefix_is_not_ready(running: Installation) -> None:
@@ -162,7 +169,7 @@ async def test_a_sidecar_of_another_prefix_is_not_ready(running: Installation) -
 
 
 @pytest.mark.parametrize("kind", [Verifier, RemoteVerifier])
-@pytest.mark.parametrize("name", ["pepper_file", "region", *LONGER])
+@pytest.mark.parametrize("name", [*NEEDED, *LONGER])
 async def test_a_library_of_another_setting_does_not_start(
     running: Installation, kind: type[Verifier | RemoteVerifier], name: str
 ) -> None:
@@ -173,14 +180,16 @@ async def test_a_library_of_another_setting_does_not_start(
         **changed(running, name),
     }
     known = VerifierSettings.model_fields
-    settings = VerifierSettings(**{key: own[key] for key in own if key in known})
+    typed: dict[str, Any] = {key: own[key] for key in own if key in known}
+    typed |= {key: json.loads(own[key]) for key in ("claims", "revocable_claims")}
+    settings = VerifierSettings(**typed)
 
     with pytest.raises(DisagreementError, match=name):
         async with kind.from_settings(settings):
             pass
 
 
-@pytest.mark.parametrize("name", ["pepper_file", *LONGER])
+@pytest.mark.parametrize("name", ["pepper_file", "revocable_claims", *LONGER])
 async def test_nobody_waits_for_a_region_that_is_read_elsewhere(
     running: Installation, name: str
 ) -> None:
@@ -287,18 +296,25 @@ async def test_a_region_states_the_cluster_that_it_follows(
     assert stated.cluster_id == await verify(settings)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said_is"),
+    [
+        ("max_token_lifetime_seconds", "8", "is 8 there and 3600 here"),
+        ("revocable_claims", '["device_id"]', "is device_id there and none here"),
+    ],
+)
 async def test_an_authority_of_another_setting_is_refused(
-    running: Installation, kafka: Kafka, tmp_path: Path
+    kafka: Kafka, tmp_path: Path, name: str, value: str, said_is: str
 ) -> None:
     """By the projectors: what they rely on would not be in the log."""
     alone = Installation(tmp_path, kafka.bootstrap_servers, partitions=1)
     try:
         await alone.create_topics()
         projector = alone.add_region("eu")
-        alone.add_authority(max_token_lifetime_seconds="8")
+        alone.add_authority(**{name: value})
         code, said = await projector.ended()
     finally:
         alone.stop()
 
     assert code == 2
-    assert "max_token_lifetime_seconds is 8 there and 3600 here" in said
+    assert f"{name} {said_is}" in said

@@ -9,13 +9,16 @@ from redis.asyncio import Redis
 from revocation import events
 from revocation.embedded.process import free_ports
 from revocation.embedded.valkey import Valkey
-from revocation.events import Event
+from revocation.events import Event, encode
 from tests.installation import Install, Installation
 from tests.traffic import ISSUER, SOURCE
 
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected, pytest.mark.timeout(120)]
 
 MARKER = "zaphod-b"
+NOWHERE_LOOKED_FOR = events.ClaimsRevoked.new(
+    source=SOURCE, issuer=ISSUER, claims={MARKER: MARKER}
+)
 POISONED = b'{"specversion":"1.0","type":"zaphod-b","user":"zaphod-b"}'
 
 
@@ -30,6 +33,7 @@ def revealing() -> list[Event]:
         events.ClientRevoked.new(**new, client=MARKER),
         events.TenantRevoked.new(**new, tenant=MARKER),
         events.KeyRevoked.new(**new, kid=MARKER),
+        events.ClaimsRevoked.new(**new, claims={"device_id": MARKER}),
         events.DataDeleted.new(**new, resource=f"person:{MARKER}"),
         events.UsersRevoked.new(**new, users=[MARKER, "somebody"]),
     ]
@@ -68,6 +72,7 @@ async def reveal(
 ) -> tuple[bytes, bytes, bytes]:
     """Publish what reveals; return what cache, logs and metrics then hold."""
     ports = free_ports(2)
+    installation.settings["revocable_claims"] = '["device_id"]'
     installation.add_region("eu", unprotected=unprotected, metrics_port=str(ports[0]))
     installation.add_authority(metrics_port=str(ports[1]))
     await installation.ready()
@@ -75,6 +80,7 @@ async def reveal(
         assert publisher._producer is not None
         topic = f"{installation.settings['topic_prefix']}.events"
         await publisher._producer.send_and_wait(topic, POISONED)
+        await publisher._producer.send_and_wait(topic, encode(NOWHERE_LOOKED_FOR))
     receipts = await installation.publish(*revealing())
     await installation.applied(receipts)
     logs = b"".join(

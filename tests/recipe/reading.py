@@ -29,7 +29,9 @@ def layout_of(vector):
 def rules_of(vector):
     rules = vector["rules"]
     issuers = {issuer: _names(each) for issuer, each in rules["issuers"].items()}
-    return Rules(**{**rules, "names": _names(rules["names"]), "issuers": issuers})
+    sets = tuple(map(tuple, rules["revocable_claims"]))
+    told = {"names": _names(rules["names"]), "issuers": issuers}
+    return Rules(**{**rules, **told, "revocable_claims": sets})
 
 
 def _names(told):
@@ -63,7 +65,10 @@ def agrees(vector):
     )
     pepper = vector["pepper"].strip().encode()
     expected = Expectation(
-        vector["settings"]["region"], (fingerprint(pepper),), lifetimes
+        vector["settings"]["region"],
+        (fingerprint(pepper),),
+        lifetimes,
+        rules_of(vector).revocable_claims,
     )
     try:
         expected.require(decode_identity(json.dumps(region["identity"]).encode()))

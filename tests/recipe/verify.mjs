@@ -13,7 +13,7 @@ import { blake2b } from "@noble/hashes/blake2";
 
 const LETTERS = {
   token: "t", session: "s", user: "u", grant: "g", client: "c",
-  tenant: "n", issuer: "i", key: "k", resource: "r",
+  tenant: "n", issuer: "i", key: "k", resource: "r", claims: "l",
 };
 
 /** The key of a target: `{prefix}`, a letter, 16 bytes. */
@@ -28,9 +28,15 @@ function grantId(user, client) {
   return `${client.replaceAll("%", "%25").replaceAll("|", "%7C")}|${user}`;
 }
 
+/** Percent-encodes all but what RFC 3986 calls unreserved. */
+function encode(text) {
+  const escape = (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`;
+  return encodeURIComponent(text).replace(/[!'()*]/g, escape);
+}
+
 // Agreement --------------------------------------------------------------------------
 
-const LAYOUT_VERSION = 2;
+const LAYOUT_VERSION = 3;
 
 /** What every reader must find, one of each kind: no token can name them. */
 const CANARIES = Object.keys(LETTERS).map((kind) => {
@@ -60,6 +66,11 @@ function findDifference(identity, { pepper, rules, settings }) {
     leeway_seconds: rules.leeway_ms / 1000,
     clock_allowance_seconds: rules.clock_allowance_ms / 1000,
   };
+  const written = (names) => names.map(encode).sort().join();
+  const looksFor = rules.revocable_claims.map(written);
+  if (!identity.revocable_claims.every((names) => looksFor.includes(written(names)))) {
+    return "revocable_claims";
+  }
   const tooShort = ([name, seconds]) => identity.lifetimes[name] < seconds;
   return Object.entries(needed).find(tooShort)?.[0] ?? null;
 }
@@ -106,6 +117,40 @@ function findClaim(claims, name) {
   return found;
 }
 
+/** The members of a list, or the value itself; what is empty is none. */
+function membersOf(value) {
+  return [value].flat().filter((each) => each !== null && each !== "");
+}
+
+/** A value as ids have it, or null if no event can name it. */
+function write(value) {
+  if (typeof value === "boolean" || Number.isSafeInteger(value)) return encode(`${value}`);
+  return isId(value) ? encode(value) : null;
+}
+
+const MOST_COMBINATIONS = 1024;
+
+/** The ids of what a token names of claim sets, or null if that cannot be said. */
+function claimIds(claims, sets) {
+  const ids = [];
+  for (const set of sets) {
+    const names = [...set].sort((one, other) => (encode(one) < encode(other) ? -1 : 1));
+    const values = names.map((name) => membersOf(findClaim(claims, name)));
+    if (values.some((members) => members.length === 0)) continue;
+    const written = values.map((members) => [...new Set(members.map(write))]);
+    if (written.some((each) => each.includes(null))) return null;
+    const count = written.reduce((product, each) => product * each.length, 1);
+    if (ids.length + count > MOST_COMBINATIONS) return null;
+    let combined = [""];
+    written.forEach((each, at) => {
+      const pairs = each.map((value) => `${at ? "&" : ""}${encode(names[at])}=${value}`);
+      combined = combined.flatMap((before) => pairs.map((pair) => before + pair));
+    });
+    ids.push(...combined);
+  }
+  return ids;
+}
+
 /** What a token names, or `{ complaint }`: then it is unverifiable. */
 function readToken(claims, rules, kid, resources) {
   const complain = (complaint) => ({ complaint, targets: [] });
@@ -135,6 +180,9 @@ function readToken(claims, rules, kid, resources) {
   // A reader of JSON that tells 3.0 from 3 must refuse the former.
   if (version !== null && !Number.isInteger(version)) return complain(names.version);
 
+  const combinations = claimIds(claims, rules.revocable_claims);
+  if (combinations === null) return complain("revocable_claims");
+
   const all = (held) => [...new Set(held.map(get))].filter(Boolean);
   const clientIds = all(clients);
   const grants = get(user) ? clientIds.map((client) => grantId(get(user), client)) : [];
@@ -147,6 +195,7 @@ function readToken(claims, rules, kid, resources) {
     ["key", kid],
     ...clientIds.map((client) => ["client", client]),
     ...grants.map((grant) => ["grant", grant]),
+    ...combinations.map((id) => ["claims", id]),
     ...resources.map((resource) => ["resource", resource]),
   ];
   return {
@@ -217,6 +266,7 @@ const REASONS = {
   client: "client_revoked",
   user: "issued_before_cut_off",
   grant: "grant_revoked",
+  claims: "claims_revoked",
   session: "session_ended",
   token: "token_revoked",
   resource: "resource_deleted",

@@ -15,7 +15,7 @@ from revocation.authority.conclude import (
 from revocation.entries import Entry, Position, Target, merge
 from revocation.events import Event
 from revocation.topics import partition_of, record_key
-from tests.unit.strategies import LIMITS, NOW
+from tests.unit.strategies import LIMITS, NOW, REVOCABLE
 
 PARTITIONS = 4
 
@@ -88,7 +88,7 @@ class PlayedLog:
             at = origin(sent.headers, partition)
         ledger = self.ledgers[partition]
         record = Record(partition, *sent, at)
-        conclusion = conclude(record, ledger.get, LIMITS, PARTITIONS)
+        conclusion = conclude(record, ledger.get, LIMITS, PARTITIONS, REVOCABLE)
         for entry in conclusion.changed:
             ledger[entry.target] = entry
         for entry in set(conclusion.entries) - set(conclusion.changed):

@@ -13,7 +13,7 @@ from revocation import metrics
 from revocation.decision import Reason
 from revocation.entries import Kind, Offset, Position
 from revocation.errors import DisagreementError
-from revocation.identity import Expectation, fingerprint
+from revocation.identity import Expectation, Stated, fingerprint
 from revocation.projector.station import Projector
 from revocation.settings import ProjectorSettings
 from revocation.store import Keep, canary
@@ -245,7 +245,7 @@ async def test_an_authority_that_disagrees_is_refused_while_it_runs(
     """What it wrote before it was corrected is no reason."""
     stated = OWN.lifetimes._replace(refresh_period_seconds=10**6)
     at = Position(0, Offset(1), now_ms() - age_ms)
-    value = encode_update(Update(at, lifetimes=stated._asdict()))
+    value = encode_update(Update(at, stated=Stated(stated._asdict())))
     region.consumer.append(0, value, timestamp=at.time)
     region.write(1)
     station = projector(region)
@@ -256,3 +256,54 @@ async def test_an_authority_that_disagrees_is_refused_while_it_runs(
     else:
         await region.all_applied()
     await station.stop()
+
+
+# Claim sets ---------------------------------------------------------------------------
+
+DEVICE, ACTOR = ("device_id",), ("act.sub",)
+
+
+async def test_further_claim_sets_are_adopted_and_those_of_others_kept(region):
+    await region.store.begin("before", replace(OWN, revocable_claims=(ACTOR,)))
+    station = projector(region, revocable_claims=["device_id"])
+    await station.start()
+    state = await region.store.region()
+    assert state.identity.revocable_claims == (ACTOR, DEVICE)
+    assert state.epoch != "before"
+    await station.stop()
+    fewer = projector(region)
+    await fewer.start()
+    assert await region.store.region() == state
+    await fewer.stop()
+
+
+@pytest.mark.parametrize(("listed", "refuses"), [([], True), (["device_id"], False)])
+async def test_an_authority_that_accepts_more_claim_sets_is_refused(
+    region, listed, refuses
+):
+    """What it lets into the log no verifier of the region would have to look for."""
+    at = Position(0, Offset(1), now_ms())
+    stated = Stated(OWN.lifetimes._asdict(), (DEVICE,))
+    value = encode_update(Update(at, stated=stated))
+    region.consumer.append(0, value, timestamp=at.time)
+    region.write(1)
+    station = projector(region, revocable_claims=listed)
+    await station.start()
+    if refuses:
+        with pytest.raises(DisagreementError, match="revocable_claims is device_id"):
+            await asyncio.wait_for(station.wait(), 5)
+    else:
+        await region.all_applied()
+    await station.stop()
+
+
+async def test_a_verifier_that_lacks_a_claim_set_does_not_start(over):  # noqa: F811
+    store = await store_as_of()
+    stated = replace(identity(), revocable_claims=(DEVICE,))
+    await store.begin("further", stated, replacing="epoch", keep=Keep.ALL)
+    with pytest.raises(DisagreementError, match="revocable_claims"):
+        async with over(store, expected=EXPECTED):
+            pass
+    more = EXPECTED._replace(revocable_claims=(ACTOR, DEVICE))
+    async with over(store, expected=more) as verifier:
+        assert await verifier.check_async(token())

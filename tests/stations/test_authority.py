@@ -48,8 +48,8 @@ async def test_what_was_concluded_is_remembered_before_it_is_sent(fed, monkeypat
 async def test_a_pulse_is_forwarded_behind_all_before_it(fed):
     await fed.take(7, ALICE)
     await fed.pulse(8)
-    lifetimes = fed.authority._settings.lifetimes._asdict()
-    pulse = Update(Position(HOME, 8, NOW + 8), lifetimes=lifetimes)
+    stated = fed.authority._settings.stated
+    pulse = Update(Position(HOME, 8, NOW + 8), stated=stated)
     assert fed.updates[1] == pulse
     await fed.deliver(1, offset=31)
     assert fed.acknowledged == []

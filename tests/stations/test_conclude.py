@@ -8,6 +8,7 @@ from revocation import events
 from revocation.authority.conclude import Record, conclude, origin
 from revocation.entries import DENYLIST_KINDS, Position
 from revocation.errors import (
+    ClaimsNotRevocableError,
     InvalidEventError,
     MalformedEventError,
     MalformedForwardedError,
@@ -23,9 +24,9 @@ NAMES = [f"user-{number}" for number in range(40)]
 BULK = event(events.UsersRevoked, users=NAMES)
 
 
-def concluded(what, known=()):
+def concluded(what, known=(), sets=()):
     recall = {entry.target: entry for entry in known}.get
-    return conclude(what, recall, LIMITS, PARTITIONS)
+    return conclude(what, recall, LIMITS, PARTITIONS, sets)
 
 
 def arrived(forward):
@@ -258,3 +259,25 @@ def test_a_producer_cannot_say_where_its_event_comes_from(partition):
     (entry,) = conclusion.entries
     assert entry.source == forged.at
     assert (entry.seen, entry.not_before) == ((), NOW)
+
+
+# Claims -------------------------------------------------------------------------------
+
+DEVICE = event(events.ClaimsRevoked, claims={"device_id": "d-1"})
+
+
+def test_an_event_about_a_claim_set_leads_to_its_entry():
+    (entry,) = concluded(record(DEVICE), sets=[("device_id",)]).entries
+    assert (entry.target,) == events.targets(DEVICE)
+    assert entry.not_before == NOW
+
+
+@pytest.mark.parametrize("sets", [(), [("azp",)], [("azp", "device_id")]])
+@pytest.mark.parametrize("away", [0, 1])
+def test_one_about_claims_that_nobody_looks_for_is_parked_wherever_it_lies(sets, away):
+    """It would never be enforced, and whoever sent it must hear that."""
+    lies = (home(DEVICE) + away) % PARTITIONS
+    with pytest.raises(ClaimsNotRevocableError) as refused:
+        concluded(record(DEVICE, lies), sets=sets)
+    assert refused.value.code == "claims_not_revocable"
+    assert "d-1" not in str(refused.value)

@@ -8,7 +8,12 @@ from aiokafka.errors import (
 )
 
 from revocation import events, publisher as module
-from revocation.errors import OversizedRecordError, PublishError, TopicError
+from revocation.errors import (
+    ClaimsNotRevocableError,
+    OversizedRecordError,
+    PublishError,
+    TopicError,
+)
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt
 from revocation.settings import PublisherSettings
@@ -144,3 +149,16 @@ async def test_a_publisher_that_is_not_started_says_so(publisher):
     await publisher.stop()
     with pytest.raises(PublishError, match="async with"):
         await publisher.publish(ALICE)
+
+
+async def test_claims_that_nobody_looks_for_are_refused_at_once(producer):
+    """The setting says what they look for; it is that of the whole installation."""
+    device = event(events.ClaimsRevoked, claims={"device_id": "d-1"})
+    async with Publisher(SETTINGS) as unaware:
+        with pytest.raises(ClaimsNotRevocableError, match="revocable_claims"):
+            await unaware.publish(device)
+    assert producer.sent == []
+    known = SETTINGS.model_copy(update={"revocable_claims": (("device_id",),)})
+    async with Publisher(known) as aware:
+        (receipt,) = await aware.publish(device)
+    assert receipt.partition == home(device)

@@ -15,6 +15,8 @@ CORE = [
     "whole_token.py",
     "topics.py",
     "ledger.py",
+    "claim_names.py",
+    "claim_sets.py",
     "claims.py",
     "decision.py",
     "store/layout.py",

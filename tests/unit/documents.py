@@ -77,7 +77,7 @@ _VALUES = _JSON.map(copy.deepcopy)
 _KNOWN = [
     *("specversion", "id", "source", "time", "type", "datacontenttype", "traceparent"),
     *("data", "issuer", "reason", "tenant", "jti", "sid", "exp", "user", "version"),
-    *("resource", "client", "disable", "kid", "users", "unknown"),
+    *("resource", "client", "disable", "kid", "users", "claims", "unknown"),
 ]
 
 

@@ -41,6 +41,7 @@ IDS = {
     Kind.SESSION: "session-1",
     Kind.TOKEN: "refresh-1",
     Kind.RESOURCE: "dataset:42",
+    Kind.CLAIMS: "device_id=d-1",
 }
 HERE = Position(3, 17, NOW - MINUTE)
 FRESH = Freshness(ready=True, as_of=NOW - 300)

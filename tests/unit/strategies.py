@@ -1,5 +1,6 @@
 """Generated targets, entries, events, logs and claims, for laws that hold for all."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from revocation import events
 from revocation.claim_names import ClaimNames
+from revocation.claim_sets import claims_id
 from revocation.claims import Rules
 from revocation.entries import (
     DENYLIST_KINDS,
@@ -21,6 +23,7 @@ from revocation.entries import (
     grant_id,
     with_seen,
 )
+from revocation.identity import Lifetimes, Stated
 from revocation.updates import NOWHERE, Update
 
 ISSUER = "https://idp.example/eu"
@@ -32,7 +35,11 @@ LIMITS = Limits(
 )
 NAMES = ClaimNames(version="ver")
 RULES = Rules(
-    longest_token_ms=3_600_000, clock_allowance_ms=5_000, leeway_ms=60_000, names=NAMES
+    longest_token_ms=3_600_000,
+    clock_allowance_ms=5_000,
+    leeway_ms=60_000,
+    names=NAMES,
+    revocable_claims=(("client_id", "tenant"),),
 )
 SUBJECT_KINDS = [kind for kind in Kind if kind not in DENYLIST_KINDS]
 
@@ -41,6 +48,18 @@ ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
     st.sampled_from(["alice", "bob", "a|b", "a%7Cb", "user|alice", "%", "ключ", "\0"])
 )
 users = st.sampled_from(["alice", "bob"])
+revocable = st.dictionaries(
+    st.sampled_from(["device_id", "act.sub", "a b"]),
+    ids | st.integers(-(2**53) + 1, 2**53 - 1) | st.booleans(),
+    min_size=1,
+)
+"""Claims as an event gives them."""
+REVOCABLE = tuple(
+    names
+    for count in (1, 2, 3)
+    for names in itertools.combinations(["a b", "act.sub", "device_id"], count)
+)
+"""Every set that they may be about."""
 counts = st.integers(0, 2**52)
 offsets = st.integers(0, 2**40)
 times = st.integers(NOW - 10_000_000, NOW + 10_000_000)
@@ -58,6 +77,8 @@ def targets(draw: st.DrawFn, kinds: Any = None) -> Target:
             return Target(kind, issuer, grant_id(draw(ids), draw(ids)))
         case Kind.RESOURCE:
             return Target(kind, issuer, f"dataset:{draw(ids)}")
+        case Kind.CLAIMS:
+            return Target(kind, issuer, claims_id(draw(revocable)))
         case _:
             return Target(kind, issuer, draw(ids))
 
@@ -120,11 +141,18 @@ def updates(draw: st.DrawFn) -> Update:
     forwarded = draw(offsets | st.just(-1))
     least = 0 if somewhere or forwarded >= 0 else 1
     awaits = st.lists(st.tuples(st.integers(0, 11), offsets), max_size=3)
+    names = st.lists(st.text(min_size=1), min_size=1, max_size=4).map(tuple)
+    stated = st.builds(
+        Stated,
+        st.dictionaries(st.sampled_from(Lifetimes._fields), offsets, min_size=1),
+        st.lists(names, max_size=3).map(tuple),
+    )
     return Update(
         draw(positions()) if somewhere else NOWHERE,
         tuple(draw(st.lists(entries(), min_size=least, max_size=3))),
         tuple(draw(awaits)) if somewhere else (),
         forwarded,
+        stated=draw(st.none() | stated),
     )
 
 
@@ -148,6 +176,7 @@ _DATA: dict[type[events.CloudEvent], list[dict[str, Any]]] = {
     events.ClientRevoked: [{"client": ids, **_DISABLE}],
     events.TenantRevoked: [{"tenant": ids, **_DISABLE}],
     events.IssuerRevoked: [_DISABLE],
+    events.ClaimsRevoked: [{"claims": revocable, **_DISABLE}],
     events.KeyRevoked: [{"kid": ids}],
     events.UsersRevoked: [{"users": st.lists(ids, min_size=1, max_size=5)}],
 }

@@ -30,6 +30,7 @@ EVERYTHING = [
     (Kind.SESSION, "session-1"),
     (Kind.TOKEN, "token-1"),
     (Kind.RESOURCE, "dataset:42"),
+    (Kind.CLAIMS, "client_id=shop&tenant=acme"),
 ]
 
 

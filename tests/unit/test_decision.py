@@ -7,7 +7,7 @@ import pytest
 
 from revocation.claim_names import ClaimNames
 from revocation.decision import Beyond, Freshness, Reason, StalenessPolicy
-from revocation.entries import Kind, Status
+from revocation.entries import DENYLIST_KINDS, Kind, Status
 from tests.unit.strategies import CLAIMS, NOW, RULES
 from tests.unit.verdicts import (
     HERE,
@@ -39,6 +39,8 @@ REACHES = ISSUED_AT - RULES.clock_allowance_ms
         (known(Kind.USER, version=4), Reason.VERSION_SUPERSEDED),
         (known(Kind.USER, not_before=NOW), Reason.ISSUED_BEFORE_CUT_OFF),
         (known(Kind.GRANT, not_before=REACHES), Reason.GRANT_REVOKED),
+        (known(Kind.CLAIMS, not_before=REACHES), Reason.CLAIMS_REVOKED),
+        (known(Kind.CLAIMS, status=DISABLED), Reason.CLAIMS_REVOKED),
         (known(Kind.SESSION, expires_at=NOW + 1), Reason.SESSION_ENDED),
         (known(Kind.TOKEN, expires_at=NOW + 1), Reason.TOKEN_REVOKED),
         (known(Kind.RESOURCE, not_before=REACHES), Reason.RESOURCE_DELETED),
@@ -77,6 +79,7 @@ PRECEDENCE = [
     known(Kind.CLIENT, status=DISABLED),
     known(Kind.USER, status=DELETED, version=4, not_before=NOW),
     known(Kind.GRANT, not_before=REACHES),
+    known(Kind.CLAIMS, not_before=REACHES),
     known(Kind.SESSION, expires_at=NOW + 1),
     known(Kind.TOKEN, expires_at=NOW + 1),
     known(Kind.RESOURCE, not_before=REACHES),
@@ -207,7 +210,7 @@ def test_close_to_a_cut_off_the_version_is_believed_over_the_clock(
 
 def test_the_version_excuses_only_from_the_users_cut_off():
     claims = issued(-1, ver=9)
-    for kind in Kind.ISSUER, Kind.TENANT, Kind.CLIENT, Kind.GRANT, Kind.RESOURCE:
+    for kind in set(Kind) - DENYLIST_KINDS - {Kind.USER, Kind.KEY}:
         assert not verdict(known(kind, not_before=HERE.time), claims=claims).active
 
 

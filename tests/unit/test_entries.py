@@ -144,6 +144,8 @@ def test_of_one_partition_the_highest_offset_is_remembered_though_a_clock_goes_b
         (Kind.USER, Status.ACTIVE, NOW + RELEVANCE),
         (Kind.GRANT, Status.ACTIVE, NOW + RELEVANCE),
         (Kind.RESOURCE, Status.ACTIVE, NOW + RELEVANCE),
+        (Kind.CLAIMS, Status.ACTIVE, NOW + RELEVANCE),
+        (Kind.CLAIMS, Status.DISABLED, None),
         (Kind.USER, Status.DISABLED, None),
         (Kind.USER, Status.DELETED, None),
         (Kind.CLIENT, Status.ACTIVE, None),

@@ -60,7 +60,7 @@ def test_headers_that_are_no_envelope_are_ignored():
 
 
 def test_every_type_has_its_model():
-    assert len(events.EVENT_TYPES) == 13
+    assert len(events.EVENT_TYPES) == 14
     for name, model in events.EVENT_TYPES.items():
         assert model.model_fields["type"].default == name
         assert model.__doc__
@@ -84,6 +84,11 @@ def test_every_type_has_its_model():
         ),
         (events.ClientRevoked, {"client": "x"}, [(Kind.CLIENT, "x")]),
         (events.TenantRevoked, {"tenant": "x"}, [(Kind.TENANT, "x")]),
+        (
+            events.ClaimsRevoked,
+            {"claims": {"b c": "x|y", "act.sub": 5, "a": True}},
+            [(Kind.CLAIMS, "a=true&act.sub=5&b%20c=x%7Cy")],
+        ),
         (events.IssuerRevoked, {}, [(Kind.ISSUER, ISSUER)]),
         (events.KeyRevoked, {"kid": "x"}, [(Kind.KEY, "x")]),
         (

@@ -76,6 +76,25 @@ def test_what_breaks_the_contract_says_why(value, error, message):
         {"type": "revocation.token.revoked", "data": {"jti": "x", "exp": True}},
         {"type": "revocation.token.revoked", "data": {"jti": "x", "exp": 1.7e12}},
         {"type": "revocation.client.revoked", "data": {"client": "x", "disable": "no"}},
+        *[
+            {"type": "revocation.claims.revoked", "data": {"claims": claims}}
+            for claims in (
+                {},
+                [],
+                None,
+                "device_id=d-1",
+                {"device_id": None},
+                {"device_id": ""},
+                {"device_id": 5.5},
+                {"device_id": 5.0},
+                {"device_id": 2**53},
+                {"device_id": "d" * 513},
+                {"device_id": ["d-1"]},
+                {"": "d-1"},
+                {"d" * 257: "d-1"},
+                dict.fromkeys("abcde", "x"),
+            )
+        ],
         {"type": "revocation.users.revoked", "data": {"users": []}},
         {"type": "revocation.users.revoked", "data": {"users": "alice"}},
         {"type": "revocation.users.revoked", "data": {"users": ["x"] * 1_001}},

@@ -12,6 +12,7 @@ from revocation.identity import (
     LAYOUT_VERSION,
     Expectation,
     Identity,
+    Stated,
     compare,
     decode_identity,
     encode_identity,
@@ -231,17 +232,89 @@ def test_a_second_rotation_waits_for_the_rebuild_after_the_first():
 
 
 def test_a_projector_takes_what_an_authority_of_its_own_lifetimes_writes():
-    require_authority(LIFETIMES._asdict(), LIFETIMES, region="eu")
+    require_authority(Stated(LIFETIMES._asdict()), region())
 
 
 @pytest.mark.parametrize("name", [*SHARED, "refresh_period_seconds"])
 @pytest.mark.parametrize("by", [-1, 1])
 def test_an_authority_may_keep_for_longer_and_refresh_more_often(name, by):
     value = getattr(LIFETIMES, name) + by
-    stated = LIFETIMES._replace(**{name: value})._asdict()
+    stated = Stated(LIFETIMES._replace(**{name: value})._asdict())
     if (by > 0) == (name in SHARED):
-        require_authority(stated, LIFETIMES, region="eu")
+        require_authority(stated, region())
         return
     with pytest.raises(DisagreementError, match=f"{name} is {value} there") as caught:
-        require_authority(stated, LIFETIMES, region="eu")
+        require_authority(stated, region())
     assert f"{getattr(LIFETIMES, name)} here" in str(caught.value)
+
+
+# Claim sets ---------------------------------------------------------------------------
+
+DEVICE, ACTOR = ("device_id",), ("act.sub",)
+
+
+def test_what_is_revocable_is_encoded():
+    made = region(revocable_claims=(ACTOR, ("azp", "device_id")))
+    assert decode_identity(encode_identity(made)) == made
+
+
+def test_a_layout_from_before_there_were_claim_sets_is_read_and_outdated():
+    """Else a store of another region would be taken for one that says nothing."""
+    stated = orjson.loads(encode_identity(region(region="us", layout=2)))
+    del stated["revocable_claims"]
+    before = decode_identity(orjson.dumps(stated))
+    found = compare(before, region(), NOW)
+    assert found.outdated
+    with pytest.raises(DisagreementError, match="region is us"):
+        found.refuse_foreign()
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "agree"),
+    [
+        ((), (), True),
+        ((), (DEVICE,), True),
+        ((DEVICE,), (DEVICE,), True),
+        ((DEVICE,), (ACTOR, DEVICE), True),
+        ((DEVICE,), (), False),
+        ((ACTOR, DEVICE), (DEVICE,), False),
+        ((DEVICE,), (("azp", "device_id"),), False),
+    ],
+)
+def test_a_reader_looks_for_each_claim_set_of_its_region(theirs, ours, agree):
+    """So verifiers are the first to take a new one."""
+    expected = reader()._replace(revocable_claims=ours)
+    if agree:
+        expected.require(region(revocable_claims=theirs))
+        return
+    with pytest.raises(DisagreementError, match="REVOCATION_REVOCABLE_CLAIMS"):
+        expected.require(region(revocable_claims=theirs))
+
+
+@pytest.mark.parametrize(
+    ("accepted", "listed", "agree"),
+    [
+        ((), (DEVICE,), True),
+        ((DEVICE,), (ACTOR, DEVICE), True),
+        ((DEVICE,), (ACTOR,), False),
+        ((DEVICE,), (), False),
+    ],
+)
+def test_an_authority_accepts_no_set_that_the_projector_does_not_list(
+    accepted, listed, agree
+):
+    stated, own = Stated(LIFETIMES._asdict(), accepted), region(revocable_claims=listed)
+    if agree:
+        require_authority(stated, own)
+        return
+    with pytest.raises(DisagreementError, match="revocable_claims is device_id there"):
+        require_authority(stated, own)
+
+
+def test_a_region_takes_further_sets_and_keeps_those_that_another_projector_lists():
+    found = compare(
+        region(revocable_claims=(DEVICE,)), region(revocable_claims=(ACTOR,)), NOW
+    )
+    assert found == ((), (), False, region(revocable_claims=(ACTOR, DEVICE)))
+    again = compare(found.adopted, region(revocable_claims=()), NOW)
+    assert again.adopted == found.adopted

@@ -19,6 +19,7 @@ IDS = {
     Kind.SESSION: "session-1",
     Kind.TOKEN: "token-1",
     Kind.RESOURCE: "dataset:42",
+    Kind.CLAIMS: "client_id=shop&tenant=acme",
 }
 ASKED = {"kid": "k1", "resources": ["dataset:42"]}
 

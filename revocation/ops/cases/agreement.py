@@ -1,11 +1,12 @@
 """Cases about regions that are not read as they were written."""
 
+from dataclasses import replace
 from typing import Final
 
 from revocation.decision import Reason
 from revocation.entries import Kind
 from revocation.identity import LAYOUT_VERSION, Lifetimes
-from revocation.ops.cases.case import Case, case, claims, denied
+from revocation.ops.cases.case import RULES, Case, case, claims, denied
 
 _LIFETIMES: Final = Lifetimes(3_600, 86_400, 60, 5, 86_400)
 _OTHER: Final = "0123456789abcdef"
@@ -20,7 +21,21 @@ def _shorter(name: str) -> Case:
     )
 
 
+_SETS: Final = replace(RULES, revocable_claims=(("device_id",),))
+
 CASES: Final = (
+    case(
+        "the region has a claim set that the verifier lacks",
+        Reason.NOT_READY,
+        rules=_SETS,
+        states={"revocable_claims": (("act.sub",), ("device_id",))},
+    ),
+    case(
+        "the verifier has a claim set that the region lacks",
+        Reason.ACTIVE,
+        rules=_SETS,
+        states={"revocable_claims": ()},
+    ),
     case("no canary is found", Reason.NOT_READY, canaries=None),
     case(
         "no canary is found, and an entry that rejects",

@@ -4,7 +4,7 @@ Most cases are about one token and differ from it in what their name says.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from revocation.claim_names import ClaimNames
@@ -58,10 +58,15 @@ IDS: Final = {
     Kind.SESSION: "session-1",
     Kind.TOKEN: "token-1",
     Kind.RESOURCE: "dataset:42",
+    Kind.CLAIMS: "client_id=client-1&tenant=tenant-1",
 }
 """What the token names, together with `ASKED`."""
 
-ASKED: Final[dict[str, Any]] = {"kid": "key-1", "resources": ("dataset:42",)}
+ASKED: Final[dict[str, Any]] = {
+    "kid": "key-1",
+    "resources": ("dataset:42",),
+    "rules": replace(RULES, revocable_claims=(("client_id", "tenant"),)),
+}
 """For cases in which all kinds are looked up."""
 
 _HERE: Final = Position(3, Offset(1_742), UnixMs(NOW - 60_000))

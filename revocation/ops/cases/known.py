@@ -68,6 +68,12 @@ _REJECTING: Final = (
         subject(Kind.GRANT, not_before=_REACHES),
         Reason.GRANT_REVOKED,
     ),
+    (
+        "a cut-off of claims",
+        subject(Kind.CLAIMS, not_before=_REACHES),
+        Reason.CLAIMS_REVOKED,
+    ),
+    ("disabled claims", subject(Kind.CLAIMS, status=_DISABLED), Reason.CLAIMS_REVOKED),
     ("a session's end", denied(Kind.SESSION, until=NOW + 1), Reason.SESSION_ENDED),
     ("a revoked token", denied(Kind.TOKEN, until=NOW + 1), Reason.TOKEN_REVOKED),
     (
@@ -89,6 +95,7 @@ _IN_ORDER: Final = (
     (subject(Kind.CLIENT, status=_DISABLED), Reason.CLIENT_REVOKED),
     (subject(Kind.USER, version=4, not_before=NOW), Reason.VERSION_SUPERSEDED),
     (subject(Kind.GRANT, not_before=_REACHES), Reason.GRANT_REVOKED),
+    (subject(Kind.CLAIMS, not_before=_REACHES), Reason.CLAIMS_REVOKED),
     (denied(Kind.SESSION), Reason.SESSION_ENDED),
     (denied(Kind.TOKEN), Reason.TOKEN_REVOKED),
     (subject(Kind.RESOURCE, not_before=_REACHES), Reason.RESOURCE_DELETED),
@@ -131,7 +138,7 @@ def _precedence() -> Iterator[Case]:
         entry = subject(Kind.USER, status=status, version=version, not_before=NOW)
         yield case(f"of a user first: {reason}", reason, entry)
     ancient = Freshness(ready=True, as_of=UnixMs(0))
-    for entry, reason in (_IN_ORDER[4], _IN_ORDER[7]):
+    for entry, reason in (_IN_ORDER[4], _IN_ORDER[8]):
         name = f"a rejection stands however old: {reason}"
         yield case(name, reason, entry, freshness=ancient)
 

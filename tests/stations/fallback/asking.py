@@ -1,5 +1,7 @@
 """A question, a region to ask, and what a sidecar tells."""
 
+from dataclasses import replace
+
 from starlette.responses import JSONResponse
 
 from revocation.decision import Beyond, StalenessPolicy
@@ -12,6 +14,7 @@ from tests.stations.regions import FailingStore, now_ms
 from tests.traffic import ISSUER, claims
 
 RULES = LimitSettings().rules
+WITH_SETS = replace(RULES, revocable_claims=(("act.sub",), ("azp", "device_id")))
 POLICY = StalenessPolicy(
     fresh_ms=1_000, max_staleness_ms=5_000, beyond=Beyond.INTROSPECT
 )
@@ -27,12 +30,12 @@ def question(name="alice", *, resources=(), kid=None, compact=TOKEN, **more):
     return Question(token(name, **more), kid, resources, compact, "write")
 
 
-async def ask(fallback, asked=None, policy=POLICY, skew_ms=0):
+async def ask(fallback, asked=None, policy=POLICY, skew_ms=0, rules=RULES):
     asked = question() if asked is None else asked
     return await fallback.ask(
         asked,
         policy=policy,
-        rules=RULES,
+        rules=rules,
         now=lambda: now_ms() + skew_ms,
         skew_ms=skew_ms,
     )

@@ -5,6 +5,7 @@
 
 import base64
 import json
+from types import MappingProxyType
 
 import pytest
 from starlette.responses import JSONResponse
@@ -15,6 +16,7 @@ from tests.stations.fallback.asking import (
     POLICY,
     RULES,
     TOKEN,
+    WITH_SETS,
     as_of,
     ask,
     question,
@@ -45,6 +47,33 @@ async def test_a_sidecar_is_asked_what_a_check_needs_and_no_more(server, sidecar
     }
     assert sent == {"kid": "k1", "route": "write", "resources": ["dataset:42"]}
     assert TOKEN.encode() not in body
+
+
+async def test_a_sidecar_is_told_what_claim_sets_need_and_no_more(server, sidecar):
+    """Also of claims that were verified, and cannot be changed at any depth."""
+    actor = MappingProxyType({"sub": "agent-1", "email": "a@b.example"})
+    asked = question(act=actor, groups=("a", "b"), device_id=("d-1", 5), azp="web")
+    asked = asked._replace(claims=MappingProxyType(asked.claims))
+    await ask(sidecar, asked, rules=WITH_SETS)
+    ((_, _, body),) = server.requests
+    told_of = json.loads(body)["claims"]
+    assert told_of["act"] == {"sub": "agent-1"}
+    assert (told_of["azp"], told_of["device_id"]) == ("web", ["d-1", 5])
+    assert "groups" not in told_of
+
+
+async def test_a_rejection_of_claims_is_about_those_that_the_token_has(server, sidecar):
+    server.answer = rejected_for(Reason.CLAIMS_REVOKED, receipt="3-1742")
+    asked = question(act={"sub": "agent-1"}, azp="web")
+    verdict = await ask(sidecar, asked, rules=WITH_SETS)
+    assert verdict.entry.target == Target(Kind.CLAIMS, ISSUER, "act.sub=agent-1")
+    assert await ask(sidecar, asked) is None  # it names none that we look for
+
+
+async def test_claims_that_no_event_can_name_are_sent_nowhere(server, sidecar):
+    verdict = await ask(sidecar, question(act="agent-1"), rules=WITH_SETS)
+    assert verdict.reason is Reason.UNVERIFIABLE
+    assert server.requests == []
 
 
 async def test_a_sidecars_word_that_a_token_counts_is_judged_by_our_policy(

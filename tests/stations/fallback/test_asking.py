@@ -21,6 +21,7 @@ from tests.stations.fallback.asking import (
     PATIENT,
     POLICY,
     RULES,
+    WITH_SETS,
     as_of,
     ask,
     cut_off,
@@ -55,6 +56,17 @@ async def test_kid_and_resources_are_looked_up_there():
     key = await ask(fallback, question(kid="k1"))
     data = await ask(fallback, question(resources=["dataset:42"]))
     assert (key.reason, data.reason) == (Reason.KEY_REVOKED, Reason.RESOURCE_DELETED)
+
+
+async def test_claim_sets_are_looked_up_there():
+    fallback = RegionFallback(
+        await store_as_of(0, cut_off(Kind.CLAIMS, "act.sub=agent-1"))
+    )
+    agent = question(act={"sub": "agent-1"})
+    rejected = await ask(fallback, agent, rules=WITH_SETS)
+    other = await ask(fallback, question(act={"sub": "agent-2"}), rules=WITH_SETS)
+    assert rejected.reason is Reason.CLAIMS_REVOKED
+    assert other.active
 
 
 @pytest.mark.parametrize(("age_ms", "rebuilt"), [(5_500, True), (0, False)])

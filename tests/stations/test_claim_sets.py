@@ -1,0 +1,149 @@
+"""Claims that were made revocable, asked of both verifiers over a store in memory."""
+
+from dataclasses import replace
+
+import pytest
+
+from revocation.decision import Freshness, Reason
+from revocation.entries import Kind, UnixMs
+from revocation.store import Batch
+from revocation.store.layout import encode_value, name
+from revocation.verifier import RemoteVerifier, Verifier
+from revocation.verifier.replica import Replica
+from revocation.verifier.verification import Parts
+from tests.installation import eventually
+from tests.stations.regions import now_ms
+from tests.stations.test_verifier import RULES, cut_off, store_as_of, token
+
+SETS = (("act.sub",), ("azp", "device_id"), ("device_id",))
+WITH_SETS = replace(RULES, revocable_claims=SETS)
+DEVICE = {"device_id": "d-1"}
+
+
+def with_replica(store, rules=WITH_SETS):
+    return Verifier(
+        Parts(store=store, rules=rules),
+        store,
+        peppers=(store.pepper,),
+        start_timeout_seconds=1,
+    )
+
+
+def remote(store, rules=WITH_SETS):
+    return RemoteVerifier(Parts(store=store, rules=rules))
+
+
+@pytest.fixture(params=[with_replica, remote], ids=["replica", "remote"])
+def over(request):
+    """Makes a verifier of each kind over a store."""
+    return request.param
+
+
+def revoked(id_, **state):
+    return cut_off(Kind.CLAIMS, id_, **state)
+
+
+def odd(**more):
+    """Claims of a token that no event about a device could name."""
+    return token(device_id={"id": "d-1"}, **more)
+
+
+@pytest.mark.parametrize(
+    ("id_", "claims", "other"),
+    [
+        ("device_id=d-1", DEVICE, {"device_id": "d-2"}),
+        ("device_id=5", {"device_id": 5}, {"device_id": 6}),
+        ("device_id=d-1", {"device_id": ["d-0", "d-1"]}, {"device_id": ["d-0"]}),
+        ("act.sub=a", {"act": {"sub": "a"}}, {"act": {"sub": "b"}}),
+        ("azp=web&device_id=d-1", {**DEVICE, "azp": "web"}, {**DEVICE, "azp": "app"}),
+    ],
+)
+async def test_who_has_all_claims_is_rejected_and_nobody_else(over, id_, claims, other):
+    async with over(await store_as_of(0, revoked(id_))) as verifier:
+        verdict = await verifier.check_async(token(**claims))
+        assert verdict.reason is Reason.CLAIMS_REVOKED
+        assert verdict.receipt == "0-7"
+        assert await verifier.check_async(token(**other))
+        assert await verifier.check_async(token())
+
+
+async def test_a_check_that_waits_for_nothing_says_the_same():
+    store = await store_as_of(0, revoked("device_id=d-1"))
+    async with with_replica(store) as verifier:
+        for claims in (DEVICE, {"device_id": "d-2"}, {"device_id": {}}, {}):
+            waited = await verifier.check_async(token(**claims))
+            for at_once in (
+                verifier.check(token(**claims)),
+                verifier.check_soon(token(**claims)),
+            ):
+                assert (at_once.reason, at_once.entry) == (waited.reason, waited.entry)
+
+
+async def test_a_verifier_without_sets_looks_for_none(over):
+    """Which is why it must not start in a region that has some."""
+    async with over(await store_as_of(0, revoked("device_id=d-1")), RULES) as verifier:
+        assert await verifier.check_async(token(**DEVICE))
+
+
+async def test_what_no_event_can_name_is_unverifiable_where_it_is_looked_for(over):
+    """With a replica that is as soon as something might have been missed."""
+    async with over(await store_as_of(0, revoked("device_id=d-9"))) as verifier:
+        verdict = await verifier.check_async(odd())
+        assert verdict.reason is Reason.UNVERIFIABLE
+        assert verdict.detail == "no event can name the `device_id` claim"
+        assert (await verifier.check_async(token(act=1))).reason is Reason.UNVERIFIABLE
+    async with over(await store_as_of()) as verifier:
+        looks = isinstance(verifier, RemoteVerifier)
+        assert (await verifier.check_async(odd())).active is not looks
+
+
+async def test_claims_are_read_only_while_there_is_an_entry_about_any(monkeypatch):
+    store, read = await store_as_of(), []
+    async with with_replica(store) as verifier:
+        reader = verifier._claim_reader
+        original = reader.read
+        monkeypatch.setattr(
+            reader, "read", lambda claims: read.append(claims) or original(claims)
+        )
+        assert verifier.check(token(**DEVICE))
+        assert not read
+        await store.apply("epoch", Batch([revoked("device_id=d-1")], {}, {}))
+        await eventually(lambda: not verifier.check(token(**DEVICE)))
+        assert read
+
+
+class Overtaken(Replica):
+    """A replica that learns of an entry while a check is under way in a thread."""
+
+    def find(self, token, now):
+        entry = revoked("device_id=d-1")
+        told = b"-1 " + encode_value(entry)
+        self.put({name(entry.target, self._peppers[0]): told})
+        self.advance(Freshness(ready=True, as_of=now))
+        return super().find(token, now)
+
+
+async def test_a_verdict_never_claims_to_know_what_was_not_looked_for():
+    """Else a token passed as of after the event that revoked it."""
+    async with with_replica(await store_as_of()) as verifier:
+        replica = Overtaken((verifier._store.pepper,))
+        replica.advance(Freshness(ready=True, as_of=UnixMs(now_ms() - 1_000)))
+        known = replica.freshness.as_of
+        verifier._feed.replica = replica
+        verdict = verifier.check(token(**DEVICE))
+        assert (verdict.active, verdict.as_of) == (True, known)
+        later = verifier.check(token(**DEVICE))
+        assert later.reason is Reason.CLAIMS_REVOKED
+        assert later.as_of > known
+
+
+async def test_resources_and_claims_are_looked_up_together(over):
+    deleted = cut_off(Kind.RESOURCE, "dataset:42")
+    store = await store_as_of(0, revoked("device_id=d-1"), deleted)
+    async with over(store) as verifier:
+        asked = {"resources": ["dataset:42"]}
+        assert (
+            await verifier.check_async(token(**DEVICE), **asked)
+        ).reason is Reason.CLAIMS_REVOKED
+        other = await verifier.check_async(token(device_id="d-2"), **asked)
+        assert other.reason is Reason.RESOURCE_DELETED
