@@ -97,7 +97,7 @@ COUNT: Final[dict[str, Sample]] = {
     "Zitadel": ZITADEL,
     "Zitadel, with its client": ZITADEL.but(client_id="shop"),
     "Kubernetes": KUBERNETES,
-    "Kubernetes before 1.32": KUBERNETES.but(jti=None),
+    "Kubernetes before 1.30": KUBERNETES.but(jti=None),
     "RFC 9068": RFC_9068,
     "Duende": RFC_9068.but(scope=["orders"], nbf=0, sid="1F2E"),
     "WSO2": RFC_9068.but(aut="APPLICATION_USER", azp="shop", binding_type="sso"),

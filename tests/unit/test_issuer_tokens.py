@@ -5,9 +5,11 @@ from hypothesis import given, settings, strategies as st
 from pydantic import TypeAdapter
 
 from revocation.decision import Reason
+from revocation.events import UserLoggedOut
 from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
 from revocation.presets import presets
 from revocation.trusted_issuers import TrustedIssuers
+from tests.unit.issuer_events import verdict
 from tests.unit.issuer_samples import (
     AS_REPORTED,
     COUNT,
@@ -91,7 +93,10 @@ def test_a_refusal_says_what_to_change(name: str) -> None:
 
 @pytest.mark.parametrize("name", AS_REPORTED)
 def test_what_others_stumble_over_counts(name: str) -> None:
-    assert isinstance(read(AS_REPORTED[name]), Authenticated)
+    found = read(AS_REPORTED[name])
+    assert isinstance(found, Authenticated), found
+    other = UserLoggedOut.new(source="/idp", issuer=found.issuer, user="nobody")
+    assert verdict(found, other)
 
 
 def test_200_groups_are_longer_than_is_usual() -> None:

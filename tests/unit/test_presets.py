@@ -1,13 +1,16 @@
 """Presets: each file makes sense, and people can copy what is shown of it."""
 
 import tomllib
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from revocation.__main__ import app
+from revocation.errors import SettingsError
 from revocation.presets import Preset, preset, presets
+from revocation.settings import VerifierSettings
 from revocation.trusted_issuers import TrustedIssuer, TrustedIssuers
 from tests.unit.tokens import AUDIENCE
 
@@ -40,6 +43,21 @@ def test_a_preset_fills_in_all_but_the_audience(name: str) -> None:
 @pytest.mark.parametrize("name", presets())
 def test_no_preset_takes_a_claim_for_a_version(name: str) -> None:
     assert trusted(name).names.version is None
+
+
+@pytest.mark.parametrize("name", ["auth0", "entra", "uaa", "zitadel"])
+def test_a_lifetime_that_the_installation_has_not_is_refused_at_start(
+    name: str, tmp_path: Path
+) -> None:
+    pepper = tmp_path / "pepper"
+    pepper.write_bytes(b"p" * 32)
+    needed = trusted(name).max_token_lifetime_seconds
+    own = {"region": "eu", "store_url": "redis://s", "pepper_file": pepper}
+    issuers = {preset(name).issuer: {"preset": name, "audiences": [AUDIENCE]}}
+    said = f"set REVOCATION_MAX_TOKEN_LIFETIME_SECONDS to {needed} for all processes"
+    with pytest.raises(SettingsError, match=said):
+        VerifierSettings(**own, issuers=issuers)
+    assert VerifierSettings(**own, issuers=issuers, max_token_lifetime_seconds=needed)
 
 
 @pytest.mark.parametrize("name", presets())
