@@ -18,7 +18,7 @@ from revocation.cli.explanation import show
 from revocation.complaints import matches_issuer
 from revocation.entries import NO_EXPIRY, UnixMs
 from revocation.jwt.authenticator import Key
-from revocation.jwt.explain import explain, take_apart_within
+from revocation.jwt.explain import explain, judging_issuer, take_apart_within
 from revocation.jwt.jwks import require_extra
 from revocation.jwt.key_source import KeyIndex, Pace, read_keys
 from revocation.jwt.rules import Fault
@@ -170,8 +170,9 @@ def _by_settings(options: _Options, claims: Mapping[str, Any]) -> _Trust:
     ):
         raise typer.BadParameter("--issuer, --tenant and --audience go with --preset")
     settings = TokenSettings()
-    issuers, issuer = dict(settings.issuers), str(claims.get("iss"))
-    if issuer in issuers and options.has_keys:
+    issuers = dict(settings.issuers)
+    issuer = judging_issuer(claims, issuers)
+    if issuer is not None and options.has_keys:
         values = issuers[issuer].model_dump(exclude_unset=True)
         issuers |= read_issuers({issuer: _with_keys(values, options)})
     return _Trust(issuers, settings.rules)
@@ -247,11 +248,10 @@ def _audiences(found: Preset, claims: Mapping[str, Any]) -> Iterator[str]:
 
 def _read_keys(trust: _Trust, claims: Mapping[str, Any]) -> _Keys | None:
     require_extra()
-    issuer = str(claims.get("iss"))
-    trusted = trust.issuers.get(issuer)
-    if trusted is None:
+    issuer = judging_issuer(claims, trust.issuers)
+    if issuer is None:
         return None
-    found = uvloop.run(read_keys(trusted, Pace()))
+    found = uvloop.run(read_keys(trust.issuers[issuer], Pace()))
     if isinstance(found, str):
         typer.echo(f"The key set: {found}", err=True)
         return _Keys(issuer, KeyIndex())

@@ -117,26 +117,31 @@ def explain(
         return Explanation((_fails("form", parts), _rest("the form is wrong")))
     form = _passes("form", f"a JWT of {len(token):,} characters")
     said = parts.claims.get("iss")
-    issuer = said if isinstance(said, str) and said in issuers else None
-    nearest = issuer or _nearest(said, issuers)
-    if nearest is None:
+    issuer = judging_issuer(parts.claims, issuers)
+    if issuer is None:
         untrusted = _fails("issuer", UNTRUSTED, f"`iss` is {shown(said)}")
         return Explanation((form, untrusted, _rest("it depends on the issuer")))
-    names = replace(issuers[nearest].names, required=())
+    names = replace(issuers[issuer].names, required=())
     lenient = replace(rules, names=names, issuers={})
-    case = _Case(parts, nearest, Trusted.of(issuers[nearest]), lenient, now)
-    points = (form, _judge_issuer(said, nearest), *_judge(case, len(token), keys))
+    case = _Case(parts, issuer, Trusted.of(issuers[issuer]), lenient, now)
+    points = (form, _judge_issuer(said, issuer), *_judge(case, len(token), keys))
     read = read_token(parts.claims, lenient, kid=parts.header.kid)
-    if issuer is None or isinstance(read, str):
+    if said != issuer or isinstance(read, str):
         return Explanation(points)
     return Explanation(points, tuple(_named(case, read)), _version(case))
 
 
-def _nearest(said: Any, issuers: Mapping[str, TrustedIssuer]) -> str | None:
-    """Return by whose rules to judge a token of an issuer that is not trusted.
+def judging_issuer(
+    claims: Mapping[str, Any], issuers: Mapping[str, TrustedIssuer]
+) -> str | None:
+    """Return the issuer by whose rules a token is judged, if there is one.
 
-    By those of the one that has only a slash more or less, or of the only one there is.
+    Its own; where that is not trusted, one that has a slash more or less at the end, or
+    the only one there is.
     """
+    said = claims.get("iss")
+    if isinstance(said, str) and said in issuers:
+        return said
     alike = (each for each in issuers if _differ_by_slash(said, each))
     return next(alike, next(iter(issuers)) if len(issuers) == 1 else None)
 

@@ -38,7 +38,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"token_id_claim": "", "session_claims": (), "max_token_lifetime_seconds": 60},
     {"tenant_claim": "org.id", "required_claims": ("scope",), "id_tokens": True},
     {"required_values": {"tenant": "acme"}, "max_token_bytes": 512},
-    {"preset": "okta"},
+    *({"preset": name} for name in ("okta", "entra", "cognito", "uaa")),
 ]
 TRUSTED = [issuer(**each) for each in OPTIONS]
 KEYS = [FixedKeys(key_set(jwk("ES256")), trusted) for trusted in TRUSTED]
