@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import typer
 import uvloop
 
+from revocation.cli import EXIT_NEGATIVE
 from revocation.cli.toml_text import toml_issuer
 from revocation.jwt.jwks import require_extra
 from revocation.jwt.key_source import Pace
@@ -19,7 +20,6 @@ from revocation.trust import Algorithm
 if TYPE_CHECKING:
     from revocation.jwt.discovery import Algorithms, Metadata
 
-EXIT_NOTHING: Final = 1
 _AUDIENCE: Final = "your-audience"
 _TENANT: Final = "your-tenant"
 _PLACE: Final = re.compile(r"\{[^{}]*\}")
@@ -64,7 +64,7 @@ def discover_issuer(
     for sentence in found.sentences:
         typer.echo(sentence, err=True)
     if found.values is None:
-        raise typer.Exit(EXIT_NOTHING)
+        raise typer.Exit(EXIT_NEGATIVE)
     for line in _lines(found.name, found.values):
         typer.echo(line)
 

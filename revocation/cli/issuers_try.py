@@ -14,6 +14,7 @@ import uvloop
 
 from revocation.claim_names import find_claim
 from revocation.claims import Rules
+from revocation.cli import EXIT_NEGATIVE
 from revocation.cli.explanation import show
 from revocation.complaints import matches_issuer
 from revocation.entries import NO_EXPIRY, UnixMs
@@ -27,7 +28,6 @@ from revocation.presets.likely import likely
 from revocation.settings import LimitSettings, TokenSettings, read_issuers
 from revocation.trust import TrustedIssuer
 
-EXIT_REFUSED: Final = 1
 _NO_KEYS: Final = Path(os.devnull)
 _NOT_GIVEN: Final = "(none is given)"
 _PLACE: Final = re.compile(r"\{[^{}]*\}")
@@ -143,9 +143,9 @@ def try_token(  # noqa: PLR0913 - each is an option
     now = UnixMs(time.time_ns() // 1_000_000)
     told = explain(text, trust.issuers, trust.rules, now, keys)
     show(told, now, trust.assumed)
-    if claims and claims.get("iss") not in trust.issuers:
+    if claims and _issuer(claims) not in trust.issuers:
         typer.echo(_advise(claims))
-    raise typer.Exit(0 if told.fault is None else EXIT_REFUSED)
+    raise typer.Exit(0 if told.fault is None else EXIT_NEGATIVE)
 
 
 def _read(words: list[str]) -> str:

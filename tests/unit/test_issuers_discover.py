@@ -8,6 +8,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from revocation.__main__ import app
+from revocation.cli import EXIT_NEGATIVE
 from revocation.cli.issuers_discover import _lines, _name, _values
 from revocation.jwt.discovery import Algorithms, Metadata, _read, issuer_of, places
 from revocation.presets import presets
@@ -47,7 +48,7 @@ def loaded(written: str, folder, monkeypatch) -> VerifierSettings:
 
 
 def refusal(result: Result) -> str:
-    assert result.exit_code == 1, result
+    assert result.exit_code == EXIT_NEGATIVE, result
     assert result.stdout == ""
     return result.stderr
 

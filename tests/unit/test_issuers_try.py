@@ -10,6 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from revocation.__main__ import app
+from revocation.cli import EXIT_NEGATIVE
 from revocation.errors import SettingsError
 from revocation.presets import presets
 from tests.stations.beside import beside
@@ -56,13 +57,13 @@ def test_a_token_passes_by_its_preset_as_far_as_it_is_looked_at():
 def test_a_token_that_does_not_pass_is_explained_whole():
     token = of_okta(exp=NOW - 500, jti=...)
     found = tried(token, "--preset", "okta", "--audience", "api://invoices")
-    assert found.exit_code == 1
+    assert found.exit_code == EXIT_NEGATIVE
     failing = {name for name, state in states(found).items() if state == "FAILS"}
     assert failing == {"audience", "required", "exp"}
     assert "It does not pass: audience_refused" in found.stdout
 
 
-@pytest.mark.parametrize(("signer", "code"), [("key-1", 0), ("key-2", 1)])
+@pytest.mark.parametrize(("signer", "code"), [("key-1", 0), ("key-2", EXIT_NEGATIVE)])
 def test_a_key_set_in_a_file_verifies_the_signature(tmp_path, signer, code):
     path = tmp_path / "jwks.json"
     path.write_bytes(key_set(jwk("RS256", signer, kid="key-1"), jwk("ES256", "other")))
@@ -109,7 +110,7 @@ def test_a_token_with_another_issuer_is_held_to_the_keys_all_the_same(tmp_path):
 def test_a_key_set_that_cannot_be_read_is_no_key(tmp_path):
     path = str(tmp_path / "none.json")
     found = tried(of_okta(), "--preset", "okta", "--jwks-file", path)
-    assert found.exit_code == 1
+    assert found.exit_code == EXIT_NEGATIVE
     assert "cannot be read" in found.stderr
     assert "key_unknown" in found.stdout
 
@@ -129,7 +130,7 @@ def test_without_a_preset_settings_say_whom_to_trust(settings, tmp_path):
     found = tried(fresh(), "--jwks-file", str(path))
     assert found.exit_code == 0
     assert "It passes." in found.stdout
-    assert tried(fresh(aud="x")).exit_code == 1
+    assert tried(fresh(aud="x")).exit_code == EXIT_NEGATIVE
 
 
 def test_the_lifetime_of_settings_counts(settings, monkeypatch):
@@ -155,7 +156,7 @@ def test_a_tenant_stands_in_the_template_of_a_preset():
     template = ("--issuer", "https://login.microsoftonline.com/{tid}/v2.0")
     assert tried(token, *typed, *template).exit_code == 0
     other = tried(token, "--preset", "entra", "--tenant", "contoso")
-    assert other.exit_code == 1
+    assert other.exit_code == EXIT_NEGATIVE
     assert states(other)["values"] == "FAILS"
 
 
@@ -205,7 +206,7 @@ def test_what_was_typed_wrong_shows_nothing_of_the_token(words, token):
 def test_whatever_is_given_is_explained(token, preset):
     words = () if preset is None else ("--preset", preset)
     found = tried(token, *words)
-    assert found.exit_code == 1
+    assert found.exit_code == EXIT_NEGATIVE
     assert "It does not pass" in found.stdout
     assert "\x1b" not in found.stdout
 

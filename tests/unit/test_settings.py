@@ -271,6 +271,13 @@ def test_limits_and_rules_follow_from_the_same_settings():
     assert rules.leeway_ms == 20_000
 
 
+def test_an_ended_session_outlasts_the_tokens_that_are_of_it():
+    """However briefly ended sessions are to be remembered."""
+    settings = LimitSettings(max_token_lifetime_seconds=7 * 86_400)
+    longest = settings.rules.longest_token_ms
+    assert settings.limits.longest_session_ms == longest > 86_400_000
+
+
 def test_an_entry_outlasts_the_last_verifier_that_accepts_a_token():
     """Its clock may be behind the store's by the allowance, on top of the leeway.
 
