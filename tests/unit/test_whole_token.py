@@ -88,6 +88,16 @@ def test_it_is_no_id_of_anything(whole, model, data, claim):
     assert "token-1" not in str(refused.value)
 
 
+def test_it_is_no_value_of_a_claim_either():
+    """Which claim it was given for is not said: its name may be anything."""
+    claims = {"device_id": WHOLE, "azp": "web"}
+    with pytest.raises(ValidationError, match="a claim is a whole JWT"):
+        events.ClaimsRevoked.new(source="/idp", issuer=ISSUER, claims=claims)
+    data = {"issuer": ISSUER, "claims": claims}
+    with pytest.raises(TokenAsIdError, match=r"data\.claims: a whole JWT"):
+        events.decode(to_json(type="revocation.claims.revoked", data=data))
+
+
 def test_the_jti_that_it_offers_is_named_to_who_builds_the_event():
     for whole in (WHOLE, UNSECURED):
         with pytest.raises(ValidationError, match="`jti` claim, which is 'token-1'"):
