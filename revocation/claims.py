@@ -16,7 +16,7 @@ from revocation.claim_picking import NAMED_KINDS, Pick, make_pick
 from revocation.claim_sets import ClaimReader, ClaimSet, claim_reader
 from revocation.complaints import (
     MAX_NUMERIC_DATE,
-    find_complaint,
+    find_complaints,
     is_id,
 )
 from revocation.entries import (
@@ -256,7 +256,7 @@ def _read(claims: Claims, rules: Rules, kid: str | None) -> Token:
 def _complaint(claims: Any, rules: Rules, kid: Any) -> str | None:
     if not isinstance(claims, Mapping):
         return "the claims are no JSON object"
-    return find_complaint(claims, rules.names_of(claims.get("iss")), kid)
+    return next(find_complaints(claims, rules.names_of(claims.get("iss")), kid), None)
 
 
 def _is_resource(value: Any) -> bool:

@@ -11,6 +11,7 @@ from revocation.entries import Kind
 
 _HEADER: Final = "the header's `kid`, or that of the key"
 _REQUEST: Final = "what the request touches"
+_SETS: Final = "the claims of a set of `revocable_claims`"
 
 
 class Member(NamedTuple):
@@ -72,6 +73,8 @@ class Reach(NamedTuple):
             return f"all tokens: none has a `{nameless.name}`"
         if self.kind is Kind.KEY:
             return "tokens whose key is published without `kid`"
+        if self.kind is Kind.CLAIMS:
+            return "tokens that lack a claim of the set"
         without = (f"without {_any_of(each.claims)}" for each in lacking)
         return f"tokens {', or '.join(without)}"
 
@@ -102,6 +105,7 @@ def reach(names: ClaimNames, longest_ms: int) -> tuple[Reach, ...]:
         Kind.TENANT: (member("tenant", names.tenant),),
         Kind.ISSUER: (Member("issuer", ("iss",), always=True),),
         Kind.KEY: (Member("kid", (), always=False, elsewhere=_HEADER),),
+        Kind.CLAIMS: (Member("claims", (), always=False, elsewhere=_SETS),),
         Kind.RESOURCE: (Member("resource", (), always=True, elsewhere=_REQUEST),),
     }
     return tuple(
@@ -121,6 +125,7 @@ EVENTS: Final = {
     Kind.TENANT: ("tenant.revoked",),
     Kind.ISSUER: ("issuer.revoked",),
     Kind.KEY: ("key.revoked",),
+    Kind.CLAIMS: ("claims.revoked",),
     Kind.RESOURCE: ("data.deleted",),
 }
 """The types of events that reject tokens, by what they are about."""

@@ -75,6 +75,9 @@ IGNORABLE_MEMBERS: Final = frozenset({"jku", "jwk", "x5c", "x5u"})
 DEFAULT_TOKEN_BYTES: Final = 8_192
 """How long tokens may be where nobody says otherwise."""
 
+MAX_TOKEN_BYTES: Final = 65_536
+"""The longest tokens that an issuer may be allowed."""
+
 
 class TrustedIssuer(ClaimMapping):
     """What is asked of one issuer's access tokens, and where its keys are.
@@ -116,7 +119,7 @@ class TrustedIssuer(ClaimMapping):
     ignored_header_members: tuple[str, ...] = ()
     """Of `jku`, `jwk`, `x5c` and `x5u` those that its tokens may have: no key is ever
     taken from them."""
-    max_token_bytes: int = Field(DEFAULT_TOKEN_BYTES, ge=256, le=65_536)
+    max_token_bytes: int = Field(DEFAULT_TOKEN_BYTES, ge=256, le=MAX_TOKEN_BYTES)
     """Longer tokens are refused before anything else is looked at. What takes tokens
     out of requests takes as much as the issuer with the longest."""
     allow_private_addresses: bool = False
@@ -188,7 +191,7 @@ class TrustedIssuer(ClaimMapping):
         if self.jwks_file is None and self.algorithms[0].symmetric:
             raise ValueError("HMAC keys are secrets: they come from a jwks_file only")
         if self.jwks_url is not None:
-            _require_safe(self.jwks_url, http=self.allow_private_addresses)
+            require_safe(self.jwks_url, "jwks_url", http=self.allow_private_addresses)
         self._check_proxy()
         if self.max_stale_seconds < self.refresh_seconds:
             raise ValueError(
@@ -227,22 +230,31 @@ def media_type(typ: str) -> str | None:
     return subtype if not slash or kind == "application" else None
 
 
-def _require_safe(url: str, *, http: bool) -> None:
-    """Refuse a URL that could leak the key set's integrity or a secret."""
+def require_safe(url: str, called: str, *, http: bool) -> None:
+    """Refuse a URL that could leak the key set's integrity or a secret.
+
+    Args:
+        url: where something is to be read from.
+        called: what the URL is, for the message.
+        http: whether plain http will do.
+
+    Raises:
+        ValueError: says what is wrong, without the URL.
+    """
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ValueError("jwks_url is no URL") from None
+        raise ValueError(f"{called} is no URL") from None
     if not url.isascii() or not url.isprintable() or " " in url or not host:
-        raise ValueError("jwks_url is no URL with a host")
+        raise ValueError(f"{called} is no URL with a host")
     if parts.scheme != "https" and not (http and parts.scheme == "http"):
         raise ValueError(
-            "jwks_url must begin with https; with http anybody on the way could give "
+            f"{called} must begin with https; with http anybody on the way could give "
             "out keys"
         )
     if parts.username is not None or parts.password is not None or parts.fragment:
-        raise ValueError("jwks_url must have neither user, password nor fragment")
+        raise ValueError(f"{called} must have neither user, password nor fragment")
 
 
 def _require_proxy(url: str) -> None:

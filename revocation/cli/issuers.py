@@ -6,6 +6,8 @@ from typing import Annotated, Final
 import typer
 
 from revocation.claim_mapping import ClaimMapping
+from revocation.cli.issuers_discover import discover_issuer
+from revocation.cli.issuers_try import try_token
 from revocation.cli.toml_text import toml_issuer
 from revocation.entries import longest_ms
 from revocation.presets import Preset, preset, presets
@@ -13,6 +15,8 @@ from revocation.reach import Reach, reach
 from revocation.settings import VerifierSettings
 
 app = typer.Typer(help="Identity providers and their tokens.", no_args_is_help=True)
+app.command("try")(try_token)
+app.command("discover")(discover_issuer)
 
 _AUDIENCE: Final = "https://api.example/"
 _HEAD: Final = ("event", "names (member = claim)", "does not reach")

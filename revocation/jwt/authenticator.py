@@ -18,7 +18,7 @@ from revocation.claims import Rules, Token, read_token
 from revocation.decision import Reason
 from revocation.entries import UnixMs
 from revocation.jwt.compact import Malformed, Parts, take_apart
-from revocation.jwt.rules import RULES, Fault, Trusted, find_untimely
+from revocation.jwt.rules import RULES, Fault, Trusted, find_untimely, times_of
 from revocation.trust import TrustedIssuer, longest_token_bytes
 
 
@@ -144,9 +144,9 @@ class Authenticator:
         """
         # Exactly `str`: the methods of a subclass could be anybody's.
         if type(token) is not str or not token.isascii():
-            return _NO_TEXT
+            return Refusal(*NO_TEXT)
         if len(token) > self.max_token_bytes:
-            return _TOO_LONG
+            return Refusal(*TOO_LONG)
         digest = sha256(token.encode("ascii")).digest()
         known = self._young.get(digest) or self._find_old(digest)
         if known is not None and known.still_counts(now):
@@ -191,36 +191,50 @@ class Authenticator:
         issuer = parts.claims.get("iss")
         trusted = self._trusted.get(issuer) if type(issuer) is str else None
         if trusted is None:
-            return _UNTRUSTED
+            return Refusal(*UNTRUSTED)
         if len(token) > trusted.issuer.max_token_bytes:
-            return _TOO_LONG._replace(issuer=issuer)
-        fault = next(filter(None, (rule(parts, trusted) for rule in RULES)), None)
+            return Refusal(*TOO_LONG, issuer)
+        faults = (rule(parts, trusted) for rule in RULES.values())
+        fault = next(filter(None, faults), None)
         if fault is not None:
             return Refusal(*fault, issuer)
         read = read_token(parts.claims, self._rules, kid=parts.header.kid)
         if isinstance(read, str):
             return Refusal(Reason.UNVERIFIABLE, read, issuer)
-        found = find_untimely(parts, read, self._rules, now) or self._verify(
-            parts, read, now
-        )
+        times = times_of(parts, read, self._rules, now)
+        found = find_untimely(times) or self._verify(parts, read, now)
         return Refusal(*found, issuer) if isinstance(found, Fault) else found
 
     def _verify(self, parts: Parts, token: Token, now: UnixMs) -> Authenticated | Fault:
-        header = parts.header
-        key = self._keys.find(token.issuer, header.kid, header.alg)
-        if key is None:
-            return _NO_KEY if header.kid is not None else _NO_SOLE_KEY
-        if now >= key.usable_until:
-            return _STALE_KEY
-        if not key.verify(parts.signing_input, parts.signature):
-            return _NOT_SIGNED
-        if header.kid is None and key.kid is not None:
-            # Or the revocation of the key would not be looked up for this token.
-            named = read_token(parts.claims, self._rules, kid=key.kid)
-            if isinstance(named, str):
-                return Fault(Reason.UNVERIFIABLE, named)
-            token = named
-        return Authenticated(parts, token, key, self._rules.leeway_ms)
+        key = find_signer(parts, token.issuer, self._keys, now)
+        if isinstance(key, Fault):
+            return key
+        named = name_signer(parts, token, key, self._rules)
+        if isinstance(named, Fault):
+            return named
+        return Authenticated(parts, named, key, self._rules.leeway_ms)
+
+
+def find_signer(parts: Parts, issuer: str, keys: Keys, now: UnixMs) -> Key | Fault:
+    """Return the issuer's key that signed a token, or why there is none."""
+    header = parts.header
+    key = keys.find(issuer, header.kid, header.alg)
+    if key is None:
+        return _NO_KEY if header.kid is not None else _NO_SOLE_KEY
+    if now >= key.usable_until:
+        return _STALE_KEY
+    return key if key.verify(parts.signing_input, parts.signature) else _NOT_SIGNED
+
+
+def name_signer(parts: Parts, token: Token, key: Key, rules: Rules) -> Token | Fault:
+    """Return the token with the name of its key.
+
+    Or the revocation of the key would not be looked up for a token that has no `kid`.
+    """
+    if parts.header.kid is not None or key.kid is None:
+        return token
+    named = read_token(parts.claims, rules, kid=key.kid)
+    return Fault(Reason.UNVERIFIABLE, named) if isinstance(named, str) else named
 
 
 def _without(
@@ -241,9 +255,9 @@ def _freeze(value: Any) -> Any:
     return value
 
 
-_NO_TEXT: Final = Refusal(Reason.MALFORMED, "the token is no ASCII text")
-_TOO_LONG: Final = Refusal(Reason.MALFORMED, "the token is too long")
-_UNTRUSTED: Final = Refusal(
+NO_TEXT: Final = Fault(Reason.MALFORMED, "the token is no ASCII text")
+TOO_LONG: Final = Fault(Reason.MALFORMED, "the token is too long")
+UNTRUSTED: Final = Fault(
     Reason.ISSUER_UNTRUSTED, "the `iss` claim names no issuer that is trusted"
 )
 _NO_KEY: Final = Fault(

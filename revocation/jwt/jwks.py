@@ -49,7 +49,7 @@ class KeyRing:
         Raises:
             SettingsError: the extra `jwt` is not installed.
         """
-        _require_extra()
+        require_extra()
         # The issuers of many tenants publish one set: it is read once for all of them.
         shared: dict[object, KeySource] = {}
         for issuer in issuers.values():
@@ -162,7 +162,12 @@ class KeyRing:
         return 0 if source is None else source.drop(kid)
 
 
-def _require_extra() -> None:
+def require_extra() -> None:
+    """Refuse to go on without the packages that read and use keys.
+
+    Raises:
+        SettingsError: the extra `jwt` is not installed.
+    """
     try:
         from revocation.jwt import fetch, keys  # noqa: F401, PLC0415 - see below
     except ImportError as error:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import structlog
@@ -47,12 +47,52 @@ class Pace:
     max_bytes: int = 262_144
 
 
-class _Index(NamedTuple):
+class KeyIndex(NamedTuple):
     """An issuer's keys as they are looked up. Replaced as a whole, never changed."""
 
     keys: "tuple[VerificationKey, ...]" = ()
     named: "Mapping[tuple[str, str], VerificationKey]" = MappingProxyType({})
     sole: "Mapping[str, VerificationKey]" = MappingProxyType({})
+
+    @classmethod
+    def of(cls, keys: "tuple[VerificationKey, ...]") -> Self:
+        """Index the keys of a set."""
+        named, groups = {}, dict[str, list["VerificationKey"]]()
+        for key in keys:
+            for alg in key.names:
+                groups.setdefault(alg, []).append(key)
+                if key.kid is not None:
+                    named[key.kid, alg] = key
+        sole = {alg: group[0] for alg, group in groups.items() if len(group) == 1}
+        return cls(keys, named, sole)
+
+    def find(self, kid: str | None, alg: str) -> "VerificationKey | None":
+        """See `KeyRing.find`."""
+        return self.sole.get(alg) if kid is None else self.named.get((kid, alg))
+
+
+async def read_keys(issuer: TrustedIssuer, pace: Pace) -> "KeySet | str":
+    """Read an issuer's key set from its file or URL, or say why not."""
+    # Here, so that the package can be imported without the extra.
+    from revocation.jwt import fetch, keys  # noqa: PLC0415
+
+    if issuer.jwks_file is not None:
+        raw = await fetch.read_file(issuer.jwks_file, max_bytes=pace.max_bytes)
+    else:
+        raw = await fetch.read_url(
+            issuer.jwks_url or "",
+            private=issuer.allow_private_addresses,
+            max_bytes=pace.max_bytes,
+            timeout_seconds=pace.timeout,
+            proxy=issuer.jwks_proxy,
+        )
+    if isinstance(raw, str):
+        return raw
+    try:
+        # A long one takes a while, and requests are waiting.
+        return await asyncio.to_thread(keys.read_key_set, raw, issuer)
+    except ValueError as error:
+        return str(error)
 
 
 class KeySource:
@@ -65,7 +105,7 @@ class KeySource:
         self.failure = "it was not read yet"
         self._pace = pace
         self._clock = clock
-        self._index = _Index()
+        self._index = KeyIndex()
         self._dropped: set[str] = set()
         self._thumbprints: set[str] = set()
         self._lock = Lock()
@@ -93,8 +133,7 @@ class KeySource:
 
     def find(self, kid: str | None, alg: str) -> "VerificationKey | None":
         """See `KeyRing.find`."""
-        index = self._index
-        return index.sole.get(alg) if kid is None else index.named.get((kid, alg))
+        return self._index.find(kid, alg)
 
     def too_soon(self) -> bool:
         """See `KeyRing.too_soon`; counted."""
@@ -174,7 +213,7 @@ class KeySource:
 
     async def _read(self) -> bool:
         try:
-            found = await self._fetch()
+            found = await read_keys(self.issuer, self._pace)
             if not isinstance(found, str):
                 self._withdraw(found.exposed)
                 if found.keys:
@@ -194,29 +233,6 @@ class KeySource:
         metrics.JWKS_REFRESHES.labels("read").inc()
         self._tell(found)
         return True
-
-    async def _fetch(self) -> "KeySet | str":
-        # Here, so that the package can be imported without the extra.
-        from revocation.jwt import fetch, keys  # noqa: PLC0415
-
-        issuer, pace = self.issuer, self._pace
-        if issuer.jwks_file is not None:
-            raw = await fetch.read_file(issuer.jwks_file, max_bytes=pace.max_bytes)
-        else:
-            raw = await fetch.read_url(
-                issuer.jwks_url or "",
-                private=issuer.allow_private_addresses,
-                max_bytes=pace.max_bytes,
-                timeout_seconds=pace.timeout,
-                proxy=issuer.jwks_proxy,
-            )
-        if isinstance(raw, str):
-            return raw
-        try:
-            # A long one takes a while, and requests are waiting.
-            return await asyncio.to_thread(keys.read_key_set, raw, issuer)
-        except ValueError as error:
-            return str(error)
 
     def _adopt(self, found: "KeySet") -> None:
         until = self._clock() + self.issuer.max_stale_seconds * 1_000
@@ -254,29 +270,18 @@ class KeySource:
             _log.warning("keys left out", source=self._name, **told)
         self._told = told
 
-    def _without_dropped(self, keys: "Iterable[VerificationKey]") -> _Index:
+    def _without_dropped(self, keys: "Iterable[VerificationKey]") -> KeyIndex:
         left = tuple(
             key
             for key in keys
             if key.kid not in self._dropped and key.thumbprint not in self._thumbprints
         )
-        return _index(left)
+        return KeyIndex.of(left)
 
     @property
     def _name(self) -> str:
         issuer = self.issuer
         return str(issuer.jwks_file or urlsplit(issuer.jwks_url or "").hostname)
-
-
-def _index(keys: "tuple[VerificationKey, ...]") -> _Index:
-    named, groups = {}, dict[str, list["VerificationKey"]]()
-    for key in keys:
-        for alg in key.names:
-            groups.setdefault(alg, []).append(key)
-            if key.kid is not None:
-                named[key.kid, alg] = key
-    sole = {alg: group[0] for alg, group in groups.items() if len(group) == 1}
-    return _Index(keys, named, sole)
 
 
 def _identity(key: "VerificationKey") -> tuple[str | None, str, str]:

@@ -4,7 +4,7 @@ Each returns what is wrong, if anything is, and what to change: at the provider,
 preset says, or here. Nothing quotes a value of the token.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from revocation.claim_names import ALWAYS, Unreadable, find_claim
@@ -108,17 +108,21 @@ def _instead(claims: Mapping[str, Any], names: tuple[str, ...]) -> str:
     return f'list its `{other}` in audiences with audience_claims = ["{other}"]'
 
 
-def _check_required(parts: Parts, trusted: Trusted) -> Fault | None:
+def find_lacking(parts: Parts, trusted: Trusted) -> Iterator[Fault]:
+    """Say one by one which claims a token lacks that its issuer's must have."""
     for name in trusted.required:
         found = find_claim(parts.claims, name)
         if isinstance(found, Unreadable):
-            return Fault(Reason.UNVERIFIABLE, found.why)
-        if found in _EMPTY:
+            yield Fault(Reason.UNVERIFIABLE, found.why)
+        elif found in _EMPTY:
             detail = f"the token has no `{name}` claim"
             said = trusted.advise(name, _accepting_without(name, trusted.issuer))
             detail = detail if said is None else f"{detail}: {said}"
-            return Fault(Reason.UNVERIFIABLE, detail)
-    return None
+            yield Fault(Reason.UNVERIFIABLE, detail)
+
+
+def _check_required(parts: Parts, trusted: Trusted) -> Fault | None:
+    return next(find_lacking(parts, trusted), None)
 
 
 def _accepting_without(name: str, issuer: TrustedIssuer) -> str | None:
@@ -145,34 +149,74 @@ def _check_values(parts: Parts, trusted: Trusted) -> Fault | None:
     return None
 
 
-RULES: Final[tuple[Callable[[Parts, Trusted], Fault | None], ...]] = (
-    _check_header,
-    _check_algorithm,
-    _check_kind,
-    _check_audience,
-    _check_required,
-    _check_values,
+RULES: Final[Mapping[str, Callable[[Parts, Trusted], Fault | None]]] = {
+    "header": _check_header,
+    "alg": _check_algorithm,
+    "kind": _check_kind,
+    "audience": _check_audience,
+    "required": _check_required,
+    "values": _check_values,
+}
+"""By what they look at, in the order in which they are applied."""
+
+
+class Times(NamedTuple):
+    """What a token's times are judged by; all but `nbf` were seen to be such."""
+
+    nbf: Any
+    token: Token
+    rules: Rules
+    now: float
+
+
+def _check_nbf_is_a_time(times: Times) -> Fault | None:
+    if type(times.nbf) in _NUMBERS:
+        return None
+    return Fault(Reason.UNVERIFIABLE, "the `nbf` claim is no time in seconds")
+
+
+def _check_exp(times: Times) -> Fault | None:
+    if times.now < times.token.expires_at + times.rules.leeway_ms:
+        return None
+    return Fault(Reason.EXPIRED, "the `exp` claim has passed")
+
+
+def _check_nbf(times: Times) -> Fault | None:
+    is_time = type(times.nbf) in _NUMBERS
+    if not is_time or times.now >= times.nbf * 1_000 - times.rules.leeway_ms:
+        return None
+    return Fault(Reason.NOT_YET_VALID, "the `nbf` claim lies in the future")
+
+
+def _check_lifetime(times: Times) -> Fault | None:
+    token = times.token
+    if token.expires_at - token.issued_at <= token.longest:
+        return None
+    detail = (
+        "`exp` is further from `iat` than tokens may live "
+        f"({token.longest // 1_000} s): max_token_lifetime_seconds"
+    )
+    return Fault(Reason.LIFETIME_EXCEEDED, detail)
+
+
+TIME_RULES: Final[tuple[tuple[str, Callable[[Times], Fault | None]], ...]] = (
+    ("nbf", _check_nbf_is_a_time),
+    ("exp", _check_exp),
+    ("nbf", _check_nbf),
+    ("lifetime", _check_lifetime),
 )
-"""In the order in which they are applied."""
+"""The same for a token's times; `read_token` comes before.
+
+Whether it is dated too far ahead, `decide` says: of signed tokens only, so that no
+stranger can make an issuer's clock look wrong.
+"""
 
 
-def find_untimely(parts: Parts, token: Token, rules: Rules, now: float) -> Fault | None:
-    """Judge by the token's times; `read_token` has seen `iat` and `exp` to be such.
+def times_of(parts: Parts, token: Token, rules: Rules, now: float) -> Times:
+    """Return what `TIME_RULES` judge."""
+    return Times(parts.claims.get("nbf", 0), token, rules, now)
 
-    Whether it is dated too far ahead, `decide` says: of signed tokens only, so that no
-    stranger can make an issuer's clock look wrong.
-    """
-    begins: Any = parts.claims.get("nbf", 0)
-    if type(begins) not in _NUMBERS:
-        return Fault(Reason.UNVERIFIABLE, "the `nbf` claim is no time in seconds")
-    if now >= token.expires_at + rules.leeway_ms:
-        return Fault(Reason.EXPIRED, "the `exp` claim has passed")
-    if now < begins * 1_000 - rules.leeway_ms:
-        return Fault(Reason.NOT_YET_VALID, "the `nbf` claim lies in the future")
-    if token.expires_at - token.issued_at > token.longest:
-        detail = (
-            "`exp` is further from `iat` than tokens may live "
-            f"({token.longest // 1_000} s): max_token_lifetime_seconds"
-        )
-        return Fault(Reason.LIFETIME_EXCEEDED, detail)
-    return None
+
+def find_untimely(times: Times) -> Fault | None:
+    """Return what is wrong with a token's times, if anything is."""
+    return next(filter(None, (rule(times) for _, rule in TIME_RULES)), None)

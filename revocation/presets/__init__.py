@@ -39,6 +39,11 @@ class Preset(BaseModel):
     remedies: Mapping[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def has_shape(self, issuer: str) -> bool:
+        """Whether an issuer is one of a shape that says more than "any"."""
+        shapes = (each for each in self.issuers if each != "{iss}")
+        return any(_fill(each, issuer) is not None for each in shapes)
+
     def key_set_url(self, issuer: str) -> str | None:
         """Return where the key set of an issuer is, if that follows from its name."""
         found = (_fill(shape, issuer) for shape in self.issuers)

@@ -3,6 +3,7 @@
 `source.py` says how, `stations.py`, `verifiers.py`, `routes.py` and `issuers.py` which.
 """
 
+from revocation.settings.issuers import IssuerSettings, read_issuers
 from revocation.settings.routes import RouteSettings
 from revocation.settings.source import MIN_PEPPER_BYTES
 from revocation.settings.stations import (
@@ -17,11 +18,16 @@ from revocation.settings.stations import (
     StoreSettings,
     TlsSettings,
 )
-from revocation.settings.verifiers import SidecarSettings, VerifierSettings
+from revocation.settings.verifiers import (
+    SidecarSettings,
+    TokenSettings,
+    VerifierSettings,
+)
 
 __all__ = [
     "MIN_PEPPER_BYTES",
     "AuthoritySettings",
+    "IssuerSettings",
     "KafkaSettings",
     "LimitSettings",
     "PepperSettings",
@@ -33,5 +39,7 @@ __all__ = [
     "SidecarSettings",
     "StoreSettings",
     "TlsSettings",
+    "TokenSettings",
     "VerifierSettings",
+    "read_issuers",
 ]

@@ -1,8 +1,13 @@
 """Whose tokens an installation trusts."""
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Any
 
-from revocation.settings.source import Settings
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from revocation.errors import SettingsError
+from revocation.settings.source import Settings, explain_invalid
+from revocation.trust import TrustedIssuer
 from revocation.trusted_issuers import TrustedIssuers
 
 
@@ -14,3 +19,21 @@ class IssuerSettings(Settings):
     `trust.TrustedIssuer` and `trusted_issuers`. `check` reads claims as they say. Where
     it is set, `revocation publish` and the authority warn of events about others: they
     revoke nothing that a verifier accepts."""
+
+
+class _Issuers(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    issuers: TrustedIssuers
+
+
+def read_issuers(issuers: Mapping[str, Any]) -> dict[str, TrustedIssuer]:
+    """Read what would stand in the setting `issuers`.
+
+    Raises:
+        SettingsError: names what is wrong.
+    """
+    try:
+        return _Issuers(issuers=dict(issuers)).issuers
+    except ValidationError as error:
+        raise SettingsError(explain_invalid(error)) from None

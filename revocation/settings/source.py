@@ -56,7 +56,7 @@ class Settings(BaseSettings):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise SettingsError(_explain(error)) from None
+            raise SettingsError(explain_invalid(error)) from None
         except UnreadableSettingsError as error:
             raise SettingsError(f"{error}; tables are given as JSON") from None
 
@@ -132,7 +132,8 @@ def _known_names(settings: type[BaseSettings]) -> set[str]:
     return names.union(*map(_known_names, settings.__subclasses__()))
 
 
-def _explain(error: ValidationError) -> str:
+def explain_invalid(error: ValidationError) -> str:
+    """Name each setting that is wrong, and say why; no value is quoted."""
     lines = []
     for each in error.errors(include_url=False, include_input=False):
         name, *place = map(str, each["loc"] or ("settings",))

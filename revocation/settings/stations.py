@@ -54,9 +54,11 @@ class LimitSettings(Settings):
     @property
     def limits(self) -> Limits:
         """How long tokens and sessions live, as the ledger and the stores need it."""
+        longest_token = longest_ms(self.max_token_lifetime_seconds)
         return Limits(
-            longest_token_ms=longest_ms(self.max_token_lifetime_seconds),
-            longest_session_ms=self.max_session_seconds * 1_000,
+            longest_token_ms=longest_token,
+            # A token may outlive the session that it is of, and must not come back.
+            longest_session_ms=max(self.max_session_seconds * 1_000, longest_token),
             leeway_ms=self._grace_seconds * 1_000,
         )
 

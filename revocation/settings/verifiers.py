@@ -12,7 +12,7 @@ from revocation.claims import Rules
 from revocation.settings.issuers import IssuerSettings
 from revocation.settings.routes import RouteClass, RouteSettings
 from revocation.settings.source import read_secret
-from revocation.settings.stations import KafkaSettings, StoreSettings
+from revocation.settings.stations import KafkaSettings, LimitSettings, StoreSettings
 from revocation.trust import Issuer, longest_token_bytes
 
 _BESIDE_TOKEN: Final = {
@@ -45,29 +45,11 @@ class IntrospectionClient(BaseModel):
         return read_secret(self.secret_file, least_bytes=1).decode()
 
 
-class VerifierSettings(IssuerSettings, RouteSettings, StoreSettings, KafkaSettings):
-    """A verifier of one region. Kafka is needed for `report_rejections` only."""
+class TokenSettings(IssuerSettings, LimitSettings):
+    """What is asked of tokens, and how their claims are read."""
 
     claims: ClaimMapping = Field(default_factory=ClaimMapping)
     """How `check` reads the claims of issuers that are not among `issuers`."""
-    replica_max_entries: int = Field(5_000_000, ge=1)
-    """How many entries a verifier holds in memory, before it refuses more."""
-    start_timeout_seconds: float = Field(10.0, ge=0)
-    """How long a verifier that starts waits for its replica."""
-
-    fallback_store_url: str | None = Field(None, repr=False)
-    """Asked where a policy says `introspect`: the store of another region."""
-    fallback_sidecar_url: str | None = None
-    """The same: a sidecar of another region."""
-    introspection: IntrospectionClient | None = None
-    """The same: the issuer."""
-    fallback_timeout_ms: int = Field(500, ge=1, le=60_000)
-    """The longest that all of them together may take."""
-
-    report_rejections: bool = False
-    """Tell the rejections topic of revoked tokens that are used."""
-    instance: str = Field(default_factory=socket.gethostname)
-    """Tells this verifier from others of the region, in those events."""
 
     @property
     def rules(self) -> Rules:
@@ -89,6 +71,29 @@ class VerifierSettings(IssuerSettings, RouteSettings, StoreSettings, KafkaSettin
                     "max_token_lifetime_seconds of the issuer to less"
                 )
         return self
+
+
+class VerifierSettings(TokenSettings, RouteSettings, StoreSettings, KafkaSettings):
+    """A verifier of one region. Kafka is needed for `report_rejections` only."""
+
+    replica_max_entries: int = Field(5_000_000, ge=1)
+    """How many entries a verifier holds in memory, before it refuses more."""
+    start_timeout_seconds: float = Field(10.0, ge=0)
+    """How long a verifier that starts waits for its replica."""
+
+    fallback_store_url: str | None = Field(None, repr=False)
+    """Asked where a policy says `introspect`: the store of another region."""
+    fallback_sidecar_url: str | None = None
+    """The same: a sidecar of another region."""
+    introspection: IntrospectionClient | None = None
+    """The same: the issuer."""
+    fallback_timeout_ms: int = Field(500, ge=1, le=60_000)
+    """The longest that all of them together may take."""
+
+    report_rejections: bool = False
+    """Tell the rejections topic of revoked tokens that are used."""
+    instance: str = Field(default_factory=socket.gethostname)
+    """Tells this verifier from others of the region, in those events."""
 
 
 class SidecarSettings(VerifierSettings):

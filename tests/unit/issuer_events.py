@@ -5,7 +5,8 @@ from typing import Any
 
 from revocation import events, ledger
 from revocation.claim_names import Unreadable, find_claim
-from revocation.claims import name_resources
+from revocation.claim_sets import claim_reader
+from revocation.claims import Token, name_claims, name_resources
 from revocation.decision import DEFAULT_POLICIES, Freshness, Verdict, decide
 from revocation.entries import Entry, Limits, Offset, Position, Target, UnixMs
 from revocation.jwt.authenticator import Authenticated
@@ -19,11 +20,16 @@ LIMITS = Limits(
     leeway_ms=RULES.leeway_ms + RULES.clock_allowance_ms,
 )
 RESOURCE = "order:42"
+SETS = (("sub",),)
+"""What is revocable here beside all that has an event of its own."""
 _HERE = {"kid": "key-1", "resource": RESOURCE}
 
 
-def values(member: Member, claims: Mapping[str, Any]) -> list[str]:
+def values(member: Member, claims: Mapping[str, Any]) -> list[Any]:
     """Return what an event may have as a member, to name a token with these claims."""
+    if member.name == "claims":
+        sub = claims.get("sub")
+        return [{"sub": sub}] if sub and isinstance(sub, str) else []
     if member.elsewhere:
         return [_HERE[member.name]]
     found = (find_claim(claims, name) for name in member.claims)
@@ -32,7 +38,7 @@ def values(member: Member, claims: Mapping[str, Any]) -> list[str]:
 
 def about(row: Reach, claims: Mapping[str, Any], **more: Any) -> Iterator[events.Event]:
     """Yield each event that names the token, one for each type and way to name it."""
-    named: list[dict[str, str]] = [{"issuer": claims["iss"]}]
+    named: list[dict[str, Any]] = [{"issuer": claims["iss"]}]
     for member in row.members:
         found = values(member, claims)
         named = [{**each, member.name: value} for each in named for value in found]
@@ -63,9 +69,11 @@ def verdict(
     found: Authenticated, event: events.Event, *, at: UnixMs = NOW, now: UnixMs = NOW
 ) -> Verdict:
     """Return what becomes of a token after an event; it touches `RESOURCE`."""
-    token = name_resources(found.token, [RESOURCE])
-    known = conclude((at, event))
-    named = {target: known[target] for target in token.targets() if target in known}
+    token: Token | str = name_claims(found.token, found.claims, claim_reader(SETS))
+    known, named = conclude((at, event)), dict[Target, Entry]()
+    if isinstance(token, Token):
+        token = name_resources(token, [RESOURCE])
+        named = {each: known[each] for each in token.targets() if each in known}
     return decide(
         token,
         named,

@@ -10,6 +10,7 @@ from revocation import settings as module
 from revocation.errors import SettingsError
 from revocation.settings import (
     AuthoritySettings,
+    IssuerSettings,
     KafkaSettings,
     LimitSettings,
     PepperSettings,
@@ -20,12 +21,15 @@ from revocation.settings import (
     SidecarSettings,
     StoreSettings,
     TlsSettings,
+    TokenSettings,
     VerifierSettings,
 )
 from revocation.settings.source import Settings
 
 CLASSES = [
+    TokenSettings,
     LimitSettings,
+    IssuerSettings,
     RouteSettings,
     KafkaSettings,
     PepperSettings,
@@ -265,6 +269,13 @@ def test_limits_and_rules_follow_from_the_same_settings():
     assert rules.longest_token_ms == 101_000
     assert rules.clock_allowance_ms == 3_000
     assert rules.leeway_ms == 20_000
+
+
+def test_an_ended_session_outlasts_the_tokens_that_are_of_it():
+    """However briefly ended sessions are to be remembered."""
+    settings = LimitSettings(max_token_lifetime_seconds=7 * 86_400)
+    longest = settings.rules.longest_token_ms
+    assert settings.limits.longest_session_ms == longest > 86_400_000
 
 
 def test_an_entry_outlasts_the_last_verifier_that_accepts_a_token():

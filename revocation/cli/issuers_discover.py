@@ -1,0 +1,174 @@
+"""`revocation issuers discover`: from an issuer's metadata to settings."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import typer
+import uvloop
+
+from revocation.cli import EXIT_NEGATIVE
+from revocation.cli.toml_text import toml_issuer
+from revocation.jwt.jwks import require_extra
+from revocation.jwt.key_source import Pace
+from revocation.presets import preset
+from revocation.presets.likely import likely
+from revocation.settings import LimitSettings, read_issuers
+from revocation.trust import Algorithm
+
+if TYPE_CHECKING:
+    from revocation.jwt.discovery import Algorithms, Metadata
+
+_AUDIENCE: Final = "your-audience"
+_TENANT: Final = "your-tenant"
+_PLACE: Final = re.compile(r"\{[^{}]*\}")
+_COMMENTS: Final = {
+    "audiences": "who you are: what the `aud` of tokens for this service names",
+    "tenants": "the tenants that you trust, and no others",
+}
+
+
+class _Found(NamedTuple):
+    """What can be written: nothing without `values`; and what is said of it."""
+
+    name: str
+    sentences: tuple[str, ...]
+    values: dict[str, Any] | None = None
+
+
+def discover_issuer(
+    url: Annotated[str, typer.Argument(help="The issuer, as tokens have it as `iss`.")],
+    *,
+    allow_private: Annotated[
+        bool,
+        typer.Option(
+            "--allow-private", help="Also read from private hosts, and by http."
+        ),
+    ] = False,
+) -> None:
+    """Read what an issuer publishes of itself, and write settings to stdout.
+
+    Asks for the metadata of OpenID Connect and of RFC 8414, which must be that of
+    exactly this issuer, and reads the key set. What was found is said on stderr; exit
+    code 1 if nothing can be used. Fill in the audiences.
+    """
+    require_extra()
+    from revocation.jwt.discovery import issuer_of  # noqa: PLC0415 - needs the extra
+
+    try:
+        issuer = issuer_of(url, http=allow_private)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    found = uvloop.run(_discover(issuer, private=allow_private))
+    for sentence in found.sentences:
+        typer.echo(sentence, err=True)
+    if found.values is None:
+        raise typer.Exit(EXIT_NEGATIVE)
+    for line in _lines(found.name, found.values):
+        typer.echo(line)
+
+
+def _lines(name: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """Return settings of a verifier, which it would not refuse."""
+    issuers = read_issuers({name: values}).values()
+    longest = max(each.max_token_lifetime_seconds or 0 for each in issuers)
+    if longest > LimitSettings().max_token_lifetime_seconds:
+        yield f"max_token_lifetime_seconds = {longest}  # of the whole installation"
+        yield ""
+    for line in toml_issuer(name, values):
+        comment = _COMMENTS.get(line.split(" ")[0])
+        yield line if comment is None else f"{line}  # {comment}"
+
+
+async def _discover(issuer: str, *, private: bool) -> _Found:
+    from revocation.jwt import discovery  # noqa: PLC0415 - as above
+
+    pace = Pace()
+    metadata = await discovery.discover(issuer, pace, private=private)
+    if isinstance(metadata, list):
+        return _Found(issuer, tuple(f"{each}." for each in metadata))
+    presets = likely(metadata.issuer, {})
+    usual = preset(presets[0]).settings["algorithms"] if presets else ()
+    algorithms = await discovery.find_algorithms(
+        metadata, [Algorithm(each) for each in usual], pace, private=private
+    )
+    if isinstance(algorithms, str):
+        return _Found(issuer, (f"{metadata.jwks_uri}: {algorithms}.",))
+    name = _name(metadata, presets)
+    values = _values(metadata, algorithms, name, presets)
+    if private:
+        values["allow_private_addresses"] = True
+    return _Found(name, tuple(_say(metadata, algorithms, presets)), values)
+
+
+def _name(metadata: "Metadata", presets: tuple[str, ...]) -> str:
+    """Return what the issuer is called in settings: with a claim in its braces.
+
+    Metadata calls the place as it likes; a preset knows which claim stands there.
+    """
+    if not metadata.is_template:
+        return metadata.issuer
+    shapes = (shape for name in presets for shape in preset(name).issuers)
+    said = _PLACE.sub("{}", metadata.issuer)
+    known = (shape for shape in shapes if _PLACE.sub("{}", shape) == said)
+    return next(known, metadata.issuer)
+
+
+def _values(
+    metadata: "Metadata",
+    algorithms: "Algorithms",
+    name: str,
+    presets: tuple[str, ...],
+) -> dict[str, Any]:
+    values: dict[str, Any] = {"preset": presets[0]} if presets else {}
+    url: str | None = None
+    if presets:
+        url = preset(presets[0]).key_set_url(_PLACE.sub(_TENANT, name))
+    if metadata.is_template:
+        values["tenants"] = [_TENANT]
+    values |= {"algorithms": algorithms.names, "audiences": [_AUDIENCE]}
+    # The set of a template is that of all tenants: the preset knows each one's own.
+    if url is None or not (metadata.is_template or url == metadata.jwks_uri):
+        values["jwks_url"] = metadata.jwks_uri
+    return values
+
+
+def _say(
+    metadata: "Metadata", algorithms: "Algorithms", presets: tuple[str, ...]
+) -> Iterator[str]:
+    yield f"{metadata.source} is the metadata of {metadata.issuer}."
+    if metadata.is_template:
+        yield (
+            "That is a template and no issuer, since what stands in its braces differs "
+            "by tenant: list those that you trust as `tenants`. In the settings, what "
+            "stands in braces is the claim of tokens that names the tenant."
+        )
+    hosts = {urlsplit(each).hostname for each in (metadata.source, metadata.jwks_uri)}
+    elsewhere = ", at another host" if len(hosts) > 1 else ""
+    yield f"Its keys are at {metadata.jwks_uri}{elsewhere}."
+    yield f"They are for {', '.join(algorithms.names)}."
+    if algorithms.guessed is not None:
+        yield (
+            f"Some have no `alg`: {algorithms.guessed} is taken for them; if tokens "
+            "have another, write that in its place."
+        )
+    if algorithms.left_out:
+        counts = (f"{count} {flaw}" for flaw, count in algorithms.left_out.items())
+        yield f"Left out of the set: {', '.join(counts)}."
+    yield _say_preset(presets)
+
+
+def _say_preset(presets: tuple[str, ...]) -> str:
+    if not presets:
+        return (
+            "No preset looks like it, so tokens must say `typ: at+jwt` (RFC 9068); "
+            "`revocation issuers show` lists the presets, for where one fits."
+        )
+    found, *others = presets
+    title = f"By its name it looks like {preset(found).title}: {preset(found).tokens}"
+    also = f" It could also be {', '.join(others)}." if others else ""
+    return (
+        f"{title}. That is a guess; `revocation issuers show {found}` says what the "
+        f"preset does.{also}"
+    )

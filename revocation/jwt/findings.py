@@ -1,0 +1,134 @@
+"""What a token has at each point that is judged: values, for whoever holds it. Pure.
+
+Values are written as JSON in ASCII, so that no token can draw on a terminal.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from revocation.claim_names import find_claim
+from revocation.entries import Kind
+from revocation.jwt.compact import Parts
+from revocation.jwt.rules import Times, Trusted
+from revocation.reach import Member, Reach
+
+_MOST_SHOWN: Final = 200
+_NUMBERS: Final = frozenset({int, float})
+
+
+def shown(value: Any) -> str:
+    """Write a value, its end left out where it is long."""
+    if value is None:
+        return "none"
+    text = json.dumps(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+def moment(milliseconds: float, now: float) -> str:
+    """Write an instant, and how far it is away."""
+    seconds = (milliseconds - now) / 1_000
+    away = f"in {seconds:,.0f} s" if seconds > 0 else f"{-seconds:,.0f} s ago"
+    try:
+        at = datetime.fromtimestamp(milliseconds / 1_000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return away
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC, {away}"
+
+
+def reached_by(each: Reach, parts: Parts, *, reached: bool) -> str:
+    """Say by which values events reach a token, or what it lacks for that."""
+    if each.kind is Kind.KEY:
+        kid = parts.header.kid
+        return f"kid {shown(kid)}" if kid else "the key's `kid`, if it has one"
+    if reached:
+        said = (f"{member.name} {_held(member, parts)}" for member in each.members)
+        return ", ".join(said)
+    if not each.reaches:
+        return f"OUT OF REACH: {each.missed}"
+    lacking = (member.claims for member in each.members if not _values(member, parts))
+    named = (" or ".join(f"`{name}`" for name in claims) for claims in lacking)
+    return f"OUT OF REACH until `exp`: the token has no {', and no '.join(named)}"
+
+
+def _held(member: Member, parts: Parts) -> str:
+    return " and ".join(map(shown, _values(member, parts)))
+
+
+def _values(member: Member, parts: Parts) -> list[Any]:
+    values = (find_claim(parts.claims, name) for name in member.claims)
+    return list(dict.fromkeys(value for value in values if isinstance(value, str)))
+
+
+def _header(parts: Parts, _: Trusted) -> str:
+    header = parts.header
+    ignored = f"; ignored: {', '.join(sorted(header.brings))}" if header.brings else ""
+    kid = "no `kid`" if header.kid is None else f"`kid` is {shown(header.kid)}"
+    return f"{kid}{ignored}"
+
+
+def _algorithm(parts: Parts, trusted: Trusted) -> str:
+    allowed = ", ".join(each.value for each in trusted.issuer.algorithms)
+    return f"`alg` is {shown(parts.header.alg)}; allowed: {allowed}"
+
+
+def _kind(parts: Parts, trusted: Trusted) -> str:
+    issuer, typ = trusted.issuer, parts.header.typ
+    said = "no `typ`" if typ is None else f"`typ` is {shown(typ)}"
+    untyped = ", JWT or none" if issuer.allow_untyped else ""
+    return f"{said}; access tokens have {', '.join(issuer.types)}{untyped}"
+
+
+def _audience(parts: Parts, trusted: Trusted) -> str:
+    names, ours = trusted.issuer.audience_claims, ", ".join(trusted.issuer.audiences)
+    held = {name: find_claim(parts.claims, name) for name in names}
+    said = (f"`{name}` is {shown(value)}" for name, value in held.items() if value)
+    return f"{next(said, f'no `{names[0]}`')}; we are {ours}"
+
+
+def _required(_: Parts, trusted: Trusted) -> str:
+    return f"needed: {', '.join(f'`{name}`' for name in trusted.required)}"
+
+
+def _required_values(parts: Parts, trusted: Trusted) -> str:
+    said = (
+        f"`{name}` is {shown(find_claim(parts.claims, name))}, due is {shown(due)}"
+        for name, due in trusted.issuer.required_values.items()
+    )
+    return "; ".join(said) or "none are asked for"
+
+
+FOUND: Final[Mapping[str, Callable[[Parts, Trusted], str]]] = {
+    "header": _header,
+    "alg": _algorithm,
+    "kind": _kind,
+    "audience": _audience,
+    "required": _required,
+    "values": _required_values,
+}
+"""For each of `RULES`."""
+
+
+def _nbf(times: Times) -> str:
+    if not times.nbf or type(times.nbf) not in _NUMBERS:
+        return f"`nbf` is {shown(times.nbf or None)}"
+    return moment(times.nbf * 1_000, times.now)
+
+
+def _exp(times: Times) -> str:
+    return moment(times.token.expires_at, times.now)
+
+
+def _lifetime(times: Times) -> str:
+    token = times.token
+    lives = (token.expires_at - token.issued_at) / 1_000
+    return f"{lives:,.0f} s; at most {token.longest // 1_000:,} s"
+
+
+FOUND_TIMES: Final[Mapping[str, Callable[[Times], str]]] = {
+    "nbf": _nbf,
+    "exp": _exp,
+    "lifetime": _lifetime,
+}
+"""For each of `TIME_RULES`."""

@@ -1,0 +1,218 @@
+"""`revocation issuers try`: by a preset or by settings, and what it never says."""
+
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from revocation.__main__ import app
+from revocation.cli import EXIT_NEGATIVE
+from revocation.errors import SettingsError
+from revocation.presets import presets
+from tests.stations.beside import beside
+from tests.unit.jwks_server import JwksServer
+from tests.unit.tokens import AUDIENCE, ISSUER, encode, jwk, key_for, key_set, mint
+
+OKTA = "https://acme.okta.com/oauth2/default"
+NOW = int(time.time())
+TIMES = {"iat": NOW - 10, "exp": NOW + 590}
+
+
+def fresh(**claims: Any) -> str:
+    return mint(**{**TIMES, **claims})
+
+
+def of_okta(**claims: Any) -> str:
+    own = {"cid": "0oa1", "client_id": ..., "scp": ["read"], "aud": "api://orders"}
+    given = {**TIMES, "iss": OKTA, **own, **claims}
+    return mint("RS256", header={"typ": None}, **given)
+
+
+def tried(token: str, *words: str) -> Result:
+    """Type the command, with the token on stdin."""
+    width = {"COLUMNS": "240"}
+    typed = ["issuers", "try", *words]
+    return CliRunner(env=width).invoke(app, [*typed, "-"], input=f"{token}\n")
+
+
+def states(result: Result) -> dict[str, str]:
+    rows = result.stdout.split("\n\n")[1].splitlines()
+    return dict(re.split(r"  +", row)[:2] for row in rows)
+
+
+def test_a_token_passes_by_its_preset_as_far_as_it_is_looked_at():
+    found = tried(of_okta(), "--preset", "okta", "--audience", "api://orders")
+    assert found.exit_code == 0
+    assert states(found).pop("signature") == "not looked at"
+    assert "Assumed: --issuer" in found.stdout
+    assert "Assumed: --audience" not in found.stdout
+    assert 'client "0oa1"' in found.stdout
+    assert "It passes as far as it was looked at" in found.stdout
+
+
+def test_a_token_that_does_not_pass_is_explained_whole():
+    token = of_okta(exp=NOW - 500, jti=...)
+    found = tried(token, "--preset", "okta", "--audience", "api://invoices")
+    assert found.exit_code == EXIT_NEGATIVE
+    failing = {name for name, state in states(found).items() if state == "FAILS"}
+    assert failing == {"audience", "required", "exp"}
+    assert "It does not pass: audience_refused" in found.stdout
+
+
+@pytest.mark.parametrize(("signer", "code"), [("key-1", 0), ("key-2", EXIT_NEGATIVE)])
+def test_a_key_set_in_a_file_verifies_the_signature(tmp_path, signer, code):
+    path = tmp_path / "jwks.json"
+    path.write_bytes(key_set(jwk("RS256", signer, kid="key-1"), jwk("ES256", "other")))
+    found = tried(of_okta(), "--preset", "okta", "--jwks-file", str(path))
+    assert found.exit_code == code
+    assert "1 other_algorithm" in found.stderr
+    assert ("It passes." in found.stdout) == (code == 0)
+
+
+def test_a_key_set_is_read_from_its_url_where_that_is_said():
+    with beside(JwksServer(key_set(jwk("RS256")))) as (server, _):
+        typed = ("--preset", "okta", "--jwks-url", server.url)
+        refused = tried(of_okta(), *typed)
+        assert "must begin with https" in str(refused.exception)
+        found = tried(of_okta(), *typed, "--allow-private")
+        assert found.exit_code == 0
+        assert "It passes." in found.stdout
+        (request,) = server.requests
+        assert of_okta().encode() not in request
+
+
+def test_an_issuers_own_key_set_is_read_only_where_that_is_said(monkeypatch):
+    with beside(JwksServer(key_set(jwk("ES256")))) as (server, _):
+        own = {"algorithms": ["ES256"], "audiences": [AUDIENCE]}
+        keys = {"jwks_url": server.url, "allow_private_addresses": True}
+        issuers = json.dumps({ISSUER: {**own, **keys}})
+        monkeypatch.setenv("REVOCATION_ISSUERS", issuers)
+        assert states(tried(fresh()))["signature"] == "not looked at"
+        assert not server.requests
+        assert states(tried(fresh(), "--fetch"))["signature"] == "passes"
+        assert len(server.requests) == 1
+        forged = mint(key=key_for("ES256", "key-2"), **TIMES)
+        assert "signature_invalid" in tried(forged, "--fetch").stdout
+
+
+def test_a_token_with_another_issuer_is_held_to_the_keys_all_the_same(tmp_path):
+    path = tmp_path / "jwks.json"
+    path.write_bytes(key_set(jwk("RS256")))
+    typed = ("--preset", "okta", "--issuer", f"{OKTA}/", "--jwks-file", str(path))
+    told = states(tried(of_okta(), *typed))
+    assert (told["issuer"], told["signature"]) == ("FAILS", "passes")
+
+
+def test_a_key_set_that_cannot_be_read_is_no_key(tmp_path):
+    path = str(tmp_path / "none.json")
+    found = tried(of_okta(), "--preset", "okta", "--jwks-file", path)
+    assert found.exit_code == EXIT_NEGATIVE
+    assert "cannot be read" in found.stderr
+    assert "key_unknown" in found.stdout
+
+
+@pytest.fixture
+def settings(monkeypatch):
+    """Trust an issuer by settings, of which no key set is read."""
+    own = {"algorithms": ["ES256"], "audiences": [AUDIENCE]}
+    issuers = {ISSUER: {**own, "jwks_url": "https://idp.invalid/keys"}}
+    monkeypatch.setenv("REVOCATION_ISSUERS", json.dumps(issuers))
+
+
+def test_without_a_preset_settings_say_whom_to_trust(settings, tmp_path):
+    assert tried(fresh()).exit_code == 0
+    path = tmp_path / "jwks.json"
+    path.write_bytes(key_set(jwk("ES256")))
+    found = tried(fresh(), "--jwks-file", str(path))
+    assert found.exit_code == 0
+    assert "It passes." in found.stdout
+    assert tried(fresh(aud="x")).exit_code == EXIT_NEGATIVE
+
+
+def test_the_lifetime_of_settings_counts(settings, monkeypatch):
+    monkeypatch.setenv("REVOCATION_MAX_TOKEN_LIFETIME_SECONDS", "60")
+    assert "lifetime_exceeded" in tried(fresh()).stdout
+
+
+def test_the_lifetime_that_a_preset_needs_is_assumed():
+    token = mint("RS256", header={"typ": "JWT"}, iat=NOW, exp=NOW + 80_000, scope="a")
+    found = tried(token, "--preset", "auth0")
+    assert found.exit_code == 0
+    assert "REVOCATION_MAX_TOKEN_LIFETIME_SECONDS is 86400" in found.stdout
+
+
+def test_a_tenant_stands_in_the_template_of_a_preset():
+    tenant = "6f9a3f0c-2b1e-4a5d-9a57-3b1f7b0e8a11"
+    own = {"oid": "u1", "uti": "t1", "tid": tenant, "azp": "a", "scp": "x"}
+    issuer = f"https://login.microsoftonline.com/{tenant}/v2.0"
+    dated = {"iat": NOW - 310, "exp": NOW + 3_600}
+    token = mint("RS256", header={"typ": "JWT"}, **dated, iss=issuer, **own)
+    typed = ("--preset", "entra", "--tenant", tenant)
+    assert tried(token, *typed).exit_code == 0
+    template = ("--issuer", "https://login.microsoftonline.com/{tid}/v2.0")
+    assert tried(token, *typed, *template).exit_code == 0
+    other = tried(token, "--preset", "entra", "--tenant", "contoso")
+    assert other.exit_code == EXIT_NEGATIVE
+    assert states(other)["values"] == "FAILS"
+
+
+def test_presets_that_a_token_looks_like_are_named():
+    assert "--preset okta" in tried(of_okta()).stdout
+    assert "--preset entra" in tried(fresh(oid="a", uti="b", tid="c")).stdout
+    assert "No preset looks like it" in tried(fresh()).stdout
+
+
+# What is never said -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--preset", "nobody", "TOKEN"],
+        ["--preset", "okta", "TOKEN", "TOKEN"],
+        ["--preset", "okta", "--issuer", "a b", "TOKEN"],
+        ["--preset", "okta", "--jwks-url", "ftp://x", "TOKEN"],
+        ["--preset", "okta", "--jwks-url", "x", "--jwks-file", "y", "TOKEN"],
+        ["--preset", "okta", "--issuer", "https://{tid}/", "TOKEN"],
+        ["--audience", "x", "TOKEN"],
+        ["--issuer", "x", "TOKEN"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("token", [of_okta(), of_okta(iss="https://{x}/"), "a.b.c"])
+def test_what_was_typed_wrong_shows_nothing_of_the_token(words, token):
+    typed = [token if each == "TOKEN" else each for each in words]
+    found = CliRunner().invoke(app, ["issuers", "try", *typed])
+    assert found.exit_code == 2 or isinstance(found.exception, SettingsError)
+    said = f"{found.output}{found.stderr}{found.exception!r}"
+    for part in token.split("."):
+        assert len(part) < 2 or part not in said
+
+
+@pytest.mark.parametrize("preset", [*presets(), None])
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("", ".", "a.b.c", "x" * 100_000, "\x1b[2J", "ключ", "Bearer a.b.c"),
+        ".".join(map(encode, (b'{"alg":"none"}', b'{"iss":["x"],"aud":{}}', b"x"))),
+        of_okta(iss="https://{tid}/", aud=["", 5]),
+    ],
+    ids=range(9),
+)
+def test_whatever_is_given_is_explained(token, preset):
+    words = () if preset is None else ("--preset", preset)
+    found = tried(token, *words)
+    assert found.exit_code == EXIT_NEGATIVE
+    assert "It does not pass" in found.stdout
+    assert "\x1b" not in found.stdout
+
+
+def test_nothing_is_logged(caplog, tmp_path, capfd):
+    path = str(tmp_path / "none.json")
+    tried(of_okta(), "--preset", "okta", "--jwks-file", path)
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
