@@ -20,9 +20,10 @@ NAMED_KINDS: Final = (
 _SESSION: Final = NAMED_KINDS.index(Kind.SESSION)
 _CLIENT: Final = NAMED_KINDS.index(Kind.CLIENT)
 
-Pick = Callable[[dict[Any, Any], str, Any], tuple[str, ...] | None]
-"""Takes claims, their `iss` and a `kid`; returns an id for each of `NAMED_KINDS`, empty
-where there is none, or None where a closer look is needed."""
+_Get = Callable[..., Any]
+Pick = Callable[[dict[Any, Any], _Get, str, Any], tuple[str, ...] | None]
+"""Takes claims, their method `get`, their `iss` and a `kid`; returns an id for each of
+`NAMED_KINDS`, empty where there is none, or None where a closer look is needed."""
 
 
 def make_pick(claim_names: ClaimNames) -> Pick:
@@ -43,27 +44,28 @@ def _bind(claim_names: ClaimNames) -> Pick:
     """
     user, token_id, tenant = claim_names.user, claim_names.token_id, claim_names.tenant
     session, *sessions = claim_names.sessions or (None,)
-    client, *clients = claim_names.clients or (None,)
+    client, second = (*claim_names.clients, None, None)[:2]
     others = [(each, _SESSION) for each in sessions]
-    others += [(each, _CLIENT) for each in clients]
+    others += [(each, _CLIENT) for each in claim_names.clients[2:]]
     known = {user, token_id}
     required = [name for name in claim_names.required if name not in known]
     nameless, tokenless = (
         each not in claim_names.required for each in (user, token_id)
     )
 
-    def pick(claims: dict[Any, Any], issuer: str, kid: Any) -> tuple[str, ...] | None:
-        get = claims.get
-        subject, token = get(user, ""), get(token_id, "")
+    def pick(
+        _claims: dict[Any, Any], get: _Get, issuer: str, kid: Any
+    ) -> tuple[str, ...] | None:
+        subject, token, party = get(user, ""), get(token_id, ""), get(client, "")
         if not (subject or nameless) or not (token or tokenless):
             return None
-        if required and not all(map(get, required)):
+        if get(second, party) != party or (required and not all(map(get, required))):
             return None
         names: tuple[Any, ...] = (
             token,
             get(session, ""),
             subject,
-            get(client, ""),
+            party,
             get(tenant, ""),
             issuer,
             "" if kid is None else kid,
@@ -90,7 +92,7 @@ def _lift(pick: Pick, hidden: Sequence[tuple[str, ...]]) -> Pick:
     """
 
     def pick_lifted(
-        claims: dict[Any, Any], issuer: str, kid: Any
+        claims: dict[Any, Any], _get: _Get, issuer: str, kid: Any
     ) -> tuple[str, ...] | None:
         lifted = claims.copy()
         for name, first, *rest in hidden:
@@ -103,10 +105,10 @@ def _lift(pick: Pick, hidden: Sequence[tuple[str, ...]]) -> Pick:
                     return None
                 found = found.get(part)
             lifted[name] = "" if found is None else found
-        return pick(lifted, issuer, kid)
+        return pick(lifted, lifted.get, issuer, kid)
 
     return pick_lifted
 
 
-def _pick_nothing(_claims: dict[Any, Any], _issuer: str, _kid: Any) -> None:
+def _pick_nothing(_claims: dict[Any, Any], _get: _Get, _issuer: str, _kid: Any) -> None:
     """Have a closer look taken: at a version in an object."""

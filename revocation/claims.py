@@ -203,7 +203,7 @@ def _read_plain(claims: dict[Any, Any], rules: Rules, kid: Any) -> Token | None:
     # Private to this module: a method's call would cost a tenth of it all.
     reader = rules._readers.get(issuer, rules._reader)  # noqa: SLF001
     pick, version_in, backdated, longest = reader
-    names, version = pick(claims, issuer, kid), get(version_in)
+    names, version = pick(claims, get, issuer, kid), get(version_in)
     if names is None or not (version is None or type(version) is int):
         return None
     made_at, ends_at = issued_at * 1000 + backdated, expires_at * 1000

@@ -147,7 +147,7 @@ class Replica:
             return _NOTHING, freshness
         hits: list[_Hit] = []
         used = self._used
-        issuer, names, more, *_ = token
+        issuer, names, more, _, _, _, _ = token
         for digests in self._digests[issuer]:
             for at, table in used:
                 name = names[at]
