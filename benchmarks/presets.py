@@ -51,6 +51,7 @@ _ISSUER: Final = "https://idp.example/"
 _DAY_MS: Final = 86_400_000
 _TOKENS: Final = 64
 _TURNS: Final = 9
+"""How often each checkout is asked."""
 _USUAL: Final = "usual"
 
 Claims = dict[str, Any]
@@ -80,11 +81,11 @@ def tokens_of(names: ClaimNames) -> list[Claims]:
 
 
 async def verifier(stack: contextlib.AsyncExitStack, rules: Rules) -> Verifier:
-    """Return a verifier over a region of 3,000 entries."""
+    """Return a verifier over a region of 300 entries."""
     store = MemoryStore(
         limits=Limits(_DAY_MS, _DAY_MS, 0), clock=now_ms, pepper=_PEPPER
     )
-    held = [entry(number, now_ms()) for number in range(3_000)]
+    held = [entry(number, now_ms()) for number in range(300)]
     at = Offset(1)
     await store.begin("epoch", IDENTITY)
     mark = Mark(at, at, now_ms(), at, rebuilt=True)
@@ -138,14 +139,14 @@ async def measure(rounds: int) -> list[Figure]:
 
 def beside(path: Path, rounds: int) -> Figure:
     """Check usual tokens here and in another checkout, in turns."""
-    took: dict[Path, list[float]] = {Path(__file__).parents[1]: [], path: []}
-    script = Path(__file__).with_name("_usual.py")
+    here = Path(__file__).parents[1]
+    took: tuple[list[float], list[float]] = ([], [])
+    command = [sys.executable, here / "benchmarks" / "_usual.py", str(rounds)]
     for _ in range(_TURNS):
-        for checkout, each in took.items():
+        for checkout, each in zip((here, path), took, strict=True):
             env = {**os.environ, "PYTHONPATH": str(checkout)}
-            command = [sys.executable, script, str(rounds)]
             each.append(float(subprocess.check_output(command, env=env)))
-    ours, theirs = (round(median(each), 3) for each in took.values())
+    ours, theirs = (round(median(each), 3) for each in took)
     return Figure("presets.beside", ours, theirs, theirs * MOST_BESIDE, "us")
 
 
