@@ -90,11 +90,11 @@ def revoked(number: int) -> Entry:
 async def verifier(
     stack: contextlib.AsyncExitStack, sets: tuple[ClaimSet, ...], *, entries: bool
 ) -> Verifier:
-    """Return a verifier over a region of 30,000 entries, and 1,000 about claims."""
+    """Return a verifier over a region of 3,000 entries, and 1,000 about claims."""
     store = MemoryStore(
         limits=Limits(_HOUR_MS, _HOUR_MS, 0), clock=now_ms, pepper=_PEPPER
     )
-    held = [entry(number, now_ms()) for number in range(30_000)]
+    held = [entry(number, now_ms()) for number in range(3_000)]
     held += [revoked(number) for number in range(1_000 if entries else 0)]
     at = Offset(1)
     await store.begin("epoch", IDENTITY)
