@@ -113,7 +113,10 @@ def describe(sets: Iterable[ClaimSet]) -> str:
 
 
 class ClaimReader:
-    """Reads what claims sets name of some sets; what text names is remembered."""
+    """Reads what claims sets name of some sets; what text names is remembered.
+
+    `only`: the one claim that there is to read, if it is a member of the claims set.
+    """
 
     def __init__(self, sets: Iterable[ClaimSet]) -> None:
         """Prepare."""
@@ -125,9 +128,7 @@ class ClaimReader:
         ways = [split_name(name) for name in names]
         nested = any(len(way) > 1 for way in ways)
         self._firsts = None if nested else [first for (first,) in ways]
-        # A single member of the claims set itself: no tuple need be made of its value.
-        self._only = ways[0][0] if len(ways) == 1 and not nested else None
-        self._known_texts: dict[str, tuple[str, ...]] = {}
+        self.only = ways[0][0] if len(ways) == 1 and not nested else None
         self._known: dict[tuple[Any, ...], tuple[str, ...]] = {}
         self._room = _REMEMBERED
 
@@ -137,23 +138,20 @@ class ClaimReader:
         A set of which the token lacks a claim names nothing, whatever the others are.
         The complaint names a claim that no event can name, never its value.
         """
-        if self._only is not None:
-            value = claims.get(self._only)
-            if value is None:
-                return ()
-            if type(value) is str:
-                known = self._known_texts.get(value)
-                return self._read_text(value) if known is None else known
-            values: tuple[Any, ...] = (value,)
-        elif self._firsts is not None:
-            values = tuple(map(claims.get, self._firsts))
-        else:
-            values = tuple([find_claim(claims, name) for name in self._names])
+        if self.only is not None and type(text := claims.get(self.only)) is str:
+            return self._read_text(text)
+        values = self.pick_values(claims)
         try:
             known = self._known.get(values)
         except TypeError:  # A list or an object, which has no hash.
             return self._read_lists(values)
         return self._read(values) if known is None else known
+
+    def pick_values(self, claims: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return what a claims set holds under each name, null where it does not."""
+        if self._firsts is not None:
+            return tuple(map(claims.get, self._firsts))
+        return tuple([find_claim(claims, name) for name in self._names])
 
     def pick(self, claims: Mapping[str, Any]) -> dict[str, Any]:
         """Return as much of a claims set as `read` needs, if it has no complaint."""
@@ -174,10 +172,7 @@ class ClaimReader:
         text = _write_text(value)
         if text is None and value:
             return _complain(self._names[0], value)
-        ids = () if text is None else (self._begins[0][0] + text,)
-        self._make_room(len(ids))
-        self._known_texts[value] = ids
-        return ids
+        return () if text is None else (self._begins[0][0] + text,)
 
     def _read_lists(self, values: tuple[Any, ...]) -> tuple[str, ...] | str:
         values = tuple([tuple(each) if type(each) is list else each for each in values])
@@ -204,14 +199,11 @@ class ClaimReader:
             ids += ["&".join(map(add, begins, each)) for each in product(*of_set)]
         found = tuple(ids)
         if all(map(_is_text, values)):
-            self._make_room(len(ids))
+            self._room -= len(ids) + 1
+            if self._room < 0:
+                self._known, self._room = {}, _REMEMBERED
             self._known[values] = found
         return found
-
-    def _make_room(self, ids: int) -> None:
-        self._room -= ids + 1
-        if self._room < 0:
-            self._known_texts, self._known, self._room = {}, {}, _REMEMBERED
 
 
 @lru_cache(maxsize=64)

@@ -18,7 +18,6 @@ from revocation.decision import Found, Freshness
 from revocation.entries import Entry, Kind, Target, UnixMs, merge
 from revocation.store import Told, canary
 from revocation.store.layout import (
-    CLAIM_SETS,
     DIGEST_BYTES,
     GRANTS,
     LETTERS,
@@ -55,7 +54,8 @@ class Replica:
             for kind, target in canary.TARGETS.items()
         }
         self._grants: dict[bytes, bytes] = {}
-        self._claims = self._tables[Kind.CLAIMS]
+        self.claims = self._tables[Kind.CLAIMS].keys()
+        """The digests of claims that there are entries about, expired or not."""
         self.knows_claims = False
         """Whether there is an entry about any claims."""
         self._used: tuple[tuple[int, dict[bytes, bytes]], ...] = ()
@@ -170,19 +170,6 @@ class Replica:
                 told = self._grants.get(digests[GRANTS][name])
                 if told is not None:
                     yield Kind.GRANT, name, told
-
-    def mentions(self, issuer: str, claims: Iterable[str]) -> bool:
-        """Tell whether there is an entry about any of these claims, expired or not.
-
-        Most tokens' claims are in none, and need not be looked for once more.
-        """
-        table = self._claims
-        for digests in self._digests[issuer]:
-            ids = digests[CLAIM_SETS]
-            for name in claims:
-                if ids[name] in table:
-                    return True
-        return False
 
     def finds_canary(self, epoch: str) -> bool:
         """Tell whether the canaries of an epoch are found as everything else is.

@@ -20,6 +20,7 @@ from revocation.jwt.authenticator import Refusal
 from revocation.settings import VerifierSettings
 from revocation.store import FeedReader
 from revocation.store.feed import RedisFeed
+from revocation.verifier.claim_finder import ClaimFinder
 from revocation.verifier.feed import Feed, Progress
 from revocation.verifier.feed_watch import FeedWatch
 from revocation.verifier.parts import parts_from_settings
@@ -81,6 +82,8 @@ class Verifier(BaseVerifier):
         """
         super().__init__(parts)
         self._start_timeout_seconds = start_timeout_seconds
+        known = self._claim_reader
+        self._finder = None if known is None else ClaimFinder(known, peppers)
         self._feed = Feed(
             reader,
             partial(Replica, peppers),
@@ -276,11 +279,12 @@ class Verifier(BaseVerifier):
         replica = self._feed.replica
         # First, or entries might come that it speaks of and nobody looks for.
         freshness = replica.freshness
-        if replica.knows_claims and self._claim_reader and not isinstance(token, str):
-            ids = self._claim_reader.read(claims)
+        finder = self._finder
+        if replica.knows_claims and finder is not None and not isinstance(token, str):
+            ids = finder.find(token.issuer, claims, replica.claims)
             if isinstance(ids, str):
                 token = ids
-            elif ids and replica.mentions(token.issuer, ids):
+            elif ids:
                 token = name_more(token, Kind.CLAIMS, ids)
         return token, replica.find(token, now)[0], freshness
 

@@ -207,10 +207,10 @@ def test_claims_that_cannot_be_changed_are_read_alike():
 
 def test_memory_of_texts_is_bounded(monkeypatch):
     monkeypatch.setattr("revocation.claim_sets._REMEMBERED", 8)
-    reader = ClaimReader([DEVICE])
+    reader = ClaimReader([DEVICE, ACTOR])
     for number in range(100):
         assert reader.read({"device_id": f"d-{number}"})
-        assert len(reader._known_texts) <= 8
+        assert len(reader._known) <= 8
 
 
 def test_what_is_told_of_a_token_is_what_its_sets_need_and_no_more():
