@@ -24,6 +24,7 @@ SOURCES = ("revocation", "benchmarks")
         ("Revocation_Sidecar_Prot", "SIDECAR_PORT"),
         # Unlike a setting, this one is read as it is spelt.
         ("revocation_config", "CONFIG"),
+        ("REVOCATION_VERSION_CLAIM", "CLAIMS"),
         ("REVOCATION_", "[A-Z_]+"),
     ],
 )
