@@ -75,19 +75,20 @@ class _Other:
 
 
 @contextlib.asynccontextmanager
-async def watched(store):
+async def watched(store, *, max_entries=10_000):
     feed = Feed(
         store,
         partial(Replica, (store.pepper,)),
         region="eu",
-        max_entries=10_000,
+        max_entries=max_entries,
         max_clock_skew_ms=2_000,
     )
     watch = FeedWatch(feed, store.another)
     await feed.start()
     await watch.start()
     try:
-        await feed.wait_ready()
+        if max_entries:
+            await feed.wait_ready()
         yield feed, watch
     finally:
         await watch.stop()
@@ -168,21 +169,8 @@ async def test_a_region_that_is_too_large_is_loaded_no_faster(store, monkeypatch
     monkeypatch.setattr(feed_module.Backoff, "next", lambda _: 0.2)
     before, snapshots = stalls(), metrics.REPLICA_SNAPSHOTS.labels("eu", "stalled")
     loaded = snapshots._value.get()
-    feed = Feed(
-        store,
-        partial(Replica, (store.pepper,)),
-        region="eu",
-        max_entries=0,
-        max_clock_skew_ms=2_000,
-    )
-    watch = FeedWatch(feed, store.another)
-    await feed.start()
-    await watch.start()
-    try:
+    async with watched(store, max_entries=0) as (_, watch):
         await eventually(lambda: watch.looks > 60, pause=0.001)
-    finally:
-        await watch.stop()
-        await feed.stop()
     assert (watch.complaint, stalls()) == ("", before)
     assert snapshots._value.get() == loaded
 
