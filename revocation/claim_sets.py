@@ -115,7 +115,8 @@ def describe(sets: Iterable[ClaimSet]) -> str:
 class ClaimReader:
     """Reads what claims sets name of some sets; what text names is remembered.
 
-    `only`: the one claim that there is to read, if it is a member of the claims set.
+    `members`: the claims that there are to read, if they are members of claims sets
+    and in no object.
     """
 
     def __init__(self, sets: Iterable[ClaimSet]) -> None:
@@ -126,9 +127,13 @@ class ClaimReader:
         self._places = [[*map(self._names.index, each)] for each in self.sets]
         self._begins = [[f"{_encode(name)}=" for name in each] for each in self.sets]
         ways = [split_name(name) for name in names]
-        nested = any(len(way) > 1 for way in ways)
-        self._firsts = None if nested else [first for (first,) in ways]
-        self.only = ways[0][0] if len(ways) == 1 and not nested else None
+        self._firsts = [first for first, *_ in ways]
+        self._hidden = [
+            (at, name, way[1:])
+            for at, (name, way) in enumerate(zip(names, ways, strict=True))
+            if len(way) > 1
+        ]
+        self.members = None if self._hidden else tuple(self._firsts)
         self._known: dict[tuple[Any, ...], tuple[str, ...]] = {}
         self._room = _REMEMBERED
 
@@ -138,9 +143,9 @@ class ClaimReader:
         A set of which the token lacks a claim names nothing, whatever the others are.
         The complaint names a claim that no event can name, never its value.
         """
-        if self.only is not None and type(text := claims.get(self.only)) is str:
-            return self._read_text(text)
         values = self.pick_values(claims)
+        if len(values) == 1 and type(values[0]) is str:
+            return self._read_text(values[0])
         try:
             known = self._known.get(values)
         except TypeError:  # A list or an object, which has no hash.
@@ -149,9 +154,12 @@ class ClaimReader:
 
     def pick_values(self, claims: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return what a claims set holds under each name, null where it does not."""
-        if self._firsts is not None:
-            return tuple(map(claims.get, self._firsts))
-        return tuple([find_claim(claims, name) for name in self._names])
+        values: list[Any] = [*map(claims.get, self._firsts)]
+        for at, name, way in self._hidden:
+            held = values[at]
+            plain = len(way) == 1 and type(held) is dict and name not in claims
+            values[at] = held.get(way[0]) if plain else find_claim(claims, name)
+        return tuple(values)
 
     def pick(self, claims: Mapping[str, Any]) -> dict[str, Any]:
         """Return as much of a claims set as `read` needs, if it has no complaint."""

@@ -19,7 +19,9 @@ class ClaimFinder:
     def __init__(self, reader: ClaimReader, peppers: Sequence[bytes]) -> None:
         """Prepare, with the secrets of the replica's digests."""
         self._reader = reader
-        self._only = reader.only
+        members = self._members = reader.members
+        # Of one alone no tuple need be made.
+        self._only = members[0] if members is not None and len(members) == 1 else None
         self._digests = IssuersDigests(peppers)
         self._known: dict[str, dict[Any, tuple[bytes, ...]]] = {}
         self._room = _REMEMBERED
@@ -36,8 +38,10 @@ class ClaimFinder:
             claims: the token's claims set.
             held: the digests under which there are entries about claims.
         """
-        if self._only is None:
+        if self._members is None:
             values: Any = self._reader.pick_values(claims)
+        elif self._only is None:
+            values = tuple(map(claims.get, self._members))
         elif (values := claims.get(self._only)) is None:
             return ()
         try:
