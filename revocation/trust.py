@@ -67,7 +67,9 @@ _SUBTYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 Issuer = Annotated[str, Field(pattern=ISSUER_PATTERN, max_length=MAX_ID_CHARACTERS)]
 """The exact `iss` of an issuer's tokens."""
 
-Audience = Annotated[str, Field(min_length=1, max_length=2_048)]
+MAX_AUDIENCE_CHARACTERS: Final = 2_048
+
+Audience = Annotated[str, Field(min_length=1, max_length=MAX_AUDIENCE_CHARACTERS)]
 
 IGNORABLE_MEMBERS: Final = frozenset({"jku", "jwk", "x5c", "x5u"})
 """Header members that bring a key along; never used, and refused unless ignored."""

@@ -26,7 +26,7 @@ from revocation.jwt.rules import Fault
 from revocation.presets import Preset, preset
 from revocation.presets.likely import likely
 from revocation.settings import LimitSettings, TokenSettings, read_issuers
-from revocation.trust import TrustedIssuer
+from revocation.trust import MAX_AUDIENCE_CHARACTERS, TrustedIssuer
 
 _NO_KEYS: Final = Path(os.devnull)
 _NOT_GIVEN: Final = "(none is given)"
@@ -123,7 +123,7 @@ def try_token(  # noqa: PLR0913 - each is an option
     fetch: _FetchOption = False,
     allow_private: _PrivateOption = False,
 ) -> None:
-    """Say point by point why a token passes or not; exit code 0 if it does, else 1.
+    """Say point by point why a token passes or not; exit code 0 if it does, else 3.
 
     All points are looked at, by the rules of `verify`; whether the token was revoked is
     another question. Nothing is stored, logged or sent; only --fetch and --jwks-url
@@ -240,9 +240,9 @@ def _issuer(claims: Mapping[str, Any]) -> str | None:
 def _audiences(found: Preset, claims: Mapping[str, Any]) -> Iterator[str]:
     names = found.settings.get("audience_claims", ("aud",))
     held = (find_claim(claims, name) for name in names)
-    said = next((each for each in held if each), ())
-    for each in (said,) if isinstance(said, str) else said:
-        if isinstance(each, str) and each:
+    said = next((each for each in held if each), [])
+    for each in said if isinstance(said, list) else [said]:
+        if isinstance(each, str) and 0 < len(each) <= MAX_AUDIENCE_CHARACTERS:
             yield each
 
 
