@@ -212,8 +212,11 @@ def _with_keys(values: Mapping[str, Any], options: _Options) -> dict[str, Any]:
     """Return an issuer's settings with the key set that was typed, or with none."""
     found = dict(values)
     if options.key_set or not options.has_keys:
-        found.pop("jwks_url", None)
+        for name in ("jwks_url", "jwks_file"):
+            found.pop(name, None)
         found |= options.key_set or {"jwks_file": _NO_KEYS}
+        if "jwks_url" not in found:
+            found.pop("jwks_proxy", None)
     if options.allow_private:
         found["allow_private_addresses"] = True
     return found

@@ -134,6 +134,31 @@ def test_without_a_preset_settings_say_whom_to_trust(settings, tmp_path):
     assert tried(fresh(aud="x")).exit_code == EXIT_NEGATIVE
 
 
+@pytest.mark.parametrize("preset", ["okta", None])
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"jwks_file": "/nowhere/jwks.json"},
+        {"jwks_url": "https://idp.invalid/", "jwks_proxy": "http://proxy.invalid:1"},
+    ],
+    ids=["file", "proxy"],
+)
+def test_keys_that_are_typed_stand_for_those_of_settings(
+    own, preset, tmp_path, monkeypatch
+):
+    given = {"algorithms": ["RS256"], "audiences": ["api://orders"], "preset": preset}
+    monkeypatch.setenv(
+        "REVOCATION_ISSUERS", json.dumps({OKTA: {"allow_untyped": True, **given, **own}})
+    )
+    path = tmp_path / "jwks.json"
+    path.write_bytes(key_set(jwk("RS256")))
+    assert "It passes." in tried(of_okta(), "--jwks-file", str(path)).stdout
+    if "jwks_file" in own:
+        with beside(JwksServer(key_set(jwk("RS256")))) as (server, _):
+            typed = ("--jwks-url", server.url, "--allow-private")
+            assert "It passes." in tried(of_okta(), *typed).stdout
+
+
 def test_the_lifetime_of_settings_counts(settings, monkeypatch):
     monkeypatch.setenv("REVOCATION_MAX_TOKEN_LIFETIME_SECONDS", "60")
     assert "lifetime_exceeded" in tried(fresh()).stdout
