@@ -148,7 +148,8 @@ def test_keys_that_are_typed_stand_for_those_of_settings(
 ):
     given = {"algorithms": ["RS256"], "audiences": ["api://orders"], "preset": preset}
     monkeypatch.setenv(
-        "REVOCATION_ISSUERS", json.dumps({OKTA: {"allow_untyped": True, **given, **own}})
+        "REVOCATION_ISSUERS",
+        json.dumps({OKTA: {"allow_untyped": True, **given, **own}}),
     )
     path = tmp_path / "jwks.json"
     path.write_bytes(key_set(jwk("RS256")))
