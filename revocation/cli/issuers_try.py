@@ -230,8 +230,9 @@ def _template(
     shapes = [each for each in shapes if each != "{iss}"]
     if tenant is None or not shapes:
         return None
-    said = (each for each in shapes if _PLACE.sub(tenant, each) == claims.get("iss"))
-    return next(said, shapes[0])
+    filled = {_PLACE.sub(lambda _: tenant, each): each for each in shapes}
+    said = claims.get("iss")
+    return filled.get(said, shapes[0]) if isinstance(said, str) else shapes[0]
 
 
 def _issuer(claims: Mapping[str, Any]) -> str | None:

@@ -22,7 +22,7 @@ def shown(value: Any) -> str:
     """Write a value, its end left out where it is long."""
     if value is None:
         return "none"
-    text = json.dumps(value)
+    text = json.dumps(value).replace("\x7f", "\\u007f")
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 

@@ -20,7 +20,7 @@ from tests.unit.tokens import AUDIENCE, ISSUER, encode, jwk, key_for, key_set, m
 OKTA = "https://acme.okta.com/oauth2/default"
 NOW = int(time.time())
 TIMES = {"iat": NOW - 10, "exp": NOW + 590}
-ODD_AUDIENCES = (5, True, 1.5, {"a": 1}, [5], "a" * 3_000, "\x1b[2J", ["\u202e", "b"])
+ODD_AUDIENCES = (5, True, 1.5, {"a": 1}, [5], "a" * 3_000, "\x1b\x7f", ["\u202e", "b"])
 
 
 def fresh(**claims: Any) -> str:
@@ -205,6 +205,7 @@ def test_presets_that_a_token_looks_like_are_named():
         ["--preset", "okta", "--jwks-url", "ftp://x", "TOKEN"],
         ["--preset", "okta", "--jwks-url", "x", "--jwks-file", "y", "TOKEN"],
         ["--preset", "okta", "--issuer", "https://{tid}/", "TOKEN"],
+        ["--preset", "entra", "--tenant", "\\1", "TOKEN"],
         ["--audience", "x", "TOKEN"],
         ["--issuer", "x", "TOKEN"],
     ],
