@@ -27,8 +27,11 @@ def find_complaints(
     if kid is not None and not is_id(kid) and kid != "":
         yield "no event can name the `kid`"
     for name in (*ALWAYS, *claim_names.required):
+        found = find_claim(claims, name)
+        if isinstance(found, Unreadable):
+            yield found.why
         # A `ver` of 0 is one: that of a user who was never revoked.
-        if find_claim(claims, name) in _NOTHING:
+        elif found in _NOTHING:
             yield f"the token has no `{name}` claim"
     yield from find_unusable(claims, claim_names)
 

@@ -6,7 +6,7 @@ Everything else is the same for all and cannot be switched off.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -67,7 +67,9 @@ _SUBTYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 Issuer = Annotated[str, Field(pattern=ISSUER_PATTERN, max_length=MAX_ID_CHARACTERS)]
 """The exact `iss` of an issuer's tokens."""
 
-Audience = Annotated[str, Field(min_length=1, max_length=2_048)]
+MAX_AUDIENCE_CHARACTERS: Final = 2_048
+
+Audience = Annotated[str, Field(min_length=1, max_length=MAX_AUDIENCE_CHARACTERS)]
 
 IGNORABLE_MEMBERS: Final = frozenset({"jku", "jwk", "x5c", "x5u"})
 """Header members that bring a key along; never used, and refused unless ignored."""
@@ -115,7 +117,7 @@ class TrustedIssuer(ClaimMapping):
     audience_claims: tuple[ClaimName, ...] = Field(("aud",), min_length=1)
     """What says whom a token is meant for: the first of these that it has."""
     required_values: dict[ClaimName, str] = Field(default_factory=dict)
-    """Claims and the value that each must have."""
+    """Claims and the value that each must have, beside those of a preset."""
     ignored_header_members: tuple[str, ...] = ()
     """Of `jku`, `jwk`, `x5c` and `x5u` those that its tokens may have: no key is ever
     taken from them."""
@@ -137,9 +139,14 @@ class TrustedIssuer(ClaimMapping):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: Any) -> Any:
-        if not isinstance(values, dict) or values.get("preset") is None:
+        name = values.get("preset") if isinstance(values, dict) else None
+        if not isinstance(name, str):
             return values
-        return {**preset(values["preset"]).settings, **values}
+        settings = preset(name).settings
+        own, due = (each.get("required_values", {}) for each in (values, settings))
+        # Claim by claim: asking for a tenant as well must not let ID tokens in.
+        merged = {**due, **own} if isinstance(own, Mapping) else own
+        return {**settings, **values, "required_values": merged}
 
     @field_validator("ignored_header_members")
     @classmethod
@@ -248,6 +255,11 @@ def require_safe(url: str, called: str, *, http: bool) -> None:
         raise ValueError(f"{called} is no URL") from None
     if not url.isascii() or not url.isprintable() or " " in url or not host:
         raise ValueError(f"{called} is no URL with a host")
+    if not {"{", "}"}.isdisjoint(url):
+        raise ValueError(
+            f"{called} has braces that stand for nothing: a template has one claim, "
+            "and writes it in its URL as in its name"
+        )
     if parts.scheme != "https" and not (http and parts.scheme == "http"):
         raise ValueError(
             f"{called} must begin with https; with http anybody on the way could give "

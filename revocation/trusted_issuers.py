@@ -38,6 +38,7 @@ def _expand(value: Any) -> Any:
 
 def _expand_one(name: Any, options: Any) -> Iterator[_Named]:
     if not isinstance(options, Mapping) or not isinstance(name, str):
+        _refuse_place(name)
         yield name, options
         return
     given = dict(options)
@@ -56,8 +57,25 @@ def _expand_one(name: Any, options: Any) -> Iterator[_Named]:
         issuer = name.replace(place, tenant)
         url = given.get("jwks_url")
         own = {"jwks_url": url.replace(place, tenant)} if isinstance(url, str) else {}
-        values = {**(given.get("required_values") or {}), claim: tenant}
+        values = _with_value(given, claim, tenant)
         yield issuer, _with_key_set(issuer, given | own | {"required_values": values})
+
+
+def _with_value(given: Mapping[str, Any], claim: str, tenant: str) -> Any:
+    own = given.get("required_values", {})
+    if not isinstance(own, Mapping):
+        return own
+    if claim in own:
+        raise ValueError(
+            f"required_values has `{claim}`, which `tenants` says already; name it once"
+        )
+    return {**own, claim: tenant}
+
+
+def _refuse_place(name: Any) -> None:
+    """Refuse a template of what is made already: it would be taken for an `iss`."""
+    if isinstance(name, str) and "{" in name:
+        raise ValueError(f"{name} is a template; write its settings as a table")
 
 
 def _with_key_set(issuer: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def discover_issuer(
 
     Asks for the metadata of OpenID Connect and of RFC 8414, which must be that of
     exactly this issuer, and reads the key set. What was found is said on stderr; exit
-    code 1 if nothing can be used. Fill in the audiences.
+    code 3 if nothing can be used. Fill in the audiences.
     """
     require_extra()
     from revocation.jwt.discovery import issuer_of  # noqa: PLC0415 - needs the extra

@@ -26,7 +26,7 @@ from revocation.jwt.rules import Fault
 from revocation.presets import Preset, preset
 from revocation.presets.likely import likely
 from revocation.settings import LimitSettings, TokenSettings, read_issuers
-from revocation.trust import TrustedIssuer
+from revocation.trust import MAX_AUDIENCE_CHARACTERS, TrustedIssuer
 
 _NO_KEYS: Final = Path(os.devnull)
 _NOT_GIVEN: Final = "(none is given)"
@@ -123,7 +123,7 @@ def try_token(  # noqa: PLR0913 - each is an option
     fetch: _FetchOption = False,
     allow_private: _PrivateOption = False,
 ) -> None:
-    """Say point by point why a token passes or not; exit code 0 if it does, else 1.
+    """Say point by point why a token passes or not; exit code 0 if it does, else 3.
 
     All points are looked at, by the rules of `verify`; whether the token was revoked is
     another question. Nothing is stored, logged or sent; only --fetch and --jwks-url
@@ -212,8 +212,11 @@ def _with_keys(values: Mapping[str, Any], options: _Options) -> dict[str, Any]:
     """Return an issuer's settings with the key set that was typed, or with none."""
     found = dict(values)
     if options.key_set or not options.has_keys:
-        found.pop("jwks_url", None)
+        for name in ("jwks_url", "jwks_file"):
+            found.pop(name, None)
         found |= options.key_set or {"jwks_file": _NO_KEYS}
+        if "jwks_url" not in found:
+            found.pop("jwks_proxy", None)
     if options.allow_private:
         found["allow_private_addresses"] = True
     return found
@@ -227,8 +230,9 @@ def _template(
     shapes = [each for each in shapes if each != "{iss}"]
     if tenant is None or not shapes:
         return None
-    said = (each for each in shapes if _PLACE.sub(tenant, each) == claims.get("iss"))
-    return next(said, shapes[0])
+    filled = {_PLACE.sub(lambda _: tenant, each): each for each in shapes}
+    said = claims.get("iss")
+    return filled.get(said, shapes[0]) if isinstance(said, str) else shapes[0]
 
 
 def _issuer(claims: Mapping[str, Any]) -> str | None:
@@ -240,9 +244,9 @@ def _issuer(claims: Mapping[str, Any]) -> str | None:
 def _audiences(found: Preset, claims: Mapping[str, Any]) -> Iterator[str]:
     names = found.settings.get("audience_claims", ("aud",))
     held = (find_claim(claims, name) for name in names)
-    said = next((each for each in held if each), ())
-    for each in (said,) if isinstance(said, str) else said:
-        if isinstance(each, str) and each:
+    said = next((each for each in held if each), [])
+    for each in said if isinstance(said, list) else [said]:
+        if isinstance(each, str) and 0 < len(each) <= MAX_AUDIENCE_CHARACTERS:
             yield each
 
 

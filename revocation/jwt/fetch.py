@@ -13,12 +13,14 @@ nothing, hides no good one.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -139,10 +141,39 @@ def _explain(error: Exception) -> str:
     return f"it cannot be read: {type(error).__name__}"
 
 
+_reading_certificates: Final = Lock()
+
+
+def _trusting() -> ssl.SSLContext:
+    """Return what trusts the system's certificates, as they are now.
+
+    To read them takes long enough to be felt by a request: issuers of many tenants are
+    asked by the hundred, and would have no time left to answer.
+    """
+    usual = ssl.get_default_verify_paths()
+    places = (
+        os.environ.get(usual.openssl_cafile_env, usual.openssl_cafile),
+        *os.environ.get(usual.openssl_capath_env, usual.openssl_capath).split(":"),
+    )
+    with _reading_certificates:
+        return _read_certificates(tuple((each, _changed_at(each)) for each in places))
+
+
+@lru_cache(maxsize=1)
+def _read_certificates(_: tuple[tuple[str, int], ...]) -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _changed_at(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 async def _open(proxy: str | None = None) -> httpx.AsyncClient:
     """Return a client for one reading: it has no cookie and no connection yet."""
-    # Reading the system's certificates takes long enough to be felt by a request.
-    context = await asyncio.to_thread(ssl.create_default_context)
+    context = await asyncio.to_thread(_trusting)
     through = None
     if proxy is not None:
         own = context if urlsplit(proxy).scheme == "https" else None

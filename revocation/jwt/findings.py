@@ -22,7 +22,7 @@ def shown(value: Any) -> str:
     """Write a value, its end left out where it is long."""
     if value is None:
         return "none"
-    text = json.dumps(value)
+    text = json.dumps(value).replace("\x7f", "\\u007f")
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
@@ -81,10 +81,10 @@ def _kind(parts: Parts, trusted: Trusted) -> str:
 
 
 def _audience(parts: Parts, trusted: Trusted) -> str:
-    names, ours = trusted.issuer.audience_claims, ", ".join(trusted.issuer.audiences)
+    names, ours = trusted.issuer.audience_claims, trusted.issuer.audiences
     held = {name: find_claim(parts.claims, name) for name in names}
     said = (f"`{name}` is {shown(value)}" for name, value in held.items() if value)
-    return f"{next(said, f'no `{names[0]}`')}; we are {ours}"
+    return f"{next(said, f'no `{names[0]}`')}; we are {shown(ours[0] if len(ours) == 1 else ours)}"
 
 
 def _required(_: Parts, trusted: Trusted) -> str:

@@ -19,6 +19,9 @@ from revocation.trust import TrustedIssuer
 if TYPE_CHECKING:
     from revocation.jwt.keys import VerificationKey
 
+_AT_ONCE: Final = 128
+"""How many sets are read at once at the start: each has a time limit, and of the issuers
+of many tenants thousands would keep each other from being read in time."""
 _EXTRA: Final = frozenset({"joserfc", "httpx", "cryptography"})
 
 
@@ -101,8 +104,13 @@ class KeyRing:
         Raises:
             SettingsError: a file cannot be read or holds no key that can be used.
         """
-        sources = self._distinct
-        read = await asyncio.gather(*(source.refresh(force=True) for source in sources))
+        sources, turns = self._distinct, asyncio.Semaphore(_AT_ONCE)
+
+        async def read_in_turn(source: KeySource) -> bool:
+            async with turns:
+                return await source.refresh(force=True)
+
+        read = await asyncio.gather(*map(read_in_turn, sources))
         for source, found in zip(sources, read, strict=True):
             if not found and source.issuer.jwks_file is not None:
                 await self.stop()

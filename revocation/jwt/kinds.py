@@ -44,6 +44,9 @@ _USES: Final[Mapping[str, frozenset[str]]] = {
 _SIGN_IN_ALONE: Final = ("openid", ["openid"])
 """A scope that ID tokens of some issuers have, too."""
 
+_CLIENTS: Final = frozenset({"client_id", "azp", "cid", "appid"})
+"""Claims that name a client, whether or not events about clients are to reach by them."""
+
 _ID_TOKEN_USES: Final = frozenset({"id", "id_token"})
 
 
@@ -105,7 +108,8 @@ def _shows(name: str, claims: Mapping[str, Any], issuer: TrustedIssuer) -> bool:
         return False
     audience = claims.get("aud")
     meant_for = audience if type(audience) is list else [audience]
-    return name not in issuer.client_claims or sign not in meant_for
+    is_client = name in _CLIENTS or name in issuer.client_claims
+    return not is_client or sign not in meant_for
 
 
 def _named_kind(

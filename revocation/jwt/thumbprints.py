@@ -8,8 +8,9 @@ has published, does not come back in other clothes.
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -38,6 +39,7 @@ _CURVES: Final[Mapping[str, type[EllipticCurve]]] = {
     "P-384": SECP384R1,
     "P-521": SECP521R1,
 }
+_SCALAR_BYTES: Final = {"P-256": 32, "P-384": 48, "P-521": 66, "Ed25519": 32}
 _CURVE_NAMES: Final = {curve().name: name for name, curve in _CURVES.items()}
 _USUAL_EXPONENT: Final = 65_537
 
@@ -65,7 +67,7 @@ def thumbprint_of(jwk: Jwk) -> str:
 
 def has_private_half(member: Mapping[str, Any]) -> bool:
     """Whether somebody has published what only the issuer may know."""
-    return member.get("kty") != "oct" and not _SECRETS.isdisjoint(member)
+    return not _SECRETS.isdisjoint(member)
 
 
 def exposed_by(member: Mapping[str, Any]) -> Iterator[str]:
@@ -74,7 +76,7 @@ def exposed_by(member: Mapping[str, Any]) -> Iterator[str]:
     Usually one: that of the public half beside it. But the private half alone tells the
     public one, and need not belong to the one beside it.
     """
-    for read in (_given, _of_primes, _of_scalar):
+    for read in _WAYS:
         with suppress(Exception):  # what cannot be read exposes nothing
             yield _thumbprint(read(member))
 
@@ -110,21 +112,56 @@ def _y(raw: bytes) -> int:
 
 
 def _given(member: Mapping[str, Any]) -> Any:
-    kty = "RSA" if "n" in member else "EC" if member["crv"] in _CURVES else "OKP"
+    kty = "EC" if member["crv"] in _CURVES else "OKP"
     return import_public({**member, "kty": kty}).public_key
 
 
-def _of_primes(member: Mapping[str, Any]) -> tuple[int, int]:
-    exponent = member.get("e")
-    e = _USUAL_EXPONENT if exponent is None else number(exponent)
-    return number(member["p"]) * number(member["q"]), e
+def _modulus(member: Mapping[str, Any]) -> int:
+    return number(member["n"])
 
 
-def _of_scalar(member: Mapping[str, Any]) -> Any:
-    secret, curve = octets(member["d"]), _CURVES.get(member["crv"])
+def _product(member: Mapping[str, Any]) -> int:
+    return number(member["p"]) * number(member["q"])
+
+
+def _as_said(member: Mapping[str, Any]) -> int:
+    return number(member["e"])
+
+
+def _as_usual(_: Mapping[str, Any]) -> int:
+    """Whoever knows the factors has the private half for each exponent."""
+    return _USUAL_EXPONENT
+
+
+_Number = Callable[[Mapping[str, Any]], int]
+
+
+def _of_rsa(
+    modulus: _Number, exponent: _Number, member: Mapping[str, Any]
+) -> tuple[int, int]:
+    return modulus(member), exponent(member)
+
+
+def _of_scalar(crv: str, size: int, member: Mapping[str, Any]) -> Any:
+    """Return the public half on a curve: the member's own, or one of its length."""
+    secret, curve = octets(member["d"]), _CURVES.get(crv)
+    if member.get("crv") != crv and len(secret) != size:
+        raise ValueError("it is no scalar of this curve")
     if curve is not None:
         return derive_private_key(int.from_bytes(secret), curve()).public_key()
     return Ed25519PrivateKey.from_private_bytes(secret).public_key()
+
+
+_WAYS: Final = (
+    _given,
+    *(
+        partial(_of_rsa, modulus, exponent)
+        for modulus in (_modulus, _product)
+        for exponent in (_as_said, _as_usual)
+    ),
+    *(partial(_of_scalar, crv, size) for crv, size in _SCALAR_BYTES.items()),
+)
+"""Each returns a key whose private half a member holds, or raises anything."""
 
 
 def _thumbprint(public: Any) -> str:

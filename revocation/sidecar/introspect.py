@@ -46,6 +46,7 @@ from revocation.web.credentials import BEARER_ONLY, find_credentials
 FORM: Final = b"application/x-www-form-urlencoded"
 MEMBERS: Final = ("iss", "sub", "aud", "exp", "iat", "nbf", "jti")
 """The claims that are told of an active token as they are (RFC 7662 section 2.2)."""
+_TIMES: Final = ("exp", "iat", "nbf")
 
 _LINE: Final = re.compile(r"(?P<name>\S+)\s+sha256:(?P<digest>[0-9a-f]{64})")
 _BASIC: Final = re.compile(rb"(?i:basic) +([A-Za-z0-9+/]+=*)")
@@ -222,9 +223,7 @@ class Introspection:
 def describe(claims: Claims, claim_names: ClaimNames) -> dict[str, Any]:
     """Return what is told of an active token: a closed list of members."""
     told: dict[str, Any] = {"active": True, "token_type": "Bearer"}
-    for name in MEMBERS:
-        if name in claims:
-            told[name] = claims[name]
+    told |= {name: claims[name] for name in MEMBERS if _may_tell(name, claims)}
     scopes = granted_scopes(claims)
     if scopes:
         told["scope"] = " ".join(scopes)
@@ -232,6 +231,15 @@ def describe(claims: Claims, claim_names: ClaimNames) -> dict[str, Any]:
     if client is not None:
         told["client_id"] = client
     return told
+
+
+def _may_tell(name: str, claims: Claims) -> bool:
+    """Whether a token has a claim as RFC 7519 has it: where others count, it may not."""
+    value = claims.get(name)
+    if name in _TIMES:
+        return value is not None
+    texts = value if name == "aud" and isinstance(value, list | tuple) else (value,)
+    return all(isinstance(each, str) for each in texts)
 
 
 def _read_basic(authorization: bytes) -> tuple[tuple[str, str], ...]:

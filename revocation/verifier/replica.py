@@ -58,6 +58,8 @@ class Replica:
         """The digests of claims that there are entries about, expired or not."""
         self.knows_claims = False
         """Whether there is an entry about any claims."""
+        self.knows_keys = False
+        """Whether there is an entry about any key."""
         self._used: tuple[tuple[int, dict[bytes, bytes]], ...] = ()
         self._expiring: defaultdict[int, bytearray] = defaultdict(bytearray)
         self._digests = IssuersDigests(peppers)
@@ -131,7 +133,7 @@ class Replica:
         }
         named = enumerate(NAMED_KINDS)
         self._grants = used.get(Kind.GRANT, {})
-        self.knows_claims = Kind.CLAIMS in used
+        self.knows_claims, self.knows_keys = Kind.CLAIMS in used, Kind.KEY in used
         self._used = tuple([(at, used[kind]) for at, kind in named if kind in used])
 
     # Looking up ----------------------------------------------------------------------

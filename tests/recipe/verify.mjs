@@ -165,7 +165,7 @@ function readToken(claims, rules, kid, resources) {
   if (!resources.every(isResource)) return complain("resources");
   for (const name of ["iss", "iat", "exp", ...names.required]) {
     // 0, false and empty lists are there: a version of 0 is one.
-    if (get(name) === null || get(name) === "") return complain(name);
+    if ([null, "", UNREADABLE].includes(get(name))) return complain(name);
   }
   if (!isIssuer(issuer)) return complain("iss");
   const { user, token_id, sessions, clients, tenant } = names;

@@ -216,6 +216,23 @@ async def test_a_revoked_keys_issuer_is_asked_once_for_its_successor(over):
     assert len(drops) <= 1
 
 
+@pytest.mark.parametrize("over", ["replica"], indirect=True)
+async def test_keys_are_looked_for_only_if_one_was_revoked(over):
+    """Thousands of tenants may have keys: else every change would take long."""
+    store, looks = await store_as_of(), []
+    async with over(store) as verifier:
+        keys, replica = verifier._tokens.keys, verifier._feed.replica
+        known = keys.known
+        keys.known = lambda: looks.append(1) or known()
+        for name in ("bob", "carol"):
+            entry = about(Kind.USER, name)
+            await store.apply("epoch", batch(entry))
+            await eventually(lambda target=entry.target: replica.holds(target))
+        assert not looks
+        await store.apply("epoch", batch(about(Kind.KEY, "another")))
+        await eventually(lambda: looks)
+
+
 async def test_another_key_under_a_known_name_is_fetched(over, jwks):
     """Its issuer replaced it: a good token must not wait for the next reading."""
     async with over(await store_as_of()) as verifier:

@@ -178,6 +178,13 @@ def test_more_claims_can_be_required():
     assert complaint(CLAIMS, rules) == "the token has no `scope` claim"
 
 
+@pytest.mark.parametrize("odd", [{"org": "acme"}, {"org": {"id": 1}, "org.id": 1}])
+def test_a_required_claim_that_cannot_be_read_is_not_there(odd):
+    rules = replace(RULES, names=replace(NAMES, required=("org.id",)))
+    assert complaint({**CLAIMS, "org": {"id": 1}}, rules) is None
+    assert "`org.id`" in str(complaint({**CLAIMS, **odd}, rules))
+
+
 @pytest.mark.parametrize("name", ["iat", "exp"])
 @pytest.mark.parametrize(
     "value",

@@ -20,6 +20,7 @@ from tests.unit.tokens import AUDIENCE, ISSUER, encode, jwk, key_for, key_set, m
 OKTA = "https://acme.okta.com/oauth2/default"
 NOW = int(time.time())
 TIMES = {"iat": NOW - 10, "exp": NOW + 590}
+ODD_AUDIENCES = (5, True, 1.5, {"a": 1}, [5], "a" * 3_000, "\x1b\x7f", ["\u202e", "b"])
 
 
 def fresh(**claims: Any) -> str:
@@ -133,6 +134,32 @@ def test_without_a_preset_settings_say_whom_to_trust(settings, tmp_path):
     assert tried(fresh(aud="x")).exit_code == EXIT_NEGATIVE
 
 
+@pytest.mark.parametrize("preset", ["okta", None])
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"jwks_file": "/nowhere/jwks.json"},
+        {"jwks_url": "https://idp.invalid/", "jwks_proxy": "http://proxy.invalid:1"},
+    ],
+    ids=["file", "proxy"],
+)
+def test_keys_that_are_typed_stand_for_those_of_settings(
+    own, preset, tmp_path, monkeypatch
+):
+    given = {"algorithms": ["RS256"], "audiences": ["api://orders"], "preset": preset}
+    monkeypatch.setenv(
+        "REVOCATION_ISSUERS",
+        json.dumps({OKTA: {"allow_untyped": True, **given, **own}}),
+    )
+    path = tmp_path / "jwks.json"
+    path.write_bytes(key_set(jwk("RS256")))
+    assert "It passes." in tried(of_okta(), "--jwks-file", str(path)).stdout
+    if "jwks_file" in own:
+        with beside(JwksServer(key_set(jwk("RS256")))) as (server, _):
+            typed = ("--jwks-url", server.url, "--allow-private")
+            assert "It passes." in tried(of_okta(), *typed).stdout
+
+
 def test_the_lifetime_of_settings_counts(settings, monkeypatch):
     monkeypatch.setenv("REVOCATION_MAX_TOKEN_LIFETIME_SECONDS", "60")
     assert "lifetime_exceeded" in tried(fresh()).stdout
@@ -178,6 +205,7 @@ def test_presets_that_a_token_looks_like_are_named():
         ["--preset", "okta", "--jwks-url", "ftp://x", "TOKEN"],
         ["--preset", "okta", "--jwks-url", "x", "--jwks-file", "y", "TOKEN"],
         ["--preset", "okta", "--issuer", "https://{tid}/", "TOKEN"],
+        ["--preset", "entra", "--tenant", "\\1", "TOKEN"],
         ["--audience", "x", "TOKEN"],
         ["--issuer", "x", "TOKEN"],
     ],
@@ -200,15 +228,17 @@ def test_what_was_typed_wrong_shows_nothing_of_the_token(words, token):
         *("", ".", "a.b.c", "x" * 100_000, "\x1b[2J", "ключ", "Bearer a.b.c"),
         ".".join(map(encode, (b'{"alg":"none"}', b'{"iss":["x"],"aud":{}}', b"x"))),
         of_okta(iss="https://{tid}/", aud=["", 5]),
+        *(of_okta(cid=..., iat=None, aud=each) for each in ODD_AUDIENCES),
     ],
-    ids=range(9),
+    ids=range(9 + len(ODD_AUDIENCES)),
 )
 def test_whatever_is_given_is_explained(token, preset):
     words = () if preset is None else ("--preset", preset)
     found = tried(token, *words)
     assert found.exit_code == EXIT_NEGATIVE
     assert "It does not pass" in found.stdout
-    assert "\x1b" not in found.stdout
+    assert found.stdout.replace("\n", " ").isprintable()
+    assert found.stdout.isascii()
 
 
 def test_nothing_is_logged(caplog, tmp_path, capfd):

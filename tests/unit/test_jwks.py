@@ -9,9 +9,11 @@ from prometheus_client import REGISTRY
 from revocation.decision import Reason
 from revocation.entries import UnixMs
 from revocation.errors import SettingsError
+from revocation.jwt import key_source
 from revocation.jwt.authenticator import Authenticated, Authenticator
 from revocation.jwt.jwks import KeyRing
 from revocation.jwt.key_source import KeySource, Pace
+from revocation.jwt.keys import read_key_set
 from tests.installation import eventually
 from tests.unit.jwks_server import JwksServer, answer
 from tests.unit.rings import (
@@ -325,3 +327,23 @@ async def test_odd_keys_are_told_once_and_by_their_number(server, ring):
         "other_algorithm": 1,
         "unreadable": 1,
     }
+
+
+async def test_thousands_of_sets_are_read_in_turn_at_the_start(monkeypatch):
+    """Each reading has a time limit: all at once, none would keep it."""
+    running, most = 0, 0
+
+    async def read_keys(trusted, pace):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return read_key_set(FIRST, trusted)
+
+    monkeypatch.setattr(key_source, "read_keys", read_keys)
+    urls = {f"https://{n}.example": f"https://keys.example/{n}" for n in range(300)}
+    trusted = {name: issuer(jwks_url=url) for name, url in urls.items()}
+    async with KeyRing(trusted) as ring:
+        assert ring.complete
+    assert most == 128

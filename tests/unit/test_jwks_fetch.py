@@ -267,6 +267,22 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path, monkey
         assert not server.requests
 
 
+async def test_certificates_are_read_again_only_if_they_change(tmp_path, monkeypatch):
+    """To read them takes longer than a request: hundreds of issuers are asked."""
+    made, create = [], ssl.create_default_context
+    async with with_tls(tmp_path, monkeypatch) as server:
+        monkeypatch.setattr(
+            ssl, "create_default_context", lambda: made.append(1) or create()
+        )
+        url = f"https://keys.internal:{server.port}/"
+        found = await asyncio.gather(*(read(url) for _ in range(8)))
+        assert found == [SET] * 8
+        assert len(made) == 1
+        certificate(tmp_path, "keys.internal")
+        assert "cannot be read" in await read(url)
+        assert len(made) == 2
+
+
 def test_the_extra_is_named_when_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "httpx", None)
     monkeypatch.delitem(sys.modules, "revocation.jwt.fetch", raising=False)

@@ -196,11 +196,12 @@ def test_a_nonce_shows_an_id_token_unless_access_tokens_have_one():
     refused(bare, allow_untyped=True, allow_nonce=True)
 
 
+@pytest.mark.parametrize("claim", ["client_id", "cid", "appid"])
 @pytest.mark.parametrize("audience", [AUDIENCE, [AUDIENCE, "other"]])
-def test_a_client_that_the_token_is_meant_for_shows_nothing(audience):
-    """ID tokens are meant for their client; some name it as `client_id` as well."""
+def test_a_client_that_the_token_is_meant_for_shows_nothing(audience, claim):
+    """ID tokens are meant for their client; some name it once more, as UAA's do."""
     header = {"typ": "JWT"}
-    meant = mint(header=header, aud=audience, **{**BARE, "client_id": AUDIENCE})
+    meant = mint(header=header, aud=audience, **{**BARE, claim: AUDIENCE})
     refused(meant, allow_untyped=True)
-    other = mint(header=header, aud=audience, **{**BARE, "client_id": "shop"})
+    other = mint(header=header, aud=audience, **{**BARE, claim: "shop"})
     assert counts(other, allow_untyped=True)

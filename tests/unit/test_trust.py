@@ -58,6 +58,7 @@ def test_keys_have_exactly_one_source():
     "url",
     [
         *("http://idp.example/jwks", "ftp://idp.example/jwks", "file:///etc/passwd"),
+        *("https://idp.example/{tid}/keys", "https://idp.example/tid}/keys"),
         *("https:///jwks", "https://", "jwks.json", "", "https://[::1/jwks"),
         *("https://user@idp.example/", "https://u:p@idp.example/", f"{URL}#part"),
         *("https://idp.example:port/", "https://idp.example/a b", f"{URL}\n"),

@@ -5,10 +5,14 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
 from revocation.trusted_issuers import TrustedIssuer, TrustedIssuers
+from tests.unit.issuer_tokens import CLIENT, RULES, SAMPLES
+from tests.unit.tokens import NOW, FixedKeys, jwk, key_set
 
 ADAPTER: TypeAdapter[dict[str, TrustedIssuer]] = TypeAdapter(TrustedIssuers)
 PLACE = "https://login.example/{tid}/v2.0"
+FUSION = "https://auth.example/{tid}"
 OPTIONS: dict[str, Any] = {
     "algorithms": ["RS256"],
     "audiences": ["api://orders"],
@@ -64,6 +68,64 @@ def test_a_preset_fills_in_what_is_not_set() -> None:
     found = ADAPTER.validate_python({name: own})[name]
     assert found.client_claims == ("appid",)
     assert found.jwks_url == "https://keys.example/"
+
+
+def test_what_a_value_is_for_is_not_lost_beside_ones_own() -> None:
+    """The preset's value tells FusionAuth's access tokens from its ID tokens."""
+    given = {"preset": "fusionauth", "audiences": [CLIENT]}
+    expected = {"tty": "at", "tid": "acme"}
+    own = {**given, "required_values": {"tid": "acme"}}
+    template = {**given, "tenants": ["acme"]}
+    for name, options in ((FUSION.format(tid="acme"), own), (FUSION, template)):
+        (found,) = ADAPTER.validate_python({name: options}).values()
+        assert found.required_values == expected
+    own["required_values"] = {"tty": "jwt"}
+    (found,) = ADAPTER.validate_python({FUSION.format(tid="acme"): own}).values()
+    assert found.required_values == {"tty": "jwt"}
+
+
+def test_an_id_token_of_a_tenant_is_none_of_its_access_tokens() -> None:
+    given = {"preset": "fusionauth", "tenants": ["acme"], "audiences": [CLIENT]}
+    trusted = ADAPTER.validate_python({FUSION: given})
+    (issuer,) = trusted
+    keys = FixedKeys(key_set(jwk("RS256")), trusted[issuer])
+    authenticator = Authenticator(trusted, RULES, keys)
+    sample = SAMPLES["fusionauth"].but(iss=issuer, tid="acme")
+    assert isinstance(authenticator.authenticate(sample.compact, NOW), Authenticated)
+    refused = authenticator.authenticate(sample.but(tty="id_token").compact, NOW)
+    assert isinstance(refused, Refusal)
+    assert "`tty`" in refused.detail
+
+
+@pytest.mark.parametrize("odd", [["okta"], {}, 5, True])
+def test_a_preset_that_is_no_name_is_refused_as_any_setting(odd: Any) -> None:
+    for more in ({}, {"jwks_url": "https://login.example/keys"}):
+        given = {"preset": odd, "audiences": ["api://orders"], **more}
+        with pytest.raises(ValidationError, match="valid string"):
+            ADAPTER.validate_python({"https://a.example": given})
+
+
+@pytest.mark.parametrize("odd", [["a"], "tid", 0, None, {"a": 1}, {1: "a"}])
+@pytest.mark.parametrize("preset", ["okta", None])
+def test_values_that_are_no_table_are_refused_as_any_setting(
+    odd: Any, preset: str | None
+) -> None:
+    for name, more in ((PLACE, {"tenants": ["acme"]}), ("https://a.example", {})):
+        given = {**OPTIONS, "jwks_url": "https://login.example/keys", **more}
+        given |= {"preset": preset, "required_values": odd}
+        with pytest.raises(ValidationError, match="required_values"):
+            ADAPTER.validate_python({name: given})
+
+
+def test_the_claim_of_a_template_has_no_other_value() -> None:
+    with pytest.raises(ValidationError, match="which `tenants` says already"):
+        read(PLACE, tenants=["acme"], required_values={"tid": "umbrella"})
+
+
+def test_what_is_made_already_is_no_template() -> None:
+    made = TrustedIssuer(**{**OPTIONS, "jwks_url": "https://login.example/keys"})
+    with pytest.raises(ValidationError, match="write its settings as a table"):
+        ADAPTER.validate_python({PLACE: made})
 
 
 def test_a_preset_that_is_none_is_refused_with_those_that_are() -> None:

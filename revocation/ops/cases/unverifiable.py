@@ -62,6 +62,12 @@ def _claims_sets() -> Iterator[Case]:
             claims=claims(aud=each),
             rules=more,
         )
+    nested = replace(RULES, names=replace(NAMES, required=("org.id",)))
+    for name, odd in (
+        ("a required claim is in no object", {"org": "acme"}),
+        ("a required claim can be read in two ways", {"org": {"id": 1}, "org.id": 1}),
+    ):
+        yield case(name, unverifiable, claims=claims(**odd), rules=nested)
     revoked = denied(Kind.TOKEN)
     yield case(
         "what is unverifiable is said before what is known",

@@ -3,6 +3,7 @@
 import base64
 import json
 from hashlib import sha256
+from types import MappingProxyType
 from urllib.parse import quote_plus, urlencode
 
 import pytest
@@ -336,3 +337,10 @@ def test_a_list_of_scopes_is_told_as_words(claim):
 def test_the_client_is_told_from_whatever_claim_the_issuer_has(name):
     told = describe({name: "till", "azp": "no client"}, ClaimNames(clients=(name,)))
     assert told["client_id"] == "till"
+
+
+@pytest.mark.parametrize("odd", [MappingProxyType({"a": 1}), ({"a": 1},), 5, None])
+def test_what_no_such_claim_may_be_is_not_told(odd):
+    """An issuer's `sub` may be anything where its user_claim is another."""
+    told = describe({"iss": ISSUER, "sub": odd, "aud": odd, "jti": odd}, ClaimNames())
+    assert told == {"active": True, "token_type": "Bearer", "iss": ISSUER}
