@@ -49,6 +49,16 @@ def test_schemas_export(tmp_path: Path) -> None:
     assert written == {path.relative_to(SCHEMAS): path.read_bytes() for path in held}
 
 
+def test_a_claim_is_given_one_value() -> None:
+    """The last would count, and whoever typed both would believe both revoked."""
+    words = ["publish", "claims-revoked", "--issuer", "https://idp"]
+    words += ["--claims", "device_id=d-1", "--claims", "device_id=d-2"]
+    result = CliRunner(env={"COLUMNS": "400"}).invoke(app, words)
+
+    assert result.exit_code == 2
+    assert "names a claim twice" in result.output
+
+
 def test_a_whole_jwt_as_jti_is_refused_with_what_to_type() -> None:
     """Published, it would be "applied", and the token stay in use."""
     words = ["publish", "token-revoked", "--issuer", "https://idp", "--jti", mint()]
