@@ -115,7 +115,7 @@ def _add_command(model: type[CloudEvent]) -> None:
 
 
 _KINDS: Final[Mapping[str, Any]] = {
-    "exp": int,
+    "exp": float,
     "version": int,
     "disable": bool,
     "users": list[str],
