@@ -72,12 +72,17 @@ def find_claim(claims: Mapping[str, Any], name: str) -> Any:
 
 
 def put_claim(claims: dict[str, Any], name: str | None, value: Any) -> None:
-    """Put a value where `find_claim` finds it; nowhere without a name."""
+    """Put a value where `find_claim` finds it; nowhere without a name.
+
+    Objects on the way are replaced by copies: they may be somebody else's.
+    """
     if name is None:
         return
     *outer, last = split_name(name)
     for part in outer:
-        claims = claims.setdefault(part, {})
+        within = claims.get(part)
+        copy = dict(within) if isinstance(within, Mapping) else {}
+        claims[part] = claims = copy
     claims[last] = value
 
 

@@ -36,7 +36,7 @@ MAX_WHOLE: Final = 2**53 - 1
 """The largest number that every JSON reader keeps exactly."""
 
 _REMEMBERED: Final = 16_384
-"""About how many ids a reader remembers."""
+"""About how many ids, and members of lists, a reader remembers."""
 _UNRESERVED: Final = re.compile("[A-Za-z0-9._~-]+")
 
 ClaimSet = tuple[str, ...]
@@ -207,7 +207,8 @@ class ClaimReader:
             ids += ["&".join(map(add, begins, each)) for each in product(*of_set)]
         found = tuple(ids)
         if all(map(_is_text, values)):
-            self._room -= len(ids) + 1
+            members = sum(len(each) for each in values if type(each) is tuple)
+            self._room -= len(ids) + members + 1
             if self._room < 0:
                 self._known, self._room = {}, _REMEMBERED
             self._known[values] = found
@@ -221,10 +222,14 @@ def claim_reader(sets: tuple[ClaimSet, ...]) -> ClaimReader:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether it is absent, text or texts: of others, equal ones are written apart."""
+    """Whether it is absent, text or texts: of others, equal ones are written apart.
+
+    Text that no event can name is none: where another claim of the set is absent it may
+    be of any length, and is not worth remembering.
+    """
     if type(value) is tuple:
-        return all(type(each) is str for each in value)
-    return value is None or type(value) is str
+        return all(map(_is_text, value))
+    return value is None or (type(value) is str and len(value) <= MAX_ID_CHARACTERS)
 
 
 def _complain(name: str, value: Any) -> str:

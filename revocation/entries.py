@@ -203,13 +203,16 @@ class Entry:
 
         A denial lasts until no verifier accepts the token. The issuer's clock may be
         ahead by the leeway, so a token may expire that much later than the longest
-        lifetime from the event; one that claims more is rejected for that.
+        lifetime from the event; one that claims more is rejected for that. The tokens
+        of a session may outlive it, so its own end shortens no denial of theirs.
         """
         if self.target.kind in DENYLIST_KINDS:
-            session = self.target.kind is Kind.SESSION
-            longest = limits.longest_session_ms if session else limits.longest_token_ms
-            latest = self.source.time + longest + limits.leeway_ms
-            return UnixMs(min(self.expires_at, latest) + limits.leeway_ms)
+            alive = self.source.time + limits.longest_token_ms + limits.leeway_ms
+            until = min(self.expires_at, alive)
+            if self.target.kind is Kind.SESSION:
+                latest = self.source.time + limits.longest_session_ms + limits.leeway_ms
+                until = max(alive, min(self.expires_at, latest))
+            return UnixMs(until + limits.leeway_ms)
         if self.standing:
             return None
         return UnixMs(max(self.not_before, self.source.time) + limits.relevance_ms)

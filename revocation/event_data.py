@@ -175,7 +175,7 @@ class SessionData(_WithinTenant):
     exp: NumericDate | None = Field(
         None,
         description="When the session would end, in seconds, rounded up; if absent, "
-        "the longest counts.",
+        "the longest counts. Tokens of it that live longer stay rejected.",
     )
 
     def targets(self) -> tuple[Target, ...]:

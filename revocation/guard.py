@@ -199,7 +199,9 @@ class RefreshGuard:
         rules, names = self._rules, self._rules.names_of(refresh.issuer)
         issued_at = (refresh.issued_at - names.backdated_ms) // 1_000
         longest = (rules.longest_of(names) + names.backdated_ms) // 1_000
+        # Those of the request count, wherever further claims have others.
         claims: dict[str, Any] = {
+            **refresh.claims,
             "iss": refresh.issuer,
             "iat": issued_at,
             "exp": issued_at + longest,
@@ -216,7 +218,7 @@ class RefreshGuard:
             put_claim(claims, name, refresh.client)
         put_claim(claims, names.version, refresh.version)
         put_claim(claims, names.tenant, refresh.tenant)
-        return {**refresh.claims, **claims}
+        return claims
 
     async def _compare_version(
         self, refresh: RefreshRequest, verdict: Verdict

@@ -1,6 +1,7 @@
 """What the authority counts and logs of what it concludes: places and names only."""
 
 from collections.abc import Collection
+from functools import lru_cache
 
 import structlog
 
@@ -38,5 +39,11 @@ def _warn(conclusion: Conclusion, at: Position, issuers: Collection[str]) -> Non
         _log.warning("members left out", receipt=at.receipt, members=left_out)
     if issuers and issuer not in issuers:
         metrics.UNKNOWN_ISSUERS.inc()
-        near = nearest(issuer, issuers)
+        near = _nearest(issuer, tuple(issuers))
         _log.warning("issuer unknown", receipt=at.receipt, nearest=near)
+
+
+@lru_cache(maxsize=32)
+def _nearest(issuer: str, issuers: tuple[str, ...]) -> str | None:
+    """Look once: a producer with the wrong issuer sends many events."""
+    return nearest(issuer, issuers)

@@ -97,7 +97,7 @@ def _add_command(model: type[CloudEvent]) -> None:
         **given: Any,
     ) -> None:
         if "claims" in given:
-            given["claims"] = dict(map(_claim, given["claims"]))
+            given["claims"] = _claims(given["claims"])
         event = _build(
             model,
             source=source or PublisherSettings().source,
@@ -115,7 +115,7 @@ def _add_command(model: type[CloudEvent]) -> None:
 
 
 _KINDS: Final[Mapping[str, Any]] = {
-    "exp": int,
+    "exp": float,
     "version": int,
     "disable": bool,
     "users": list[str],
@@ -165,6 +165,18 @@ def _claim(text: str) -> tuple[str, str]:
     if not equals:
         raise typer.BadParameter("--claims takes NAME=VALUE, once for each claim")
     return name, value
+
+
+def _claims(texts: Iterable[str]) -> dict[str, str]:
+    """Read claims; of two values of one, neither would be left out without a word."""
+    claims: dict[str, str] = {}
+    for name, value in map(_claim, texts):
+        if name in claims:
+            raise typer.BadParameter(
+                "--claims names a claim twice; publish an event for each value"
+            )
+        claims[name] = value
+    return claims
 
 
 def _build(model: type[CloudEvent], **members: Any) -> Event:

@@ -130,7 +130,7 @@ async def _find_disagreements(
 
 async def _ask_kafka(
     settings: RegionsSettings,
-) -> tuple[Found[Log], DeadLetters | None]:
+) -> tuple[Found[Log], DeadLetters | str | None]:
     consumer = new_consumer(
         settings, client_id="revocation-status", request_timeout_ms=2_000
     )
@@ -139,9 +139,7 @@ async def _ask_kafka(
             await consumer.start()
             await _require_topics(consumer, settings)
             log = await _read_log(consumer, settings)
-            dead_letters = await find_dead_letters(
-                consumer, _places(settings, settings.topics.dead_letters)
-            )
+            dead_letters = await _ask_dead_letters(consumer, settings)
     except TopicError as error:
         return Found(_now(), str(error)), None
     except (KafkaError, OSError, RuntimeError) as error:
@@ -155,6 +153,20 @@ async def _ask_kafka(
         return Found(_now(), log), dead_letters
     finally:
         await consumer.stop()
+
+
+async def _ask_dead_letters(
+    consumer: AIOKafkaConsumer, settings: RegionsSettings
+) -> DeadLetters | str:
+    """Return what is parked, or why nobody can tell: others may read the rest only."""
+    topic = settings.topics.dead_letters
+    try:
+        return await find_dead_letters(consumer, _places(settings, topic))
+    except KafkaError as error:
+        return (
+            f"the topic {topic} cannot be read ({type(error).__name__}), so nobody "
+            "knows which revocations did not happen; allow it by Kafka's ACLs"
+        )
 
 
 async def _read_log(consumer: AIOKafkaConsumer, settings: RegionsSettings) -> Log:

@@ -223,8 +223,9 @@ def _from_the_future(as_of: int, at: int, found: Findings) -> list[str]:
 
 def _judge_dead_letters(found: Findings) -> DeadLettersReport:
     dead = found.dead_letters
-    if dead is None:
-        return DeadLettersReport(count=None, codes={}, since=None, problems=[])
+    if dead is None or isinstance(dead, str):
+        problems = [] if dead is None else [dead]
+        return DeadLettersReport(count=None, codes={}, since=None, problems=problems)
     problems = [_describe(dead, found.log.at)] if dead.number else []
     return DeadLettersReport(
         count=dead.number, codes=dict(dead.codes), since=dead.since, problems=problems

@@ -67,7 +67,7 @@ class Findings:
     """All that was found, and what it is held to.
 
     `disagreements`: of regions whose settings are not those of who asks, which.
-    `dead_letters`: None where Kafka does not answer.
+    `dead_letters`: None where Kafka does not answer, a text says what else is wrong.
     """
 
     bootstrap_servers: str
@@ -77,7 +77,7 @@ class Findings:
     bound: Bound
     clock_allowance_ms: int
     disagreements: Mapping[str, str] = field(default_factory=dict)
-    dead_letters: DeadLetters | None = None
+    dead_letters: DeadLetters | str | None = None
 
 
 class State(StrEnum):
@@ -164,7 +164,7 @@ class Report:
 
     @property
     def works(self) -> bool:
-        """Whether nothing is wrong but that there are dead letters."""
+        """Whether nothing is wrong but with the dead letters."""
         return len(self.problems) == len(self.dead_letters.problems)
 
     @property

@@ -57,6 +57,8 @@ LETTERS: Final = {
 _REMEMBERED_IDS: Final = 4_096
 _REMEMBERED_ISSUERS: Final = 64
 _REMEMBERED_TOKENS: Final = 16_384
+_REMEMBERED_KEYS: Final = 16 * _REMEMBERED_TOKENS
+"""A token has half as many; with lists in its claims it may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,15 +198,19 @@ class TokenKeys:
         """Prepare for the region of a layout."""
         self._known = IssuersDigests(layout.peppers, tag=layout.tag)
         self._latest: dict[_Named, tuple[bytes, ...]] = {}
+        self._room = _REMEMBERED_KEYS
 
     def of(self, token: Token) -> tuple[bytes, ...]:
         """Return what `Layout.keys(token.targets())` would, in the same order."""
         named = token[:3]
         keys = self._latest.get(named)
         if keys is None:
-            if len(self._latest) >= _REMEMBERED_TOKENS:
+            keys = tuple(self._make(token))
+            self._room -= len(keys)
+            if len(self._latest) >= _REMEMBERED_TOKENS or self._room < 0:
                 self._latest.clear()
-            keys = self._latest[named] = tuple(self._make(token))
+                self._room = _REMEMBERED_KEYS - len(keys)
+            self._latest[named] = keys
         return keys
 
     def _make(self, token: Token) -> list[bytes]:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from functools import reduce
 
 from hypothesis import strategies as st
 
@@ -17,10 +18,11 @@ from revocation.entries import (
     Target,
     UnixMs,
     Version,
+    merge,
 )
 from revocation.store import Batch, Mark, Store
 from revocation.store.layout import decode_value, encode_value
-from tests.contract.conftest import now_ms
+from tests.contract.conftest import LIMITS, now_ms
 from tests.identities import identity
 
 ISSUER = "https://issuer.example"
@@ -62,8 +64,18 @@ def mark(reached: int, *, as_of: int = 1_000, rebuilt: bool = True) -> Mark:
     return Mark(here, here, UnixMs(as_of), here, rebuilt)
 
 
-def as_stored(entry: Entry) -> Entry:
-    return decode_value(entry.target, encode_value(entry), entry.expires_at)
+def as_stored(*entries: Entry) -> Entry:
+    """What a region has of one target."""
+    entry, until = reduce(merge, entries), kept_until(*entries)
+    return decode_value(entry.target, encode_value(entry), until)
+
+
+def kept_until(*entries: Entry) -> UnixMs:
+    """When their key expires, -1 for never: of denials the longest counts."""
+    merged = reduce(merge, entries)
+    denied = merged.target.kind in DENYLIST_KINDS
+    ends = [each.relevant_until(LIMITS) for each in (entries if denied else [merged])]
+    return max(UnixMs(-1) if end is None else end for end in ends)
 
 
 async def put(store: Store, *entries: Entry) -> None:

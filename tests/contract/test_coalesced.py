@@ -277,3 +277,18 @@ def test_a_tokens_keys_are_those_of_its_targets(tokens: list[Token]) -> None:
 
     for each in [*tokens, *tokens]:
         assert list(remembering.of(each)) == layout.keys(each.targets())
+
+
+def test_memory_of_keys_is_bounded_also_for_tokens_that_name_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A token with a thousand groups has a thousand keys."""
+    monkeypatch.setattr("revocation.store.layout._REMEMBERED_KEYS", 64)
+    layout = Layout("r", (PEPPER,))
+    remembering = TokenKeys(layout)
+    names = ("",) * len(NAMED_KINDS)
+    for number in range(32):
+        more = tuple((Kind.CLAIMS, f"groups={number}-{each}") for each in range(20))
+        token = Token("https://idp.example/", names, more, 0, 0, None, 0)
+        assert list(remembering.of(token)) == layout.keys(token.targets())
+        assert sum(map(len, remembering._latest.values())) <= 64

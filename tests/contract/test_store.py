@@ -5,13 +5,13 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import partial, reduce
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from revocation.claims import Token
-from revocation.entries import Entry, Kind, Offset, Status, UnixMs, merge
+from revocation.entries import Entry, Kind, Offset, Status, UnixMs
 from revocation.errors import (
     StoreColdError,
     StoreMovedBackError,
@@ -114,7 +114,7 @@ async def test_any_order_and_repetition_gives_the_merge(
     for batch in [seen] if together else [[entry] for entry in seen]:
         await put(store, *batch)
 
-    expected = as_stored(reduce(merge, entries))
+    expected = as_stored(*entries)
 
     assert await found(store, expected.target) == {expected.target: expected}
 

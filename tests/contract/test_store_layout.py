@@ -5,7 +5,6 @@
 
 import re
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from redis.asyncio import Redis
 from redis.crc import key_slot
 
-from revocation.entries import Entry, Kind, Status, Target, Version, merge
+from revocation.entries import Entry, Kind, Status, Target, Version
 from revocation.store import Batch
 from revocation.store.layout import Layout, digest, name
 from revocation.store.redis import RedisStore
@@ -27,6 +26,7 @@ from tests.contract.conftest import (
 from tests.contract.samples import (
     denied,
     histories,
+    kept_until,
     mark,
     put,
     subject,
@@ -80,10 +80,8 @@ async def test_keys_expire_when_the_merged_entry_matters_no_more(
     entries, order = history
     await put(redis_store, *[entries[at] for at in order])
 
-    expected = reduce(merge, entries).relevant_until(LIMITS)
-
     expires_at = await raw.pexpiretime(layout.key(entries[0].target))
-    assert expires_at == (-1 if expected is None else expected)
+    assert expires_at == kept_until(*entries)
 
 
 async def test_the_longest_lifetime_that_was_ever_set_counts(

@@ -4,6 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from revocation import metrics
+from revocation.authority import notes
 from revocation.authority.notes import note
 from revocation.events import TokenRevoked, encode
 from revocation.settings import AuthoritySettings
@@ -49,6 +50,16 @@ def test_an_unknown_issuer_is_said_with_what_was_probably_meant():
     assert counts == (0, 1)
     assert (line["event"], line["nearest"]) == ("issuer unknown", f"{ISSUER}/")
     assert ISSUER not in line.values()
+
+
+def test_what_was_probably_meant_is_looked_for_once(monkeypatch):
+    """A producer with the wrong issuer sends many events, and revocations wait."""
+    looked = []
+    monkeypatch.setattr(notes, "nearest", lambda *asked: looked.append(asked) or "b")
+    for _ in range(3):
+        logs, _ = noted(record(ALICE), frozenset({"https://once.example/"}))
+        assert [line["nearest"] for line in logs] == ["b"]
+    assert len(looked) == 1
 
 
 @pytest.mark.parametrize("issuers", [(), {ISSUER}])

@@ -213,6 +213,20 @@ def test_memory_of_texts_is_bounded(monkeypatch):
         assert len(reader._known) <= 8
 
 
+def test_memory_of_lists_is_bounded_and_what_cannot_be_named_is_not_kept(monkeypatch):
+    monkeypatch.setattr("revocation.claim_sets._REMEMBERED", 8)
+    reader = ClaimReader([BOTH])
+    for number in range(100):
+        assert reader.read({"azp": "web", "device_id": [f"{number}", "d"]})
+        assert sum(len(devices) for _, devices in reader._known) <= 8
+        assert reader.read({"device_id": [f"{number}", "d", "e"]}) == ()
+        assert sum(len(devices) for _, devices in reader._known) <= 8
+    reader = ClaimReader([BOTH])
+    assert reader.read({"device_id": "x" * 513}) == ()
+    assert reader.read({"device_id": ["x" * 513]}) == ()
+    assert not reader._known
+
+
 def test_what_is_told_of_a_token_is_what_its_sets_need_and_no_more():
     token = {
         "act": {"sub": "a", "email": "x@example"},

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from revocation.__main__ import app
-from revocation.cli import ask
+from revocation.cli import ask, publish
+from revocation.cli.publish_lines import Published
 from revocation.decision import Reason, Verdict
 from revocation.entries import UnixMs
+from revocation.events import Event
 from tests.unit.tokens import CLAIMS, mint
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -47,6 +50,36 @@ def test_schemas_export(tmp_path: Path) -> None:
     held = [path for path in SCHEMAS.iterdir() if path.is_file()]
     held += (SCHEMAS / "vectors").iterdir()
     assert written == {path.relative_to(SCHEMAS): path.read_bytes() for path in held}
+
+
+def test_what_to_type_for_a_token_may_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some issuers write `exp` with a fraction, and so it is suggested."""
+    sent: list[Event] = []
+
+    async def publish_one(event: Event) -> Published:
+        sent.append(event)
+        return {"unknown_issuers": []}, ()
+
+    monkeypatch.setattr(publish, "_publish_one", publish_one)
+    words = ["publish", "token-revoked", "--issuer", "https://idp", "--jti", "t-1"]
+    for exp in ("1790000000", "1790000000.25"):
+        result = CliRunner().invoke(app, [*words, "--exp", exp])
+        assert result.exit_code == 0, result.output
+
+    assert [cast("Any", event).data.exp for event in sent] == [
+        1_790_000_000,
+        1_790_000_001,
+    ]
+
+
+def test_a_claim_is_given_one_value() -> None:
+    """The last would count, and whoever typed both would believe both revoked."""
+    words = ["publish", "claims-revoked", "--issuer", "https://idp"]
+    words += ["--claims", "device_id=d-1", "--claims", "device_id=d-2"]
+    result = CliRunner(env={"COLUMNS": "400"}).invoke(app, words)
+
+    assert result.exit_code == 2
+    assert "names a claim twice" in result.output
 
 
 def test_a_whole_jwt_as_jti_is_refused_with_what_to_type() -> None:

@@ -168,19 +168,23 @@ def test_a_cut_off_ahead_of_its_record_matters_that_much_longer():
 
 
 @pytest.mark.parametrize(
-    ("kind", "longest"),
+    ("kind", "least", "longest"),
     [
-        (Kind.TOKEN, LIMITS.longest_token_ms),
-        (Kind.SESSION, LIMITS.longest_session_ms),
+        (Kind.TOKEN, 0, LIMITS.longest_token_ms),
+        (Kind.SESSION, LIMITS.longest_token_ms, LIMITS.longest_session_ms),
     ],
 )
-def test_a_denial_matters_until_no_verifier_accepts_the_token(kind, longest):
-    """Its own expiry counts, if it is none that is too far away to be accepted."""
+def test_a_denial_matters_until_no_verifier_accepts_the_token(kind, least, longest):
+    """Its own expiry counts, if it is none that is too far away to be accepted.
+
+    That of a session does not, while tokens of it may live.
+    """
     target, leeway = Target(kind, ISSUER, "id"), LIMITS.leeway_ms
     latest = NOW + longest + leeway
+    earliest = NOW + least + leeway if least else 0
     for expires_at, accepted_until in (
-        (5, 5),
-        (NOW + 9, NOW + 9),
+        (5, max(5, earliest)),
+        (NOW + 9, max(NOW + 9, earliest)),
         (latest, latest),
         (latest + 1, latest),
         (NO_EXPIRY, latest),

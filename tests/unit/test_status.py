@@ -9,12 +9,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from revocation.cli import status
 from revocation.cli.status_judge import judge
 from revocation.cli.status_report import DeadLetters, Found, State
 from revocation.cli.status_table import render
 from revocation.entries import Offset, Position, UnixMs
+from revocation.settings.stations import KafkaSettings
 from revocation.updates import Update, encode_update
 from tests.unit.findings import (
     COLD,
@@ -225,6 +227,21 @@ def test_without_kafka_nobody_knows_of_dead_letters():
     report = judge(SITUATIONS["Kafka is away"])
     assert report.dead_letters.count is None
     assert not report.works
+
+
+async def test_dead_letters_that_may_not_be_read_hide_nothing_else(monkeypatch):
+    """Whoever may read the rest only was told that no broker answers."""
+
+    async def refuse(*_):
+        raise TopicAuthorizationFailedError
+
+    monkeypatch.setattr(status, "find_dead_letters", refuse)
+    found = await status._ask_dead_letters(None, KafkaSettings())
+    report = judge(findings(dead_letters=found))
+    ((name, problem),) = report.problems
+    assert (name, report.works) == ("dead letters", True)
+    assert "revocation.dead-letters cannot be read" in problem
+    assert report.dead_letters.count is None
 
 
 def test_all_well_works():
