@@ -247,7 +247,7 @@ def require_safe(url: str, called: str, *, http: bool) -> None:
     except ValueError:
         raise ValueError(f"{called} is no URL") from None
     if not url.isascii() or not url.isprintable() or " " in url or not host:
-        raise ValueError(f"{called} is no URL with a host")
+        raise ValueError(f"{called} is no URL with a host: https://HOST/ is due")
     if parts.scheme != "https" and not (http and parts.scheme == "http"):
         raise ValueError(
             f"{called} must begin with https; with http anybody on the way could give "
