@@ -254,7 +254,7 @@ def require_safe(url: str, called: str, *, http: bool) -> None:
     except ValueError:
         raise ValueError(f"{called} is no URL") from None
     if not url.isascii() or not url.isprintable() or " " in url or not host:
-        raise ValueError(f"{called} is no URL with a host")
+        raise ValueError(f"{called} is no URL with a host: https://HOST/ is due")
     if not {"{", "}"}.isdisjoint(url):
         raise ValueError(
             f"{called} has braces that stand for nothing: a template has one claim, "

@@ -11,7 +11,7 @@ import uvloop
 from revocation.cli import EXIT_NEGATIVE, JsonOption
 from revocation.cli.stations import RegionOption, chosen
 from revocation.decision import Reason, Verdict
-from revocation.settings import VerifierSettings
+from revocation.settings import AskedSettings, VerifierSettings
 from revocation.verifier import RemoteVerifier
 from revocation.whole_token import peek
 
@@ -31,7 +31,8 @@ def check(
     """Say whether a token was revoked; exit code 0 if it still counts, else 3.
 
     Reads a claims set (JSON) or a compact JWT from stdin. The signature of a JWT is NOT
-    verified: this command answers about revocation only; see `verify`.
+    verified: this command answers about revocation only; see `verify`. It asks the
+    region's store: REVOCATION_STORE_URL, or the one that REVOCATION_REGIONS has of it.
     """
     claims, kid = _read_claims(sys.stdin.buffer.read())
 
@@ -53,7 +54,8 @@ def verify(
     """Say whether a compact JWT is genuine and still counts; exit code 0, else 3.
 
     Reads the token from stdin, so that it is in no shell history and no list of
-    processes. REVOCATION_ISSUERS says whose tokens are trusted.
+    processes. REVOCATION_ISSUERS says whose tokens are trusted. It asks the region's
+    store: REVOCATION_STORE_URL, or the one that REVOCATION_REGIONS has of it.
     """
     token = sys.stdin.read().strip()
 
@@ -72,7 +74,8 @@ def _answer(
     *,
     as_json: bool,
 ) -> None:
-    settings = VerifierSettings(**chosen(region))
+    given = chosen(region)
+    settings = VerifierSettings(**given, **AskedSettings(**given).found)
 
     async def run() -> Verdict:
         async with RemoteVerifier.from_settings(settings) as verifier:

@@ -25,14 +25,14 @@ def show(told: Explanation, now: UnixMs, assumed: Iterable[str]) -> None:
     for assumption in assumed:
         console.print(f"Assumed: {assumption}.")
     console.print()
-    points = _table()
+    points = _table(columns=3)
     for point in told.points:
         state = Text(point.state, _STYLES[point.state])
         points.add_row(Text(point.about), state, Text(_said(point)))
     console.print(points)
     if told.named:
         console.print("\nWhich events reach it, by what:\n")
-        named = _table()
+        named = _table(columns=2)
         for each in told.named:
             for event in each.events:
                 named.add_row(Text(event), Text(each.said))
@@ -41,8 +41,12 @@ def show(told: Explanation, now: UnixMs, assumed: Iterable[str]) -> None:
     console.print(f"\n{_conclude(told)}", soft_wrap=True)
 
 
-def _table() -> Table:
-    return Table.grid(padding=(0, 2, 0, 0))
+def _table(columns: int) -> Table:
+    """Return a table that breaks long values and leaves nothing out of them."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for _ in range(columns):
+        table.add_column(overflow="fold")
+    return table
 
 
 def _said(point: Point) -> str:

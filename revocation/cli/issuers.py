@@ -1,14 +1,14 @@
 """The commands about issuers: what is known of the tokens of identity providers."""
 
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 import typer
 
 from revocation.claim_mapping import ClaimMapping
 from revocation.cli.issuers_discover import discover_issuer
 from revocation.cli.issuers_try import try_token
-from revocation.cli.toml_text import toml_issuer
+from revocation.cli.toml_text import toml_issuer, toml_lifetime
 from revocation.entries import longest_ms
 from revocation.presets import Preset, preset, presets
 from revocation.reach import Reach, reach
@@ -53,6 +53,8 @@ def _describe(name: str, found: Preset) -> Iterator[str]:
     given = {"preset": name, "audiences": [_AUDIENCE]}
     if found.key_set_url(found.issuer) is None:
         given["jwks_url"] = "https://..."
+    own = found.settings.get("max_token_lifetime_seconds", 0)
+    yield from toml_lifetime(own, _usual_lifetime())
     yield from toml_issuer(found.issuer, given)
     yield "# What the preset fills in; each can be set otherwise:"
     _, *settings = toml_issuer(found.issuer, found.settings)
@@ -82,8 +84,13 @@ def _sentences(found: Preset) -> Iterator[tuple[str, list[str]]]:
 def _reach(found: Preset) -> tuple[Reach, ...]:
     names = ClaimMapping.model_fields.keys() & found.settings.keys()
     mapping = ClaimMapping(**{name: found.settings[name] for name in names})
-    usual = VerifierSettings.model_fields["max_token_lifetime_seconds"].default
-    return reach(mapping.names, mapping.names.longest_ms or longest_ms(usual))
+    usual = longest_ms(_usual_lifetime())
+    return reach(mapping.names, mapping.names.longest_ms or usual)
+
+
+def _usual_lifetime() -> int:
+    field = VerifierSettings.model_fields["max_token_lifetime_seconds"]
+    return cast("int", field.default)
 
 
 def _rows(found: Preset) -> Iterator[tuple[str, ...]]:

@@ -9,7 +9,7 @@ import typer
 import uvloop
 
 from revocation.cli import EXIT_NEGATIVE
-from revocation.cli.toml_text import toml_issuer
+from revocation.cli.toml_text import toml_issuer, toml_lifetime
 from revocation.jwt.jwks import require_extra
 from revocation.jwt.key_source import Pace
 from revocation.presets import preset
@@ -73,9 +73,7 @@ def _lines(name: str, values: Mapping[str, Any]) -> Iterator[str]:
     """Return settings of a verifier, which it would not refuse."""
     issuers = read_issuers({name: values}).values()
     longest = max(each.max_token_lifetime_seconds or 0 for each in issuers)
-    if longest > LimitSettings().max_token_lifetime_seconds:
-        yield f"max_token_lifetime_seconds = {longest}  # of the whole installation"
-        yield ""
+    yield from toml_lifetime(longest, LimitSettings().max_token_lifetime_seconds)
     for line in toml_issuer(name, values):
         comment = _COMMENTS.get(line.split(" ")[0])
         yield line if comment is None else f"{line}  # {comment}"

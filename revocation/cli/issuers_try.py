@@ -30,6 +30,8 @@ from revocation.trust import MAX_AUDIENCE_CHARACTERS, TrustedIssuer
 
 _NO_KEYS: Final = Path(os.devnull)
 _NOT_GIVEN: Final = "(none is given)"
+_DOTS: Final = 2
+_DOTS_ENCRYPTED: Final = 4
 _PLACE: Final = re.compile(r"\{[^{}]*\}")
 
 
@@ -143,8 +145,10 @@ def try_token(  # noqa: PLR0913 - each is an option
     now = UnixMs(time.time_ns() // 1_000_000)
     told = explain(text, trust.issuers, trust.rules, now, keys)
     show(told, now, trust.assumed)
+    if not claims and (hint := _advise_form(text)):
+        typer.echo(hint)
     if claims and _issuer(claims) not in trust.issuers:
-        typer.echo(_advise(claims))
+        typer.echo(_advise(claims, options.preset))
     raise typer.Exit(0 if told.fault is None else EXIT_NEGATIVE)
 
 
@@ -244,7 +248,7 @@ def _issuer(claims: Mapping[str, Any]) -> str | None:
 def _audiences(found: Preset, claims: Mapping[str, Any]) -> Iterator[str]:
     names = found.settings.get("audience_claims", ("aud",))
     held = (find_claim(claims, name) for name in names)
-    said = next((each for each in held if each), [])
+    said: Any = next((each for each in held if each), [])
     for each in said if isinstance(said, list) else [said]:
         if isinstance(each, str) and 0 < len(each) <= MAX_AUDIENCE_CHARACTERS:
             yield each
@@ -267,8 +271,29 @@ def _read_keys(trust: _Trust, claims: Mapping[str, Any]) -> _Keys | None:
     return _Keys(issuer, KeyIndex.of(found.keys))
 
 
-def _advise(claims: Mapping[str, Any]) -> str:
+def _advise_form(text: str) -> str | None:
+    """Say what was given in place of a token, where that can be seen."""
+    if not text:
+        return "Nothing was given: pipe the token in."
+    if any(map(str.isspace, text)):
+        return "There is white space in it: give the token alone, without `Bearer`."
+    dots = text.count(".")
+    if dots == _DOTS and text.endswith("."):
+        return "Its signature is empty: a token that nobody signed never passes."
+    if dots == _DOTS_ENCRYPTED:
+        return "It has five parts: encrypted. Have the issuer sign tokens, not encrypt."
+    if not dots:
+        return "It has no dots, as opaque tokens do not: only their issuer reads those."
+    return None
+
+
+def _advise(claims: Mapping[str, Any], tried: str | None) -> str:
     names = likely(str(claims.get("iss")), claims)
+    if tried in names:
+        return (
+            "By its issuer or its claims it looks like a token for this preset all the "
+            "same: if it is yours, --issuer or --tenant must say its `iss`."
+        )
     if not names:
         return "No preset looks like it; `revocation issuers show` lists them all."
     tries = " or ".join(f"`revocation issuers try --preset {name} -`" for name in names)

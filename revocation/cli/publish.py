@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import shlex
 import sys
+import time
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -24,12 +25,16 @@ from pydantic.fields import FieldInfo
 
 from revocation import events
 from revocation.cli import JsonOption
+from revocation.cli.dead_letters import find_parked
 from revocation.cli.publish_lines import Published, publish_lines, unknown_issuers
 from revocation.cli.regions import open_regions, require_agreements
+from revocation.entries import UnixMs
+from revocation.errors import NotAppliedError
 from revocation.events import EVENT_TYPES, CloudEvent, Event
+from revocation.kafka import FAILURES
 from revocation.nearest import nearest
 from revocation.publisher import Publisher
-from revocation.receipts import wait_applied
+from revocation.receipts import Receipt, wait_applied
 from revocation.settings import PublisherSettings, RegionsSettings
 from revocation.store import StoreReader
 from revocation.whole_token import WHOLE_TOKEN, peek
@@ -211,20 +216,41 @@ async def _report(
     """Publish and wait: nothing if --wait is wrong; what was published is always said.
 
     Raises:
-        NotAppliedError: names the regions that did not within the time limit.
+        NotAppliedError: names the regions that did not within the time limit, or the
+            events that were parked and revoke nothing.
     """
     async with _readers(wait) as readers:
+        began = UnixMs(time.time_ns() // 1_000_000)
         report, receipts = await send()
         _warn(report["unknown_issuers"])
         report["applied_ms"] = None
         try:
             if readers:
-                report["applied_ms"] = await wait_applied(
-                    receipts, readers, timeout_seconds=seconds
-                )
+                took = await wait_applied(receipts, readers, timeout_seconds=seconds)
+                await _require_none_parked(receipts, since=began)
+                report["applied_ms"] = took
         finally:
             _print(report, as_json=as_json)
     return report
+
+
+async def _require_none_parked(receipts: Iterable[Receipt], *, since: UnixMs) -> None:
+    """Refuse to call applied what the authority took for a dead letter."""
+    try:
+        parked = await find_parked(PublisherSettings(), receipts, since=since)
+    except (*FAILURES, TimeoutError) as error:
+        typer.echo(
+            f"warning: the dead letters cannot be read ({type(error).__name__}), so "
+            "whether the authority parked it is not known",
+            err=True,
+        )
+        return
+    if parked:
+        named = ", ".join(f"{receipt} ({code})" for receipt, code in parked.items())
+        raise NotAppliedError(
+            f"parked in the dead letters, so nothing is revoked: {named}; see "
+            "docs/events.md for the codes, mend the cause, and send it again"
+        )
 
 
 def _warn(issuers: Iterable[str]) -> None:

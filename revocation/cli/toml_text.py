@@ -22,3 +22,16 @@ def toml_issuer(issuer: str, values: Mapping[str, Any]) -> list[str]:
     """Return the lines of an issuer's settings."""
     lines = (f"{name} = {toml_value(value)}" for name, value in values.items())
     return [f"[issuers.{json.dumps(issuer)}]", *lines]
+
+
+def toml_lifetime(seconds: int, usual: int) -> list[str]:
+    """Return the lines that let an installation keep revocations for so long.
+
+    None where that is as long as it usually does.
+    """
+    if seconds <= usual:
+        return []
+    return [
+        f"max_token_lifetime_seconds = {seconds}  # of the whole installation",
+        "",
+    ]

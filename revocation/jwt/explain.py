@@ -23,7 +23,15 @@ from revocation.jwt.authenticator import (
     name_signer,
 )
 from revocation.jwt.compact import Malformed, Parts, take_apart
-from revocation.jwt.findings import FOUND, FOUND_TIMES, moment, reached_by, shown
+from revocation.jwt.findings import (
+    FOUND,
+    FOUND_TIMES,
+    backdated,
+    moment,
+    named_sets,
+    reached_by,
+    shown,
+)
 from revocation.jwt.rules import (
     RULES,
     TIME_RULES,
@@ -240,7 +248,9 @@ def _judge_ahead(case: _Case, timed: Token) -> Point:
     fault = None
     if verdict.reason is Reason.UNVERIFIABLE:
         fault = Fault(verdict.reason, verdict.detail or "")
-    return _point("iat", fault, moment(timed.issued_at, case.now))
+    said = moment(timed.issued_at, case.now)
+    seconds = case.trusted.issuer.iat_backdated_seconds
+    return _point("iat", fault, backdated(said, seconds))
 
 
 def _named(case: _Case, token: Token) -> Iterator[Named]:
@@ -250,11 +260,16 @@ def _named(case: _Case, token: Token) -> Iterator[Named]:
     """
     names = case.trusted.issuer.names
     kinds = {target.kind for target in token.targets()}
+    ids = [name for kind, name in token.more if kind is Kind.CLAIMS]
     for each in reach(names, case.rules.longest_of(names)):
-        if each.kind is not Kind.RESOURCE:
-            reached = each.kind in kinds
+        if each.kind is Kind.RESOURCE:
+            continue
+        reached = each.kind in kinds
+        if each.kind is Kind.CLAIMS:
+            said = named_sets(ids, case.rules.revocable_claims)
+        else:
             said = reached_by(each, case.parts, reached=reached)
-            yield Named(each.kind, each.events, reached, said)
+        yield Named(each.kind, each.events, reached, said)
 
 
 def _version(case: _Case) -> str:

@@ -138,7 +138,12 @@ _UNREADABLE: Final = (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL)
 
 
 def _explain(error: Exception) -> str:
-    return f"it cannot be read: {type(error).__name__}"
+    said = type(error).__name__
+    if isinstance(error, socket.gaierror):
+        said = f"no address is known of its host ({said})"
+    elif isinstance(error, httpx.ConnectError):
+        said = f"no connection ({said}: {error})"
+    return f"it cannot be read: {said}"
 
 
 _reading_certificates: Final = Lock()

@@ -4,11 +4,12 @@ Values are written as JSON in ASCII, so that no token can draw on a terminal.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from revocation.claim_names import find_claim
+from revocation.claim_sets import ClaimSet, describe
 from revocation.entries import Kind
 from revocation.jwt.compact import Parts
 from revocation.jwt.rules import Times, Trusted
@@ -52,6 +53,23 @@ def reached_by(each: Reach, parts: Parts, *, reached: bool) -> str:
     return f"OUT OF REACH until `exp`: the token has no {', and no '.join(named)}"
 
 
+def named_sets(ids: Sequence[str], sets: Sequence[ClaimSet]) -> str:
+    """Say what a token names of claim sets, or why that is nothing."""
+    if ids:
+        return f"claims {', '.join(map(shown, ids))}"
+    if not sets:
+        return "OUT OF REACH: no claim set is configured (`revocable_claims`)"
+    return (
+        "OUT OF REACH until `exp`: the token lacks a claim of each set of "
+        f"`revocable_claims` ({describe(sets)})"
+    )
+
+
+def backdated(said: str, seconds: int) -> str:
+    """Say of a time that `iat` was taken for a later one, where it was."""
+    return f"{said}, with iat_backdated_seconds ({seconds}) added" if seconds else said
+
+
 def _held(member: Member, parts: Parts) -> str:
     return " and ".join(map(shown, _values(member, parts)))
 
@@ -84,7 +102,8 @@ def _audience(parts: Parts, trusted: Trusted) -> str:
     names, ours = trusted.issuer.audience_claims, trusted.issuer.audiences
     held = {name: find_claim(parts.claims, name) for name in names}
     said = (f"`{name}` is {shown(value)}" for name, value in held.items() if value)
-    return f"{next(said, f'no `{names[0]}`')}; we are {shown(ours[0] if len(ours) == 1 else ours)}"
+    us = shown(ours[0] if len(ours) == 1 else ours)
+    return f"{next(said, f'no `{names[0]}`')}; we are {us}"
 
 
 def _required(_: Parts, trusted: Trusted) -> str:

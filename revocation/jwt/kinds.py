@@ -26,6 +26,7 @@ _NEVER: Final[Mapping[str, str]] = {
 OpenID Connect Core and Back-Channel Logout, RFC 8417, 9101, 9449, 9493, 9701.
 """
 
+_UNTYPED: Final = "where `typ` is JWT or none"
 _NEVER_UNTYPED: Final[Mapping[str, str]] = {
     "nonce": _ID_TOKEN,
     **dict.fromkeys(("code", "state", "access_token", "id_token"), "a response"),
@@ -45,7 +46,7 @@ _SIGN_IN_ALONE: Final = ("openid", ["openid"])
 """A scope that ID tokens of some issuers have, too."""
 
 _CLIENTS: Final = frozenset({"client_id", "azp", "cid", "appid"})
-"""Claims that name a client, whether or not events about clients are to reach by them."""
+"""Claims that name a client, whether or not events about clients reach by them."""
 
 _ID_TOKEN_USES: Final = frozenset({"id", "id_token"})
 
@@ -68,8 +69,13 @@ def other_kind(
     accepted = _ID_TOKEN if issuer.id_tokens else None
     for name, other in _NEVER.items():
         if name in claims and other != accepted:
-            return f"the `{name}` claim is that of {other}"
+            return _tell(name, other)
     return None if typed else _unshown(claims, issuer)
+
+
+def _tell(name: str, other: str) -> str:
+    instead = ": send the access token" if other == _ID_TOKEN else ""
+    return f"the `{name}` claim is that of {other}{instead}"
 
 
 def _unshown(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str | None:
@@ -82,10 +88,10 @@ def _unshown(claims: Mapping[str, Any], issuer: TrustedIssuer) -> str | None:
         allowed = named or issuer.id_tokens or issuer.allow_nonce
         expected = other == _ID_TOKEN and allowed
         if name in claims and not expected:
-            return f"without `typ`, the `{name}` claim is that of {other}"
+            return f"{_UNTYPED}, {_tell(name, other)}"
     subject = claims.get("sub")
     if subject is not None and subject == claims.get("iss"):
-        return "without `typ`, a `sub` equal to `iss` is that of an assertion"
+        return f"{_UNTYPED}, a `sub` equal to `iss` is that of an assertion"
     signs = issuer.access_token_claims
     if named or issuer.id_tokens or not signs:
         return None

@@ -194,7 +194,8 @@ def _check_lifetime(times: Times) -> Fault | None:
         return None
     detail = (
         "`exp` is further from `iat` than tokens may live "
-        f"({token.longest // 1_000} s): max_token_lifetime_seconds"
+        f"({token.longest // 1_000} s): have the issuer make shorter ones, or raise "
+        "max_token_lifetime_seconds"
     )
     return Fault(Reason.LIFETIME_EXCEEDED, detail)
 

@@ -19,6 +19,7 @@ from revocation.settings.stations import (
     TlsSettings,
 )
 from revocation.settings.verifiers import (
+    AskedSettings,
     SidecarSettings,
     TokenSettings,
     VerifierSettings,
@@ -26,6 +27,7 @@ from revocation.settings.verifiers import (
 
 __all__ = [
     "MIN_PEPPER_BYTES",
+    "AskedSettings",
     "AuthoritySettings",
     "IssuerSettings",
     "KafkaSettings",

@@ -138,7 +138,8 @@ def explain_invalid(error: ValidationError) -> str:
     for each in error.errors(include_url=False, include_input=False):
         name, *place = map(str, each["loc"] or ("settings",))
         named = f"{_PREFIX}{name.upper()}" if each["loc"] else name
-        lines.append(f"{' '.join([named, *place])}: {each['msg']}")
+        said = each["msg"].removeprefix("Value error, ")
+        lines.append(f"{' '.join([named, *place])}: {said}")
     return "; ".join(lines)
 
 

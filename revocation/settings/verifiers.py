@@ -3,7 +3,7 @@
 import socket
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -11,8 +11,13 @@ from revocation.claim_mapping import ClaimMapping
 from revocation.claims import Rules
 from revocation.settings.issuers import IssuerSettings
 from revocation.settings.routes import RouteClass, RouteSettings
-from revocation.settings.source import read_secret
-from revocation.settings.stations import KafkaSettings, LimitSettings, StoreSettings
+from revocation.settings.source import Settings, read_secret
+from revocation.settings.stations import (
+    KafkaSettings,
+    LimitSettings,
+    Region,
+    StoreSettings,
+)
 from revocation.trust import Issuer, longest_token_bytes
 
 _BESIDE_TOKEN: Final = {
@@ -43,6 +48,20 @@ class IntrospectionClient(BaseModel):
             SettingsError: the file cannot be read.
         """
         return read_secret(self.secret_file, least_bytes=1).decode()
+
+
+class AskedSettings(Settings):
+    """Whose store a command asks that asks one region."""
+
+    region: Region | None = None
+    regions: dict[Region, str] = Field({}, repr=False)
+    store_url: str | None = Field(None, repr=False)
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """The region's store among those of all regions, if no other is named."""
+        url = None if self.region is None else self.regions.get(self.region)
+        return {"store_url": url} if url and self.store_url is None else {}
 
 
 class TokenSettings(IssuerSettings, LimitSettings):

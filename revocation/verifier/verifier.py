@@ -295,7 +295,7 @@ class Verifier(BaseVerifier):
         return self._feed.replica.freshness
 
     def _drop_revoked_keys(self, replica: Replica) -> None:
-        # Of each change, where there may be thousands of tenants with keys of their own.
+        # Called with each change, and thousands of tenants may have keys of their own.
         if self._tokens is None or not replica.knows_keys:
             return
         for issuer, kid in self._tokens.keys.known():

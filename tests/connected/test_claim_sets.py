@@ -153,6 +153,18 @@ async def test_what_nobody_looks_for_is_refused_and_parked(
     assert parked[place] == (encode(unknown), "claims_not_revocable")
 
 
+def test_what_was_parked_is_not_called_applied(running: Installation) -> None:
+    """As between two steps of a change, when the command has a set too early."""
+    early = json.dumps([*SETS, "tenant_role"])
+    words = ["claims-revoked", "--issuer", ISSUER, "--claims"]
+    parked = publish(running, *words, "tenant_role=a", revocable_claims=early)
+    applied = publish(running, *words, "device_id=early", revocable_claims=early)
+    (receipt,) = parked.json["receipts"]
+    assert (parked.code, parked.json["applied_ms"]) == (3, None)
+    assert f"{receipt} (claims_not_revocable)" in parked.err
+    assert (applied.code, "eu" in applied.json["applied_ms"]) == (0, True)
+
+
 def test_what_operators_type(running: Installation) -> None:
     words = ["--issuer", ISSUER, "--claims", "azp=web", "--claims", "device_id=a=b"]
     done = publish(running, "claims-revoked", *words, "--disable")

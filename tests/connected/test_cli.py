@@ -212,6 +212,17 @@ def test_a_token_is_checked(running: Installation) -> None:
     assert f"receipt: {bad.json['receipt']}\n" in told.out
 
 
+def test_the_store_of_a_region_is_found_among_those_of_all(
+    running: Installation,
+) -> None:
+    """As in the file of the local system, which names no store of its own."""
+    found = {"store_url": "", "region": ""}
+    asked = typed(running, "check", "--region", "eu", stdin=token("cli-good"), **found)
+    assert (asked.code, asked.out[:12]) == (0, "active in eu"), asked.err
+    other = typed(running, "check", "--region", "us", stdin=token("cli-good"), **found)
+    assert (other.code, "REVOCATION_STORE_URL: " in other.err) == (2, True)
+
+
 def test_a_jwt_is_checked_with_its_key(running: Installation) -> None:
     publish(running, "key-revoked", "--issuer", ISSUER, "--kid", "cli-key")
 

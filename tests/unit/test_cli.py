@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 import typer
+from aiokafka.errors import TopicAuthorizationFailedError
 from typer.testing import CliRunner
 
 from revocation.__main__ import app
@@ -90,6 +91,19 @@ def test_a_whole_jwt_as_jti_is_refused_with_what_to_type() -> None:
     assert result.exit_code == 2
     options = f"--issuer {CLAIMS['iss']} --jti {CLAIMS['jti']} --exp {CLAIMS['exp']}"
     assert options in result.output
+
+
+async def test_dead_letters_that_cannot_be_read_are_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A producer's ACLs may well deny it; the event was applied or parked before."""
+
+    async def denied(*_: object, **__: object) -> None:
+        raise TopicAuthorizationFailedError
+
+    monkeypatch.setattr(publish, "find_parked", denied)
+    await publish._require_none_parked([], since=UnixMs(0))
+    assert "TopicAuthorizationFailedError" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

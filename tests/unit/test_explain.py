@@ -1,6 +1,7 @@
 """What an explanation says: always what a verifier says, and all else beside it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from revocation.claims import Rules
 from revocation.decision import Freshness, Reason, StalenessPolicy, decide
-from revocation.entries import UnixMs
+from revocation.entries import Kind, UnixMs
 from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
 from revocation.jwt.explain import Explanation, State, explain
 from revocation.jwt.findings import FOUND, FOUND_TIMES, shown
@@ -241,6 +242,40 @@ def test_without_kid_it_is_the_key_that_a_revocation_names():
         if "key.revoked" in each.events
     ]
     assert said == "the key's `kid`, if it has one"
+
+
+NONE_OF_SETS = (
+    "OUT OF REACH until `exp`: the token lacks a claim of each set of "
+    "`revocable_claims` (act.sub, azp with device)"
+)
+
+
+@pytest.mark.parametrize(
+    ("sets", "claims", "told"),
+    [
+        ((), {}, "OUT OF REACH: no claim set is configured (`revocable_claims`)"),
+        ((("act.sub",),), {"act": {"sub": "a 7"}}, 'claims "act.sub=a%207"'),
+        (
+            (("act.sub",), ("azp", "device")),
+            {"device": ...},
+            NONE_OF_SETS,
+        ),
+    ],
+)
+def test_what_a_token_names_of_claim_sets_is_said(sets, claims, told):
+    rules = replace(RULES, revocable_claims=sets)
+    found = explain(mint(**claims), {ISSUER: issuer()}, rules, NOW)
+    (said,) = [each.said for each in found.named if each.kind is Kind.CLAIMS]
+    assert said == told
+
+
+@pytest.mark.parametrize("seconds", [0, 300])
+def test_a_time_that_was_moved_says_so(seconds):
+    trusted = {ISSUER: issuer(iat_backdated_seconds=seconds)}
+    said = {
+        each.about: each.said for each in explain(mint(), trusted, RULES, NOW).points
+    }
+    assert ("iat_backdated_seconds (300)" in said["iat"]) == bool(seconds)
 
 
 def test_a_users_version_is_shown_or_what_its_absence_means():

@@ -193,6 +193,41 @@ def test_presets_that_a_token_looks_like_are_named():
     assert "No preset looks like it" in tried(fresh()).stdout
 
 
+def test_the_preset_that_was_tried_is_not_advised_again():
+    typed = ("--preset", "okta", "--issuer", "https://acme.okta.com/oauth2/other")
+    found = tried(of_okta(), *typed)
+    assert "--preset okta" not in found.stdout
+    assert "--issuer or --tenant must say its `iss`" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "Nothing was given"),
+        (f"Bearer {of_okta()}", "without `Bearer`"),
+        (f"{of_okta().rpartition('.')[0]}.", "nobody signed"),
+        ("a.b.c.d.e", "encrypted"),
+        ("00opaque", "opaque"),
+    ],
+    ids=["empty", "bearer", "unsigned", "encrypted", "opaque"],
+)
+def test_what_is_no_signed_token_is_named(text, said):
+    found = tried(text, "--preset", "okta")
+    assert found.exit_code == EXIT_NEGATIVE
+    assert said in found.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_a_long_issuer_is_shown_whole_on_a_narrow_terminal(columns):
+    issuer = f"https://login.microsoftonline.com/{'a-' * 40}tail/v2.0"
+    typed = ["issuers", "try", "--preset", "rfc9068", "--issuer", f"{issuer}x", "-"]
+    runner = CliRunner(env={"COLUMNS": str(columns)})
+    found = runner.invoke(app, typed, input=fresh(iss=issuer))
+    cells = [line[26:].rstrip() for line in found.stdout.splitlines()]
+    assert issuer in "".join(cells)
+    assert f"{issuer}x" in "".join(cells)
+
+
 # What is never said -------------------------------------------------------------------
 
 

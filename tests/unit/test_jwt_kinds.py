@@ -205,3 +205,10 @@ def test_a_client_that_the_token_is_meant_for_shows_nothing(audience, claim):
     refused(meant, allow_untyped=True)
     other = mint(header=header, aud=audience, **{**BARE, claim: "shop"})
     assert counts(other, allow_untyped=True)
+
+
+@pytest.mark.parametrize("claim", ["nonce", "at_hash"])
+def test_whoever_sent_an_id_token_is_told_what_to_send(claim):
+    token = mint(header={"typ": "JWT"}, **{claim: "x"})
+    detail = refused(token, allow_untyped=True)
+    assert detail.endswith("that of an ID token: send the access token")

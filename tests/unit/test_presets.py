@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from revocation.__main__ import app
 from revocation.errors import SettingsError
 from revocation.presets import Preset, preset, presets
-from revocation.settings import VerifierSettings
+from revocation.settings import TokenSettings, VerifierSettings
 from revocation.trusted_issuers import TrustedIssuer, TrustedIssuers
 from tests.unit.tokens import AUDIENCE
 
@@ -151,6 +151,17 @@ def test_what_is_shown_can_be_copied(name: str) -> None:
         assert options == expected.model_copy(
             update={"audiences": (), "jwks_url": None}
         )
+
+
+@pytest.mark.parametrize("name", presets())
+def test_what_is_shown_is_all_that_is_needed_for_long_lived_tokens(name: str) -> None:
+    """An installation refuses issuers whose tokens live longer than it remembers."""
+    _, settings = show(name).split("\n\n", 1)
+    text, *_ = settings.split("# What the preset fills in")
+    copied = tomllib.loads(text)
+    for issuer in copied["issuers"].values():
+        issuer["jwks_url"] = "https://idp.example/keys"
+    assert TokenSettings(**copied).rules
 
 
 def uncomment(line: str) -> str:
