@@ -59,6 +59,16 @@ def test_a_whole_jwt_as_jti_is_refused_with_what_to_type() -> None:
     assert options in result.output
 
 
+def test_what_strangers_wrote_into_a_token_cannot_draw_on_the_terminal():
+    """Whoever revokes a token that was found somewhere shows it to this command."""
+    token = mint(iss="https://a/\x1b[2J", jti="\x1b]0;x\x07", exp=["\x1b[31m"])
+    words = ["publish", "token-revoked", "--issuer", "https://idp", "--jti", token]
+    found = CliRunner(env={"COLUMNS": "400"}).invoke(app, words)
+    assert found.exit_code == 2
+    assert "--issuer '?' --jti '?' --exp '?'" in found.output
+    assert found.output.replace("\n", " ").isprintable()
+
+
 @pytest.mark.parametrize(
     ("reason", "as_of", "age"),
     [
