@@ -33,7 +33,7 @@ def peek(text: str) -> Peeked | None:
     """
     if "." not in text:
         return None
-    parts = text.split()[-1].strip(_QUOTES).split(".")
+    parts = text.rsplit(maxsplit=1)[-1].strip(_QUOTES).split(".")
     if len(parts) not in _PARTS:
         return None
     header = _object(parts[0])

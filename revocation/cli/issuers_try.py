@@ -244,7 +244,7 @@ def _issuer(claims: Mapping[str, Any]) -> str | None:
 def _audiences(found: Preset, claims: Mapping[str, Any]) -> Iterator[str]:
     names = found.settings.get("audience_claims", ("aud",))
     held = (find_claim(claims, name) for name in names)
-    said = next((each for each in held if each), [])
+    said: Any = next((each for each in held if each), [])
     for each in said if isinstance(said, list) else [said]:
         if isinstance(each, str) and 0 < len(each) <= MAX_AUDIENCE_CHARACTERS:
             yield each

@@ -84,7 +84,8 @@ def _audience(parts: Parts, trusted: Trusted) -> str:
     names, ours = trusted.issuer.audience_claims, trusted.issuer.audiences
     held = {name: find_claim(parts.claims, name) for name in names}
     said = (f"`{name}` is {shown(value)}" for name, value in held.items() if value)
-    return f"{next(said, f'no `{names[0]}`')}; we are {shown(ours[0] if len(ours) == 1 else ours)}"
+    us = shown(ours[0] if len(ours) == 1 else ours)
+    return f"{next(said, f'no `{names[0]}`')}; we are {us}"
 
 
 def _required(_: Parts, trusted: Trusted) -> str:

@@ -45,7 +45,7 @@ _SIGN_IN_ALONE: Final = ("openid", ["openid"])
 """A scope that ID tokens of some issuers have, too."""
 
 _CLIENTS: Final = frozenset({"client_id", "azp", "cid", "appid"})
-"""Claims that name a client, whether or not events about clients are to reach by them."""
+"""Claims that name a client, whether or not events about clients reach by them."""
 
 _ID_TOKEN_USES: Final = frozenset({"id", "id_token"})
 

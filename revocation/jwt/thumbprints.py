@@ -152,7 +152,7 @@ def _of_scalar(crv: str, size: int, member: Mapping[str, Any]) -> Any:
     return Ed25519PrivateKey.from_private_bytes(secret).public_key()
 
 
-_WAYS: Final = (
+_WAYS: Final[tuple[Callable[[Mapping[str, Any]], Any], ...]] = (
     _given,
     *(
         partial(_of_rsa, modulus, exponent)
