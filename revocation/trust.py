@@ -257,8 +257,8 @@ def require_safe(url: str, called: str, *, http: bool) -> None:
         raise ValueError(f"{called} is no URL with a host: https://HOST/ is due")
     if not {"{", "}"}.isdisjoint(url):
         raise ValueError(
-            f"{called} has braces that stand for nothing: a template has one claim, "
-            "and writes it in its URL as in its name"
+            f"{called} has braces with nothing filled in; a template has one claim, "
+            "which its URL writes as its name does"
         )
     if parts.scheme != "https" and not (http and parts.scheme == "http"):
         raise ValueError(

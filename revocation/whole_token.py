@@ -15,7 +15,7 @@ WHOLE_TOKEN: Final = "whole_token"  # noqa: S105 - a code, not a secret
 
 _PARTS: Final = (3, 5)
 """Of a signed token (RFC 7515 section 3.1) and of an encrypted one (RFC 7516)."""
-_SCHEME: Final = "bearer "
+_QUOTES: Final = "\"'`<>,;"
 
 
 class Peeked(NamedTuple):
@@ -28,11 +28,12 @@ class Peeked(NamedTuple):
 def peek(text: str) -> Peeked | None:
     """Look into a compact JWT without verifying it; None if it is none.
 
-    Its header has `alg`. What HTTP puts before it (RFC 6750 section 2.1) may be there.
+    Its header has `alg`. What it was copied along with may be there: `Authorization:
+    Bearer` or another scheme before it, quotes around it.
     """
-    if text[: len(_SCHEME)].lower() == _SCHEME:
-        text = text[len(_SCHEME) :]
-    parts = text.strip().split(".")
+    if "." not in text:
+        return None
+    parts = text.rsplit(maxsplit=1)[-1].strip(_QUOTES).split(".")
     if len(parts) not in _PARTS:
         return None
     header = _object(parts[0])

@@ -28,6 +28,7 @@ from revocation.cli import JsonOption
 from revocation.cli.dead_letters import find_parked
 from revocation.cli.publish_lines import Published, publish_lines, unknown_issuers
 from revocation.cli.regions import open_regions, require_agreements
+from revocation.complaints import is_id
 from revocation.entries import UnixMs
 from revocation.errors import NotAppliedError
 from revocation.events import EVENT_TYPES, CloudEvent, Event
@@ -201,9 +202,15 @@ def _options_of(token: str) -> str:
     claims = (peeked and peeked.claims) or {}
     named = {"--issuer": "iss", "--jti": "jti", "--exp": "exp"}
     return " ".join(
-        f"{option} {shlex.quote(str(claims.get(claim, '?')))}"
+        f"{option} {shlex.quote(_typed(claims.get(claim)))}"
         for option, claim in named.items()
     )
+
+
+def _typed(value: Any) -> str:
+    """Write what can be typed: anybody may have made the token, and it is printed."""
+    is_one = type(value) in {int, float} or is_id(value)
+    return text if is_one and (text := str(value)).isprintable() else "?"
 
 
 async def _report(

@@ -13,7 +13,6 @@ nothing, hides no good one.
 """
 
 import asyncio
-import os
 import socket
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
@@ -155,11 +154,8 @@ def _trusting() -> ssl.SSLContext:
     To read them takes long enough to be felt by a request: issuers of many tenants are
     asked by the hundred, and would have no time left to answer.
     """
-    usual = ssl.get_default_verify_paths()
-    places = (
-        os.environ.get(usual.openssl_cafile_env, usual.openssl_cafile),
-        *os.environ.get(usual.openssl_capath_env, usual.openssl_capath).split(":"),
-    )
+    paths = ssl.get_default_verify_paths()
+    places = tuple(filter(None, (paths.cafile, paths.capath)))
     with _reading_certificates:
         return _read_certificates(tuple((each, _changed_at(each)) for each in places))
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from revocation.jwt.keys import VerificationKey
 
 _AT_ONCE: Final = 128
-"""How many sets are read at once at the start: each has a time limit, and thousands of
-tenants' would keep each other from being read in time."""
+"""How many sets are read at once at the start: each has a time limit, and thousands,
+one for each tenant, would keep each other from being read in time."""
 _EXTRA: Final = frozenset({"joserfc", "httpx", "cryptography"})
 
 

@@ -234,7 +234,7 @@ def describe(claims: Claims, claim_names: ClaimNames) -> dict[str, Any]:
 
 
 def _may_tell(name: str, claims: Claims) -> bool:
-    """Whether a token has a claim as RFC 7519 has it; where others count it may not."""
+    """Whether a claim is as RFC 7519 has it: one that counts for nothing may not be."""
     value = claims.get(name)
     if name in _TIMES:
         return value is not None

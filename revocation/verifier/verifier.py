@@ -295,7 +295,7 @@ class Verifier(BaseVerifier):
         return self._feed.replica.freshness
 
     def _drop_revoked_keys(self, replica: Replica) -> None:
-        # Called with each change, and thousands of tenants may have keys of their own.
+        # Else each change would look through the keys of thousands of tenants.
         if self._tokens is None or not replica.knows_keys:
             return
         for issuer, kid in self._tokens.keys.known():

@@ -106,6 +106,16 @@ async def test_dead_letters_that_cannot_be_read_are_no_failure(
     assert "TopicAuthorizationFailedError" in capsys.readouterr().err
 
 
+def test_what_strangers_wrote_into_a_token_cannot_draw_on_the_terminal():
+    """Whoever revokes a token that was found somewhere shows it to this command."""
+    token = mint(iss="https://a/\x1b[2J", jti="\x1b]0;x\x07", exp=["\x1b[31m"])
+    words = ["publish", "token-revoked", "--issuer", "https://idp", "--jti", token]
+    found = CliRunner(env={"COLUMNS": "400"}).invoke(app, words)
+    assert found.exit_code == 2
+    assert "--issuer '?' --jti '?' --exp '?'" in found.output
+    assert found.output.replace("\n", " ").isprintable()
+
+
 @pytest.mark.parametrize(
     ("reason", "as_of", "age"),
     [

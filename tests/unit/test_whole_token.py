@@ -25,7 +25,14 @@ ENCRYPTED = f"{part({'alg': 'dir', 'enc': 'A256GCM'})}..aXY.dGV4dA.dGFn"
 UNSECURED = f"{part({'alg': 'none'})}.{part({'jti': 'token-1'})}."
 
 
-@pytest.mark.parametrize("text", [WHOLE, f"Bearer {WHOLE}", f"bearer {WHOLE}\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(WHOLE, f"Bearer {WHOLE}", f"bearer {WHOLE}\n", f"BEARER\t {WHOLE}"),
+        *(f"DPoP {WHOLE}", f"Authorization: Bearer {WHOLE}", f"Bearer Bearer {WHOLE}"),
+        *(f'"{WHOLE}"', f"'{WHOLE}',", f"<{WHOLE}>", f"\xa0{WHOLE}"),
+    ],
+)
 def test_a_token_is_looked_into(text):
     peeked = peek(text)
     assert peeked is not None
