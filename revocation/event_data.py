@@ -186,7 +186,9 @@ class SessionData(_WithinTenant):
 class UserData(_WithinTenant):
     """One user."""
 
-    user: Identifier = Field(description="The `sub` claim.")
+    user: Identifier = Field(
+        description="As tokens name it: the `sub` claim, or the issuer's `user_claim`."
+    )
     version: VersionNumber | None = None
 
     def targets(self) -> tuple[Target, ...]:

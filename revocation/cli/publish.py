@@ -127,6 +127,18 @@ _KINDS: Final[Mapping[str, Any]] = {
     "users": list[str],
     "claims": list[str],
 }
+_HELPS: Final[Mapping[str, str]] = {
+    "jti": "The token: its `jti` claim, or the issuer's `token_id_claim`.",
+    "sid": "The session: the `sid` claim, or one of the issuer's `session_claims`.",
+    "user": "As tokens name it: the `sub` claim, or the issuer's `user_claim`.",
+    "users": "The same of each user; repeatable.",
+    "client": "As tokens name it: `client_id`, `azp`, or the issuer's `client_claims`.",
+    "tenant": "As tokens name it: the issuer's `tenant_claim`.",
+    "kid": "The `kid` of the tokens' headers.",
+    "version": "The user's new version where your own database counts it.",
+    "disable": "Also reject tokens issued later; --no-disable ends that.",
+}
+"""For members that have no description of their own."""
 _METAVARS: Final[Mapping[str, str]] = {"claims": "NAME=VALUE"}
 
 
@@ -136,7 +148,8 @@ def _option_of(name: str, field: FieldInfo) -> inspect.Parameter:
     default: Any = inspect.Parameter.empty
     if not field.is_required():
         kind, default = kind | None, None
-    option = typer.Option(help=field.description, metavar=_METAVARS.get(name))
+    said = field.description or _HELPS.get(name)
+    option = typer.Option(help=said, metavar=_METAVARS.get(name))
     return _keyword(name, Annotated[kind, option], default)
 
 

@@ -7,11 +7,13 @@ from statistics import quantiles
 
 from rich.console import Console
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 
+from revocation.decision import Reason
 from revocation.demo.story import Seen
 
 _WAITING = "[green]accepted[/green]"
+_REASON_WIDTH = len(Reason.VERSION_SUPERSEDED)
 
 
 class Screen:
@@ -42,7 +44,11 @@ class Screen:
 
     def _table(self) -> Table:
         title = "The moment each token dies"
-        table = Table("event", *self._regions, title=title, show_lines=True)
+        reasons = [
+            Column(name, min_width=_REASON_WIDTH, overflow="fold")
+            for name in self._regions
+        ]
+        table = Table("event", *reasons, title=title, show_lines=True)
         for act in self._titles:
             table.add_row(act, *(self._cells[act, region] for region in self._regions))
         return table

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from revocation.embedded import jars
 from revocation.embedded.plan import DEFAULT_PARTITIONS, DEFAULT_REGIONS
@@ -148,7 +148,8 @@ def _show_state(state: State) -> None:
 
 def _show_status(seen: Status) -> None:
     console = Console()
-    stations = Table("station", "pid", "state", "log", box=None)
+    log = Column("log", overflow="fold")
+    stations = Table("station", "pid", "state", log, box=None)
     for each in seen.stations:
         state = "[green]runs[/]" if each.alive else "[red]dead[/]"
         stations.add_row(each.name, str(each.pid), state, str(each.log))

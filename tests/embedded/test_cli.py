@@ -88,6 +88,8 @@ def test_status_of_a_dead_station(tmp_path: Path, kafka_station: Process) -> Non
     assert result.exit_code == 1
     assert "kafka" in result.stdout
     assert "dead" in result.stdout
+    # Whole, however narrow: what somebody copies to read.
+    assert str(kafka_station.log) in "".join(result.stdout.split())
 
 
 def test_stop(tmp_path: Path, kafka_station: Process) -> None:

@@ -38,6 +38,17 @@ def test_help(path: tuple[str, ...]) -> None:
     assert "Usage: " in result.output
 
 
+def test_every_option_says_what_it_is() -> None:
+    def nameless(command: object, *path: str) -> Iterator[tuple[str, ...]]:
+        for each in getattr(command, "params", ()):
+            if not getattr(each, "help", None):
+                yield (*path, each.name)
+        for name, each in getattr(command, "commands", {}).items():
+            yield from nameless(each, *path, name)
+
+    assert list(nameless(typer.main.get_command(app))) == []
+
+
 def test_schemas_export(tmp_path: Path) -> None:
     """What it writes, and names, is what the repository holds."""
     folder = tmp_path / "new" / "schemas"
