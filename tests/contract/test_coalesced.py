@@ -58,7 +58,7 @@ async def turns() -> None:
 
 def token(name: str) -> Token:
     names = (name, None, "user", "client", None, ISSUER, None)
-    return Token(ISSUER, names, (), 0.0, 0.0, None)
+    return Token(ISSUER, names, (), 0.0, 0.0, None, 0)
 
 
 def waiter(question: Awaitable[object]) -> asyncio.Task[object]:
