@@ -5,8 +5,9 @@ from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+_FEW: Final = 256
 _MOST: Final = 64
-"""How many are compared; each takes a tenth of a millisecond."""
+"""How many of more than a few are compared; each takes a tenth of a millisecond."""
 
 
 def nearest(given: str, known: Iterable[str]) -> str | None:
@@ -16,7 +17,7 @@ def nearest(given: str, known: Iterable[str]) -> str | None:
     """
     by_lower = {each.lower(): each for each in sorted(known)}
     lowered = given.lower()
-    alike = by_lower if len(by_lower) <= _MOST else _alike(lowered, [*by_lower])
+    alike = by_lower if len(by_lower) <= _FEW else _alike(lowered, [*by_lower])
     near = difflib.get_close_matches(lowered, alike, n=1, cutoff=0)
     return by_lower[near[0]] if near else None
 
