@@ -1,8 +1,9 @@
 """A FastAPI service whose revocations count in every region.
 
 Needs FastAPI, uvicorn, the extra `jwt`, a running region (`revocation embedded up`) and
-the usual REVOCATION_* settings with REVOCATION_ISSUERS among them. SIGNING_KEY_FILE is
-a private key as JWK, whose public part is in the issuer's key set. Run it with
+the usual REVOCATION_* settings with REVOCATION_ISSUERS among them, where the issuer has
+`version_claim` "ver": this service puts the user's version there. SIGNING_KEY_FILE is a
+private key as JWK, whose public part is in the issuer's key set. Run it with
 
     uvicorn examples.fastapi_service:app
 

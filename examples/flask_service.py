@@ -1,7 +1,8 @@
 """A Flask service with flask-jwt-extended whose revocations count in every region.
 
 Needs Flask, flask-jwt-extended, a running region (`revocation embedded up`), the usual
-REVOCATION_* settings, and JWT_SECRET_KEY. Run it with
+REVOCATION_* settings with REVOCATION_CLAIMS={"version_claim": "ver"}, since it puts the
+user's version there, and JWT_SECRET_KEY. Run it with
 
     flask --app examples.flask_service run
 

@@ -48,7 +48,7 @@ def configured(running: Installation, monkeypatch: pytest.MonkeyPatch) -> Instal
     """The settings of a service of the installation, in this process' environment."""
     jwks = running.folder / "jwks.json"
     jwks.write_bytes(key_set(jwk("ES256")))
-    trusted = {"jwks_file": str(jwks), "algorithms": ["ES256"]}
+    trusted = {"jwks_file": str(jwks), "algorithms": ["ES256"], "version_claim": "ver"}
     issuers = json.dumps({ISSUER: {**trusted, "audiences": [AUDIENCE]}})
     service = {"region": "eu", "store_url": running.stores["eu"].url}
     for name, value in running.env(**service, issuers=issuers).items():
@@ -68,6 +68,7 @@ def given() -> dict[str, Any]:
         issued_at_ms=(now - 60) * 1_000,
         expires_at_ms=(now + 86_400) * 1_000,
         ver=0,
+        device="device-1",
         rotated_at_ms=None,
     )
     return {

@@ -29,6 +29,7 @@ def fastapi_service(installation: Installation, port: str) -> Station:
         "jwks_file": str(public),
         "algorithms": ["ES256"],
         "audiences": ["https://api.example/"],
+        "version_claim": "ver",
     }
     issuers = json.dumps({"https://fastapi.example/": trusted})
     program = ["uvicorn", "examples.fastapi_service:app", "--port", port]

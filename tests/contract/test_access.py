@@ -69,9 +69,12 @@ async def test_a_verifier_can_ask_and_keep_a_copy(
 ) -> None:
     projector = open_store(as_user(users, "projector"), LAYOUT)
     await projector.check_suitable()
-    old = {"age_ms": 2 * LONGEST_TOKEN_MS}
-    await put(projector, denied(1), subject(1, status=Status.DISABLED, **old))
-    await put(projector, denied(2), subject(2, status=Status.ACTIVE, **old))
+    long_ago = 2 * LONGEST_TOKEN_MS
+    disabled = subject(1, status=Status.DISABLED, age_ms=long_ago)
+    # Of two statuses of one millisecond the more severe would count.
+    enabled = subject(2, status=Status.ACTIVE, age_ms=long_ago - 1_000)
+    await put(projector, denied(1), disabled)
+    await put(projector, denied(2), enabled)
     await projector.apply("epoch", Batch([], {0: mark(1)}, {}))
     verifier = Coalesced(open_store(as_user(users, "verifier"), LAYOUT))
     await verifier.start()

@@ -19,17 +19,22 @@ from tests.unit.tokens import AUDIENCE, ISSUER, encode, jwk, key_for, key_set, m
 
 OKTA = "https://acme.okta.com/oauth2/default"
 NOW = int(time.time())
-TIMES = {"iat": NOW - 10, "exp": NOW + 590}
 ODD_AUDIENCES = (5, True, 1.5, {"a": 1}, [5], "a" * 3_000, "\x1b\x7f", ["\u202e", "b"])
 
 
+def times() -> dict[str, int]:
+    """Return those of a token made just now: this module was imported long ago."""
+    now = int(time.time())
+    return {"iat": now - 10, "exp": now + 590}
+
+
 def fresh(**claims: Any) -> str:
-    return mint(**{**TIMES, **claims})
+    return mint(**{**times(), **claims})
 
 
 def of_okta(**claims: Any) -> str:
     own = {"cid": "0oa1", "client_id": ..., "scp": ["read"], "aud": "api://orders"}
-    given = {**TIMES, "iss": OKTA, **own, **claims}
+    given = {**times(), "iss": OKTA, **own, **claims}
     return mint("RS256", header={"typ": None}, **given)
 
 
@@ -96,7 +101,7 @@ def test_an_issuers_own_key_set_is_read_only_where_that_is_said(monkeypatch):
         assert not server.requests
         assert states(tried(fresh(), "--fetch"))["signature"] == "passes"
         assert len(server.requests) == 1
-        forged = mint(key=key_for("ES256", "key-2"), **TIMES)
+        forged = mint(key=key_for("ES256", "key-2"), **times())
         assert "signature_invalid" in tried(forged, "--fetch").stdout
 
 
