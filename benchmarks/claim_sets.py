@@ -5,10 +5,11 @@ alternating rounds: with none, with sets of which no entry exists, and with entr
 about 1,000 values that none of the tokens has. `recurring` tokens were seen before, as
 in sessions of many requests; of `new` ones each has a device that nobody has seen.
 
-Seen on two shared cores at other work, where a check took 5.4 us (3.4 us without such
-work): nothing while there is no entry; for recurring tokens 1.0 us for one set, 1.5 to
-1.7 us for a pair or a nested claim, 0.2 us where the token lacks the claim; for a
-device that is new 3.5 us, most of it for its digest.
+Seen on two shared cores at other work, where a check took 5.3 to 9.0 us (3.4 us without
+such work), as a part of it: nothing while there is no entry; for recurring tokens 13 to
+17 % for one set, which is 0.4 to 0.6 us of 3.4; 26 to 33 % for a pair or a nested
+claim; 41 % for three sets; 3 % where the token lacks the claim. For a device that is
+new half of what the check of a new token takes, most of it for its digest.
 
     python benchmarks/claim_sets.py [--rounds 300]
 """
