@@ -10,8 +10,8 @@ also checked by another checkout of this project, in processes of their own, in 
 
 Seen on two shared cores at other work, where a check of new tokens took 7.9 to 10.4 us:
 -1.6 to +0.6 us, which is noise, but for names in objects (`clerk` 0.8 to 1.7 us more,
-`kubernetes` 2.1 to 3.9). Tokens that `verify` remembers are read once, so there it costs
-nothing. Beside the release before claims had names: 0.97 of it for usual tokens.
+`kubernetes` 2.1 to 3.9). Tokens that `verify` remembers are read once, so there it
+costs nothing. Beside the release before claims had names: 0.97 for usual tokens.
 """
 
 import argparse
