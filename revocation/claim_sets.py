@@ -206,7 +206,7 @@ class ClaimReader:
                 return _TOO_MANY
             ids += ["&".join(map(add, begins, each)) for each in product(*of_set)]
         found = tuple(ids)
-        if all(map(_is_text, values)):
+        if all(map(is_text, values)):
             members = sum(len(each) for each in values if type(each) is tuple)
             self._room -= len(ids) + members + 1
             if self._room < 0:
@@ -221,14 +221,14 @@ def claim_reader(sets: tuple[ClaimSet, ...]) -> ClaimReader:
     return ClaimReader(sets)
 
 
-def _is_text(value: Any) -> bool:
+def is_text(value: Any) -> bool:
     """Whether it is absent, text or texts: of others, equal ones are written apart.
 
     Text that no event can name is none: where another claim of the set is absent it may
     be of any length, and is not worth remembering.
     """
     if type(value) is tuple:
-        return all(map(_is_text, value))
+        return all(map(is_text, value))
     return value is None or (type(value) is str and len(value) <= MAX_ID_CHARACTERS)
 
 

@@ -7,7 +7,7 @@ remembered by their values, and looking up is one comparison with what there is.
 from collections.abc import KeysView, Mapping, Sequence
 from typing import Any, Final
 
-from revocation.claim_sets import ClaimReader
+from revocation.claim_sets import ClaimReader, is_text
 from revocation.store.layout import CLAIM_SETS, IssuersDigests
 
 _REMEMBERED: Final = 16_384
@@ -58,9 +58,9 @@ class ClaimFinder:
             return ids
         rows = self._digests[issuer]
         digests = tuple([row[CLAIM_SETS][each] for row in rows for each in ids])
-        # Of other types some are equal that are written in different ways.
+        # Lists in a set of several are not worth their room.
         each = values if type(values) is tuple else (values,)
-        if all(value is None or type(value) is str for value in each):
+        if all(is_text(value) and type(value) is not tuple for value in each):
             self._remember(issuer, values, digests)
         return () if held.isdisjoint(digests) else ids
 

@@ -58,6 +58,13 @@ def test_what_is_held_is_found_whatever_was_asked_before(
             assert found == named
 
 
+def test_a_text_that_no_event_can_name_is_not_kept() -> None:
+    """Beside a claim that is absent it is no complaint, and may be long."""
+    finder = ClaimFinder(ClaimReader([("azp", "device_id")]), PEPPERS)
+    assert finder.find(ISSUERS[0], {"device_id": "x" * 60_000}, {}.keys()) == ()
+    assert not finder._known
+
+
 def test_memory_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("revocation.verifier.claim_finder._REMEMBERED", 30)
     finder = ClaimFinder(READERS[0], PEPPERS)
