@@ -75,7 +75,7 @@ async def test_a_projector_that_learns_nothing_is_ended_and_learns_again(
             )
     assert watched.exit_codes == [EXIT_STALLED]
     assert unwatched.exit_codes == []
-    assert took < BAR_SECONDS + 10, "more than a busy machine accounts for"
+    assert took < BAR_SECONDS
 
 
 async def test_an_authority_and_a_sidecar_that_hang_are_ended_and_go_on(
@@ -106,7 +106,7 @@ async def test_an_authority_and_a_sidecar_that_hang_are_ended_and_go_on(
         took = time.monotonic() - began
         assert re.match("events|pulses|loop", await complaint)
     assert authority.exit_codes == sidecar.exit_codes == [EXIT_STALLED]
-    assert took < BAR_SECONDS + 10, "more than a busy machine accounts for"
+    assert took < BAR_SECONDS
 
 
 async def is_fresh(sidecar: Supervised) -> bool:
