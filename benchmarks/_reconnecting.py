@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Mapping
-from multiprocessing.connection import Connection as Pipe
+from multiprocessing.connection import RedisConnection as Pipe
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
@@ -18,15 +18,16 @@ import structlog
 import uvloop
 from check import _PEPPER
 
-from revocation.store import connection as store_connection, feed as store_feed
-from revocation.store.connection import Connection
-from revocation.store.feed import RedisFeed
+from revocation.store import redis_feed as store_feed
+from revocation.store.client import redis_connection as store_connection
+from revocation.store.client.connection_classes import PlainSession
+from revocation.store.client.redis_connection import RedisConnection
 from revocation.store.layout import Layout
-from revocation.store.session import PlainSession
+from revocation.store.redis_feed import RedisFeed
 from revocation.verifier import pacing
-from revocation.verifier.feed import Feed
-from revocation.verifier.pacing import Turn
+from revocation.verifier.pacing import LoadAdmission
 from revocation.verifier.replica import Replica
+from revocation.verifier.replica_feed import Feed
 
 LAYOUT: Final = Layout("bench", (_PEPPER,))
 _LOOK_SECONDS: Final = 0.02
@@ -83,12 +84,12 @@ def follow(orders: Pipe, url: str, count: int, *, protected: bool) -> None:
 def _take_protection_out() -> None:
     """Wait for as long as everybody else, load at once, connect again at once."""
 
-    def connection(*args: Any, **options: Any) -> Connection:
-        return Connection(*args, **{**options, "retries": True})
+    def connection(*args: Any, **options: Any) -> RedisConnection:
+        return RedisConnection(*args, **{**options, "retries": True})
 
     pacing.random = SimpleNamespace(uniform=lambda _, most: most)  # type: ignore[assignment]
-    Turn.has_come = True  # type: ignore[assignment, method-assign]
-    store_feed.Connection = connection  # type: ignore[misc, assignment]
+    LoadAdmission.has_come = True  # type: ignore[assignment, method-assign]
+    store_feed.RedisConnection = connection  # type: ignore[misc, assignment]
 
 
 async def _follow(orders: Pipe, url: str, count: int) -> None:

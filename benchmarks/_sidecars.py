@@ -22,25 +22,25 @@ import uvloop
 from check import _PEPPER, _POLICIES, _RULES
 from redis.asyncio import Redis
 
-from revocation.embedded.process import free_ports
 from revocation.entries import Limits
+from revocation.http.http_server import Handler, Request, Response, Server, Tcp
 from revocation.jwt.authenticator import Authenticator
 from revocation.jwt.jwks import KeyRing
-from revocation.sidecar.authz import Authorizer
+from revocation.jwt.trust import TrustedIssuer
+from revocation.local.process import free_ports
+from revocation.sidecar.authorizer import Authorizer
 from revocation.sidecar.checks import Checker
 from revocation.sidecar.endpoints import Endpoints
 from revocation.sidecar.rule_set import RuleSet
-from revocation.sidecar.server import Handler, Request, Response, Server, Tcp
-from revocation.store.feed import RedisFeed
 from revocation.store.layout import Layout
-from revocation.store.redis import RedisStore
-from revocation.trust import TrustedIssuer
+from revocation.store.redis_feed import RedisFeed
+from revocation.store.redis_store import RedisStore
 from revocation.verifier import Verifier
+from revocation.verifier.base_verifier import VerifierParts
 from revocation.verifier.tokens import Tokens
-from revocation.verifier.verification import Parts
+from revocation.web.access_guard import AccessPolicy
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import BEARER_ONLY
-from revocation.web.gate import Steps
 from revocation.web.routes import RouteRule
 
 ISSUER: Final = "https://idp.example/"
@@ -64,7 +64,7 @@ async def loaded(folder: Path, url: str) -> Verifier:
     issuers = {ISSUER: trusted}
     keys = KeyRing(issuers)
     layout = Layout(PREFIX, (_PEPPER,))
-    parts = Parts(
+    parts = VerifierParts(
         store=RedisStore(url, layout, limits=Limits(_HOUR_MS, _HOUR_MS, 0)),
         rules=_RULES,
         policies=_POLICIES,
@@ -78,7 +78,7 @@ async def loaded(folder: Path, url: str) -> Verifier:
 
 def authorizer(verifier: Verifier) -> Authorizer:
     """Return what answers proxies, with a rule."""
-    steps = Steps(credentials=BEARER_ONLY, refusals=Refusals())
+    steps = AccessPolicy(credentials=BEARER_ONLY, refusals=Refusals())
     return Authorizer(verifier, _Ruled(), steps=steps)
 
 

@@ -19,9 +19,10 @@ from _soak_questions import AUDIENCE, ISSUER, LEEWAY_SECONDS, Revocable, rules
 from _soak_record import mb_of
 from redis.asyncio import Redis
 
-from revocation.embedded import Kafka, Valkey
-from revocation.embedded.plan import Launch, Plan
-from revocation.embedded.process import (
+from revocation.entries import Entry, Kind, Offset, Position, Target, UnixMs
+from revocation.local import Kafka, Valkey
+from revocation.local.plan import Launch, Plan
+from revocation.local.process import (
     Process,
     alive,
     end,
@@ -29,11 +30,10 @@ from revocation.embedded.process import (
     last_words as end_of,
     spawn,
 )
-from revocation.entries import Entry, Kind, Offset, Position, Target, UnixMs
 from revocation.settings import VerifierSettings
-from revocation.store import Batch
+from revocation.store.contract import Batch
 from revocation.store.layout import encode_value
-from revocation.store.redis import RedisStore
+from revocation.store.redis_store import RedisStore
 
 REGION: Final = "eu"
 _HOUR_MS: Final = 3_600_000

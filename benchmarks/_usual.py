@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from revocation.claims import Rules, read_token
+from revocation.claims.claims import Rules, read_token
 from revocation.decision import Freshness, StalenessPolicy, decide
 from revocation.entries import UnixMs
 from revocation.verifier.replica import Replica

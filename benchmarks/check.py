@@ -40,9 +40,8 @@ from _identity import IDENTITY
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from revocation.claim_names import ClaimNames
+from revocation.claims.claim_names import ClaimNames
 from revocation.decision import Rules, StalenessPolicy
-from revocation.embedded import Valkey
 from revocation.entries import (
     Entry,
     Kind,
@@ -53,13 +52,14 @@ from revocation.entries import (
     UnixMs,
     Version,
 )
-from revocation.store import Batch, Mark, StoreReader
-from revocation.store.coalesced import Coalesced
-from revocation.store.feed import RedisFeed
+from revocation.local import Valkey
+from revocation.store.batching_reader import BatchingReader
+from revocation.store.contract import Batch, Mark, StoreReader
 from revocation.store.layout import Layout
-from revocation.store.redis import RedisStore
+from revocation.store.redis_feed import RedisFeed
+from revocation.store.redis_store import RedisStore
 from revocation.verifier import RemoteVerifier, Verifier
-from revocation.verifier.verification import Parts
+from revocation.verifier.base_verifier import VerifierParts
 
 LEAST_OF_PIPELINE = 50
 LEAST_OF_POOL = 10
@@ -218,9 +218,9 @@ async def together(act: Callable[[], Awaitable[object]]) -> None:
     await asyncio.gather(*[one() for _ in range(TASKS)])
 
 
-def parts(store: StoreReader) -> Parts:
+def parts(store: StoreReader) -> VerifierParts:
     """Return what a verifier is made of here."""
-    return Parts(store=store, rules=_RULES, policies=_POLICIES)
+    return VerifierParts(store=store, rules=_RULES, policies=_POLICIES)
 
 
 async def longest_pause(over: asyncio.Event) -> float:
@@ -267,7 +267,7 @@ class Measured:
         self._verifiers = verifiers
         layout = Layout(f"s{SIZES[0]}", (_PEPPER,))
         store = RedisStore(url, layout, limits=Limits(_HOUR_MS, _HOUR_MS, 0))
-        self._remote = RemoteVerifier(parts(Coalesced(store)))
+        self._remote = RemoteVerifier(parts(BatchingReader(store)))
         self.rounds: dict[str, list[float]] = {}
 
     async def measure(self, rounds: int, seconds: float) -> None:

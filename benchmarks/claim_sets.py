@@ -29,12 +29,12 @@ from _figures import Figure, report
 from _identity import IDENTITY
 from check import _PEPPER, _POLICIES, _RULES, entry, now_ms, payload
 
-from revocation.claim_sets import ClaimSet
+from revocation.claims.claim_sets import ClaimSet
 from revocation.entries import Entry, Kind, Limits, Offset, Position, Target
-from revocation.store import Batch, Mark
-from revocation.store.memory import MemoryStore
+from revocation.store.contract import Batch, Mark
 from revocation.verifier import Verifier
-from revocation.verifier.verification import Parts
+from revocation.verifier.base_verifier import VerifierParts
+from tests.memory_store import MemoryStore
 
 MOST_US: Final = 0.5
 _ISSUER: Final = "https://idp.example/"
@@ -102,7 +102,7 @@ async def verifier(
     mark = Mark(at, at, now_ms(), at, rebuilt=True)
     await store.apply("epoch", Batch(held, {0: mark}, {}))
     rules = replace(_RULES, revocable_claims=sets)
-    parts = Parts(store=store, rules=rules, policies=_POLICIES)
+    parts = VerifierParts(store=store, rules=rules, policies=_POLICIES)
     return await stack.enter_async_context(Verifier(parts, store, peppers=(_PEPPER,)))
 
 

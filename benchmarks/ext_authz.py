@@ -56,7 +56,7 @@ from _http2 import Connection
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
 from sidecar import ALL_CORES, Running, Took, load, write_tokens
 
-from revocation.embedded import Valkey
+from revocation.local import Valkey
 from revocation.sidecar.ext_authz import SERVICE
 
 _HERE: Final = Path(__file__).parent

@@ -33,11 +33,11 @@ from _figures import Figure, report
 
 from revocation import events
 from revocation.authority.conclude import Record, conclude, origin
-from revocation.embedded import Kafka
 from revocation.entries import Entry, Offset, Position, Target, UnixMs
 from revocation.events import Event, UserLoggedOut, encode
-from revocation.kafka import new_consumer, new_producer
-from revocation.ops.provision import provision
+from revocation.kafka.clients import new_consumer, new_producer
+from revocation.kafka.provisioning import provision
+from revocation.local import Kafka
 from revocation.settings import AuthoritySettings
 from revocation.topics import partition_of, record_key
 

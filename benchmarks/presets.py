@@ -32,15 +32,15 @@ from _figures import Figure, report
 from _identity import IDENTITY
 from check import _PEPPER, _POLICIES, entry, now_ms, payload
 
-from revocation.claim_mapping import ClaimMapping
-from revocation.claim_names import ClaimNames, put_claim
-from revocation.claims import Rules
+from revocation.claims.claim_mapping import ClaimMapping
+from revocation.claims.claim_names import ClaimNames, put_claim
+from revocation.claims.claims import Rules
 from revocation.entries import Limits, Offset
-from revocation.presets import presets
-from revocation.store import Batch, Mark
-from revocation.store.memory import MemoryStore
+from revocation.jwt.presets import presets
+from revocation.store.contract import Batch, Mark
 from revocation.verifier import Verifier
-from revocation.verifier.verification import Parts
+from revocation.verifier.base_verifier import VerifierParts
+from tests.memory_store import MemoryStore
 
 MOST_US: Final = 0.25
 MOST_NESTED_US: Final = 2.0
@@ -90,7 +90,7 @@ async def verifier(stack: contextlib.AsyncExitStack, rules: Rules) -> Verifier:
     await store.begin("epoch", IDENTITY)
     mark = Mark(at, at, now_ms(), at, rebuilt=True)
     await store.apply("epoch", Batch(held, {0: mark}, {}))
-    parts = Parts(store=store, rules=rules, policies=_POLICIES)
+    parts = VerifierParts(store=store, rules=rules, policies=_POLICIES)
     return await stack.enter_async_context(Verifier(parts, store, peppers=(_PEPPER,)))
 
 

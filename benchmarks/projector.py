@@ -20,13 +20,13 @@ import uvloop
 from _figures import Figure, report
 from redis.asyncio import Redis
 
-from revocation.embedded import Kafka, Valkey
 from revocation.entries import Entry, Kind, Offset, Position, Target, UnixMs, Version
-from revocation.kafka import new_consumer, new_producer
-from revocation.ops.provision import provision
-from revocation.projector.station import Projector
+from revocation.kafka.clients import new_consumer, new_producer
+from revocation.kafka.provisioning import provision
+from revocation.local import Kafka, Valkey
+from revocation.projector.projector import Projector
 from revocation.settings import ProjectorSettings
-from revocation.store.redis import RedisStore
+from revocation.store.redis_store import RedisStore
 from revocation.updates import Update, encode_update
 
 LEAST_RATIO = 0.4

@@ -24,13 +24,13 @@ from _figures import Figure, percentiles, report
 from redis.asyncio import Redis
 
 from revocation.decision import Rules, Token, decide, read_token
-from revocation.embedded import Embedded, State
 from revocation.entries import UnixMs
 from revocation.events import Event, TokenRevoked, UserLoggedOut
-from revocation.kafka import new_consumer, new_producer
+from revocation.kafka.clients import new_consumer, new_producer
+from revocation.local import Embedded, SystemState
 from revocation.publisher import Publisher
 from revocation.settings import KafkaSettings, PublisherSettings, VerifierSettings
-from revocation.store.redis import RedisStore
+from revocation.store.redis_store import RedisStore
 
 ISSUER = "https://idp.example/"
 P50_LIMIT_MS = 20
@@ -134,7 +134,7 @@ async def publish(watchers: list[Connection], count: int, rate: float) -> list[f
     return acknowledged
 
 
-def ours(state: State, count: int, rate: float) -> dict[str, list[float]]:
+def ours(state: SystemState, count: int, rate: float) -> dict[str, list[float]]:
     """Return the durations per region, and those of the acknowledgements."""
     context = multiprocessing.get_context("spawn")
     pipes = {name: context.Pipe() for name in state.regions}
@@ -156,7 +156,7 @@ def ours(state: State, count: int, rate: float) -> dict[str, list[float]]:
     return {**took, "acknowledged": acknowledged}
 
 
-async def bare(state: State, count: int, rate: float) -> list[float]:
+async def bare(state: SystemState, count: int, rate: float) -> list[float]:
     """Return the durations of the bare chain into one store."""
     settings = KafkaSettings()
     store = Redis.from_url(next(iter(state.regions.values())).store_url)

@@ -67,11 +67,11 @@ from _reconnects_picture import Line, draw
 from _soak_picture import require_matplotlib
 from check import entry, now_ms
 
-from revocation.embedded import Valkey
 from revocation.entries import Limits, Offset
 from revocation.errors import StoreError
-from revocation.store import Batch, Mark
-from revocation.store.redis import RedisStore
+from revocation.local import Valkey
+from revocation.store.contract import Batch, Mark
+from revocation.store.redis_store import RedisStore
 
 BIN_SECONDS: Final = 0.1
 _PROCESSES: Final = 2

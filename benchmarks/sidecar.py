@@ -73,10 +73,10 @@ from check import _HOUR_MS, _PEPPER, fill
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from revocation.embedded import Valkey
 from revocation.entries import Kind, Limits as Lifetimes
+from revocation.local import Valkey
 from revocation.store.layout import Layout
-from revocation.store.redis import RedisStore
+from revocation.store.redis_store import RedisStore
 
 LEAST_OF_AIOHTTP: Final = 4
 MOST_P99_MS: Final = 3.0

@@ -83,7 +83,7 @@ from _soak_system import REGION, System, on_cores, running
 from rich.console import Console
 from rich.table import Table
 
-from revocation.embedded.process import terminable
+from revocation.local.process import terminable
 from revocation.publisher import Publisher
 from revocation.receipts import wait_applied
 

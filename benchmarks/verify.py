@@ -31,11 +31,11 @@ from _figures import Figure, report
 from joserfc import jwt as joserfc
 from joserfc.jwk import ECKey, Key as Jwk, OctKey, OKPKey, RSAKey
 
-from revocation.claims import Rules
+from revocation.claims.claims import Rules
 from revocation.entries import UnixMs
 from revocation.jwt.authenticator import Authenticated, Authenticator, Key
 from revocation.jwt.keys import read_key_set
-from revocation.trust import TrustedIssuer
+from revocation.jwt.trust import TrustedIssuer
 
 MOST_CACHED_US: Final = 1.5
 MOST_CHECKS_US: Final = 40.0

@@ -29,7 +29,7 @@ from flask_jwt_extended import (
 from revocation import Publisher, ThreadedVerifier, Verifier, VerifierSettings
 from revocation.entries import UnixMs
 from revocation.events import SessionEnded, TokenRevoked, UserLoggedOut
-from revocation.guard import RefreshGuard, RefreshReason, RefreshRequest
+from revocation.guard.refresh_guard import RefreshGuard, RefreshReason, RefreshRequest
 from revocation.web.bearer import Refusals
 from revocation.web.routes import route_class_of
 

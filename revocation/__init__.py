@@ -17,13 +17,13 @@ If you are here to read the code, start with these, in the order of the flow:
 
 from revocation.decision import Reason, StalenessPolicy, Verdict
 from revocation.errors import RevocationError
-from revocation.guard import RefreshGuard
+from revocation.guard.refresh_guard import RefreshGuard
+from revocation.jwt.trust import TrustedIssuer
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt, wait_applied
 from revocation.settings import PublisherSettings, VerifierSettings
-from revocation.trust import TrustedIssuer
 from revocation.verifier import RemoteVerifier, Verification, Verifier
-from revocation.verifier.threaded import ThreadedVerifier
+from revocation.verifier.threaded_verifier import ThreadedVerifier
 
 __all__ = [
     "Publisher",

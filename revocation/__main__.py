@@ -11,14 +11,14 @@ from revocation.cli import (
     EXIT_NEGATIVE,
     admin,
     ask,
+    demo,
     issuers,
-    play,
     publish,
     rebuild,
     stations,
 )
+from revocation.cli.embedded import app as embedded
 from revocation.cli.status import status
-from revocation.embedded.cli import app as embedded
 from revocation.errors import NotAppliedError, RevocationError, SettingsError
 from revocation.logs import configure_logging
 
@@ -41,7 +41,7 @@ app.add_typer(issuers.app, name="issuers")
 app.add_typer(embedded, name="embedded")
 _COMMANDS: Final[tuple[Callable[..., None], ...]] = (
     *(stations.authority, stations.projector, stations.sidecar),
-    *(ask.check, ask.verify, status, rebuild.rebuild, play.demo),
+    *(ask.check, ask.verify, status, rebuild.rebuild, demo.demo),
 )
 for command in _COMMANDS:
     app.command()(command)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from math import ceil
 from typing import Any, Final, NamedTuple
 
-from revocation.claims import Claims, Rules, Token, read_token
+from revocation.claims.claims import Claims, Rules, Token, read_token
 from revocation.entries import DENYLIST_KINDS, Entry, Kind, Status, Target, UnixMs
 
 __all__ = [

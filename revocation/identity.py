@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from revocation.claim_sets import ClaimSet, describe
+from revocation.claims.claim_sets import ClaimSet, describe
 from revocation.entries import UnixMs, longest_ms
 from revocation.errors import DisagreementError
 

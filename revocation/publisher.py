@@ -13,15 +13,15 @@ from revocation import events, metrics
 from revocation.background import Background
 from revocation.entries import Offset, Target
 from revocation.errors import PublishError, TopicError
-from revocation.event_data import require_revocable
 from revocation.events import Event, UsersRevoked
-from revocation.kafka import FAILURES, ask_log, discard_producer, new_producer
+from revocation.events.event_data import require_revocable
+from revocation.kafka.clients import FAILURES, ask_log, discard_producer, new_producer
 from revocation.receipts import Receipt
 from revocation.settings import PublisherSettings
 from revocation.topics import partition_of, record_key
 from revocation.watchdog import (
     INTERVAL_SECONDS,
-    Expectation,
+    ProgressExpectation,
     Stall,
     StallWatch,
     client_expectations,
@@ -204,9 +204,11 @@ class Publisher:
                 await self._replace_producer(stall)
             self._watch.pardon(time.monotonic())
 
-    def _expectations(self) -> Iterator[Expectation]:
+    def _expectations(self) -> Iterator[ProgressExpectation]:
         is_due = self._unsettled > 0 or self._has_failed
-        yield Expectation("publisher", self._acknowledged, is_due, _STALL_SECONDS)
+        yield ProgressExpectation(
+            "publisher", self._acknowledged, is_due, _STALL_SECONDS
+        )
         if self._producer is not None:
             producers = {"producer": self._producer}
             yield from client_expectations(producers, seconds=_STALL_SECONDS)

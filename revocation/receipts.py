@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 
 from revocation.entries import Offset
 from revocation.errors import NotAppliedError, StoreUnavailableError
-from revocation.store import Region, StoreReader
+from revocation.store.contract import Region, StoreReader
 
 _FIRST_POLL_SECONDS = 0.004
 _LAST_POLL_SECONDS = 0.1

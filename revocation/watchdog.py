@@ -1,8 +1,8 @@
 """Notices that a station makes no progress, whatever the cause, and ends it.
 
-A station says what has to move on (`Expectation`); `StallWatch` tells what did not, and
-`Watchdog` asks once a second, from a thread with an event loop of its own, so that
-nothing that hangs in the station can hang it as well.
+A station says what has to move on (`ProgressExpectation`); `StallWatch` tells what did
+not, and `Watchdog` asks once a second, from a thread with an event loop of its own, so
+that nothing that hangs in the station can hang it as well.
 
 While Kafka or the store does not answer nothing is expected of a station: to start it
 again would not help.
@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from revocation import metrics
-from revocation.kafka import KafkaClient, ended_tasks, metadata_wait
+from revocation.kafka.clients import KafkaClient, ended_tasks, metadata_wait
 
 _log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ _LAST_WORDS_SECONDS: Final = 1.0
 _LATE_SECONDS: Final = 2.0
 
 
-class Expectation(NamedTuple):
+class ProgressExpectation(NamedTuple):
     """Something that must move on: as long as it is `due`, `value` changes in time.
 
     `cause` names it in the metric, `detail` tells it from others of the same cause.
@@ -56,7 +56,7 @@ class Expectation(NamedTuple):
 class Stall(NamedTuple):
     """What did not move on, and for how many seconds."""
 
-    expectation: Expectation
+    expectation: ProgressExpectation
     seconds: float
 
     def __str__(self) -> str:
@@ -82,7 +82,9 @@ class StallWatch:
         """Begin with nothing seen."""
         self._seen: dict[tuple[str, str], _Seen] = {}
 
-    def look(self, now: float, expectations: Iterable[Expectation]) -> Stall | None:
+    def look(
+        self, now: float, expectations: Iterable[ProgressExpectation]
+    ) -> Stall | None:
         """Return one that stalls, or None; `now` is in seconds of any steady clock."""
         before, self._seen = self._seen, {}
         stalls = []
@@ -106,7 +108,7 @@ class StallWatch:
             seen.since = now
 
 
-async def _nothing() -> tuple[Expectation, ...]:
+async def _nothing() -> tuple[ProgressExpectation, ...]:
     return ()
 
 
@@ -120,8 +122,10 @@ class Watchdog:
 
     def __init__(
         self,
-        always: Callable[[], Iterable[Expectation]],
-        if_answered: Callable[[], Awaitable[Iterable[Expectation] | None]] = _nothing,
+        always: Callable[[], Iterable[ProgressExpectation]],
+        if_answered: Callable[
+            [], Awaitable[Iterable[ProgressExpectation] | None]
+        ] = _nothing,
         *,
         confirm: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
@@ -205,16 +209,20 @@ def abort_process(complaint: str) -> None:
 
 def client_expectations(
     clients: Mapping[str, KafkaClient], *, seconds: float
-) -> Iterator[Expectation]:
+) -> Iterator[ProgressExpectation]:
     """Expect of aiokafka's clients, by name, that their background tasks go on."""
     for kind, client in clients.items():
         for name in ended_tasks(client):
-            yield Expectation("task", None, True, TASK_SECONDS, f"{kind} {name}")  # noqa: FBT003 - a value
+            yield ProgressExpectation(
+                "task", None, due=True, seconds=TASK_SECONDS, detail=f"{kind} {name}"
+            )
         waited_for = metadata_wait(client)
         is_due = waited_for is not None
-        yield Expectation("metadata", waited_for, is_due, seconds, kind)
+        yield ProgressExpectation("metadata", waited_for, is_due, seconds, kind)
 
 
-def stopping(*, is_stopping: bool, seconds: float = STOP_SECONDS) -> Expectation:
+def stopping(
+    *, is_stopping: bool, seconds: float = STOP_SECONDS
+) -> ProgressExpectation:
     """Expect that a station that is to stop does so."""
-    return Expectation("stop", None, is_stopping, seconds)
+    return ProgressExpectation("stop", None, is_stopping, seconds)

@@ -9,8 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from revocation.embedded import Kafka, Valkey
-from revocation.embedded.jars import CACHE_VARIABLE
+from revocation.local import Kafka, Valkey
+from revocation.local.jars import CACHE_VARIABLE
 from tests.installation import Install, Installation
 
 StoreFactory = Callable[..., Valkey]

@@ -19,20 +19,16 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from revocation.embedded.process import free_ports
 from revocation.entries import Target
 from revocation.errors import StoreUnavailableError
 from revocation.events import Event
+from revocation.local.process import free_ports
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt, wait_applied
-from revocation.settings import (
-    PublisherSettings,
-    RegionsSettings,
-    VerifierSettings,
-)
-from revocation.store import Answer
+from revocation.settings import PublisherSettings, RegionsSettings, VerifierSettings
+from revocation.store.contract import Answer
 from revocation.store.layout import Layout
-from revocation.store.redis import RedisStore
+from revocation.store.redis_store import RedisStore
 from revocation.verifier import Verifier
 from tests.servers import Server, freeze
 

@@ -6,9 +6,9 @@ import httpx
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from revocation import events
-from revocation.embedded.process import free_ports
 from revocation.events import Event, encode
-from revocation.kafka import new_consumer
+from revocation.kafka.clients import new_consumer
+from revocation.local.process import free_ports
 from revocation.receipts import Receipt
 from revocation.settings import KafkaSettings
 from revocation.topics import partition_of, record_key

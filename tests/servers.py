@@ -11,9 +11,9 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from revocation.embedded import Valkey
-from revocation.embedded.process import alive
-from revocation.embedded.valkey import valkey_binary
+from revocation.local import Valkey
+from revocation.local.process import alive
+from revocation.local.valkey_server import valkey_binary
 
 
 def freeze(pid: int) -> None:

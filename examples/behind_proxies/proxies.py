@@ -19,8 +19,8 @@ from typing import NamedTuple, Self
 
 import httpx
 
-from revocation.embedded.process import Process, end, spawn, uninterrupted, wait_until
 from revocation.errors import PrerequisiteError
+from revocation.local.process import Process, end, spawn, uninterrupted, wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 _NAME = re.compile(r"^(PROXY_[A-Z_]+)=", re.MULTILINE)

@@ -13,14 +13,8 @@ from typing import NamedTuple
 
 import httpx
 
-from revocation.embedded.process import (
-    LOOPBACK,
-    Process,
-    free_ports,
-    spawn,
-    wait_until,
-)
 from revocation.errors import PrerequisiteError
+from revocation.local.process import LOOPBACK, Process, free_ports, spawn, wait_until
 
 _HERE = Path(__file__).parent
 # Go compiles at first, and most of its standard library with it.

@@ -15,8 +15,8 @@ import httpx
 
 from examples.behind_proxies.services import Service
 from examples.behind_proxies.system import Door
-from revocation.demo.issuer import ISSUER, Issuer
 from revocation.events import UserLoggedOut
+from revocation.local.demo_issuer import ISSUER, Issuer
 from revocation.publisher import Publisher
 
 USER: Final = "alice"

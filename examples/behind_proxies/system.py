@@ -16,10 +16,10 @@ from typing import NamedTuple
 from examples.behind_proxies import services
 from examples.behind_proxies.proxies import Proxy
 from examples.behind_proxies.services import Language, Service
-from revocation.demo.issuer import AUDIENCE, ISSUER, Issuer
-from revocation.embedded import Embedded, Process, State, free_ports
-from revocation.embedded.plan import DEFAULT_PARTITIONS, PYTHON
-from revocation.embedded.process import (
+from revocation.local import Embedded, Process, SystemState, free_ports
+from revocation.local.demo_issuer import AUDIENCE, ISSUER, Issuer
+from revocation.local.plan import DEFAULT_PARTITIONS, PYTHON
+from revocation.local.process import (
     LOOPBACK,
     end,
     spawn,
@@ -27,7 +27,7 @@ from revocation.embedded.process import (
     uninterrupted,
     wait_until,
 )
-from revocation.embedded.state import region_status
+from revocation.local.system_state import region_status
 from revocation.settings import PublisherSettings
 from tests.certificates import Authority
 
@@ -116,7 +116,7 @@ def _start_service(
 
 
 def _start_sidecar(
-    state: State, folder: Path, rules: Path, stack: contextlib.ExitStack
+    state: SystemState, folder: Path, rules: Path, stack: contextlib.ExitStack
 ) -> Mapping[str, str]:
     """Start a sidecar and wait for it; return where proxies ask, as `proxy.env` has it.
 

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from revocation import events, ledger, reading
-from revocation.claim_sets import ClaimSet
+from revocation import events, ledger
+from revocation.claims.claim_sets import ClaimSet
 from revocation.entries import (
     DENYLIST_KINDS,
     Entry,
@@ -22,8 +22,8 @@ from revocation.entries import (
     UnixMs,
 )
 from revocation.errors import MalformedForwardedError
-from revocation.event_data import require_revocable
-from revocation.events import Event, UsersRevoked
+from revocation.events import Event, UsersRevoked, lenient_reading
+from revocation.events.event_data import require_revocable
 from revocation.ledger import Accepted
 from revocation.topics import partition_of, record_key
 
@@ -102,7 +102,7 @@ def conclude(
     Raises:
         ContractError: the record belongs in the dead letters.
     """
-    event, left_out = reading.read(record.value, record.headers)
+    event, left_out = lenient_reading.read(record.value, record.headers)
     require_revocable(event.data, revocable_claims)
     here, elsewhere = _sort(event, record.partition, partitions)
     forwarded = record.partition != record.at.partition

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from revocation.authority.table import LedgerTable
+from revocation.authority.ledger_table import LedgerTable
 from revocation.settings import AuthoritySettings
 
 

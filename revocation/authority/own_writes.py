@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Set as AbstractSet
 from typing import Any
 
-from revocation.authority.table import LedgerTable
+from revocation.authority.ledger_table import LedgerTable
 from revocation.entries import Offset
 from revocation.updates import Update
 

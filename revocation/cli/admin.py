@@ -10,7 +10,7 @@ from revocation.settings import KafkaSettings
 
 topics = typer.Typer(help="Kafka topics.", no_args_is_help=True)
 schemas = typer.Typer(
-    help="JSON Schemas, AsyncAPI and OpenAPI documents, test vectors.",
+    help="JSON Schemas, AsyncAPI and OpenAPI documents.",
     no_args_is_help=True,
 )
 
@@ -22,7 +22,7 @@ def init() -> None:
     Refuses a wrong number of partitions, cleanup policy or timestamp type and too short
     a retention: each would lose revocations.
     """
-    from revocation.ops.provision import provision  # noqa: PLC0415 - needs a broker
+    from revocation.kafka.provisioning import provision  # noqa: PLC0415 - needs a broker
 
     settings = KafkaSettings()
     created = uvloop.run(provision(settings))
@@ -35,9 +35,8 @@ def init() -> None:
 def export(
     folder: Annotated[Path, typer.Argument(help="Where to write.")] = Path("schemas"),
 ) -> None:
-    """Write JSON Schemas, AsyncAPI and OpenAPI documents and the test vectors."""
-    from revocation.ops import schemas as generated, vectors  # noqa: PLC0415
+    """Write JSON Schemas, AsyncAPI and OpenAPI documents."""
+    from revocation.export import schemas as generated  # noqa: PLC0415
 
-    written = generated.export(folder) + vectors.export(folder / vectors.FOLDER)
-    for path in written:
+    for path in generated.export(folder):
         typer.echo(path)

@@ -11,9 +11,9 @@ import uvloop
 from revocation.cli import EXIT_NEGATIVE, JsonOption
 from revocation.cli.stations import RegionOption, chosen
 from revocation.decision import Reason, Verdict
+from revocation.events.whole_token import peek
 from revocation.settings import AskedSettings, VerifierSettings
 from revocation.verifier import RemoteVerifier
-from revocation.whole_token import peek
 
 RouteOption = Annotated[str, typer.Option(help="Route class.")]
 ResourceOption = Annotated[

@@ -8,12 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from revocation.entries import UnixMs
-from revocation.jwt.explain import Explanation, Point, State
+from revocation.jwt.explain import Explanation, Point, PointState
 
 _STYLES = {
-    State.PASSES: "green",
-    State.FAILS: "bold red",
-    State.NOT_LOOKED_AT: "yellow",
+    PointState.PASSES: "green",
+    PointState.FAILS: "bold red",
+    PointState.NOT_LOOKED_AT: "yellow",
 }
 
 
@@ -60,6 +60,6 @@ def _conclude(told: Explanation) -> str:
     if told.fault is not None:
         return f"It does not pass: {told.fault.reason}, {told.fault.detail}."
     states = {each.state for each in told.points}
-    if State.NOT_LOOKED_AT in states:
+    if PointState.NOT_LOOKED_AT in states:
         return "It passes as far as it was looked at; --fetch also reads the keys."
     return "It passes."

@@ -5,13 +5,13 @@ from typing import Annotated, Final, cast
 
 import typer
 
-from revocation.claim_mapping import ClaimMapping
+from revocation.claims.claim_mapping import ClaimMapping
+from revocation.claims.reach import Reach, reach
 from revocation.cli.issuers_discover import discover_issuer
 from revocation.cli.issuers_try import try_token
 from revocation.cli.toml_text import toml_issuer, toml_lifetime
 from revocation.entries import longest_ms
-from revocation.presets import Preset, preset, presets
-from revocation.reach import Reach, reach
+from revocation.jwt.presets import Preset, preset, presets
 from revocation.settings import VerifierSettings
 
 app = typer.Typer(help="Identity providers and their tokens.", no_args_is_help=True)

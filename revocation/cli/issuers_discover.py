@@ -12,13 +12,13 @@ from revocation.cli import EXIT_NEGATIVE
 from revocation.cli.toml_text import toml_issuer, toml_lifetime
 from revocation.jwt.jwks import require_extra
 from revocation.jwt.key_source import Pace
-from revocation.presets import preset
-from revocation.presets.likely import likely
+from revocation.jwt.presets import preset
+from revocation.jwt.presets.likely import likely
+from revocation.jwt.trust import Algorithm
 from revocation.settings import LimitSettings, read_issuers
-from revocation.trust import Algorithm
 
 if TYPE_CHECKING:
-    from revocation.jwt.discovery import Algorithms, Metadata
+    from revocation.jwt.issuer_discovery import Algorithms, Metadata
 
 _AUDIENCE: Final = "your-audience"
 _TENANT: Final = "your-tenant"
@@ -54,7 +54,7 @@ def discover_issuer(
     code 3 if nothing can be used. Fill in the audiences.
     """
     require_extra()
-    from revocation.jwt.discovery import issuer_of  # noqa: PLC0415 - needs the extra
+    from revocation.jwt.issuer_discovery import issuer_of  # noqa: PLC0415 - needs the extra
 
     try:
         issuer = issuer_of(url, http=allow_private)
@@ -80,15 +80,15 @@ def _lines(name: str, values: Mapping[str, Any]) -> Iterator[str]:
 
 
 async def _discover(issuer: str, *, private: bool) -> _Found:
-    from revocation.jwt import discovery  # noqa: PLC0415 - as above
+    from revocation.jwt import issuer_discovery  # noqa: PLC0415 - as above
 
     pace = Pace()
-    metadata = await discovery.discover(issuer, pace, private=private)
+    metadata = await issuer_discovery.discover(issuer, pace, private=private)
     if isinstance(metadata, list):
         return _Found(issuer, tuple(f"{each}." for each in metadata))
     presets = likely(metadata.issuer, {})
     usual = preset(presets[0]).settings["algorithms"] if presets else ()
-    algorithms = await discovery.find_algorithms(
+    algorithms = await issuer_discovery.find_algorithms(
         metadata, [Algorithm(each) for each in usual], pace, private=private
     )
     if isinstance(algorithms, str):

@@ -12,21 +12,21 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 import uvloop
 
-from revocation.claim_names import find_claim
-from revocation.claims import Rules
+from revocation.claims.claim_names import find_claim
+from revocation.claims.claims import Rules
+from revocation.claims.complaints import matches_issuer
 from revocation.cli import EXIT_NEGATIVE
 from revocation.cli.explanation import show
-from revocation.complaints import matches_issuer
 from revocation.entries import NO_EXPIRY, UnixMs
 from revocation.jwt.authenticator import Key
 from revocation.jwt.explain import explain, judging_issuer, take_apart_within
 from revocation.jwt.jwks import require_extra
 from revocation.jwt.key_source import KeyIndex, Pace, read_keys
-from revocation.jwt.rules import Fault
-from revocation.presets import Preset, preset
-from revocation.presets.likely import likely
+from revocation.jwt.presets import Preset, preset
+from revocation.jwt.presets.likely import likely
+from revocation.jwt.token_rules import TokenFault
+from revocation.jwt.trust import MAX_AUDIENCE_CHARACTERS, TrustedIssuer
 from revocation.settings import LimitSettings, TokenSettings, read_issuers
-from revocation.trust import MAX_AUDIENCE_CHARACTERS, TrustedIssuer
 
 _NO_KEYS: Final = Path(os.devnull)
 _NOT_GIVEN: Final = "(none is given)"
@@ -165,7 +165,7 @@ def _read(words: list[str]) -> str:
 def _peek(text: str) -> Mapping[str, Any]:
     """Return what the token says, if it says anything; nothing of it is believed."""
     parts = take_apart_within(text, {})
-    return {} if isinstance(parts, Fault) else parts.claims
+    return {} if isinstance(parts, TokenFault) else parts.claims
 
 
 def _by_settings(options: _Options, claims: Mapping[str, Any]) -> _Trust:

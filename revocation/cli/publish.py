@@ -24,21 +24,21 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from revocation import events
+from revocation.claims.complaints import is_id
 from revocation.cli import JsonOption
-from revocation.cli.dead_letters import find_parked
 from revocation.cli.publish_lines import Published, publish_lines, unknown_issuers
 from revocation.cli.regions import open_regions, require_agreements
-from revocation.complaints import is_id
 from revocation.entries import UnixMs
 from revocation.errors import NotAppliedError
 from revocation.events import EVENT_TYPES, CloudEvent, Event
-from revocation.kafka import FAILURES
+from revocation.events.whole_token import WHOLE_TOKEN, peek
+from revocation.kafka.clients import FAILURES
 from revocation.nearest import nearest
+from revocation.operate.dead_letters import find_parked
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt, wait_applied
 from revocation.settings import PublisherSettings, RegionsSettings
-from revocation.store import StoreReader
-from revocation.whole_token import WHOLE_TOKEN, peek
+from revocation.store.contract import StoreReader
 
 app = typer.Typer(help="Publish events.", invoke_without_command=True)
 

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from revocation import events
-from revocation.claim_sets import ClaimSet
+from revocation.claims.claim_sets import ClaimSet
 from revocation.errors import ContractError
-from revocation.event_data import require_revocable
 from revocation.events import Event
+from revocation.events.event_data import require_revocable
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt
 from revocation.settings import PublisherSettings

@@ -15,11 +15,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from revocation.entries import UnixMs
 from revocation.errors import NotAppliedError
 from revocation.identity import compare
-from revocation.kafka import new_consumer
-from revocation.ops.provision import verify
+from revocation.kafka.clients import new_consumer
+from revocation.kafka.provisioning import verify
 from revocation.settings import ProjectorSettings, RegionsSettings
-from revocation.store import Keep, Region
-from revocation.store.redis import RedisStore
+from revocation.store.contract import Keep, Region
+from revocation.store.redis_store import RedisStore
 
 _POLL_SECONDS = 0.1
 

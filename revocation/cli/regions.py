@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from revocation.errors import StoreUnavailableError
 from revocation.identity import Expectation
 from revocation.settings import RegionsSettings
-from revocation.store import StoreReader
-from revocation.store.agreement import require_agreement
+from revocation.store.contract import StoreReader
 from revocation.store.layout import Layout
-from revocation.store.redis import RedisStore
+from revocation.store.redis_store import RedisStore
+from revocation.store.store_agreement import require_agreement
 
 
 @contextlib.asynccontextmanager

@@ -12,9 +12,9 @@ import typer
 import uvloop
 
 from revocation.errors import StoreUnavailableError
-from revocation.health import serve
+from revocation.http.health import serve
 from revocation.settings import AuthoritySettings, ProjectorSettings, SidecarSettings
-from revocation.store.redis import RedisStore
+from revocation.store.redis_store import RedisStore
 from revocation.verifier import RemoteVerifier
 from revocation.watchdog import Watchdog, abort_process
 
@@ -36,10 +36,10 @@ def authority() -> None:
     """
     import faust  # noqa: PLC0415 - only this command needs the authority's extras
 
-    from revocation.authority.app import Authority  # noqa: PLC0415
+    from revocation.authority.authority_watch import AuthorityWatch  # noqa: PLC0415
     from revocation.authority.data_dir import claim  # noqa: PLC0415
-    from revocation.authority.watch import AuthorityWatch  # noqa: PLC0415
-    from revocation.ops.provision import verify  # noqa: PLC0415
+    from revocation.authority.faust_app import Authority  # noqa: PLC0415
+    from revocation.kafka.provisioning import verify  # noqa: PLC0415
 
     settings = AuthoritySettings()
     cluster_id = uvloop.run(verify(settings))
@@ -73,9 +73,9 @@ def projector(region: RegionOption = None) -> None:
 
     Start more for scale or failover; those of one region share the partitions.
     """
-    from revocation.ops.provision import verify  # noqa: PLC0415 - as above
-    from revocation.projector.station import Projector  # noqa: PLC0415
-    from revocation.projector.watch import ProjectorWatch  # noqa: PLC0415
+    from revocation.kafka.provisioning import verify  # noqa: PLC0415 - as above
+    from revocation.projector.projector import Projector  # noqa: PLC0415
+    from revocation.projector.projector_watch import ProjectorWatch  # noqa: PLC0415
 
     settings = ProjectorSettings(**chosen(region))
 
@@ -104,7 +104,7 @@ def sidecar(region: RegionOption = None) -> None:
 
     SIGHUP reads the rules and the certificates again, as a change of the files does.
     """
-    from revocation.sidecar.station import Sidecar  # noqa: PLC0415 - needs its extras
+    from revocation.sidecar.sidecar import Sidecar  # noqa: PLC0415 - needs its extras
 
     settings = SidecarSettings(**chosen(region))
 

@@ -19,10 +19,19 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from revocation.cli import EXIT_DEAD_LETTERS, EXIT_NEGATIVE, JsonOption
-from revocation.cli.dead_letters import find_dead_letters
 from revocation.cli.regions import open_regions, require_agreements
-from revocation.cli.status_judge import judge
-from revocation.cli.status_report import (
+from revocation.cli.status_table import render
+from revocation.entries import Position, UnixMs
+from revocation.errors import (
+    DisagreementError,
+    MalformedUpdateError,
+    StoreError,
+    TopicError,
+)
+from revocation.kafka.clients import new_consumer
+from revocation.operate.dead_letters import find_dead_letters
+from revocation.operate.status_judge import judge
+from revocation.operate.status_report import (
     Bound,
     DeadLetters,
     Findings,
@@ -32,17 +41,8 @@ from revocation.cli.status_report import (
     Report,
     State,
 )
-from revocation.cli.status_table import render
-from revocation.entries import Position, UnixMs
-from revocation.errors import (
-    DisagreementError,
-    MalformedUpdateError,
-    StoreError,
-    TopicError,
-)
-from revocation.kafka import new_consumer
 from revocation.settings import RegionsSettings
-from revocation.store import Region, StoreReader
+from revocation.store.contract import Region, StoreReader
 from revocation.updates import decode_update
 
 _PATIENCE_SECONDS: Final = 5.0

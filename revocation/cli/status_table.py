@@ -3,8 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from revocation.cli.status_report import AuthorityReport, RegionReport, Report, State
-from revocation.cli.words import in_words
+from revocation.operate.status_report import (
+    AuthorityReport,
+    RegionReport,
+    Report,
+    State,
+)
+from revocation.operate.words import in_words
 
 _COLUMNS: Final = ("", "state", "as of", "events behind", "records behind")
 _ALIGNMENT: Final = (str.ljust, str.ljust, str.ljust, str.rjust, str.rjust)

@@ -14,12 +14,18 @@ from threading import Lock
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol
 
-from revocation.claims import Rules, Token, read_token
+from revocation.claims.claims import Rules, Token, read_token
 from revocation.decision import Reason
 from revocation.entries import UnixMs
-from revocation.jwt.compact import Malformed, Parts, take_apart
-from revocation.jwt.rules import RULES, Fault, Trusted, find_untimely, times_of
-from revocation.trust import TrustedIssuer, longest_token_bytes
+from revocation.jwt.compact import Malformed, TokenParts, take_apart
+from revocation.jwt.token_rules import (
+    RULES,
+    TokenFault,
+    Trusted,
+    find_untimely,
+    times_of,
+)
+from revocation.jwt.trust import TrustedIssuer, longest_token_bytes
 
 
 class Key(Protocol):
@@ -78,7 +84,9 @@ class Authenticated:
         "token",
     )
 
-    def __init__(self, parts: Parts, token: Token, key: Key, leeway_ms: int) -> None:
+    def __init__(
+        self, parts: TokenParts, token: Token, key: Key, leeway_ms: int
+    ) -> None:
         self.claims: Mapping[str, Any] = _freeze(parts.claims)
         self.kid = parts.header.kid or key.kid
         self.issuer = token.issuer
@@ -203,19 +211,23 @@ class Authenticator:
             return Refusal(Reason.UNVERIFIABLE, read, issuer)
         times = times_of(parts, read, self._rules, now)
         found = find_untimely(times) or self._verify(parts, read, now)
-        return Refusal(*found, issuer) if isinstance(found, Fault) else found
+        return Refusal(*found, issuer) if isinstance(found, TokenFault) else found
 
-    def _verify(self, parts: Parts, token: Token, now: UnixMs) -> Authenticated | Fault:
+    def _verify(
+        self, parts: TokenParts, token: Token, now: UnixMs
+    ) -> Authenticated | TokenFault:
         key = find_signer(parts, token.issuer, self._keys, now)
-        if isinstance(key, Fault):
+        if isinstance(key, TokenFault):
             return key
         named = name_signer(parts, token, key, self._rules)
-        if isinstance(named, Fault):
+        if isinstance(named, TokenFault):
             return named
         return Authenticated(parts, named, key, self._rules.leeway_ms)
 
 
-def find_signer(parts: Parts, issuer: str, keys: Keys, now: UnixMs) -> Key | Fault:
+def find_signer(
+    parts: TokenParts, issuer: str, keys: Keys, now: UnixMs
+) -> Key | TokenFault:
     """Return the issuer's key that signed a token, or why there is none."""
     header = parts.header
     key = keys.find(issuer, header.kid, header.alg)
@@ -226,7 +238,9 @@ def find_signer(parts: Parts, issuer: str, keys: Keys, now: UnixMs) -> Key | Fau
     return key if key.verify(parts.signing_input, parts.signature) else _NOT_SIGNED
 
 
-def name_signer(parts: Parts, token: Token, key: Key, rules: Rules) -> Token | Fault:
+def name_signer(
+    parts: TokenParts, token: Token, key: Key, rules: Rules
+) -> Token | TokenFault:
     """Return the token with the name of its key.
 
     Or the revocation of the key would not be looked up for a token that has no `kid`.
@@ -234,7 +248,7 @@ def name_signer(parts: Parts, token: Token, key: Key, rules: Rules) -> Token | F
     if parts.header.kid is not None or key.kid is None:
         return token
     named = read_token(parts.claims, rules, kid=key.kid)
-    return Fault(Reason.UNVERIFIABLE, named) if isinstance(named, str) else named
+    return TokenFault(Reason.UNVERIFIABLE, named) if isinstance(named, str) else named
 
 
 def _without(
@@ -255,20 +269,20 @@ def _freeze(value: Any) -> Any:
     return value
 
 
-NO_TEXT: Final = Fault(Reason.MALFORMED, "the token is no ASCII text")
-TOO_LONG: Final = Fault(Reason.MALFORMED, "the token is too long")
-UNTRUSTED: Final = Fault(
+NO_TEXT: Final = TokenFault(Reason.MALFORMED, "the token is no ASCII text")
+TOO_LONG: Final = TokenFault(Reason.MALFORMED, "the token is too long")
+UNTRUSTED: Final = TokenFault(
     Reason.ISSUER_UNTRUSTED, "the `iss` claim names no issuer that is trusted"
 )
-_NO_KEY: Final = Fault(
+_NO_KEY: Final = TokenFault(
     Reason.KEY_UNKNOWN, "the issuer has no key with this `kid` and `alg`"
 )
-_NO_SOLE_KEY: Final = Fault(
+_NO_SOLE_KEY: Final = TokenFault(
     Reason.KEY_UNKNOWN, "without `kid`, the issuer must have one key for the `alg`"
 )
-_STALE_KEY: Final = Fault(
+_STALE_KEY: Final = TokenFault(
     Reason.KEY_UNKNOWN, "the issuer's key set was not read for too long"
 )
-_NOT_SIGNED: Final = Fault(
+_NOT_SIGNED: Final = TokenFault(
     Reason.SIGNATURE_INVALID, "the issuer's key did not make the signature"
 )

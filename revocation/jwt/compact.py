@@ -51,7 +51,7 @@ class Header(NamedTuple):
     brings: frozenset[str] = frozenset()
 
 
-class Parts(NamedTuple):
+class TokenParts(NamedTuple):
     """A token taken apart. Nothing in it is true before its signature is verified."""
 
     header: Header
@@ -66,7 +66,7 @@ class Malformed(NamedTuple):
     rule: str
 
 
-def take_apart(token: str) -> Parts | Malformed:
+def take_apart(token: str) -> TokenParts | Malformed:
     """Take a token apart, or say which rule of form it breaks. Never raises.
 
     Args:
@@ -87,7 +87,7 @@ def take_apart(token: str) -> Parts | Malformed:
     if signature is None:
         return Malformed("the signature is no canonical base64url")
     signed = token[: -len(third) - 1]
-    return Parts(header, claims, signed.encode("ascii"), signature)
+    return TokenParts(header, claims, signed.encode("ascii"), signature)
 
 
 def _decode(part: str) -> bytes | None:

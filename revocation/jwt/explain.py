@@ -9,9 +9,10 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from revocation.claim_names import ALWAYS, find_claim
-from revocation.claims import Rules, Token, read_token
-from revocation.complaints import find_unusable
+from revocation.claims.claim_names import ALWAYS, find_claim
+from revocation.claims.claims import Rules, Token, read_token
+from revocation.claims.complaints import find_unusable
+from revocation.claims.reach import reach
 from revocation.decision import Freshness, Reason, StalenessPolicy, decide
 from revocation.entries import Kind, UnixMs
 from revocation.jwt.authenticator import (
@@ -22,7 +23,7 @@ from revocation.jwt.authenticator import (
     find_signer,
     name_signer,
 )
-from revocation.jwt.compact import Malformed, Parts, take_apart
+from revocation.jwt.compact import Malformed, TokenParts, take_apart
 from revocation.jwt.findings import (
     FOUND,
     FOUND_TIMES,
@@ -32,19 +33,18 @@ from revocation.jwt.findings import (
     reached_by,
     shown,
 )
-from revocation.jwt.rules import (
+from revocation.jwt.token_rules import (
     RULES,
     TIME_RULES,
-    Fault,
+    TokenFault,
     Trusted,
     find_lacking,
     times_of,
 )
-from revocation.reach import reach
-from revocation.trust import MAX_TOKEN_BYTES, TrustedIssuer
+from revocation.jwt.trust import MAX_TOKEN_BYTES, TrustedIssuer
 
 
-class State(StrEnum):
+class PointState(StrEnum):
     """What became of a point."""
 
     PASSES = "passes"
@@ -59,9 +59,9 @@ class Point(NamedTuple):
     """
 
     about: str
-    state: State
+    state: PointState
     said: str
-    fault: Fault | None = None
+    fault: TokenFault | None = None
 
 
 class Named(NamedTuple):
@@ -84,7 +84,7 @@ class Explanation(NamedTuple):
     version: str = ""
 
     @property
-    def fault(self) -> Fault | None:
+    def fault(self) -> TokenFault | None:
         """The first thing wrong: what a verifier says of the token."""
         return next((each.fault for each in self.points if each.fault), None)
 
@@ -95,7 +95,7 @@ class _Case(NamedTuple):
     `rules`: ask for no claim, since `RULES` say which are lacking.
     """
 
-    parts: Parts
+    parts: TokenParts
     issuer: str
     trusted: Trusted
     rules: Rules
@@ -121,7 +121,7 @@ def explain(
         keys: the issuers' keys; without, the signature is not looked at.
     """
     parts = take_apart_within(token, issuers)
-    if isinstance(parts, Fault):
+    if isinstance(parts, TokenFault):
         return Explanation((_fails("form", parts), _rest("the form is wrong")))
     form = _passes("form", f"a JWT of {len(token):,} characters")
     said = parts.claims.get("iss")
@@ -169,7 +169,7 @@ def _judge_issuer(said: Any, issuer: str) -> Point:
 
 def take_apart_within(
     token: str, issuers: Mapping[str, TrustedIssuer]
-) -> Parts | Fault:
+) -> TokenParts | TokenFault:
     """Take a token apart, unless it is longer than any issuer's may be."""
     if not token.isascii():
         return NO_TEXT
@@ -178,7 +178,7 @@ def take_apart_within(
         return TOO_LONG
     parts = take_apart(token)
     if isinstance(parts, Malformed):
-        return Fault(Reason.MALFORMED, parts.rule)
+        return TokenFault(Reason.MALFORMED, parts.rule)
     return parts
 
 
@@ -194,7 +194,7 @@ def _judge(case: _Case, length: int, keys: Keys | None) -> Iterator[Point]:
     claims = {name: case.parts.claims.get(name) for name in ALWAYS}
     timed = read_token({**claims, "iss": case.issuer}, case.rules)
     if isinstance(timed, str):
-        yield Point("times", State.NOT_LOOKED_AT, f"they cannot be read: {timed}")
+        yield Point("times", PointState.NOT_LOOKED_AT, f"they cannot be read: {timed}")
         yield _judge_signature(case, keys)
     else:
         yield from _judge_times(case, timed)
@@ -202,12 +202,12 @@ def _judge(case: _Case, length: int, keys: Keys | None) -> Iterator[Point]:
         yield _judge_ahead(case, timed)
 
 
-def _unnameable(case: _Case) -> Iterator[Fault]:
+def _unnameable(case: _Case) -> Iterator[TokenFault]:
     """Say what is wrong with claims that are there; lacking ones have been told."""
     told = {each.detail for each in find_lacking(case.parts, case.trusted)}
     for each in find_unusable(case.parts.claims, case.rules.names):
         if each not in told:
-            yield Fault(Reason.UNVERIFIABLE, each)
+            yield TokenFault(Reason.UNVERIFIABLE, each)
 
 
 def _judge_times(case: _Case, timed: Token) -> Iterator[Point]:
@@ -221,9 +221,9 @@ def _judge_times(case: _Case, timed: Token) -> Iterator[Point]:
 
 def _judge_signature(case: _Case, keys: Keys | None) -> Point:
     if keys is None:
-        return Point("signature", State.NOT_LOOKED_AT, "no keys are given")
+        return Point("signature", PointState.NOT_LOOKED_AT, "no keys are given")
     key = find_signer(case.parts, case.issuer, keys, case.now)
-    if isinstance(key, Fault):
+    if isinstance(key, TokenFault):
         header = case.parts.header
         said = f"`kid` is {shown(header.kid)}, `alg` {shown(header.alg)}"
         return _fails("signature", key, said)
@@ -232,7 +232,7 @@ def _judge_signature(case: _Case, keys: Keys | None) -> Point:
     if isinstance(read, str):
         return _passes("signature", said)
     named = name_signer(case.parts, read, key, case.rules)
-    return _point("signature", named if isinstance(named, Fault) else None, said)
+    return _point("signature", named if isinstance(named, TokenFault) else None, said)
 
 
 def _judge_ahead(case: _Case, timed: Token) -> Point:
@@ -247,7 +247,7 @@ def _judge_ahead(case: _Case, timed: Token) -> Point:
     )
     fault = None
     if verdict.reason is Reason.UNVERIFIABLE:
-        fault = Fault(verdict.reason, verdict.detail or "")
+        fault = TokenFault(verdict.reason, verdict.detail or "")
     said = moment(timed.issued_at, case.now)
     seconds = case.trusted.issuer.iat_backdated_seconds
     return _point("iat", fault, backdated(said, seconds))
@@ -285,30 +285,30 @@ def _version(case: _Case) -> str:
 
 # Points -------------------------------------------------------------------------------
 
-_Faults = Callable[[Parts, Trusted], Iterable[Fault]]
+_Faults = Callable[[TokenParts, Trusted], Iterable[TokenFault]]
 _FAULTS: Final[Mapping[str, _Faults]] = {"required": find_lacking}
 """What finds all faults of a point that may have several."""
 
 
-def _only(rule: Callable[[Parts, Trusted], Fault | None]) -> _Faults:
+def _only(rule: Callable[[TokenParts, Trusted], TokenFault | None]) -> _Faults:
     return lambda parts, trusted: filter(None, [rule(parts, trusted)])
 
 
-def _points(about: str, faults: Iterable[Fault], said: str) -> Iterable[Point]:
+def _points(about: str, faults: Iterable[TokenFault], said: str) -> Iterable[Point]:
     return [_fails(about, fault, said) for fault in faults] or [_passes(about, said)]
 
 
-def _point(about: str, fault: Fault | None, said: str) -> Point:
+def _point(about: str, fault: TokenFault | None, said: str) -> Point:
     return _passes(about, said) if fault is None else _fails(about, fault, said)
 
 
 def _passes(about: str, said: str) -> Point:
-    return Point(about, State.PASSES, said)
+    return Point(about, PointState.PASSES, said)
 
 
-def _fails(about: str, fault: Fault, said: str = "") -> Point:
-    return Point(about, State.FAILS, said, fault)
+def _fails(about: str, fault: TokenFault, said: str = "") -> Point:
+    return Point(about, PointState.FAILS, said, fault)
 
 
 def _rest(why: str) -> Point:
-    return Point("all else", State.NOT_LOOKED_AT, why)
+    return Point("all else", PointState.NOT_LOOKED_AT, why)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from revocation.claim_names import find_claim
-from revocation.claim_sets import ClaimSet, describe
+from revocation.claims.claim_names import find_claim
+from revocation.claims.claim_sets import ClaimSet, describe
+from revocation.claims.reach import Member, Reach
 from revocation.entries import Kind
-from revocation.jwt.compact import Parts
-from revocation.jwt.rules import Times, Trusted
-from revocation.reach import Member, Reach
+from revocation.jwt.compact import TokenParts
+from revocation.jwt.token_rules import Times, Trusted
 
 _MOST_SHOWN: Final = 200
 _NUMBERS: Final = frozenset({int, float})
@@ -38,7 +38,7 @@ def moment(milliseconds: float, now: float) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC, {away}"
 
 
-def reached_by(each: Reach, parts: Parts, *, reached: bool) -> str:
+def reached_by(each: Reach, parts: TokenParts, *, reached: bool) -> str:
     """Say by which values events reach a token, or what it lacks for that."""
     if each.kind is Kind.KEY:
         kid = parts.header.kid
@@ -70,35 +70,35 @@ def backdated(said: str, seconds: int) -> str:
     return f"{said}, with iat_backdated_seconds ({seconds}) added" if seconds else said
 
 
-def _held(member: Member, parts: Parts) -> str:
+def _held(member: Member, parts: TokenParts) -> str:
     return " and ".join(map(shown, _values(member, parts)))
 
 
-def _values(member: Member, parts: Parts) -> list[Any]:
+def _values(member: Member, parts: TokenParts) -> list[Any]:
     values = (find_claim(parts.claims, name) for name in member.claims)
     return list(dict.fromkeys(value for value in values if isinstance(value, str)))
 
 
-def _header(parts: Parts, _: Trusted) -> str:
+def _header(parts: TokenParts, _: Trusted) -> str:
     header = parts.header
     ignored = f"; ignored: {', '.join(sorted(header.brings))}" if header.brings else ""
     kid = "no `kid`" if header.kid is None else f"`kid` is {shown(header.kid)}"
     return f"{kid}{ignored}"
 
 
-def _algorithm(parts: Parts, trusted: Trusted) -> str:
+def _algorithm(parts: TokenParts, trusted: Trusted) -> str:
     allowed = ", ".join(each.value for each in trusted.issuer.algorithms)
     return f"`alg` is {shown(parts.header.alg)}; allowed: {allowed}"
 
 
-def _kind(parts: Parts, trusted: Trusted) -> str:
+def _kind(parts: TokenParts, trusted: Trusted) -> str:
     issuer, typ = trusted.issuer, parts.header.typ
     said = "no `typ`" if typ is None else f"`typ` is {shown(typ)}"
     untyped = ", JWT or none" if issuer.allow_untyped else ""
     return f"{said}; access tokens have {', '.join(issuer.types)}{untyped}"
 
 
-def _audience(parts: Parts, trusted: Trusted) -> str:
+def _audience(parts: TokenParts, trusted: Trusted) -> str:
     names, ours = trusted.issuer.audience_claims, trusted.issuer.audiences
     held = {name: find_claim(parts.claims, name) for name in names}
     said = (f"`{name}` is {shown(value)}" for name, value in held.items() if value)
@@ -106,11 +106,11 @@ def _audience(parts: Parts, trusted: Trusted) -> str:
     return f"{next(said, f'no `{names[0]}`')}; we are {us}"
 
 
-def _required(_: Parts, trusted: Trusted) -> str:
+def _required(_: TokenParts, trusted: Trusted) -> str:
     return f"needed: {', '.join(f'`{name}`' for name in trusted.required)}"
 
 
-def _required_values(parts: Parts, trusted: Trusted) -> str:
+def _required_values(parts: TokenParts, trusted: Trusted) -> str:
     said = (
         f"`{name}` is {shown(find_claim(parts.claims, name))}, due is {shown(due)}"
         for name, due in trusted.issuer.required_values.items()
@@ -118,7 +118,7 @@ def _required_values(parts: Parts, trusted: Trusted) -> str:
     return "; ".join(said) or "none are asked for"
 
 
-FOUND: Final[Mapping[str, Callable[[Parts, Trusted], str]]] = {
+FOUND: Final[Mapping[str, Callable[[TokenParts, Trusted], str]]] = {
     "header": _header,
     "alg": _algorithm,
     "kind": _kind,

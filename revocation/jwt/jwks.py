@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 from revocation.entries import UnixMs
 from revocation.errors import SettingsError
 from revocation.jwt.key_source import KeySource, Pace
-from revocation.trust import TrustedIssuer
+from revocation.jwt.trust import TrustedIssuer
 
 if TYPE_CHECKING:
     from revocation.jwt.keys import VerificationKey

@@ -21,7 +21,7 @@ import structlog
 from revocation import metrics
 from revocation.background import Background, end_task
 from revocation.entries import UnixMs
-from revocation.trust import TrustedIssuer
+from revocation.jwt.trust import TrustedIssuer
 
 if TYPE_CHECKING:
     from revocation.jwt.keys import KeySet, VerificationKey

@@ -26,7 +26,7 @@ from revocation.jwt.thumbprints import (
     octets,
     thumbprint_of,
 )
-from revocation.trust import Algorithm, TrustedIssuer
+from revocation.jwt.trust import Algorithm, TrustedIssuer
 
 _RSA_BITS: Final = range(2_048, 8_193)
 _RSA_EXPONENTS: Final = range(65_537, 1 << 32)

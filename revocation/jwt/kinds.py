@@ -9,8 +9,8 @@ claims decide: none that only another kind has, and one that only access tokens 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from revocation.claim_names import Unreadable, find_claim
-from revocation.trust import TrustedIssuer, media_type
+from revocation.claims.claim_names import Unreadable, find_claim
+from revocation.jwt.trust import TrustedIssuer, media_type
 
 _ID_TOKEN: Final = "an ID token"  # noqa: S105 - words, not a secret
 _NEVER: Final[Mapping[str, str]] = {

@@ -9,7 +9,7 @@ import structlog
 from revocation.entries import UnixMs
 from revocation.errors import StoreColdError
 from revocation.identity import Identity, compare
-from revocation.store import Keep, Region, Store
+from revocation.store.contract import Keep, Region, Store
 
 _log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from revocation.entries import Offset
-from revocation.store import Mark
+from revocation.store.contract import Mark
 from revocation.updates import Update
 
 

@@ -1,12 +1,13 @@
 """Settings: one frozen class per process, read from the environment and one file.
 
-`source.py` says how, `stations.py`, `verifiers.py`, `routes.py` and `issuers.py` which.
+`settings_source.py` says how they are read. `station_settings.py`,
+`verifier_settings.py`, `route_settings.py` and `issuer_settings.py` declare them.
 """
 
-from revocation.settings.issuers import IssuerSettings, read_issuers
-from revocation.settings.routes import RouteSettings
-from revocation.settings.source import MIN_PEPPER_BYTES
-from revocation.settings.stations import (
+from revocation.settings.issuer_settings import IssuerSettings, read_issuers
+from revocation.settings.route_settings import RouteSettings
+from revocation.settings.settings_source import MIN_PEPPER_BYTES
+from revocation.settings.station_settings import (
     AuthoritySettings,
     KafkaSettings,
     LimitSettings,
@@ -18,7 +19,7 @@ from revocation.settings.stations import (
     StoreSettings,
     TlsSettings,
 )
-from revocation.settings.verifiers import (
+from revocation.settings.verifier_settings import (
     AskedSettings,
     SidecarSettings,
     TokenSettings,

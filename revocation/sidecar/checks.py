@@ -17,12 +17,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import from_json
 
-from revocation.claims import Claims
+from revocation.claims.claims import Claims
 from revocation.decision import Verdict
-from revocation.sidecar.messages import Request, Response, problem
-from revocation.sidecar.remembered import Remembered
-from revocation.verifier.verification import Verification
-from revocation.verifier.web_sources import ASK_NOBODY_ELSE
+from revocation.http.messages import Request, Response, problem
+from revocation.sidecar.identity_cache import IdentityCache
+from revocation.verifier.base_verifier import Verification
+from revocation.verifier.fallback.web_fallbacks import ASK_NOBODY_ELSE
 
 MAX_CHECKS: Final = 100
 MAX_RESOURCES: Final = 64
@@ -163,7 +163,7 @@ class Checker:
         self._region = region
         self.routes = routes
         self._verifies = verifies
-        self._encoded = Remembered(_encode)
+        self._encoded = IdentityCache(_encode)
 
     def answer(self, request: Request) -> Response | Awaitable[Response]:
         """Return the answer to a POST."""

@@ -18,12 +18,12 @@ import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from revocation.decision import Beyond, Freshness, StalenessPolicy
+from revocation.http.http_faults import note_misconfigured
+from revocation.http.messages import Request, Response, problem
 from revocation.sidecar import openapi
-from revocation.sidecar.authz import Authorizer, AuthzAnswer
+from revocation.sidecar.authorizer import Authorizer, AuthzAnswer
 from revocation.sidecar.checks import Checker, CheckingVerifier
-from revocation.sidecar.faults import note_misconfigured
 from revocation.sidecar.introspect import Introspection
-from revocation.sidecar.messages import Request, Response, problem
 from revocation.sidecar.proxies import (
     ENVOY_PREFIX,
     STATUSES,
@@ -32,8 +32,8 @@ from revocation.sidecar.proxies import (
     Statuses,
     check_statuses,
 )
-from revocation.verifier.feed import Progress
-from revocation.verifier.verification import now_ms
+from revocation.verifier.base_verifier import now_ms
+from revocation.verifier.replica_feed import LoadProgress
 
 _Answer = Response | Awaitable[Response]
 _Endpoint = Callable[[Request], _Answer]
@@ -54,7 +54,7 @@ class ServedVerifier(CheckingVerifier, Protocol):
         ...
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> LoadProgress:
         """How much of it has been loaded."""
         ...
 

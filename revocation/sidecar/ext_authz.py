@@ -20,8 +20,8 @@ import structlog
 
 from revocation import metrics
 from revocation.errors import SettingsError
-from revocation.sidecar.authz import Authorizer, AuthzAnswer, AuthzRequest
-from revocation.sidecar.listening import Unix, inode, remove
+from revocation.http.listening import Unix, inode, remove
+from revocation.sidecar.authorizer import Authorizer, AuthzAnswer, AuthzRequest
 
 try:
     import grpc

@@ -27,12 +27,12 @@ from urllib.parse import parse_qsl, unquote_plus
 import orjson
 
 from revocation import metrics
-from revocation.claim_names import ClaimNames
-from revocation.claims import Claims, NamesOf, find_client, usual_names
+from revocation.claims.claim_names import ClaimNames
+from revocation.claims.claims import Claims, NamesOf, find_client, usual_names
 from revocation.errors import SettingsError
-from revocation.sidecar.authz import SoonVerifier
-from revocation.sidecar.messages import Request, Response
-from revocation.verifier.verification import Verification
+from revocation.http.messages import Request, Response
+from revocation.sidecar.authorizer import SoonVerifier
+from revocation.verifier.base_verifier import Verification
 from revocation.web.bearer import (
     MEANINGS,
     Meaning,

@@ -11,10 +11,10 @@ import orjson
 from pydantic.json_schema import models_json_schema
 
 from revocation.decision import Reason
-from revocation.sidecar.authz import IDENTITY
+from revocation.http.messages import PROBLEM
+from revocation.sidecar.authorizer import IDENTITY
 from revocation.sidecar.checks import Check, Checks
 from revocation.sidecar.introspect import FORM, MEMBERS, MOST_FIELDS
-from revocation.sidecar.messages import PROBLEM
 from revocation.sidecar.proxies import ENVOY_PREFIX, SCHEMES
 
 Json = dict[str, Any]

@@ -21,9 +21,9 @@ from typing import Final
 import orjson
 
 from revocation.errors import SettingsError
-from revocation.sidecar.authz import AuthzAnswer, AuthzRequest
-from revocation.sidecar.messages import Request, Response
-from revocation.sidecar.remembered import Remembered
+from revocation.http.messages import Request, Response
+from revocation.sidecar.authorizer import AuthzAnswer, AuthzRequest
+from revocation.sidecar.identity_cache import IdentityCache
 
 ENVOY_PREFIX: Final = "/v1/authz/envoy"
 """The `path_prefix` of Envoy's configuration."""
@@ -90,7 +90,7 @@ class Dialect:
         self._proxy = proxy
         self._statuses = statuses or {}
         self._lookalikes = lookalikes
-        self._passes = Remembered(self._write_pass)
+        self._passes = IdentityCache(self._write_pass)
 
     def write(self, answer: AuthzAnswer) -> Response:
         """Return the answer as the proxy reads it."""

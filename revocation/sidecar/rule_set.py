@@ -11,7 +11,13 @@ from typing import Final
 from urllib.parse import unquote
 
 from revocation.decision import Beyond, StalenessPolicy
-from revocation.web.routes import WEBSOCKET, Asked, RouteRule, Routes, is_canonical
+from revocation.web.routes import (
+    WEBSOCKET,
+    AccessNeeds,
+    RouteRule,
+    Routes,
+    is_canonical,
+)
 
 METHODS: Final = frozenset(
     {
@@ -31,7 +37,7 @@ _NOT_OF_A_URL: Final = re.compile(r"[^\x21-\x7e]")
 
 _MOST_KNOWN: Final = 4_096
 _LONGEST_KNOWN: Final = 256
-_UNKNOWN: Final = Asked(public=False, route="")
+_UNKNOWN: Final = AccessNeeds(public=False, route="")
 """Stands for what was not asked yet; never returned."""
 
 
@@ -57,13 +63,15 @@ class RuleSet:
         self._audiences = () if audience is None else (audience,)
         self._routes = Routes(self.rules)
         # Rules never change, and most requests are for a few paths.
-        self._known: dict[tuple[str, str, bool], Asked | None] = {}
+        self._known: dict[tuple[str, str, bool], AccessNeeds | None] = {}
 
     def __len__(self) -> int:
         """Return how many rules there are."""
         return len(self.rules)
 
-    def find(self, method: str, path: str, *, websocket: bool = False) -> Asked | None:
+    def find(
+        self, method: str, path: str, *, websocket: bool = False
+    ) -> AccessNeeds | None:
         """Return what a request asks for, or None if it could be read differently.
 
         A request that opens a WebSocket, or looks like it, must satisfy both the rule
@@ -86,7 +94,7 @@ class RuleSet:
             self._known[key] = found
         return found
 
-    def _find(self, method: str, path: str, *, websocket: bool) -> Asked | None:
+    def _find(self, method: str, path: str, *, websocket: bool) -> AccessNeeds | None:
         if _METHOD.fullmatch(method) is None or method == WEBSOCKET:
             return None
         if _NOT_OF_A_URL.search(path) is not None:
@@ -100,16 +108,16 @@ class RuleSet:
         other = self._ask(WEBSOCKET, decoded)
         return None if other is None else self._both(asked, other)
 
-    def _ask(self, method: str, path: str) -> Asked | None:
+    def _ask(self, method: str, path: str) -> AccessNeeds | None:
         asked = self._routes.find(method, path)
         if asked is None or asked.public or asked.audiences:
             return asked
         return asked._replace(audiences=self._audiences) if self._audiences else asked
 
-    def _both(self, one: Asked, other: Asked) -> Asked:
+    def _both(self, one: AccessNeeds, other: AccessNeeds) -> AccessNeeds:
         if one.public or other.public:
             return one if other.public else other
-        return Asked(
+        return AccessNeeds(
             public=False,
             route=min(one.route, other.route, key=self._tolerance),
             resources=_union(one.resources, other.resources),

@@ -16,8 +16,8 @@ from revocation import metrics
 from revocation.background import Background
 from revocation.decision import StalenessPolicy
 from revocation.errors import SettingsError
+from revocation.sidecar.path_rules import MAX_FILE_BYTES, read_rules
 from revocation.sidecar.rule_set import RuleSet
-from revocation.sidecar.rules import MAX_FILE_BYTES, read_rules
 
 _log = structlog.get_logger()
 

@@ -23,8 +23,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from revocation.claim_picking import NAMED_KINDS
-from revocation.claims import Token
+from revocation.claims.claim_picking import NAMED_KINDS
+from revocation.claims.claims import Token
 from revocation.entries import (
     DENYLIST_KINDS,
     NO_EXPIRY,
@@ -37,7 +37,7 @@ from revocation.entries import (
     UnixMs,
     Version,
 )
-from revocation.store import Mark
+from revocation.store.contract import Mark
 
 DIGEST_BYTES: Final = 16
 LETTERS: Final = {

@@ -7,7 +7,7 @@ remembered by their values, and looking up is one comparison with what there is.
 from collections.abc import KeysView, Mapping, Sequence
 from typing import Any, Final
 
-from revocation.claim_sets import ClaimReader, is_text
+from revocation.claims.claim_sets import ClaimReader, is_text
 from revocation.store.layout import CLAIM_SETS, IssuersDigests
 
 _REMEMBERED: Final = 16_384

@@ -15,9 +15,9 @@ import structlog
 from revocation import metrics
 from revocation.background import Background
 from revocation.errors import StoreError
-from revocation.store import FeedReader
-from revocation.verifier.feed import Feed
-from revocation.watchdog import Expectation, StallWatch
+from revocation.store.contract import FeedReader
+from revocation.verifier.replica_feed import Feed
+from revocation.watchdog import ProgressExpectation, StallWatch
 
 _log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ class FeedWatch:
             await self._disconnect()
         is_still = not feed.is_resting and now - self._moved_at > _STILL_SECONDS
         is_due = is_still and await self._is_behind()
-        expected = Expectation("feed", learnt, is_due, _STALL_SECONDS)
+        expected = ProgressExpectation("feed", learnt, is_due, _STALL_SECONDS)
         if stall := self._watch.look(now, [expected]):
             await self._follow_anew(str(stall))
             self._watch.pardon(time.monotonic())

@@ -2,8 +2,8 @@
 
 All verifiers of a region lose their store in the same instant, find it again in the
 same instant, and may all need everything that is in it. `Backoff` spreads the attempts,
-`Turn` the snapshots. Nobody coordinates them: each looks at its own luck and its own
-replies.
+`LoadAdmission` the snapshots. Nobody coordinates them: each looks at its own luck and
+its own replies.
 """
 
 import random
@@ -46,7 +46,7 @@ class Backoff:
         self._bound = self._first
 
 
-class Turn:
+class LoadAdmission:
     """Whether a store has time for a snapshot, by how quickly it answers small calls.
 
     A snapshot takes more of a store's time than anything else that a verifier asks for.

@@ -12,11 +12,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from revocation.claim_picking import NAMED_KINDS
-from revocation.claims import Token
+from revocation.claims.claim_picking import NAMED_KINDS
+from revocation.claims.claims import Token
 from revocation.decision import Found, Freshness
 from revocation.entries import Entry, Kind, Target, UnixMs, merge
-from revocation.store import Told, canary
+from revocation.store import canary
+from revocation.store.contract import StoredEntries
 from revocation.store.layout import (
     DIGEST_BYTES,
     GRANTS,
@@ -73,7 +74,7 @@ class Replica:
 
     # Changing ------------------------------------------------------------------------
 
-    def put(self, told: Told) -> None:
+    def put(self, told: StoredEntries) -> None:
         """Replace what is known of some entries by what the region tells."""
         by_letter, expiring = self._by_letter, self._expiring
         for name, value in told.items():

@@ -7,31 +7,26 @@ from typing import Final, Self
 
 import structlog
 
-from revocation.claims import Claims, Token, name_more, read_token
-from revocation.decision import (
-    Beyond,
-    Freshness,
-    Verdict,
-    decide,
-)
+from revocation.claims.claims import Claims, Token, name_more, read_token
+from revocation.decision import Beyond, Freshness, Verdict, decide
 from revocation.entries import Kind, Target, UnixMs
 from revocation.identity import Expectation
 from revocation.jwt.authenticator import Refusal
 from revocation.settings import VerifierSettings
-from revocation.store import FeedReader
-from revocation.store.feed import RedisFeed
-from revocation.verifier.claim_finder import ClaimFinder
-from revocation.verifier.feed import Feed, Progress
-from revocation.verifier.feed_watch import FeedWatch
-from revocation.verifier.parts import parts_from_settings
-from revocation.verifier.replica import Replica
-from revocation.verifier.verification import (
+from revocation.store.contract import FeedReader
+from revocation.store.redis_feed import RedisFeed
+from revocation.verifier.base_verifier import (
     BaseVerifier,
     Looked,
-    Parts,
     Verification,
+    VerifierParts,
     now_ms,
 )
+from revocation.verifier.claim_finder import ClaimFinder
+from revocation.verifier.feed_watch import FeedWatch
+from revocation.verifier.replica import Replica
+from revocation.verifier.replica_feed import Feed, LoadProgress
+from revocation.verifier.wiring import parts_from_settings
 
 _log = structlog.get_logger()
 
@@ -59,7 +54,7 @@ class Verifier(BaseVerifier):
 
     def __init__(  # noqa: PLR0913 - one keyword for each limit
         self,
-        parts: Parts,
+        parts: VerifierParts,
         reader: FeedReader,
         *,
         peppers: Sequence[bytes],
@@ -139,7 +134,7 @@ class Verifier(BaseVerifier):
         return self.feed_watch.complaint
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> LoadProgress:
         """How many entries have been loaded, of about how many."""
         return self._feed.progress
 

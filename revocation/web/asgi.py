@@ -20,13 +20,13 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 
 from revocation.errors import SettingsError
-from revocation.verifier.verification import Verification
-from revocation.web.bearer import Refusal, Refusals
+from revocation.verifier.base_verifier import Verification
+from revocation.web.access_guard import POLICY_VIOLATION, AccessGuard, TokenVerifier
+from revocation.web.bearer import AccessRefusal, Refusals
 from revocation.web.credentials import BEARER_ONLY, CredentialRules
-from revocation.web.gate import POLICY_VIOLATION, Gate, TokenVerifier
 from revocation.web.routes import (
     WEBSOCKET,
-    Asked,
+    AccessNeeds,
     RouteRule,
     Routes,
     is_canonical,
@@ -73,7 +73,7 @@ class RevocationMiddleware:
         self._app = app
         self._routes = Routes(routes)
         self._refusals = Refusals(realm=realm, resource_metadata=resource_metadata)
-        self._gate = Gate(
+        self._gate = AccessGuard(
             verifier=verifier, credentials=credentials, refusals=self._refusals
         )
 
@@ -92,7 +92,7 @@ class RevocationMiddleware:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._judge(scope)
-        if isinstance(answer, Refusal):
+        if isinstance(answer, AccessRefusal):
             return await _refuse(answer, scope, receive, send)
         # A copy, whatever the server shares between requests.
         state = {**scope.get("state", {}), "verdict": None, "claims": None}
@@ -100,11 +100,11 @@ class RevocationMiddleware:
             state |= {"verdict": answer.verdict, "claims": answer.claims}
         return await self._app({**scope, "state": state}, receive, send)
 
-    async def _judge(self, scope: Scope) -> Verification | Refusal | None:
+    async def _judge(self, scope: Scope) -> Verification | AccessRefusal | None:
         """Return the verification, why not to go on, or None where all may."""
         method = WEBSOCKET if scope["type"] == "websocket" else scope["method"]
         path = _path_of(scope)
-        asked: Asked | None = None
+        asked: AccessNeeds | None = None
         if is_canonical(path, scope.get("raw_path")):
             asked = self._routes.find(method, path)
         if asked is None:
@@ -121,7 +121,9 @@ def _path_of(scope: Scope) -> str:
     return below if below == "" or below.startswith("/") else path
 
 
-async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse(
+    refusal: AccessRefusal, scope: Scope, receive: Receive, send: Send
+) -> None:
     kind = "http.response"
     if scope["type"] == "websocket":
         await receive()

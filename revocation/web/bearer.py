@@ -16,7 +16,7 @@ import orjson
 
 from revocation.decision import Reason, Verdict
 from revocation.errors import SettingsError
-from revocation.web.credentials import Fault
+from revocation.web.credentials import CredentialFault
 
 PROBLEM: Final = "application/problem+json"
 """The media type of the bodies (RFC 9457)."""
@@ -29,7 +29,7 @@ _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _HTTPS_URL: Final = re.compile(r"https://[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 
 
-class Refusal(NamedTuple):
+class AccessRefusal(NamedTuple):
     """An HTTP answer: the status, the header fields, the body.
 
     `code` is the title of the body: an error code of RFC 6750 where one fits.
@@ -112,30 +112,30 @@ class Refusals:
         if self.retry_after_seconds < 1:
             raise SettingsError("retry_after_seconds must be 1 or more")
 
-    def credentials(self, fault: Fault) -> Refusal:
+    def credentials(self, fault: CredentialFault) -> AccessRefusal:
         """Return the answer to a request without a token that may be used."""
         match fault:
-            case Fault.MISSING:
+            case CredentialFault.MISSING:
                 # RFC 6750 section 3.1: who showed no token learns no error code.
                 detail = "This needs an access token"
                 return _refusal(401, "unauthorized", detail, self._challenge())
-            case Fault.CROSS_SITE:
+            case CredentialFault.CROSS_SITE:
                 detail = "The request does not come from a page of this service"
                 return _refusal(403, "cross_site_request", detail)
-            case Fault.TOO_LARGE:
+            case CredentialFault.TOO_LARGE:
                 return _refusal(
                     431, "header_too_large", "The credentials are too large"
                 )
-            case Fault.DUPLICATED:
+            case CredentialFault.DUPLICATED:
                 return self.invalid_request(
                     "The request has more than one access token"
                 )
-            case Fault.MALFORMED:
+            case CredentialFault.MALFORMED:
                 return self.invalid_request(
                     "The request has no well-formed access token"
                 )
 
-    def invalid_request(self, detail: str) -> Refusal:
+    def invalid_request(self, detail: str) -> AccessRefusal:
         """Return the answer to a malformed request: 400.
 
         Args:
@@ -143,7 +143,7 @@ class Refusals:
         """
         return self._error(400, "invalid_request", detail)
 
-    def verdict(self, verdict: Verdict) -> Refusal:
+    def verdict(self, verdict: Verdict) -> AccessRefusal:
         """Return the answer to a token that may not pass.
 
         Raises:
@@ -156,13 +156,13 @@ class Refusals:
             return _refusal(503, "temporarily_unavailable", meaning.value, again)
         return self._error(401, "invalid_token", meaning.value)
 
-    def insufficient_scope(self, required: Iterable[str]) -> Refusal:
+    def insufficient_scope(self, required: Iterable[str]) -> AccessRefusal:
         """Return the answer to a token that lacks a scope: 403, and what is needed."""
         detail = "The access token does not have the scope that this needs"
         scope = " ".join(required)
         return self._error(403, "insufficient_scope", detail, scope=scope)
 
-    def _error(self, status: int, code: str, detail: str, **more: str) -> Refusal:
+    def _error(self, status: int, code: str, detail: str, **more: str) -> AccessRefusal:
         challenge = self._challenge(error=code, error_description=detail, **more)
         return _refusal(status, code, detail, challenge)
 
@@ -231,7 +231,9 @@ def _quote(value: str) -> str:
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _refusal(status: int, code: str, detail: str, *more: tuple[str, str]) -> Refusal:
+def _refusal(
+    status: int, code: str, detail: str, *more: tuple[str, str]
+) -> AccessRefusal:
     problem = {"type": "about:blank", "title": code, "status": status, "detail": detail}
     body = orjson.dumps(problem)
     headers = (
@@ -240,4 +242,4 @@ def _refusal(status: int, code: str, detail: str, *more: tuple[str, str]) -> Ref
         ("cache-control", "no-store"),
         *more,
     )
-    return Refusal(status, headers, body, code, detail)
+    return AccessRefusal(status, headers, body, code, detail)

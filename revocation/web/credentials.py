@@ -47,7 +47,7 @@ _USUAL: Final = b"Bearer "
 _SPACE: Final = b" \t"
 
 
-class Fault(StrEnum):
+class CredentialFault(StrEnum):
     """Why a request has no token that may be used. The codes are stable."""
 
     MISSING = "missing"
@@ -66,7 +66,7 @@ class Credentials(NamedTuple):
     """The token of a request, or why there is none: one of the two is None."""
 
     token: str | None
-    fault: Fault | None
+    fault: CredentialFault | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ def find_credentials(
     fields = list(headers)
     authorizations = _values(fields, b"authorization")
     if len(authorizations) > 1:
-        return Credentials(None, Fault.DUPLICATED)
+        return Credentials(None, CredentialFault.DUPLICATED)
     if authorizations:
         if authorizations[0].startswith(_USUAL):
             value = authorizations[0][len(_USUAL) :].lstrip(b" ")
@@ -136,11 +136,11 @@ def find_credentials(
         if match is not None:
             return _read_token(match["token"], max_token_bytes)
     if rules.cookie is None:
-        return Credentials(None, Fault.MISSING)
+        return Credentials(None, CredentialFault.MISSING)
     found = _read_cookie(fields, rules.cookie.encode(), max_token_bytes)
     acts = websocket or method not in SAFE_METHODS
     if found.token is not None and acts and not _from_own_pages(fields, rules):
-        return Credentials(None, Fault.CROSS_SITE)
+        return Credentials(None, CredentialFault.CROSS_SITE)
     return found
 
 
@@ -150,11 +150,11 @@ def _values(fields: Headers, name: bytes) -> list[bytes]:
 
 def _read_token(value: bytes, max_bytes: int) -> Credentials:
     if len(value) > max_bytes:
-        return Credentials(None, Fault.TOO_LARGE)
+        return Credentials(None, CredentialFault.TOO_LARGE)
     # RFC 6750 section 2.1: nothing but these, then `=` if anything.
     padding = value.translate(None, _TOKEN_CHARACTERS)
     if padding.strip(b"=") or not value.endswith(padding) or len(padding) == len(value):
-        return Credentials(None, Fault.MALFORMED)
+        return Credentials(None, CredentialFault.MALFORMED)
     return Credentials(value.decode("ascii"), None)
 
 
@@ -162,7 +162,7 @@ def _read_cookie(fields: Headers, name: bytes, max_token_bytes: int) -> Credenti
     # HTTP/2 may split the field; joined again it is one list (RFC 9113 section 8.2.3).
     cookies = b";".join(_values(fields, b"cookie"))
     if len(cookies) > max_token_bytes + OTHER_COOKIES_BYTES:
-        return Credentials(None, Fault.TOO_LARGE)
+        return Credentials(None, CredentialFault.TOO_LARGE)
     found = []
     for cookie in cookies.split(b";"):
         each, _, value = cookie.partition(b"=")
@@ -170,9 +170,9 @@ def _read_cookie(fields: Headers, name: bytes, max_token_bytes: int) -> Credenti
             found.append(value.strip(_SPACE))
     if len(found) > 1:
         # A browser holds one at most: it was planted, and which one is unknown.
-        return Credentials(None, Fault.DUPLICATED)
+        return Credentials(None, CredentialFault.DUPLICATED)
     if not found:
-        return Credentials(None, Fault.MISSING)
+        return Credentials(None, CredentialFault.MISSING)
     return _read_token(found[0], max_token_bytes)
 
 

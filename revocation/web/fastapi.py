@@ -14,13 +14,13 @@ from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.requests import HTTPConnection
 from fastapi.security.base import SecurityBase
 
-from revocation.verifier.verification import Verification
-from revocation.web.bearer import Refusal, Refusals, check_scopes
+from revocation.verifier.base_verifier import Verification
+from revocation.web.access_guard import POLICY_VIOLATION, AccessGuard, TokenVerifier
+from revocation.web.bearer import AccessRefusal, Refusals, check_scopes
 from revocation.web.credentials import BEARER_ONLY, CredentialRules
-from revocation.web.gate import POLICY_VIOLATION, Gate, TokenVerifier
 from revocation.web.routes import (
     WEBSOCKET,
-    Asked,
+    AccessNeeds,
     ResourceTemplate,
     route_class_of,
 )
@@ -73,7 +73,7 @@ class Protected(SecurityBase):
         self._resources = [ResourceTemplate(each) for each in resources]
         self._scopes = tuple(scopes)
         self._refusals = refusals or Refusals()
-        self._gate = Gate(
+        self._gate = AccessGuard(
             verifier=verifier, credentials=credentials, refusals=self._refusals
         )
 
@@ -98,11 +98,11 @@ class Protected(SecurityBase):
 
     async def _judge(
         self, method: str, connection: HTTPConnection
-    ) -> Verification | Refusal:
+    ) -> Verification | AccessRefusal:
         filled = [each.fill(connection.path_params) for each in self._resources]
         resources = tuple(each for each in filled if each is not None)
         if len(resources) < len(filled):
             return self._refusals.invalid_request("The path is not in canonical form")
         route = self._route or route_class_of(method)
-        asked = Asked(False, route, resources, self._scopes)  # noqa: FBT003 - a tuple
+        asked = AccessNeeds(False, route, resources, self._scopes)  # noqa: FBT003 - a tuple
         return await self._gate.judge(method, connection.scope["headers"], asked)

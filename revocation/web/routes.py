@@ -49,7 +49,7 @@ class Type(Enum):
         return len(re.findall(r"[0-9a-fA-F]", value)) >= least_hex_digits
 
 
-class Asked(NamedTuple):
+class AccessNeeds(NamedTuple):
     """What a request asks for."""
 
     public: bool
@@ -171,7 +171,7 @@ class Routes:
             alike = self._compiled.setdefault(compiled.shape, {})
             alike.setdefault(compiled.literals, []).append((number, compiled))
 
-    def find(self, method: str, path: str) -> Asked | None:
+    def find(self, method: str, path: str) -> AccessNeeds | None:
         """Return what a request asks for, or None if a value is not canonical.
 
         What no rule matches is protected: a read with a safe method, else a write.
@@ -191,7 +191,7 @@ class Routes:
                     return None
                 if values is not None:
                     return compiled.ask(method, values)
-        return Asked(public=False, route=route_class_of(method))
+        return AccessNeeds(public=False, route=route_class_of(method))
 
     def _find_near(self, given: Sequence[str]) -> list["_Compiled"]:
         """Return the rules that match but for values, slash and case, in order."""
@@ -273,7 +273,7 @@ class _Compiled:
                 return None
         return _REFUSED if refused else values
 
-    def ask(self, method: str, values: _Values) -> Asked | None:
+    def ask(self, method: str, values: _Values) -> AccessNeeds | None:
         rule = self.rule
         resources = [template.fill(values) for template in self._resources]
         named = tuple(each for each in resources if each is not None)
@@ -281,7 +281,7 @@ class _Compiled:
             return None
         route = rule.route or route_class_of(method)
         audiences = () if rule.audience is None else (rule.audience,)
-        return Asked(rule.public, route, named, rule.scopes, audiences)
+        return AccessNeeds(rule.public, route, named, rule.scopes, audiences)
 
 
 _Segment = tuple[str | None, str | Type]

@@ -21,14 +21,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from revocation import __main__, kafka
-from revocation.authority.app import Authority
-from revocation.projector.station import Projector
-from revocation.sidecar.station import Sidecar
+from revocation import __main__
+from revocation.authority.faust_app import Authority
+from revocation.kafka import clients
+from revocation.projector.projector import Projector
+from revocation.sidecar.sidecar import Sidecar
 from revocation.watchdog import Watchdog
 
 PLACES = {
-    "metadata": lambda client: (kafka._client_of(client), "_sync_task"),
+    "metadata": lambda client: (clients._client_of(client), "_sync_task"),
     "sender": lambda client: (client._sender, "_sender_task"),
     "fetcher": lambda client: (client._fetcher, "_fetch_task"),
     "coordinator": lambda client: (client._coordinator, "_coordination_task"),

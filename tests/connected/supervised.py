@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from revocation.embedded.process import free_ports
+from revocation.local.process import free_ports
 from tests.installation import Installation, Station, eventually
 
 

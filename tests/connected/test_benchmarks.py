@@ -7,7 +7,7 @@ import sys
 import orjson
 import pytest
 
-from revocation.presets import presets
+from revocation.jwt.presets import presets
 from tests.structure.sources import ROOT
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]

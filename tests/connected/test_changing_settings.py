@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from revocation.embedded import Kafka
 from revocation.events import TokenRevoked, UserDisabled
 from revocation.identity import fingerprint
+from revocation.local import Kafka
 from tests.installation import Installation, Station, eventually, flush
 from tests.traffic import ISSUER, SOURCE, claims, logged_out, user
 

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from revocation.embedded import Kafka
 from revocation.entries import Kind, Target
 from revocation.errors import ClaimsNotRevocableError
 from revocation.events import ClaimsRevoked, encode
-from revocation.kafka import new_producer
+from revocation.kafka.clients import new_producer
+from revocation.local import Kafka
 from revocation.settings import KafkaSettings
 from tests.connected.typed import has, publish, token, typed
 from tests.guarantees.test_poison_is_parked import dead_letters

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from revocation.embedded import Kafka
 from revocation.entries import Kind, Target
 from revocation.events import encode
+from revocation.local import Kafka
 from tests.connected.typed import NOWHERE, Done, has, publish, token, typed
 from tests.installation import Installation
 from tests.traffic import ISSUER, logged_out, user

@@ -14,8 +14,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from typer.testing import CliRunner
 
 from revocation.__main__ import app
-from revocation.embedded import Kafka
-from revocation.ops.provision import verify
+from revocation.kafka.provisioning import verify
+from revocation.local import Kafka
 from revocation.topics import Topics
 from tests.connected.typed import NOWHERE, typed
 from tests.installation import Installation

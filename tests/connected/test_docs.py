@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from revocation import Verifier
-from revocation.embedded import Kafka
+from revocation.local import Kafka
 from tests.documents import Block, blocks
 from tests.installation import Installation, eventually
 from tests.traffic import claims, user

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey, KeySet
 
-from revocation.embedded.process import free_ports
+from revocation.local.process import free_ports
 from tests.installation import Install, Installation, Station, eventually
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 from confluent_kafka import Producer
 
-from revocation.embedded import Kafka
-from revocation.embedded.jars import classpath
 from revocation.entries import Entry, Target
 from revocation.events import UsersRevoked, encode
+from revocation.local import Kafka
+from revocation.local.jars import classpath
 from tests.installation import Install, Installation, eventually
 from tests.traffic import ISSUER, SOURCE, logged_out, logouts, user
 

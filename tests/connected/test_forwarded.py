@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 
 from revocation.entries import Kind, Status, Target
 from revocation.events import Event, UserDisabled, UserEnabled, UsersRevoked
-from revocation.kafka import new_consumer
+from revocation.kafka.clients import new_consumer
 from revocation.settings import KafkaSettings, LimitSettings
 from tests.installation import Install, Installation, eventually, flush
 from tests.misplaced import elsewhere, home, publish_at, records_in, user_at

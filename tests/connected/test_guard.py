@@ -10,7 +10,7 @@ import pytest
 
 from revocation.decision import Reason
 from revocation.events import Event, GrantRevoked, UserLoggedOut
-from revocation.guard import (
+from revocation.guard.refresh_guard import (
     RefreshDecision,
     RefreshGuard,
     RefreshReason,

@@ -13,12 +13,13 @@ from itertools import product
 import pytest
 from aiokafka import TopicPartition
 
-from revocation import kafka as module, metrics, publisher as publisher_module, watchdog
-from revocation.embedded import Kafka
-from revocation.embedded.process import free_ports
+from revocation import metrics, publisher as publisher_module, watchdog
 from revocation.errors import PublishError
 from revocation.events import UserLoggedOut
-from revocation.kafka import ask_log, ended_tasks, metadata_wait
+from revocation.kafka import clients as module
+from revocation.kafka.clients import ask_log, ended_tasks, metadata_wait
+from revocation.local import Kafka
+from revocation.local.process import free_ports
 from revocation.publisher import Publisher
 from revocation.settings import KafkaSettings
 from tests.installation import Install, Installation, eventually

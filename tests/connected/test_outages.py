@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from revocation.embedded import Kafka
-from revocation.embedded.process import free_ports
 from revocation.events import UserLoggedOut
+from revocation.local import Kafka
+from revocation.local.process import free_ports
 from revocation.logs import HOLD_SECONDS
 from tests.installation import Install, Installation, flush
 

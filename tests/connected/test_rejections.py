@@ -6,15 +6,15 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from revocation.decision import Reason, Verdict
-from revocation.embedded import Kafka
 from revocation.entries import Entry, Kind, Position, Target
-from revocation.kafka import new_consumer
-from revocation.ops.provision import provision
-from revocation.rejections import TokenRejected
+from revocation.events.rejections import TokenRejected
+from revocation.kafka.clients import new_consumer
+from revocation.kafka.provisioning import provision
+from revocation.local import Kafka
 from revocation.settings import KafkaSettings
 from revocation.store.layout import digest
 from revocation.topics import partition_of
-from revocation.verifier.rejections import RejectionReporter
+from revocation.verifier.reporting.rejection_reporter import RejectionReporter
 from tests.installation import eventually
 from tests.traffic import ISSUER
 

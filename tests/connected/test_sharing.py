@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from revocation.embedded import free_ports
+from revocation.local import free_ports
 from tests.installation import Install, eventually
 from tests.traffic import logouts, user
 

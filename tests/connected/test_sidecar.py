@@ -8,7 +8,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from revocation.embedded import Kafka
+from revocation.local import Kafka
 from tests.installation import Installation, Station, eventually
 from tests.traffic import claims, logged_out
 

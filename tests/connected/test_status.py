@@ -16,8 +16,8 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from revocation.embedded import Kafka
-from revocation.kafka import new_producer
+from revocation.kafka.clients import new_producer
+from revocation.local import Kafka
 from revocation.settings import KafkaSettings
 from tests.connected.typed import NOWHERE, Done, typed
 from tests.installation import Installation, eventually

@@ -14,7 +14,7 @@ from confluent_kafka import Producer
 
 from revocation.entries import RECENT_EVENTS, Entry, Position, Target
 from revocation.events import Event, encode
-from revocation.kafka import new_consumer
+from revocation.kafka.clients import new_consumer
 from revocation.settings import KafkaSettings
 from revocation.updates import NOWHERE, decode_update
 from tests.installation import Install, Installation, eventually

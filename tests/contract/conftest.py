@@ -10,12 +10,12 @@ import pytest
 from redis.asyncio import Redis
 
 from revocation.entries import Limits, UnixMs
-from revocation.store import FeedReader, Store
-from revocation.store.coalesced import Coalesced
-from revocation.store.feed import RedisFeed
+from revocation.store.batching_reader import BatchingReader
+from revocation.store.contract import FeedReader, Store
 from revocation.store.layout import Layout
-from revocation.store.memory import MemoryStore
-from revocation.store.redis import RedisStore
+from revocation.store.redis_feed import RedisFeed
+from revocation.store.redis_store import RedisStore
+from tests.memory_store import MemoryStore
 from tests.servers import Server, redis_program, start_redis, start_valkey
 
 PEPPER: Final = b"0123456789abcdef" * 4
@@ -120,7 +120,7 @@ async def raw(server: Server) -> AsyncIterator[Redis]:
         yield client
 
 
-class CoalescedStore(Coalesced):
+class CoalescedStore(BatchingReader):
     """Writes as a `RedisStore`, reads as a verifier that asks for each check."""
 
     def __init__(self, store: RedisStore) -> None:

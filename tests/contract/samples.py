@@ -20,7 +20,7 @@ from revocation.entries import (
     Version,
     merge,
 )
-from revocation.store import Batch, Mark, Store
+from revocation.store.contract import Batch, Mark, Store
 from revocation.store.layout import decode_value, encode_value
 from tests.contract.conftest import LIMITS, now_ms
 from tests.identities import identity

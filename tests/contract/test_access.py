@@ -10,11 +10,11 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from revocation.entries import Kind, Status
 from revocation.errors import StoreUnavailableError, StoreUnsuitableError
-from revocation.store import Batch
-from revocation.store.coalesced import Coalesced
-from revocation.store.feed import RedisFeed
+from revocation.store.batching_reader import BatchingReader
+from revocation.store.contract import Batch
 from revocation.store.layout import Layout
-from revocation.store.redis import FUNCTIONS
+from revocation.store.redis_feed import RedisFeed
+from revocation.store.redis_store import FUNCTIONS
 from tests.contract.conftest import LONGEST_TOKEN_MS, PEPPER, OpenStore, StartServer
 from tests.contract.samples import denied, mark, put, subject, target
 from tests.contract.test_feed import read_on, snapshot
@@ -76,7 +76,7 @@ async def test_a_verifier_can_ask_and_keep_a_copy(
     await put(projector, denied(1), disabled)
     await put(projector, denied(2), enabled)
     await projector.apply("epoch", Batch([], {0: mark(1)}, {}))
-    verifier = Coalesced(open_store(as_user(users, "verifier"), LAYOUT))
+    verifier = BatchingReader(open_store(as_user(users, "verifier"), LAYOUT))
     await verifier.start()
     feed = RedisFeed(as_user(users, "verifier"), LAYOUT)
 

@@ -7,10 +7,11 @@ from revocation.entries import Kind
 from revocation.errors import DisagreementError, StoreColdError
 from revocation.identity import Expectation, fingerprint
 from revocation.projector.epoch import Epochs
-from revocation.store import Batch, Keep, Store, canary
-from revocation.store.agreement import require_agreement
+from revocation.store import canary
+from revocation.store.contract import Batch, Keep, Store
 from revocation.store.layout import LETTERS, Layout
-from revocation.store.redis import RedisStore
+from revocation.store.redis_store import RedisStore
+from revocation.store.store_agreement import require_agreement
 from tests.contract.conftest import PEPPER, OpenStore, new_prefix
 from tests.contract.samples import denied, found, mark, subject, target
 from tests.identities import LIFETIMES, identity

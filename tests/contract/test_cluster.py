@@ -7,13 +7,14 @@ import pytest
 from redis.asyncio import Redis
 from redis.crc import key_slot
 
-from revocation.embedded.process import free_ports
 from revocation.entries import Kind
 from revocation.errors import StoreUnavailableError
-from revocation.store import Batch, canary
-from revocation.store.coalesced import Coalesced
-from revocation.store.feed import RedisFeed
+from revocation.local.process import free_ports
+from revocation.store import canary
+from revocation.store.batching_reader import BatchingReader
+from revocation.store.contract import Batch
 from revocation.store.layout import Layout
+from revocation.store.redis_feed import RedisFeed
 from tests.contract.conftest import OpenStore, StartServer
 from tests.contract.samples import NOT_READY, denied, found, mark, put, target
 from tests.installation import eventually
@@ -128,7 +129,7 @@ async def test_a_slot_that_moves_is_followed(
     cluster: Cluster, open_store: OpenStore, layout: Layout
 ) -> None:
     store = open_store(cluster.url, layout)
-    reader = Coalesced(open_store(cluster.url, layout))
+    reader = BatchingReader(open_store(cluster.url, layout))
     await store.check_suitable()
     await put(store, denied())
     await reader.start()

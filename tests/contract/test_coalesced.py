@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from revocation.claim_picking import NAMED_KINDS
-from revocation.claims import Token
+from revocation.claims.claim_picking import NAMED_KINDS
+from revocation.claims.claims import Token
 from revocation.decision import Freshness
 from revocation.entries import Kind, UnixMs
 from revocation.errors import StoreColdError, StoreError, StoreUnavailableError
 from revocation.store import canary
-from revocation.store.coalesced import ENOUGH, MAX_KEYS_TOGETHER, Coalesced
+from revocation.store.batching_reader import ENOUGH, MAX_KEYS_TOGETHER, BatchingReader
 from revocation.store.layout import Layout, TokenKeys
-from revocation.store.look_up import MAX_KEYS_PER_CALL
-from revocation.store.redis import RedisStore
+from revocation.store.lookup import MAX_KEYS_PER_CALL
+from revocation.store.redis_store import RedisStore
 from tests.contract.conftest import PEPPER
 from tests.contract.samples import ISSUER, target
 from tests.unit.strategies import LIMITS
@@ -77,14 +77,14 @@ async def played() -> Played:
 
 
 @pytest.fixture
-async def asking(played: Played) -> AsyncIterator[Coalesced]:
-    coalesced = Coalesced(played, in_flight=2)
+async def asking(played: Played) -> AsyncIterator[BatchingReader]:
+    coalesced = BatchingReader(played, in_flight=2)
     yield coalesced
     await coalesced.stop()
 
 
 @pytest.fixture
-def ask(asking: Coalesced) -> Ask:
+def ask(asking: BatchingReader) -> Ask:
     return lambda name: waiter(asking.find([target(Kind.TOKEN, name)]))
 
 
@@ -105,7 +105,9 @@ async def test_what_is_asked_in_one_turn_is_one_call(played: Played, ask: Ask) -
     assert [await each for each in waiting] == [({}, FRESH)] * 3
 
 
-async def test_what_two_ask_for_is_sent_once(played: Played, asking: Coalesced) -> None:
+async def test_what_two_ask_for_is_sent_once(
+    played: Played, asking: BatchingReader
+) -> None:
     waiting = [waiter(asking.find_token(token(name))) for name in ("one", "two")]
     await turns()
 
@@ -119,7 +121,7 @@ async def test_what_two_ask_for_is_sent_once(played: Played, asking: Coalesced) 
 
 
 async def test_many_questions_go_out_before_the_turn_ends(
-    played: Played, asking: Coalesced
+    played: Played, asking: BatchingReader
 ) -> None:
     waiting = [asking.find_token(token(str(at))) for at in range(ENOUGH + 1)]
 
@@ -146,7 +148,7 @@ async def test_questions_gather_while_enough_calls_are_under_way(
 
 
 async def test_a_call_holds_a_bounded_number_of_keys(
-    played: Played, asking: Coalesced
+    played: Played, asking: BatchingReader
 ) -> None:
     many = [target(Kind.TOKEN, str(at)) for at in range(MAX_KEYS_TOGETHER - 1)]
     waiting = [
@@ -164,7 +166,7 @@ async def test_a_call_holds_a_bounded_number_of_keys(
 
 
 async def test_a_large_question_has_a_call_of_its_own(
-    played: Played, asking: Coalesced
+    played: Played, asking: BatchingReader
 ) -> None:
     many = [target(Kind.TOKEN, str(at)) for at in range(MAX_KEYS_PER_CALL)]
     waiting = [waiter(asking.find(asked)) for asked in (many, [target(Kind.USER)])]
@@ -235,7 +237,7 @@ async def test_after_an_error_the_next_call_is_made(played: Played, ask: Ask) ->
 
 
 async def test_whoever_waits_when_it_is_stopped_hears_so(
-    played: Played, asking: Coalesced, ask: Ask
+    played: Played, asking: BatchingReader, ask: Ask
 ) -> None:
     waiting = []
     for name in ("one", "two", "three"):

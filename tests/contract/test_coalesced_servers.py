@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from revocation.entries import Kind, Target
 from revocation.errors import StoreUnavailableError
-from revocation.store.coalesced import Coalesced
+from revocation.store.batching_reader import BatchingReader
 from tests.contract.conftest import OpenStore, StartServer
 from tests.contract.samples import ISSUER, denied, put, subject, target
 from tests.contract.test_coalesced import LAYOUT, token, turns, waiter
@@ -26,7 +26,7 @@ async def test_a_hundred_checks_are_a_few_calls(
     user = replace(subject(), target=Target(Kind.USER, ISSUER, "user"))
     await put(plain, denied(name="5"), user)
     async with Redis.from_url(server.url, protocol=2) as raw:
-        async with Coalesced(plain) as coalesced:
+        async with BatchingReader(plain) as coalesced:
             await raw.config_resetstat()
             answers = await asyncio.gather(
                 *[coalesced.find_token(token(str(at))) for at in range(100)]
@@ -49,7 +49,7 @@ async def test_a_value_that_nobody_wrote_is_the_error_of_who_asked(
     broken = target(Kind.USER, "broken")
     async with Redis.from_url(server.url, protocol=2) as raw:
         await raw.set(LAYOUT.key(broken), b"nonsense")
-    async with Coalesced(plain) as coalesced:
+    async with BatchingReader(plain) as coalesced:
         one, other = await asyncio.gather(
             coalesced.find([broken]),
             coalesced.find([target(Kind.TOKEN)]),
@@ -68,7 +68,7 @@ async def test_a_lost_connection_is_replaced(
     plain = open_store(server.url, LAYOUT)
     async with (
         Redis.from_url(server.url, protocol=2) as raw,
-        Coalesced(plain) as coalesced,
+        BatchingReader(plain) as coalesced,
     ):
         for _ in range(3):
             assert plain.send_look_up([]) is not None
@@ -84,7 +84,7 @@ async def test_a_server_that_hangs_fails_in_time_and_recovers(
     start_own: StartServer, open_store: OpenStore
 ) -> None:
     server = start_own()
-    async with Coalesced(open_store(server.url, timeout_ms=100)) as coalesced:
+    async with BatchingReader(open_store(server.url, timeout_ms=100)) as coalesced:
         server.pause()
         began = time.monotonic()
 

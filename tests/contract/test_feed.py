@@ -9,7 +9,8 @@ import time
 import pytest
 
 from revocation.entries import Entry, Kind, Status
-from revocation.store import START, Batch, Change, FeedReader, Told, canary
+from revocation.store import canary
+from revocation.store.contract import START, Batch, Change, FeedReader, StoredEntries
 from revocation.store.layout import name
 from tests.contract.conftest import PEPPER, FedRegion
 from tests.contract.samples import NOT_READY, denied, mark, put, subject, target
@@ -34,7 +35,7 @@ async def snapshot(feed: FeedReader) -> dict[bytes, bytes]:
             return without_canaries(told)
 
 
-def without_canaries(told: Told) -> dict[bytes, bytes]:
+def without_canaries(told: StoredEntries) -> dict[bytes, bytes]:
     names = {name(each, PEPPER) for each in canary.TARGETS.values()}
     return {each: told[each] for each in told.keys() - names}
 
@@ -48,7 +49,7 @@ async def read_on(feed: FeedReader, position: str = START) -> list[Change]:
     return read
 
 
-def together(changes: list[Change]) -> Told:
+def together(changes: list[Change]) -> StoredEntries:
     told: dict[bytes, bytes] = {}
     for change in changes:
         told |= change.entries

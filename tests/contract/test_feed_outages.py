@@ -12,11 +12,11 @@ import pytest
 from redis.asyncio import Redis
 
 from revocation.errors import StoreUnavailableError
-from revocation.store import START, Batch
-from revocation.store.connection import Connection
-from revocation.store.feed import RedisFeed
+from revocation.store.client.redis_connection import RedisConnection
+from revocation.store.contract import START, Batch
 from revocation.store.layout import Layout
-from revocation.store.redis import MAX_ENTRIES_PER_CALL
+from revocation.store.redis_feed import RedisFeed
+from revocation.store.redis_store import MAX_ENTRIES_PER_CALL
 from tests.contract.conftest import OpenStore, StartServer
 from tests.contract.samples import denied, mark, put
 from tests.contract.test_feed import read_on
@@ -153,7 +153,9 @@ async def test_a_connection_that_is_lost_is_not_made_again_at_once(
     server = start_own()
     feed = RedisFeed(server.url, layout)
     if again:
-        feed._connection = Connection(server.url, timeout_ms=1_000, max_connections=1)
+        feed._connection = RedisConnection(
+            server.url, timeout_ms=1_000, max_connections=1
+        )
     await feed.head()
     async with Redis.from_url(server.url, protocol=2) as raw:
         before = (await raw.info("stats"))["total_connections_received"]

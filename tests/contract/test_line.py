@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from revocation.errors import StoreUnavailableError
-from revocation.store.line import Line
+from revocation.store.client.pipeline import Pipeline
 
 LATE = StoreUnavailableError("late")
 
@@ -18,7 +18,7 @@ class Far:
     def __init__(self) -> None:
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
-        self.line: Line
+        self.line: Pipeline
 
     async def closed(self) -> None:
         """Wait until the line is closed, and look whether it says so."""
@@ -39,7 +39,7 @@ async def far() -> AsyncIterator[Far]:
     server = await asyncio.start_server(accept, "127.0.0.1")
     _, near = await asyncio.open_connection(*server.sockets[0].getsockname())
     transport = cast("asyncio.Transport", near.transport)
-    far.line = Line(transport, timeout=0.1, explain_delay=lambda: LATE)
+    far.line = Pipeline(transport, timeout=0.1, explain_delay=lambda: LATE)
     await accepted.wait()
     yield far
     near.close()

@@ -3,8 +3,8 @@
 import pytest
 
 from revocation.errors import SettingsError, StoreUnavailableError
-from revocation.store.connection import Connection
-from revocation.store.place import locate, without_secrets
+from revocation.store.client.redis_connection import RedisConnection
+from revocation.store.client.server_discovery import locate, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_url_is_taken_apart(url, plain, addresses, primary) -> None:
 )
 def test_a_url_that_leads_nowhere_is_refused(url: str, complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint) as caught:
-        Connection(url, timeout_ms=1_000, max_connections=1)
+        RedisConnection(url, timeout_ms=1_000, max_connections=1)
 
     assert "redis+sentinel://host1" in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -77,13 +77,13 @@ def test_a_url_that_leads_nowhere_is_refused(url: str, complaint: str) -> None:
 
 def test_an_option_that_nobody_knows_is_refused() -> None:
     with pytest.raises(SettingsError, match="'colour'"):
-        Connection("redis://h?colour=red", timeout_ms=1_000, max_connections=1)
+        RedisConnection("redis://h?colour=red", timeout_ms=1_000, max_connections=1)
 
 
 async def test_options_in_the_url_win() -> None:
     url = "redis://127.0.0.1:1?max_connections=3&socket_timeout=0.5&protocol=3"
 
-    connection = Connection(url, timeout_ms=1_000, max_connections=1)
+    connection = RedisConnection(url, timeout_ms=1_000, max_connections=1)
 
     assert connection._max_connections == 3
     assert connection._pool.connection_kwargs["socket_timeout"] == 0.5

@@ -13,15 +13,11 @@ import pytest
 from redis.asyncio import Redis
 
 from revocation.entries import Kind, Status
-from revocation.errors import (
-    SettingsError,
-    StoreUnavailableError,
-    StoreUnsuitableError,
-)
-from revocation.store import connection
+from revocation.errors import SettingsError, StoreUnavailableError, StoreUnsuitableError
+from revocation.store.client import redis_connection
 from revocation.store.layout import Layout
-from revocation.store.look_up import MAX_KEYS_PER_CALL
-from revocation.store.redis import RedisStore
+from revocation.store.lookup import MAX_KEYS_PER_CALL
+from revocation.store.redis_store import RedisStore
 from revocation.store.suitability import find_fault
 from tests.contract.conftest import (
     PEPPER,
@@ -187,7 +183,7 @@ async def test_a_clock_that_is_off_is_refused(
     redis_store: RedisStore, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     shifted = SimpleNamespace(time_ns=lambda: time.time_ns() + hours * 3_600 * 10**9)
-    monkeypatch.setattr(connection, "time", shifted)
+    monkeypatch.setattr(redis_connection, "time", shifted)
 
     with pytest.raises(
         StoreUnsuitableError, match=f"differs by {'-' * (hours > 0)}3(60|59).* NTP"

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import pytest
 from redis.asyncio import Redis
 
-from revocation.embedded.process import free_ports
 from revocation.entries import Kind
 from revocation.errors import StoreUnavailableError
-from revocation.store.coalesced import Coalesced
-from revocation.store.feed import RedisFeed
+from revocation.local.process import free_ports
+from revocation.store.batching_reader import BatchingReader
 from revocation.store.layout import Layout
-from revocation.store.tls import Tls
+from revocation.store.redis_feed import RedisFeed
+from revocation.tls import Tls
 from tests.certificates import Authority
 from tests.contract.conftest import OpenStore, StartServer
 from tests.contract.samples import denied, found, put, target
@@ -77,7 +77,7 @@ async def test_a_primary_that_is_lost_is_followed_by_its_replica(
     lose: Callable[[Server], None],
 ) -> None:
     store = open_store(watched.url, layout)
-    reader = Coalesced(open_store(watched.url, layout))
+    reader = BatchingReader(open_store(watched.url, layout))
     await store.check_suitable()
     entry, later = denied(), denied(8, name="later")
     await put(store, entry)

@@ -10,14 +10,10 @@ from functools import partial
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from revocation.claims import Token
+from revocation.claims.claims import Token
 from revocation.entries import Entry, Kind, Offset, Status, UnixMs
-from revocation.errors import (
-    StoreColdError,
-    StoreMovedBackError,
-    StoreUnsuitableError,
-)
-from revocation.store import Batch, Mark, Store
+from revocation.errors import StoreColdError, StoreMovedBackError, StoreUnsuitableError
+from revocation.store.contract import Batch, Mark, Store
 from tests.contract.conftest import LONGEST_TOKEN_MS
 from tests.contract.samples import (
     ISSUER,

@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from revocation.entries import Entry, Kind, Status, Target, Version
-from revocation.store import Batch
+from revocation.store.contract import Batch
 from revocation.store.layout import Layout, digest, name
-from revocation.store.redis import RedisStore
+from revocation.store.redis_store import RedisStore
 from tests.contract.conftest import (
     LIMITS,
     LONGEST_TOKEN_MS,

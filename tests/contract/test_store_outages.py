@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 
 from revocation.entries import Kind
 from revocation.errors import StoreColdError, StoreUnavailableError
-from revocation.store import Batch
+from revocation.store.contract import Batch
 from revocation.store.layout import Layout
-from revocation.store.redis import MAX_ENTRIES_PER_CALL, RedisStore
+from revocation.store.redis_store import MAX_ENTRIES_PER_CALL, RedisStore
 from tests.contract.conftest import OpenStore, StartServer
 from tests.contract.test_store import NOT_READY, denied, mark, put, target
 from tests.identities import identity

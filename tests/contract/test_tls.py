@@ -10,16 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from revocation.embedded.process import free_ports
 from revocation.entries import Kind
-from revocation.errors import (
-    SettingsError,
-    StoreUnavailableError,
-    StoreUnsuitableError,
-)
-from revocation.store.feed import RedisFeed
+from revocation.errors import SettingsError, StoreUnavailableError, StoreUnsuitableError
+from revocation.local.process import free_ports
 from revocation.store.layout import Layout
-from revocation.store.tls import Tls
+from revocation.store.redis_feed import RedisFeed
+from revocation.tls import Tls
 from tests.certificates import Authority, Certificate
 from tests.contract.conftest import PEPPER, OpenStore
 from tests.contract.samples import denied, found, put, target

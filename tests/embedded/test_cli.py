@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from revocation.embedded.cli import app
-from revocation.embedded.process import Process, alive, kill, spawn
-from revocation.embedded.state import State
+from revocation.cli.embedded import app
 from revocation.errors import EmbeddedError
+from revocation.local.process import Process, alive, kill, spawn
+from revocation.local.system_state import SystemState
 
 
 def run(*words: str | Path) -> Result:
@@ -21,7 +21,7 @@ def run(*words: str | Path) -> Result:
 def kafka_station(tmp_path: Path) -> Process:
     """Something that runs under the name of kafka, and its state file."""
     station = spawn("kafka", ("/bin/sleep", "60"), env={}, log=tmp_path / "kafka.log")
-    State(
+    SystemState(
         bootstrap_servers="127.0.0.1:9092",
         config_file=tmp_path / "revocation.toml",
         regions={},

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from revocation.embedded import jars
 from revocation.errors import EmbeddedError, PrerequisiteError
+from revocation.local import jars
 
 Program = Callable[[str, str], None]
 
@@ -120,7 +120,7 @@ def test_two_at_once_fetch_once(program: Program, cache: Path, tmp_path: Path) -
     """Maven's own cache is not made for two; the second waits and uses the first's."""
     runs = tmp_path / "runs"
     program("mvn", _MVN.format(runs=runs))
-    fetch = "from revocation.embedded.jars import fetch; print(fetch())"
+    fetch = "from revocation.local.jars import fetch; print(fetch())"
     command = [sys.executable, "-c", fetch]
 
     both = [

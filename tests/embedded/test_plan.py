@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from revocation.embedded.plan import Plan
+from revocation.local.plan import Plan
 from revocation.settings import (
     AuthoritySettings,
     KafkaSettings,

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from revocation.embedded.process import (
+from revocation.errors import EmbeddedError
+from revocation.local.process import (
     Process,
     alive,
     end,
@@ -21,7 +22,6 @@ from revocation.embedded.process import (
     uninterrupted,
     wait_until,
 )
-from revocation.errors import EmbeddedError
 
 Shell = Callable[..., Process]
 

@@ -9,8 +9,8 @@ import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from revocation.embedded import Kafka, Valkey
 from revocation.errors import EmbeddedError, PrerequisiteError
+from revocation.local import Kafka, Valkey
 
 pytestmark = pytest.mark.connected
 

@@ -10,14 +10,22 @@ from pathlib import Path
 import orjson
 import pytest
 
-from revocation.embedded.process import Process, kill, spawn
-from revocation.embedded.state import Region, State, answers, observe, region_status
 from revocation.errors import EmbeddedError
+from revocation.local.process import Process, kill, spawn
+from revocation.local.system_state import (
+    SystemRegion,
+    SystemState,
+    answers,
+    observe,
+    region_status,
+)
 
 Sidecar = Callable[..., str]
 
-_REGION = Region(store_url="redis://127.0.0.1:1/0", sidecar_url="http://127.0.0.1:1")
-_STATE = State(
+_REGION = SystemRegion(
+    store_url="redis://127.0.0.1:1/0", sidecar_url="http://127.0.0.1:1"
+)
+_STATE = SystemState(
     bootstrap_servers="127.0.0.1:9092",
     config_file=Path("/x/revocation.toml"),
     regions={"eu": _REGION},
@@ -64,12 +72,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
     state.write(tmp_path / "state.json")
 
-    assert State.read(tmp_path / "state.json") == state
+    assert SystemState.read(tmp_path / "state.json") == state
 
 
 def test_no_file_is_no_state(tmp_path: Path) -> None:
     """Nothing was started here, or all of it was ended."""
-    assert State.read(tmp_path / "state.json") is None
+    assert SystemState.read(tmp_path / "state.json") is None
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
@@ -87,7 +95,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    seen = {len(State.read(path).stations) for _ in range(200)}
+    seen = {len(SystemState.read(path).stations) for _ in range(200)}
     over.set()
     writer.join()
 
@@ -108,7 +116,7 @@ def test_a_write_that_fails_keeps_the_old_state(
     with pytest.raises(OSError, match="No space left"):
         _STATE.with_station(a_station("kafka")).write(path)
 
-    assert State.read(path) == _STATE
+    assert SystemState.read(path) == _STATE
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
 
 
@@ -117,7 +125,7 @@ def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text('{"stations": []}')
 
     with pytest.raises(EmbeddedError, match="not of this version"):
-        State.read(tmp_path / "state.json")
+        SystemState.read(tmp_path / "state.json")
 
 
 def test_a_ready_region(sidecar: Sidecar) -> None:
@@ -164,7 +172,7 @@ def test_a_sidecar_that_answers(sidecar: Sidecar) -> None:
 def test_healthy_is_everything_at_once(sidecar: Sidecar, tmp_path: Path) -> None:
     """One dead process or one region that is not ready is unhealthy."""
     ready = sidecar(200, b'{"ready": true, "as_of": 1}')
-    region = Region(store_url="redis://127.0.0.1:1/0", sidecar_url=ready)
+    region = SystemRegion(store_url="redis://127.0.0.1:1/0", sidecar_url=ready)
     sleep = spawn("kafka", ("/bin/sleep", "60"), env={}, log=tmp_path / "log")
     state = _STATE.model_copy(update={"regions": {"eu": region}}).with_station(sleep)
 

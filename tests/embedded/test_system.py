@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from revocation.embedded.process import Process, alive, kill, spawn, wait_until
-from revocation.embedded.state import State, StationStatus
-from revocation.embedded.system import Embedded
 from revocation.errors import EmbeddedError
+from revocation.local.embedded_system import Embedded
+from revocation.local.process import Process, alive, kill, spawn, wait_until
+from revocation.local.system_state import StationStatus, SystemState
 from revocation.settings import PepperSettings
 
 # A whole system on a busy machine.
 pytestmark = pytest.mark.timeout(180)
 
-_UP = "from revocation.embedded.cli import app; app()"
+_UP = "from revocation.cli.embedded import app; app()"
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def starting(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def started(folder: Path) -> dict[str, Process]:
     """Return what is written down as started."""
-    state = State.read(folder / "state.json")
+    state = SystemState.read(folder / "state.json")
     return dict(state.stations) if state else {}
 
 
@@ -220,7 +220,7 @@ def test_down_spares_a_process_with_a_reused_pid(
     """After a reboot the pids in the file are other people's."""
     folder.mkdir()
     recorded = bystander.model_copy(update={"name": "kafka", "born": "before/1"})
-    State(
+    SystemState(
         bootstrap_servers="127.0.0.1:1",
         config_file=folder / "revocation.toml",
         regions={},
@@ -234,7 +234,7 @@ def test_down_spares_a_process_with_a_reused_pid(
 def test_an_unknown_station(folder: Path, bystander: Process) -> None:
     """The message lists those that are there."""
     folder.mkdir()
-    State(
+    SystemState(
         bootstrap_servers="127.0.0.1:1",
         config_file=folder / "revocation.toml",
         regions={},

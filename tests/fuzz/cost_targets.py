@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from revocation.http.framing import RequestHead, find_head, read_head
+from revocation.http.messages import ServerLimits
 from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
-from revocation.sidecar.framing import Head, find_head, read_head
-from revocation.sidecar.messages import Limits
 from tests.unit.tokens import (
     ISSUER,
     NOW,
@@ -23,7 +23,7 @@ from tests.unit.tokens import (
 _TRUSTED = issuer("ES256", max_token_bytes=65_536)
 _KEYS = FixedKeys(key_set(jwk("ES256")), _TRUSTED)
 _JUDGE = Authenticator({ISSUER: _TRUSTED}, RULES, _KEYS, cache_size=0)
-_LIMITS = Limits()
+_LIMITS = ServerLimits()
 _HEADER = encode(json.dumps(header_of()).encode())
 _CHUNKED = b"POST /v1/check HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -93,9 +93,9 @@ def judge_request(data: bytes) -> object:
     raw = bytes(buffer[:end])
     del buffer[:end]
     head = read_head(raw, _LIMITS)
-    if isinstance(head, Head) and head.chunked is not None:
+    if isinstance(head, RequestHead) and head.chunked is not None:
         return head.chunked.take(buffer) or head.chunked.body
-    return bytes(buffer[: head.length]) if isinstance(head, Head) else head
+    return bytes(buffer[: head.length]) if isinstance(head, RequestHead) else head
 
 
 def _genuine(size: int) -> Iterator[bytes]:

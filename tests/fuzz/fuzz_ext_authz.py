@@ -22,13 +22,13 @@ from structlog.testing import capture_logs
 
 from revocation.decision import DEFAULT_POLICIES, Reason, Verdict
 from revocation.jwt.authenticator import Refusal
-from revocation.sidecar.authz import Authorizer
+from revocation.sidecar.authorizer import Authorizer
 from revocation.sidecar.ext_authz import ExtAuthz
 from revocation.sidecar.rule_set import RuleSet
-from revocation.verifier.verification import Verification
+from revocation.verifier.base_verifier import Verification
+from revocation.web.access_guard import AccessPolicy
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import BEARER_ONLY, CredentialRules
-from revocation.web.gate import Steps
 from revocation.web.routes import RouteRule
 from tests.fuzz.fuzz_verify import NOW, STRICT, sign
 
@@ -68,7 +68,7 @@ class _Ruled:
 
 
 def _service(ruled: _Ruled, rules: CredentialRules) -> ExtAuthz:
-    steps = Steps(credentials=rules, refusals=Refusals())
+    steps = AccessPolicy(credentials=rules, refusals=Refusals())
     return ExtAuthz(Authorizer(_Judging(), ruled, steps=steps))
 
 

@@ -19,13 +19,13 @@ import math
 import sys
 from typing import Any
 
-from revocation.claim_names import ALWAYS
-from revocation.claims import Rules
+from revocation.claims.claim_names import ALWAYS
+from revocation.claims.claims import Rules
 from revocation.decision import Reason
 from revocation.entries import UnixMs
 from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
 from revocation.jwt.keys import VerificationKey, read_key_set
-from revocation.trust import TrustedIssuer
+from revocation.jwt.trust import TrustedIssuer
 
 ISSUER = "https://idp.example/"
 AUDIENCE = "https://api.example/"

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from revocation.claim_names import ClaimNames
+from revocation.claims.claim_names import ClaimNames
 from revocation.decision import Reason, Rules
 from revocation.settings import LimitSettings
 from revocation.verifier import RemoteVerifier
-from revocation.verifier.verification import Parts
+from revocation.verifier.base_verifier import VerifierParts
 from tests.installation import Install, Installation
 from tests.traffic import claims, logged_out, user
 
@@ -27,7 +27,7 @@ async def log_out_and_in(
     # The second of the cut-off itself: `iat` has no milliseconds to show it is later.
     second = entry.not_before // 1_000
     async with installation.reader("eu") as store:
-        verifier = RemoteVerifier(Parts(store=store, rules=rules))
+        verifier = RemoteVerifier(VerifierParts(store=store, rules=rules))
         await verifier.start()
         now = int(time.time())
         asked = {

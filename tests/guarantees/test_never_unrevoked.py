@@ -12,9 +12,9 @@ from aiokafka import TopicPartition
 from revocation.decision import Reason, Rules, Verdict, decide
 from revocation.entries import Entry, Status, Target
 from revocation.events import UserDisabled, UserEnabled
-from revocation.kafka import new_consumer
+from revocation.kafka.clients import new_consumer
 from revocation.settings import KafkaSettings
-from revocation.store import Batch
+from revocation.store.contract import Batch
 from revocation.updates import decode_update
 from revocation.verifier import Verifier, verifier as verifier_module
 from tests.installation import Install, Installation, eventually, flush

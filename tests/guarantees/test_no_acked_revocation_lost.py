@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from revocation.embedded import Kafka
+from revocation.local import Kafka
 from revocation.receipts import Receipt
 from tests.installation import Install, Installation, Station, eventually
 from tests.misplaced import misplace, two_workers

@@ -5,16 +5,17 @@ import time
 
 import pytest
 
-from revocation.claims import Token
+from revocation.claims.claims import Token
 from revocation.decision import Freshness, Reason
 from revocation.settings import LimitSettings
-from revocation.store import Answer, Page, feed as store_feed
-from revocation.store.feed import RedisFeed
-from revocation.store.redis import RedisStore
+from revocation.store import redis_feed as store_feed
+from revocation.store.contract import Answer, Page
+from revocation.store.redis_feed import RedisFeed
+from revocation.store.redis_store import RedisStore
 from revocation.verifier import RemoteVerifier, Verifier
-from revocation.verifier.feed import Feed
+from revocation.verifier.base_verifier import VerifierParts
 from revocation.verifier.replica import Replica
-from revocation.verifier.verification import Parts
+from revocation.verifier.replica_feed import Feed
 from tests.installation import Install, eventually, flush
 from tests.traffic import claims, logged_out
 
@@ -45,7 +46,8 @@ async def test_a_flushed_region_says_not_ready_until_rebuilt(install: Install) -
     stale = claims("alice", now=int(time.time()))
     async with installation.reader("eu") as eu, installation.reader("us") as us:
         verifier, neighbour = [
-            RemoteVerifier(Parts(store=store, rules=rules)) for store in (eu, us)
+            RemoteVerifier(VerifierParts(store=store, rules=rules))
+            for store in (eu, us)
         ]
         await verifier.start()
         await neighbour.start()

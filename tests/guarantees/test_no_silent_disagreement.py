@@ -16,10 +16,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from revocation.embedded import Kafka
 from revocation.errors import DisagreementError
 from revocation.events import UserDisabled
-from revocation.ops.provision import verify
+from revocation.kafka.provisioning import verify
+from revocation.local import Kafka
 from revocation.settings import KafkaSettings, VerifierSettings
 from revocation.verifier import RemoteVerifier, Verifier
 from tests.installation import Installation, eventually

@@ -7,9 +7,9 @@ import pytest
 from redis.asyncio import Redis
 
 from revocation import events
-from revocation.embedded.process import free_ports
-from revocation.embedded.valkey import Valkey
 from revocation.events import Event, encode
+from revocation.local.process import free_ports
+from revocation.local.valkey_server import Valkey
 from tests.installation import Install, Installation
 from tests.traffic import ISSUER, SOURCE
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from revocation import kafka as clients
 from revocation.events import encode
+from revocation.kafka import clients
 from revocation.settings import KafkaSettings
 from revocation.topics import MAX_EVENT_BYTES, partition_of, record_key
 from tests.installation import Install, Installation, eventually

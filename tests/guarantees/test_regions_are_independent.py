@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from revocation.errors import NotAppliedError
-from revocation.projector.station import Projector
+from revocation.projector.projector import Projector
 from revocation.settings import ProjectorSettings
-from revocation.store import Batch
+from revocation.store.contract import Batch
 from revocation.store.layout import Layout
-from revocation.store.redis import RedisStore
+from revocation.store.redis_store import RedisStore
 from tests.installation import Install, Installation
 from tests.traffic import logouts, user
 

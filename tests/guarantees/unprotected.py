@@ -13,13 +13,15 @@ from typing import Any
 
 from faust.transport.drivers.aiokafka import Consumer
 
-from revocation import __main__, identity, kafka, ledger
-from revocation.authority import app, consumer, outlet
+from revocation import __main__, identity, ledger
+from revocation.authority import faust_app, ordered_producer, seeking_consumer
 from revocation.decision import Freshness
 from revocation.entries import UnixMs
+from revocation.kafka import clients
 from revocation.projector import epoch, progress
-from revocation.store import Keep, canary, layout, look_up
-from revocation.verifier import remote, replica
+from revocation.store import canary, layout, lookup
+from revocation.store.contract import Keep
+from revocation.verifier import remote_verifier, replica
 
 
 def replace(owner: Any, name: str, value: Any) -> None:
@@ -42,17 +44,17 @@ def know_copies_by_id_only() -> None:
         return source.partition == at.partition and at.offset <= source.offset
 
     replace(ledger, "_applied", of_the_source)
-    replace(app.Authority, "concluded", lambda *_: -1)
+    replace(faust_app.Authority, "concluded", lambda *_: -1)
 
 
 def date_when_forwarded() -> None:
     """A forwarded event has the time of whenever its copy is concluded on."""
-    origin = app.origin
+    origin = faust_app.origin
 
     def now(*arguments: Any, **options: Any) -> Any:
         return origin(*arguments, **options)._replace(time=time.time_ns() // 1_000_000)
 
-    replace(app, "origin", now)
+    replace(faust_app, "origin", now)
 
 
 def claim_what_was_forwarded() -> None:
@@ -63,26 +65,26 @@ def claim_what_was_forwarded() -> None:
 def acknowledge_at_once() -> None:
     """A record counts as done when taken, and its outputs linger in memory."""
     keep_outputs_back()
-    emit = app.Authority._emit
+    emit = faust_app.Authority._emit
 
     async def emit_after_acknowledging(self: Any, update: Any) -> Any:
         for held in self._held[update.source.partition]:
             held.event.ack()
         return await emit(self, update)
 
-    replace(app.Authority, "_emit", emit_after_acknowledging)
+    replace(faust_app.Authority, "_emit", emit_after_acknowledging)
 
 
 def keep_outputs_back() -> None:
     """Outputs stay in the producer for 4 s, as they do when a network is slow."""
-    new_producer = kafka.new_producer
+    new_producer = clients.new_producer
 
     def lingering(*arguments: Any, **options: Any) -> Any:
         producer = new_producer(*arguments, **options)
         replace(producer._message_accumulator, "_linger_time", 4.0)
         return producer
 
-    replace(outlet, "new_producer", lingering)
+    replace(ordered_producer, "new_producer", lingering)
 
 
 def linger_after_seeking() -> None:
@@ -90,7 +92,7 @@ def linger_after_seeking() -> None:
 
     A fetch may wait at the broker for a third of that before it comes back.
     """
-    perform_seek, take = Consumer.perform_seek, app.Authority._take
+    perform_seek, take = Consumer.perform_seek, faust_app.Authority._take
 
     async def seek_and_linger(self: Any) -> None:
         await perform_seek(self)
@@ -101,20 +103,20 @@ def linger_after_seeking() -> None:
         await take(self, event)
 
     replace(Consumer, "perform_seek", seek_and_linger)
-    replace(app.Authority, "_take", take_when_recovered)
+    replace(faust_app.Authority, "_take", take_when_recovered)
 
 
 def read_before_seeking() -> None:
     """Partitions are fetched from at once when Faust says so, as Faust itself does."""
     linger_after_seeking()
     for name in ("resume_partitions", "resume_flow"):
-        replace(consumer.SeekingConsumer, name, getattr(Consumer, name))
+        replace(seeking_consumer.SeekingConsumer, name, getattr(Consumer, name))
 
 
 def read_before_seeking_unnoticed() -> None:
     """And what is lost by that is not missed."""
     read_before_seeking()
-    replace(app.Authority, "_miss_none", lambda *_: None)
+    replace(faust_app.Authority, "_miss_none", lambda *_: None)
 
 
 def skip_what_is_unreadable() -> None:
@@ -125,7 +127,7 @@ def skip_what_is_unreadable() -> None:
         nowhere.set_result(SimpleNamespace(topic=""))
         return nowhere
 
-    replace(app.Authority, "_park", skip)
+    replace(faust_app.Authority, "_park", skip)
 
 
 def identifiers_as_keys() -> None:
@@ -148,10 +150,10 @@ def believe_every_region() -> None:
     def read(_: Any, reply: Any) -> Any:
         epoch, ready, as_of, *hits = reply
         fresh = Freshness(ready == b"1", UnixMs(int(as_of)))
-        return (look_up.NOT_READY, ()) if epoch is None else (fresh, hits)
+        return (lookup.NOT_READY, ()) if epoch is None else (fresh, hits)
 
-    replace(look_up.LookUp, "read", read)
-    replace(remote, "require_agreement", agree_at_once)
+    replace(lookup.LookUp, "read", read)
+    replace(remote_verifier, "require_agreement", agree_at_once)
 
 
 async def agree_at_once(*_: Any) -> None:

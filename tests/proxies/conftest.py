@@ -6,8 +6,8 @@ import contextlib
 import pytest
 
 from examples.behind_proxies.proxies import KINDS, Proxy, program_of
-from revocation.embedded.process import free_ports
 from revocation.errors import PrerequisiteError
+from revocation.local.process import free_ports
 from tests.certificates import Authority
 from tests.installation import eventually
 from tests.proxies.careless import PASS, Careless

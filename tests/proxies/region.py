@@ -9,9 +9,9 @@ from pathlib import Path
 
 from revocation.entries import Entry, Kind, Position, Target
 from revocation.settings import VerifierSettings
-from revocation.store import Batch, Mark
+from revocation.store.contract import Batch, Mark
 from revocation.store.layout import Layout
-from revocation.store.redis import RedisStore
+from revocation.store.redis_store import RedisStore
 from tests.identities import identity
 from tests.servers import Server
 from tests.unit.tokens import AUDIENCE, ISSUER, jwk, key_set, mint

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from examples.behind_proxies.proxies import KINDS, Proxy, program_of
-from revocation.embedded.process import free_ports
 from revocation.errors import PrerequisiteError
+from revocation.local.process import free_ports
 from tests.proxies.client import HOST, Client
 
 pytestmark = pytest.mark.connected

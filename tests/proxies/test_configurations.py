@@ -11,10 +11,10 @@ import yaml
 
 from examples.behind_proxies.proxies import DEPLOY, KINDS, NAMES, fill_in
 from revocation.settings import SidecarSettings
-from revocation.sidecar.authz import IDENTITY
+from revocation.sidecar.authorizer import IDENTITY
 from revocation.sidecar.ext_authz import SERVICE
+from revocation.sidecar.path_rules import read_rules
 from revocation.sidecar.proxies import ENVOY_PREFIX
-from revocation.sidecar.rules import read_rules
 
 KUBERNETES = DEPLOY / "kubernetes"
 OLDEST, NEWEST = "1.33", "1.37"

@@ -16,8 +16,8 @@ import pytest
 from examples.behind_proxies.services import LANGUAGES, Service, installed
 from examples.behind_proxies.story import Logout, Refusal, Told, Visitor, judge
 from examples.behind_proxies.system import TITLES, Door
-from revocation.embedded import Process
 from revocation.errors import PrerequisiteError
+from revocation.local import Process
 from tests.installation import eventually
 
 ROOT = Path(__file__).parents[2]

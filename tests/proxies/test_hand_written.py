@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from examples.behind_proxies.proxies import Proxy, program_of
-from revocation.embedded.process import free_ports
 from revocation.errors import PrerequisiteError
+from revocation.local.process import free_ports
 from tests.proxies.client import Client
 
 pytestmark = pytest.mark.connected

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from revocation.claim_names import ClaimNames
-from revocation.claims import Rules, Token, read_token
+from revocation.claims.claim_names import ClaimNames
+from revocation.claims.claims import Rules, Token, read_token
 from revocation.decision import Beyond, Freshness, StalenessPolicy, decide
 from revocation.errors import DisagreementError
 from revocation.identity import Expectation, Lifetimes, decode_identity, fingerprint

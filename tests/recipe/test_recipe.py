@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from revocation.embedded.jars import CACHE_VARIABLE
+from revocation.local.jars import CACHE_VARIABLE
 from revocation.store.layout import Layout
-from revocation.store.redis import RedisStore
+from revocation.store.redis_store import RedisStore
 from tests.recipe.reading import PATH, VECTORS, answer, find, lying_in, put
 from tests.unit.strategies import LIMITS
 

@@ -9,13 +9,13 @@ from dataclasses import asdict, fields, replace
 
 import pytest
 
-from revocation.claims import Rules
+from revocation.claims.claims import Rules
 from revocation.decision import Beyond, Reason
 from revocation.entries import Kind
-from revocation.ops.cases import CASES
-from revocation.ops.vectors import documents, export, vector as as_vector
 from revocation.store.layout import TOLD_APART
+from tests.recipe.cases import CASES
 from tests.recipe.reading import PATH, VECTORS, answer, lying_in, name_of
+from tests.recipe.vectors import documents, export, vector as as_vector
 
 NEVER_DECIDED = {
     *(Reason.MALFORMED, Reason.ISSUER_UNTRUSTED, Reason.TYPE_REFUSED),
@@ -26,7 +26,7 @@ NEVER_DECIDED = {
 
 
 def test_the_file_is_what_the_cases_say():
-    """If this fails: `revocation schemas export schemas`, and read the difference."""
+    """If this fails: `make schemas`, and read the difference."""
     assert [PATH.name] == [*documents()]
     assert PATH.read_bytes() == documents()[PATH.name]
     assert [path.name for path in PATH.parent.iterdir()] == [PATH.name]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from revocation.authority.app import Authority
-from revocation.authority.table import LedgerTable
+from revocation.authority.faust_app import Authority
+from revocation.authority.ledger_table import LedgerTable
 from revocation.settings import AuthoritySettings
 from tests.stations.regions import Region
 

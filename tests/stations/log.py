@@ -5,13 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from revocation import events
-from revocation.authority.conclude import (
-    Conclusion,
-    Headers,
-    Record,
-    conclude,
-    origin,
-)
+from revocation.authority.conclude import Conclusion, Headers, Record, conclude, origin
 from revocation.entries import Entry, Position, Target, merge
 from revocation.events import Event
 from revocation.topics import partition_of, record_key

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from revocation.entries import Entry, Kind, Offset, Position, Target, UnixMs
-from revocation.projector import station
-from revocation.projector.station import Projector
+from revocation.projector import projector
+from revocation.projector.projector import Projector
 from revocation.settings import ProjectorSettings
-from revocation.store import Batch, Mark
-from revocation.store.memory import MemoryStore
+from revocation.store.contract import Batch, Mark
 from revocation.updates import Update, encode_update
 from tests.installation import eventually
+from tests.memory_store import MemoryStore
 from tests.stations.kafka import PlayedConsumer, PlayedProducer
 from tests.unit.strategies import ISSUER
 
@@ -59,10 +59,10 @@ class Region:
         self.consumer = PlayedConsumer("played.entries", PARTITIONS)
         self.producer = PlayedProducer(prompt=True)
         self._sources = itertools.count(1_000)
-        monkeypatch.setattr(station, "new_consumer", lambda *_, **__: self.consumer)
-        monkeypatch.setattr(station, "new_producer", lambda *_, **__: self.producer)
-        monkeypatch.setattr(station, "_MIN_BACKOFF_SECONDS", 0.001)
-        monkeypatch.setattr(station, "_MAX_BACKOFF_SECONDS", 0.01)
+        monkeypatch.setattr(projector, "new_consumer", lambda *_, **__: self.consumer)
+        monkeypatch.setattr(projector, "new_producer", lambda *_, **__: self.producer)
+        monkeypatch.setattr(projector, "_MIN_BACKOFF_SECONDS", 0.001)
+        monkeypatch.setattr(projector, "_MAX_BACKOFF_SECONDS", 0.01)
         self.projector = Projector(SETTINGS, self.store)
         self.identity = SETTINGS.identity(cluster_id=None)
 

@@ -7,23 +7,23 @@ import time
 from types import SimpleNamespace
 
 from revocation.decision import DEFAULT_POLICIES
+from revocation.http.http_server import Server, Tcp
+from revocation.http.messages import Request
 from revocation.jwt.authenticator import Authenticator
 from revocation.jwt.jwks import KeyRing
 from revocation.jwt.key_source import Pace
-from revocation.sidecar.authz import Authorizer
+from revocation.jwt.trust import TrustedIssuer
+from revocation.sidecar.authorizer import Authorizer
 from revocation.sidecar.checks import Checker
 from revocation.sidecar.endpoints import Endpoints, laxest_bound_ms
 from revocation.sidecar.introspect import Introspection
-from revocation.sidecar.messages import Request
 from revocation.sidecar.rule_set import RuleSet
-from revocation.sidecar.server import Server, Tcp
-from revocation.trust import TrustedIssuer
 from revocation.verifier import Verifier
+from revocation.verifier.base_verifier import VerifierParts
 from revocation.verifier.tokens import Tokens
-from revocation.verifier.verification import Parts
+from revocation.web.access_guard import AccessPolicy
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import BEARER_ONLY
-from revocation.web.gate import Steps
 from revocation.web.routes import RouteRule
 from tests.stations.test_verifier import RULES
 from tests.unit.tokens import AUDIENCE, ISSUER, jwk, key_for, key_set, mint
@@ -98,7 +98,7 @@ def verifier_of(
     )
     keys = KeyRing({ISSUER: issuer}, pace=Pace(between=between_seconds))
     tokens = Tokens(Authenticator({ISSUER: issuer}, RULES, keys), keys)
-    parts = Parts(
+    parts = VerifierParts(
         store=store, rules=RULES, tokens=tokens, policies=policies, fallback=fallback
     )
     return Verifier(parts, store, peppers=(store.pepper,), start_timeout_seconds=1)
@@ -109,7 +109,7 @@ def endpoints_of(
 ):
     """The endpoints of a verifier; `who` may introspect."""
     rules = SimpleNamespace(current=RuleSet(PATHS, policies=policies))
-    steps = Steps(credentials=BEARER_ONLY, refusals=Refusals())
+    steps = AccessPolicy(credentials=BEARER_ONLY, refusals=Refusals())
     checker = Checker(
         verifier, region="eu", routes=frozenset(policies), verifies=verifies
     )

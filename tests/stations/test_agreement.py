@@ -14,11 +14,16 @@ from revocation.decision import Reason
 from revocation.entries import Kind, Offset, Position
 from revocation.errors import DisagreementError
 from revocation.identity import Expectation, Stated, fingerprint
-from revocation.projector.station import Projector
+from revocation.projector.projector import Projector
 from revocation.settings import ProjectorSettings
-from revocation.store import Keep, canary
+from revocation.store import canary
+from revocation.store.contract import Keep
 from revocation.updates import Update, encode_update
-from revocation.verifier import agreement, feed as feed_module, remote
+from revocation.verifier import (
+    remote_verifier,
+    replica_agreement,
+    replica_feed as feed_module,
+)
 from tests.identities import LIFETIMES, identity
 from tests.installation import eventually
 from tests.stations.regions import SETTINGS, Region, now_ms
@@ -39,7 +44,7 @@ FORGETFUL = identity(lifetimes=LIFETIMES._replace(max_token_lifetime_seconds=8))
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (agreement, remote):
+    for module in (replica_agreement, remote_verifier):
         monkeypatch.setattr(module, "_COMPARE_SECONDS", 0.01)
     monkeypatch.setattr(feed_module, "_WAIT_MS", 1)
     monkeypatch.setattr(feed_module, "_FIRST_BACKOFF_SECONDS", 0.0)

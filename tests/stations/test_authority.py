@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from faust.types import TP
 
-from revocation.authority import app
+from revocation.authority import faust_app
 from revocation.entries import Position
 from revocation.events import encode, targets
 from revocation.topics import PULSE_KEY
@@ -124,7 +124,7 @@ async def test_a_fault_of_ours_parks_the_record_and_stops_nobody(fed, monkeypatc
     def fail(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(app, "conclude", fail)
+    monkeypatch.setattr(faust_app, "conclude", fail)
     await fed.take(7, ALICE)
     (parked,) = fed.sent_to("dead_letters")
     assert dict(parked.headers)["dead-letter-code"] == b"revocation_error"
@@ -138,7 +138,7 @@ async def test_a_ledger_that_cannot_be_read_parks_nothing(fed, monkeypatch):
         gave_up.append(what)
         raise KeyboardInterrupt(what) from error
 
-    monkeypatch.setattr(app, "give_up", leave)
+    monkeypatch.setattr(faust_app, "give_up", leave)
     monkeypatch.setattr(fed.authority._ledger, "_rows", lambda _: None)
     with pytest.raises(KeyboardInterrupt):
         await fed.take(7, ALICE)

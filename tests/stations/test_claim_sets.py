@@ -9,13 +9,13 @@ from revocation.decision import Freshness, Reason
 from revocation.entries import Kind, UnixMs
 from revocation.jwt.authenticator import Authenticator
 from revocation.jwt.jwks import KeyRing
-from revocation.store import Batch
+from revocation.jwt.trust import TrustedIssuer
+from revocation.store.contract import Batch
 from revocation.store.layout import encode_value, name
-from revocation.trust import TrustedIssuer
 from revocation.verifier import RemoteVerifier, Verifier
+from revocation.verifier.base_verifier import VerifierParts
 from revocation.verifier.replica import Replica
 from revocation.verifier.tokens import Tokens
-from revocation.verifier.verification import Parts
 from tests.installation import eventually
 from tests.stations.regions import now_ms
 from tests.stations.test_verifier import RULES, cut_off, store_as_of, token
@@ -28,7 +28,7 @@ DEVICE = {"device_id": "d-1"}
 
 def with_replica(store, rules=WITH_SETS):
     return Verifier(
-        Parts(store=store, rules=rules),
+        VerifierParts(store=store, rules=rules),
         store,
         peppers=(store.pepper,),
         start_timeout_seconds=1,
@@ -36,7 +36,7 @@ def with_replica(store, rules=WITH_SETS):
 
 
 def remote(store, rules=WITH_SETS):
-    return RemoteVerifier(Parts(store=store, rules=rules))
+    return RemoteVerifier(VerifierParts(store=store, rules=rules))
 
 
 @pytest.fixture(params=[with_replica, remote], ids=["replica", "remote"])
@@ -172,7 +172,7 @@ async def test_what_a_signed_token_has_is_looked_for(kind, tmp_path):
     keys = KeyRing({ISSUER: issuer})
     tokens = Tokens(Authenticator({ISSUER: issuer}, WITH_SETS, keys), keys)
     store = await store_as_of()
-    parts = Parts(store=store, rules=WITH_SETS, tokens=tokens)
+    parts = VerifierParts(store=store, rules=WITH_SETS, tokens=tokens)
     agent, lists = signed(act={"sub": "a"}), signed(azp="web", device_id=["d-0", "d-1"])
     other, odd = signed(act={"sub": "b"}), signed(device_id={})
     verifier = RemoteVerifier(parts)

@@ -15,7 +15,7 @@ from hypothesis import given, strategies as st
 
 from revocation.decision import DEFAULT_POLICIES, Reason
 from revocation.errors import SettingsError
-from revocation.sidecar.authz import Authorizer, AuthzAnswer
+from revocation.sidecar.authorizer import Authorizer, AuthzAnswer
 from revocation.sidecar.ext_authz import (
     MAX_MESSAGE_BYTES,
     SERVICE,
@@ -24,13 +24,13 @@ from revocation.sidecar.ext_authz import (
     write_answer,
 )
 from revocation.sidecar.rule_set import RuleSet
+from revocation.web.access_guard import AccessPolicy
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import BEARER_ONLY
-from revocation.web.gate import Steps
 from revocation.web.routes import RouteRule
 from tests.stations.verifications import Told
 
-STEPS = Steps(credentials=BEARER_ONLY, refusals=Refusals())
+STEPS = AccessPolicy(credentials=BEARER_ONLY, refusals=Refusals())
 RULES = [
     RouteRule(path="/health", public=True),
     RouteRule(path="/datasets/{id:int}", resources=("dataset:{id}",)),

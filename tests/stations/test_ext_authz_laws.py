@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from structlog.testing import capture_logs
 
 from revocation.entries import Kind
-from revocation.sidecar.authz import Authorizer
+from revocation.sidecar.authorizer import Authorizer
 from revocation.sidecar.ext_authz import SERVICE, ExtAuthz
 from tests.fuzz.fuzz_ext_authz import MOST_DENIALS
 from tests.stations.beside import beside

@@ -8,19 +8,18 @@ from functools import partial
 import pytest
 
 from revocation import metrics
-from revocation.claims import Token
-from revocation.decision import (
-    Freshness,
-    read_token,
-)
+from revocation.claims.claims import Token
+from revocation.decision import Freshness, read_token
 from revocation.entries import Entry, Kind, Position, Target
-from revocation.store import Batch, Change, Head, Mark, Page, canary, memory
-from revocation.store.memory import MemoryStore
-from revocation.verifier import admission, feed as feed_module
-from revocation.verifier.feed import Feed
+from revocation.store import canary
+from revocation.store.contract import Batch, Change, FeedHead, Mark, Page
+from revocation.verifier import replica_feed as feed_module, snapshot_waiter
 from revocation.verifier.replica import Replica
+from revocation.verifier.replica_feed import Feed
+from tests import memory_store
 from tests.identities import identity
 from tests.installation import eventually
+from tests.memory_store import MemoryStore
 from tests.stations.test_verifier import RULES, cut_off, now_ms, store_as_of, token
 from tests.unit.strategies import ISSUER
 
@@ -31,8 +30,8 @@ HOUR = 3_600_000
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "_WAIT_MS", 1)
     monkeypatch.setattr(feed_module, "_FIRST_BACKOFF_SECONDS", 0.0)
-    monkeypatch.setattr(admission, "_COLD_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(admission, "_TURN_NEAR_SECONDS", 0.0)
+    monkeypatch.setattr(snapshot_waiter, "_COLD_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(snapshot_waiter, "_TURN_NEAR_SECONDS", 0.0)
 
 
 @contextlib.asynccontextmanager
@@ -111,7 +110,7 @@ async def test_a_half_loaded_replica_answers_nothing_and_says_how_far_it_is(
     monkeypatch,
 ):
     canaries = len(canary.TARGETS)
-    monkeypatch.setattr(memory, "_PAGE_ENTRIES", canaries + 2)
+    monkeypatch.setattr(memory_store, "_PAGE_ENTRIES", canaries + 2)
     names = [f"user-{number}" for number in range(6)]
     store = await store_as_of(0, *[cut_off(Kind.USER, name) for name in names])
     store.__class__, store.turn = Slow, asyncio.Semaphore(0)
@@ -193,7 +192,7 @@ async def test_the_old_replica_answers_until_the_new_one_is_whole():
 
 async def test_pages_of_two_servers_are_never_put_together(monkeypatch):
     """A cursor means nothing to the server that takes over in the middle."""
-    monkeypatch.setattr(memory, "_PAGE_ENTRIES", 1)
+    monkeypatch.setattr(memory_store, "_PAGE_ENTRIES", 1)
     store = await store_as_of(0, *[cut_off(Kind.USER, name) for name in "abc"])
     pages, page = [], store.page
 
@@ -216,7 +215,7 @@ async def test_a_server_that_knew_less_is_not_taken_for_the_one_that_knew_more(
     store = await store_as_of(0, cut_off(Kind.USER, "alice"))
     head, asked = store.head, []
 
-    async def knew_more_once() -> Head:
+    async def knew_more_once() -> FeedHead:
         told = await head()
         asked.append(told)
         if len(asked) > 1:
@@ -269,6 +268,6 @@ async def test_expired_entries_go():
         long_ago = now_ms() - 2 * HOUR
         gone = Target(Kind.TOKEN, ISSUER, "gone")
         past = Entry(gone, Position(0, 9, long_ago), expires_at=long_ago)
-        feed.replica.put(store._told(gone, memory._Kept(past, long_ago, 0)))
+        feed.replica.put(store._told(gone, memory_store._Kept(past, long_ago, 0)))
         assert len(feed.replica) == 1
         await eventually(lambda: len(feed.replica) == 0, pause=0.001)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from revocation.claims import Token
+from revocation.claims.claims import Token
 from revocation.decision import (
     DEFAULT_POLICIES,
     Beyond,
@@ -16,12 +16,14 @@ from revocation.decision import (
 )
 from revocation.entries import Target
 from revocation.errors import StoreUnavailableError
-from revocation.store import Batch, Change, Head, Mark, Page, canary, memory
-from revocation.store.memory import MemoryStore
-from revocation.verifier import admission, feed as feed_module
+from revocation.store import canary
+from revocation.store.contract import Batch, Change, FeedHead, Mark, Page
+from revocation.verifier import replica_feed as feed_module, snapshot_waiter
 from revocation.verifier.replica import Replica
+from tests import memory_store
 from tests.identities import identity
 from tests.installation import eventually
+from tests.memory_store import MemoryStore
 from tests.stations.test_feed import HOUR, following
 from tests.unit.strategies import CLAIMS, ISSUER, LIMITS, NOW, RULES, entries
 from tests.unit.verdicts import IDS
@@ -71,7 +73,7 @@ class Eventful(MemoryStore):
         mark = Mark(self.at, self.at, self.now + self.at, self.at, rebuilt=True)
         await self.apply(f"epoch-{self.epochs}", Batch(written, {0: mark}, {}))
 
-    async def head(self) -> Head:
+    async def head(self) -> FeedHead:
         await self.happen()
         return await super().head()
 
@@ -94,13 +96,13 @@ async def test_whatever_happens_the_replica_comes_to_what_the_region_has(
     monkeypatch, happenings, seed
 ):
     """Snapshots, changes, gaps, flushes, outages and expiries, in any order."""
-    monkeypatch.setattr(memory, "_PAGE_ENTRIES", 2)
-    monkeypatch.setattr(memory, "_CHANGES_PER_READ", 2)
+    monkeypatch.setattr(memory_store, "_PAGE_ENTRIES", 2)
+    monkeypatch.setattr(memory_store, "_CHANGES_PER_READ", 2)
     monkeypatch.setattr(feed_module, "_PAGES_PER_READ", 1)
     monkeypatch.setattr(feed_module, "_WAIT_MS", 1)
     monkeypatch.setattr(feed_module, "_FIRST_BACKOFF_SECONDS", 0.0)
-    monkeypatch.setattr(admission, "_COLD_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(admission, "_TURN_NEAR_SECONDS", 0.0)
+    monkeypatch.setattr(snapshot_waiter, "_COLD_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(snapshot_waiter, "_TURN_NEAR_SECONDS", 0.0)
     store = Eventful(happenings, random.Random(seed))
     await store.rebuild([])
     made = read_token(CLAIMS, RULES, kid="k1", resources=["dataset:42"])

@@ -9,14 +9,18 @@ import pytest
 from revocation import metrics
 from revocation.entries import Kind
 from revocation.errors import StoreUnavailableError
-from revocation.store import Batch
-from revocation.store.memory import MemoryStore
-from revocation.verifier import admission, feed as feed_module, feed_watch as module
-from revocation.verifier.feed import Feed
+from revocation.store.contract import Batch
+from revocation.verifier import (
+    feed_watch as module,
+    replica_feed as feed_module,
+    snapshot_waiter,
+)
 from revocation.verifier.feed_watch import FeedWatch
 from revocation.verifier.replica import Replica
+from revocation.verifier.replica_feed import Feed
 from tests.identities import identity
 from tests.installation import eventually
+from tests.memory_store import MemoryStore
 from tests.stations.test_feed import at, knows, put
 from tests.stations.test_verifier import cut_off, now_ms, store_as_of
 
@@ -24,8 +28,8 @@ from tests.stations.test_verifier import cut_off, now_ms, store_as_of
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     monkeypatch.setattr(feed_module, "_WAIT_MS", 1)
-    monkeypatch.setattr(admission, "_COLD_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(admission, "_TURN_NEAR_SECONDS", 0.0)
+    monkeypatch.setattr(snapshot_waiter, "_COLD_POLL_SECONDS", 0.001)
+    monkeypatch.setattr(snapshot_waiter, "_TURN_NEAR_SECONDS", 0.0)
     monkeypatch.setattr(module, "_LOOK_SECONDS", 0.005)
     monkeypatch.setattr(module, "_STILL_SECONDS", 0.02)
     monkeypatch.setattr(module, "_STALL_SECONDS", 0.05)

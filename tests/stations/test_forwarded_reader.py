@@ -8,8 +8,8 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from revocation.authority import forwarded
-from revocation.authority.forwarded import ForwardedReader
+from revocation.authority import forwarded_reader
+from revocation.authority.forwarded_reader import ForwardedReader
 from revocation.settings import AuthoritySettings
 from tests.installation import eventually
 from tests.stations.kafka import Read
@@ -70,7 +70,7 @@ class Reading:
 @pytest.fixture
 async def reading(monkeypatch):
     logs = PlayedLogs()
-    monkeypatch.setattr(forwarded, "new_consumer", lambda *_, **__: logs)
+    monkeypatch.setattr(forwarded_reader, "new_consumer", lambda *_, **__: logs)
     made = Reading(logs)
     await made.reader.start()
     running = asyncio.create_task(made.reader.run())

@@ -5,7 +5,7 @@ from collections import defaultdict
 
 from hypothesis import given, strategies as st
 
-from revocation.authority.outlet import InOrder
+from revocation.authority.ordered_producer import InOrder
 
 
 class Delivery:

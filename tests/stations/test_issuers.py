@@ -16,7 +16,7 @@ from revocation.entries import UnixMs
 from revocation.jwt.authenticator import Authenticator
 from revocation.jwt.jwks import KeyRing
 from revocation.verifier import RemoteVerifier, Verifier
-from revocation.verifier.verification import BaseVerifier, Parts, Tokens
+from revocation.verifier.base_verifier import BaseVerifier, Tokens, VerifierParts
 from tests.stations.test_verifier import store_as_of
 from tests.unit.issuer_events import conclude
 from tests.unit.issuer_samples import (
@@ -53,7 +53,7 @@ async def verifier(
     store = await store_as_of(0, *known.values())
     ring = KeyRing(trusted)
     tokens = Tokens(Authenticator(trusted, RULES, ring), ring)
-    parts = Parts(store=store, rules=RULES, tokens=tokens)
+    parts = VerifierParts(store=store, rules=RULES, tokens=tokens)
     made = (
         Verifier(parts, store, peppers=(store.pepper,))
         if kind == "replica"

@@ -10,16 +10,16 @@ from starlette.routing import Route
 
 from revocation.decision import DEFAULT_POLICIES, Reason
 from revocation.errors import SettingsError
+from revocation.http.http_server import Server, Tcp
 from revocation.settings import SidecarSettings
-from revocation.sidecar.authz import Authorizer
+from revocation.sidecar.authorizer import Authorizer
 from revocation.sidecar.ext_authz import ExtAuthz
 from revocation.sidecar.rule_set import RuleSet
-from revocation.sidecar.server import Server, Tcp
-from revocation.sidecar.station import limits
+from revocation.sidecar.sidecar import limits
+from revocation.web.access_guard import AccessPolicy
 from revocation.web.asgi import RevocationMiddleware
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import CredentialRules
-from revocation.web.gate import Steps
 from tests.stations.sidecars import endpoints_of, published, signed, verifier_of
 from tests.stations.test_ext_authz import kind, question
 from tests.stations.test_fastapi import service
@@ -139,7 +139,7 @@ async def test_through_the_sidecar(verifier, tmp_path, most):
 async def test_through_grpc(verifier, way, most):
     async with await verifier(most) as made:
         rules = SimpleNamespace(current=RuleSet(policies=DEFAULT_POLICIES))
-        steps = Steps(credentials=COOKIE, refusals=Refusals())
+        steps = AccessPolicy(credentials=COOKIE, refusals=Refusals())
         asked = ExtAuthz(Authorizer(made, rules, steps=steps))
         answer = await asked.check(question(way(long_token())))
     passed = kind(answer) == "ok_response"

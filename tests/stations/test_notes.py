@@ -4,8 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from revocation import metrics
-from revocation.authority import notes
-from revocation.authority.notes import note
+from revocation.authority import conclusion_notes
+from revocation.authority.conclusion_notes import note
 from revocation.events import TokenRevoked, encode
 from revocation.settings import AuthoritySettings
 from tests.stations.fed import ALICE, HOME, Fed
@@ -55,7 +55,9 @@ def test_an_unknown_issuer_is_said_with_what_was_probably_meant():
 def test_what_was_probably_meant_is_looked_for_once(monkeypatch):
     """A producer with the wrong issuer sends many events, and revocations wait."""
     looked = []
-    monkeypatch.setattr(notes, "nearest", lambda *asked: looked.append(asked) or "b")
+    monkeypatch.setattr(
+        conclusion_notes, "nearest", lambda *asked: looked.append(asked) or "b"
+    )
     for _ in range(3):
         logs, _ = noted(record(ALICE), frozenset({"https://once.example/"}))
         assert [line["nearest"] for line in logs] == ["b"]

@@ -19,7 +19,7 @@ from schemathesis.core.failures import FailureGroup
 from revocation.decision import DEFAULT_POLICIES
 from revocation.settings import SidecarSettings
 from revocation.sidecar import openapi
-from revocation.sidecar.station import Sidecar
+from revocation.sidecar.sidecar import Sidecar
 from tests.stations.beside import beside
 from tests.stations.sidecars import published, signed, verifier_of
 from tests.stations.test_verifier import store_as_of, token

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
-from revocation.authority import outlet
-from revocation.authority.outlet import Outlet, give_up
+from revocation.authority import ordered_producer
+from revocation.authority.ordered_producer import OrderedProducer, abort_process
 from revocation.entries import Entry, Kind, Position, Target
 from revocation.settings import AuthoritySettings
 from revocation.topics import MAX_UPDATE_BYTES, PULSE_KEY, Topics, record_key
@@ -52,7 +52,7 @@ def producer():
     return PlayedProducer()
 
 
-class ByHand(Outlet):
+class ByHand(OrderedProducer):
     """Hands over what it is given at once."""
 
     async def _send(self, *record, **options):
@@ -179,7 +179,7 @@ async def test_nobody_need_wait_for_a_delivery(out, producer, exits, outcome):
 def test_giving_up_leaves_at_once(exits):
     """Without `finally` blocks or flushing: nothing later may be sent."""
     with pytest.raises(Exited):
-        give_up("a reason", ValueError("detail"))
+        abort_process("a reason", ValueError("detail"))
     assert exits == [70]
 
 
@@ -188,8 +188,8 @@ def test_giving_up_leaves_at_once(exits):
 
 @pytest.fixture
 async def started(monkeypatch, producer):
-    monkeypatch.setattr(outlet, "new_producer", lambda *_, **__: producer)
-    way_out = Outlet(SETTINGS)
+    monkeypatch.setattr(ordered_producer, "new_producer", lambda *_, **__: producer)
+    way_out = OrderedProducer(SETTINGS)
     await way_out.start()
     yield way_out
     await way_out.stop()
@@ -216,7 +216,7 @@ async def test_an_outlet_that_is_behind_lets_its_callers_wait(started, producer)
     calling = asyncio.create_task(many(started, 6_000))
     await asyncio.sleep(0.05)
     assert not calling.done()
-    assert len(started._waiting) <= outlet._MOST_WAITING + 1
+    assert len(started._waiting) <= ordered_producer._MOST_WAITING + 1
     producer.open_.set()
     await calling
     await eventually(lambda: len(producer.sent) == 6_000, pause=0.001)

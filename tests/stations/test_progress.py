@@ -2,7 +2,7 @@
 
 from revocation.entries import Position
 from revocation.projector.progress import Progress
-from revocation.store import Mark
+from revocation.store.contract import Mark
 from revocation.updates import Update
 
 START = Mark.at(0)

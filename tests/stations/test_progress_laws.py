@@ -5,7 +5,7 @@ from hypothesis import given, strategies as st
 
 from revocation.entries import Position
 from revocation.projector.progress import Progress
-from revocation.store import Mark
+from revocation.store.contract import Mark
 from revocation.updates import Update
 
 PARTITIONS = 3

@@ -4,7 +4,7 @@ import pytest
 
 from revocation import metrics
 from revocation.errors import StoreUnsuitableError
-from revocation.store import Batch, Mark
+from revocation.store.contract import Batch, Mark
 from tests.installation import eventually
 from tests.stations.regions import SETTINGS, now_ms
 

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from revocation.errors import NotAppliedError
 from revocation.receipts import Receipt, wait_applied
-from revocation.store import Batch, Mark
+from revocation.store.contract import Batch, Mark
 from tests.identities import identity
 from tests.stations.regions import FailingStore, now_ms
 

@@ -19,13 +19,15 @@ import structlog
 
 from revocation.entries import Kind
 from revocation.errors import StoreUnavailableError
-from revocation.store import Batch, Mark, canary, memory
-from revocation.store.memory import MemoryStore
-from revocation.verifier import feed as feed_module, pacing
-from revocation.verifier.feed import Feed
-from revocation.verifier.pacing import Backoff, Turn
+from revocation.store import canary
+from revocation.store.contract import Batch, Mark
+from revocation.verifier import pacing, replica_feed as feed_module
+from revocation.verifier.pacing import Backoff, LoadAdmission
 from revocation.verifier.replica import Replica
+from revocation.verifier.replica_feed import Feed
+from tests import memory_store
 from tests.identities import identity
+from tests.memory_store import MemoryStore
 from tests.stations.test_verifier import cut_off
 from tests.stations.virtual_time import run
 from tests.unit.strategies import LIMITS
@@ -195,7 +197,7 @@ def mark() -> dict[int, Mark]:
 
 @pytest.fixture(autouse=True)
 def _virtual(monkeypatch):
-    monkeypatch.setattr(memory, "_PAGE_ENTRIES", 3)
+    monkeypatch.setattr(memory_store, "_PAGE_ENTRIES", 3)
     clock = SimpleNamespace(monotonic=now, time_ns=time.time_ns)
     monkeypatch.setattr(feed_module, "time", clock)
     monkeypatch.setattr(pacing, "random", random.Random(5))
@@ -213,7 +215,7 @@ def in_step(monkeypatch):
 @pytest.fixture
 def pushy(monkeypatch):
     """The protection off: nobody waits for a turn."""
-    monkeypatch.setattr(Turn, "has_come", True)
+    monkeypatch.setattr(LoadAdmission, "has_come", True)
 
 
 # Connections --------------------------------------------------------------------------
@@ -292,7 +294,7 @@ def test_a_backoff_spreads_over_a_bound_that_doubles():
         assert 0.9 * bound < max(waited) <= bound
 
 
-def comes(turn: Turn, *replies: float, waited: float = 0.0) -> bool:
+def comes(turn: LoadAdmission, *replies: float, waited: float = 0.0) -> bool:
     for took in replies:
         turn.note_reply(took)
         turn.count_reply(waited=waited)
@@ -300,7 +302,7 @@ def comes(turn: Turn, *replies: float, waited: float = 0.0) -> bool:
 
 
 def test_a_turn_comes_when_the_store_is_idle_for_a_while():
-    turn = Turn()
+    turn = LoadAdmission()
     assert not comes(turn, 0.001, 0.001)
     assert comes(turn, 0.001)
     turn.begin()
@@ -308,16 +310,16 @@ def test_a_turn_comes_when_the_store_is_idle_for_a_while():
 
 
 def test_a_turn_comes_after_a_long_wait():
-    turn = Turn()
+    turn = LoadAdmission()
     assert not comes(turn, 0.001, 0.15, 0.15, 0.15, waited=20)
     assert comes(turn, 0.15, 0.15, 0.15, waited=60)
 
 
 def test_no_wait_is_so_long_that_replies_would_be_late():
-    turn = Turn()
+    turn = LoadAdmission()
     assert comes(turn, 0.001, 0.5, 0.5, 0.5, waited=86_400)
     assert not comes(turn, 0.6, waited=86_400)
 
 
 def test_a_store_that_is_far_away_is_not_taken_for_a_busy_one():
-    assert comes(Turn(), 0.05, 0.05, 0.05)
+    assert comes(LoadAdmission(), 0.05, 0.05, 0.05)

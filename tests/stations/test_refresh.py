@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from revocation.authority import refresh
-from revocation.authority.refresh import Refresher
+from revocation.authority import reemission
+from revocation.authority.reemission import Reemitter
 from revocation.entries import Entry, Kind, Position, Status, Target
 from tests.installation import eventually
 from tests.unit.strategies import ISSUER, LIMITS, NOW
@@ -33,10 +33,10 @@ class Walked:
 
     def start(self):
         """Begin as a worker does, also one that was restarted."""
-        self.refresher = Refresher(
+        self.refresher = Reemitter(
             self.ledger,
             self.note,
-            period_seconds=self.ticks * refresh._TICK_SECONDS,
+            period_seconds=self.ticks * reemission._TICK_SECONDS,
             limits=LIMITS,
         )
         self.refresher.log_time_ms = NOW
@@ -170,14 +170,14 @@ async def test_what_changes_while_others_are_emitted_is_not_forgotten(ledger):
     async def emit(*_):
         ledger.remember(PARTITION, renewed)
 
-    refresher = Refresher(ledger, emit, period_seconds=1, limits=LIMITS)
+    refresher = Reemitter(ledger, emit, period_seconds=1, limits=LIMITS)
     refresher.log_time_ms = NOW
     await refresher._advance(PARTITION)
     assert ledger.recall(PARTITION, renewed.target) == renewed
 
 
 async def test_partitions_of_others_are_left_alone(ledger, monkeypatch):
-    monkeypatch.setattr(refresh, "_TICK_SECONDS", 0.001)
+    monkeypatch.setattr(reemission, "_TICK_SECONDS", 0.001)
     ledger.remember(PARTITION, entry("mine"))
     ledger.remember(PARTITION + 1, entry("somebody else's"))
     owned, walked = set(), Walked(ledger, ticks=2)

@@ -10,11 +10,11 @@ from prometheus_client import REGISTRY
 from revocation.decision import Reason, Verdict
 from revocation.entries import Entry, Kind, Position, Target
 from revocation.events import CONTENT_TYPE
-from revocation.rejections import TokenRejected
+from revocation.events.rejections import TokenRejected
 from revocation.settings import KafkaSettings
 from revocation.store.layout import digest
-from revocation.verifier import rejections as module
-from revocation.verifier.rejections import RejectionReporter
+from revocation.verifier.reporting import rejection_reporter as module
+from revocation.verifier.reporting.rejection_reporter import RejectionReporter
 from tests.installation import eventually
 from tests.stations.kafka import PlayedProducer
 

@@ -3,9 +3,9 @@
 from hypothesis import given, settings, strategies as st
 
 from revocation.decision import Reason
+from revocation.http.messages import Request, encode
 from revocation.sidecar.introspect import Caller
-from revocation.sidecar.messages import Request, encode
-from revocation.verifier.feed import Progress
+from revocation.verifier.replica_feed import LoadProgress
 from tests.stations.sidecars import endpoints_of
 from tests.stations.verifications import Told
 
@@ -14,7 +14,7 @@ class Refusing(Told):
     """Every token is bad."""
 
     freshness = (False, 0)
-    progress = Progress(0, 0)
+    progress = LoadProgress(0, 0)
     complaint = ""
     disagreement = None
 

@@ -11,10 +11,10 @@ import pytest
 
 from revocation.entries import Kind
 from revocation.errors import SettingsError
+from revocation.http.listening import Tcp, Unix
 from revocation.settings import SidecarSettings
-from revocation.sidecar.listening import Tcp, Unix
-from revocation.sidecar.station import Sidecar, limits, listeners
-from revocation.verifier import feed
+from revocation.sidecar.sidecar import Sidecar, limits, listeners
+from revocation.verifier import replica_feed
 from tests.installation import eventually
 from tests.stations.sidecars import published, signed, verifier_of
 from tests.stations.test_verifier import cut_off, store_as_of, token
@@ -154,7 +154,7 @@ async def test_it_listens_while_it_is_cold_and_says_so(settings, store, folder):
 
 
 async def test_it_may_be_started_before_its_store(settings, store, folder, monkeypatch):
-    monkeypatch.setattr(feed, "_FIRST_BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(replica_feed, "_FIRST_BACKOFF_SECONDS", 0.001)
     store.available = False
     async with running(settings(), store, folder) as sidecar:
         ask = sidecar.client
@@ -169,7 +169,7 @@ async def test_a_store_whose_clock_is_wrong_is_never_ready(
     settings, store, folder, monkeypatch
 ):
     """Until somebody sets it right."""
-    monkeypatch.setattr(feed, "_FIRST_BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(replica_feed, "_FIRST_BACKOFF_SECONDS", 0.001)
 
     async def skewed():
         return 3_600_000

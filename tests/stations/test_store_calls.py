@@ -4,9 +4,9 @@ import pytest
 
 from revocation.entries import Entry, Kind, Position, Target
 from revocation.errors import StoreUnavailableError
-from revocation.store import Batch, Mark
+from revocation.store.contract import Batch, Mark
 from revocation.store.layout import Layout, encode_mark
-from revocation.store.redis import MAX_ENTRIES_PER_CALL, RedisStore
+from revocation.store.redis_store import MAX_ENTRIES_PER_CALL, RedisStore
 from tests.unit.strategies import ISSUER, LIMITS, NOW
 
 MARK = Mark(9, 41, NOW, 41, rebuilt=True)

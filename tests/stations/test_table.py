@@ -10,7 +10,7 @@ from faust.types import TP
 from hypothesis import HealthCheck, given, settings, strategies as st
 from structlog.testing import capture_logs
 
-from revocation.authority.app import Authority
+from revocation.authority.faust_app import Authority
 from revocation.entries import Entry, Kind, Position, Target, merge
 from revocation.updates import Update, encode_update
 from tests.unit.histories import ALICE, HERE

@@ -12,7 +12,7 @@ import pytest
 
 from revocation.decision import Reason
 from revocation.errors import NotRunningError, StoreUnavailableError
-from revocation.verifier.threaded import ThreadedVerifier
+from revocation.verifier.threaded_verifier import ThreadedVerifier
 from tests.stations.verifications import Told
 
 
@@ -245,7 +245,7 @@ def test_in_a_forked_process_it_can_be_started_again(stub, monkeypatch):
 
 
 FORGETFUL = """
-from revocation.verifier.threaded import ThreadedVerifier
+from revocation.verifier.threaded_verifier import ThreadedVerifier
 from tests.stations.test_threaded import Stub
 
 class Talking(Stub):

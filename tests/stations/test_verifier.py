@@ -20,9 +20,9 @@ from revocation.errors import (
 )
 from revocation.receipts import Receipt
 from revocation.settings import LimitSettings, VerifierSettings
-from revocation.store import Batch, Mark
+from revocation.store.contract import Batch, Mark
 from revocation.verifier import RemoteVerifier, Verifier
-from revocation.verifier.verification import Parts
+from revocation.verifier.base_verifier import VerifierParts
 from tests.identities import identity
 from tests.stations.regions import FailingStore, now_ms
 from tests.traffic import ISSUER, claims
@@ -49,7 +49,7 @@ def remote(store, policies=DEFAULT_POLICIES, **options):
 
 
 def parts(store, policies=DEFAULT_POLICIES):
-    return Parts(store=store, rules=RULES, policies=policies)
+    return VerifierParts(store=store, rules=RULES, policies=policies)
 
 
 @pytest.fixture(params=[with_replica, remote], ids=["replica", "remote"])

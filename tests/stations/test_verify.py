@@ -14,11 +14,11 @@ from revocation.entries import Entry, Kind, Position, Status, Target
 from revocation.jwt.authenticator import Authenticator
 from revocation.jwt.jwks import KeyRing
 from revocation.jwt.key_source import Pace
-from revocation.store import Batch, Mark
-from revocation.trust import TrustedIssuer
+from revocation.jwt.trust import TrustedIssuer
+from revocation.store.contract import Batch, Mark
 from revocation.verifier import RemoteVerifier, Verifier
+from revocation.verifier.base_verifier import Verification, VerifierParts
 from revocation.verifier.tokens import Tokens
-from revocation.verifier.verification import Parts, Verification
 from tests.installation import eventually
 from tests.stations.regions import now_ms
 from tests.stations.test_verifier import RULES, cut_off, store_as_of
@@ -68,7 +68,7 @@ def over(request, jwks):
         issuer = TrustedIssuer(algorithms=("ES256",), audiences=(AUDIENCE,), **source)
         keys = KeyRing({ISSUER: issuer}, pace=Pace(between=0.01))
         tokens = Tokens(Authenticator({ISSUER: issuer}, RULES, keys), keys)
-        parts = Parts(store=store, rules=RULES, tokens=tokens)
+        parts = VerifierParts(store=store, rules=RULES, tokens=tokens)
         verifier = RemoteVerifier(parts)
         if request.param == "replica":
             verifier = Verifier(parts, store, peppers=(store.pepper,))
@@ -256,7 +256,7 @@ async def test_at_once_says_the_same_as_waiting(jwks):
     issuer = TrustedIssuer(jwks_file=jwks, algorithms=("ES256",), audiences=(AUDIENCE,))
     keys = KeyRing({ISSUER: issuer})
     tokens = Tokens(Authenticator({ISSUER: issuer}, RULES, keys), keys)
-    parts = Parts(store=store, rules=RULES, tokens=tokens)
+    parts = VerifierParts(store=store, rules=RULES, tokens=tokens)
     async with Verifier(parts, store, peppers=(store.pepper,)) as verifier:
         for made in (token(), token(key=FORGED), "no.token.atall"):
             at_once, waited = verifier.verify(made), await verifier.verify_async(made)

@@ -7,14 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from revocation.authority import watch as authority_module
-from revocation.authority.watch import AuthorityWatch
+from revocation.authority import authority_watch as authority_module
+from revocation.authority.authority_watch import AuthorityWatch
 from revocation.errors import StoreUnavailableError
-from revocation.kafka import LogState
-from revocation.projector import watch as projector_module
-from revocation.projector.watch import ProjectorWatch
+from revocation.kafka.clients import LogState
+from revocation.projector import projector_watch as projector_module
+from revocation.projector.projector_watch import ProjectorWatch
 from revocation.settings import AuthoritySettings, ProjectorSettings
-from revocation.store.memory import MemoryStore
+from tests.memory_store import MemoryStore
 from tests.stations.kafka import PlayedProducer
 from tests.unit.strategies import LIMITS
 

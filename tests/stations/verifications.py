@@ -2,7 +2,7 @@
 
 from revocation.decision import Reason, Verdict
 from revocation.entries import UnixMs
-from revocation.trust import DEFAULT_TOKEN_BYTES
+from revocation.jwt.trust import DEFAULT_TOKEN_BYTES
 from revocation.verifier import Verification
 
 

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 from aiokafka.structs import RecordMetadata
 from faust.types import TP
 
-from revocation.authority.app import Authority
+from revocation.authority.faust_app import Authority
 from revocation.entries import Entry, Target, merge
 from revocation.events import Event, encode
 from revocation.projector.progress import Progress
 from revocation.settings import AuthoritySettings
-from revocation.store import Mark
+from revocation.store.contract import Mark
 from revocation.topics import PULSE_KEY, Topics
 from revocation.updates import decode_update
 from tests.stations.log import PARTITIONS

@@ -15,8 +15,7 @@ METRIC_TYPES = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 
 ENVIRONMENT_HOMES = {
     "settings/": "where the environment becomes settings",
-    "embedded/": "passes its own environment on to child processes, finds Java",
-    "demo/service.py": "plays a service of somebody else's, with its own variables",
+    "local/": "passes its own environment on to child processes, finds Java",
 }
 
 
@@ -64,7 +63,9 @@ def test_redis_is_spoken_to_in_the_store_only(name):
     assert not packages & {"redis", "valkey"}
 
 
-@pytest.mark.parametrize("name", outside("store/redis.py", "store/connection.py"))
+@pytest.mark.parametrize(
+    "name", outside("store/redis_store.py", "store/client/redis_connection.py")
+)
 def test_redis_commands_are_sent_by_the_redis_store_only(name):
     commands = {"execute_command", "fcall", "fcall_ro", "eval", "evalsha", "pipeline"}
     called = {each.rsplit(".", 1)[-1] for each in MODULES[name].attributes}

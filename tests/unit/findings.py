@@ -1,15 +1,15 @@
 """What `revocation status` may find of an installation of four partitions."""
 
-from revocation.cli.status_report import (
+from revocation.decision import Freshness
+from revocation.entries import Offset, Position, UnixMs
+from revocation.operate.status_report import (
     Bound,
     DeadLetters,
     Findings,
     Found,
     LogPartition,
 )
-from revocation.decision import Freshness
-from revocation.entries import Offset, Position, UnixMs
-from revocation.store import Mark, Region
+from revocation.store.contract import Mark, Region
 
 NOW = 1_800_000_000_000
 PARTITIONS = 4

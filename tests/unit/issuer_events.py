@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from revocation import events, ledger
-from revocation.claim_names import Unreadable, find_claim
-from revocation.claim_sets import claim_reader
-from revocation.claims import Token, name_claims, name_resources
+from revocation.claims.claim_names import Unreadable, find_claim
+from revocation.claims.claim_sets import claim_reader
+from revocation.claims.claims import Token, name_claims, name_resources
+from revocation.claims.reach import Member, Reach
 from revocation.decision import DEFAULT_POLICIES, Freshness, Verdict, decide
 from revocation.entries import Entry, Limits, Offset, Position, Target, UnixMs
 from revocation.jwt.authenticator import Authenticated
-from revocation.reach import Member, Reach
 from tests.unit.issuer_tokens import RULES
 from tests.unit.tokens import NOW
 

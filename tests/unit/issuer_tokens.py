@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from revocation.claims import Rules
+from revocation.claims.claims import Rules
 from revocation.jwt.authenticator import Authenticator
-from revocation.presets import preset
-from revocation.trusted_issuers import TrustedIssuer, TrustedIssuers
+from revocation.jwt.presets import preset
+from revocation.jwt.trusted_issuers import TrustedIssuer, TrustedIssuers
 from tests.unit.tokens import SECONDS, FixedKeys, jwk, key_for, key_set, sign
 
 API = "https://api.example/"

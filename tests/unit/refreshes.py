@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import dataclass, field, replace
 
 from revocation import events
-from revocation.claim_names import ClaimNames
-from revocation.claims import Rules, read_token
+from revocation.claims.claim_names import ClaimNames
+from revocation.claims.claims import Rules, read_token
 from revocation.decision import DEFAULT_POLICIES, Freshness, decide
 from revocation.entries import Entry, Kind, Position, Target, grant_id
 from revocation.errors import StoreUnavailableError
-from revocation.guard import RefreshGuard, RefreshRequest
+from revocation.guard.refresh_guard import RefreshGuard, RefreshRequest
 from revocation.receipts import Receipt
 from revocation.settings import LimitSettings
 

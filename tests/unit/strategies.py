@@ -7,9 +7,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from revocation import events
-from revocation.claim_names import ClaimNames
-from revocation.claim_sets import claims_id
-from revocation.claims import Rules
+from revocation.claims.claim_names import ClaimNames
+from revocation.claims.claim_sets import claims_id
+from revocation.claims.claims import Rules
 from revocation.entries import (
     DENYLIST_KINDS,
     NO_EXPIRY,

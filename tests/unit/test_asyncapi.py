@@ -15,10 +15,10 @@ from jsonschema import Draft202012Validator
 from revocation.entries import Offset, Position, UnixMs
 from revocation.errors import ContractError, RevocationError
 from revocation.events import CONTENT_TYPE, EVENT_TYPES
-from revocation.kafka import dead_letter_headers
-from revocation.ops.asyncapi import REJECTED, document
-from revocation.ops.block_yaml import to_yaml
-from revocation.rejections import TokenRejected
+from revocation.events.rejections import TokenRejected
+from revocation.export.asyncapi import REJECTED, document
+from revocation.export.block_yaml import to_yaml
+from revocation.kafka.clients import dead_letter_headers
 from revocation.settings import AuthoritySettings, KafkaSettings
 from revocation.topics import PULSE_KEY
 from revocation.updates import Update, encode_update

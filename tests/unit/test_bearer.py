@@ -8,13 +8,8 @@ import pytest
 from revocation.decision import Reason, Verdict
 from revocation.entries import UnixMs
 from revocation.errors import SettingsError
-from revocation.web.bearer import (
-    MEANINGS,
-    Refusals,
-    check_scopes,
-    lacks_scopes,
-)
-from revocation.web.credentials import Fault
+from revocation.web.bearer import MEANINGS, Refusals, check_scopes, lacks_scopes
+from revocation.web.credentials import CredentialFault
 
 REFUSALS = Refusals(realm="datasets")
 BEHIND = {Reason.NOT_READY, Reason.STALE}
@@ -44,7 +39,7 @@ def parameters(refusal):
 
 
 def every_refusal(refusals=REFUSALS):
-    yield from (refusals.credentials(fault) for fault in Fault)
+    yield from (refusals.credentials(fault) for fault in CredentialFault)
     yield from (refusals.verdict(rejected(reason)) for reason in REJECTING)
     yield refusals.insufficient_scope(["a", "b"])
     yield refusals.invalid_request("The path is not in canonical form")
@@ -85,12 +80,14 @@ def test_an_answer_is_a_problem_that_nobody_keeps(refusal):
 
 
 def test_who_showed_no_token_learns_no_error_code():
-    refusal = REFUSALS.credentials(Fault.MISSING)
+    refusal = REFUSALS.credentials(CredentialFault.MISSING)
     assert refusal.status == 401
     assert parameters(refusal) == {"realm": "datasets"}
 
 
-@pytest.mark.parametrize("fault", [Fault.DUPLICATED, Fault.MALFORMED])
+@pytest.mark.parametrize(
+    "fault", [CredentialFault.DUPLICATED, CredentialFault.MALFORMED]
+)
 def test_a_malformed_request_is_an_invalid_request(fault):
     refusal = REFUSALS.credentials(fault)
     assert (refusal.status, refusal.code) == (400, "invalid_request")
@@ -98,13 +95,13 @@ def test_a_malformed_request_is_an_invalid_request(fault):
 
 
 def test_what_came_from_elsewhere_is_forbidden_without_a_challenge():
-    refusal = REFUSALS.credentials(Fault.CROSS_SITE)
+    refusal = REFUSALS.credentials(CredentialFault.CROSS_SITE)
     assert (refusal.status, refusal.code) == (403, "cross_site_request")
     assert "www-authenticate" not in dict(refusal.headers)
 
 
 def test_credentials_that_are_too_large_say_so():
-    assert REFUSALS.credentials(Fault.TOO_LARGE).status == 431
+    assert REFUSALS.credentials(CredentialFault.TOO_LARGE).status == 431
 
 
 @pytest.mark.parametrize("reason", sorted(set(REJECTING) - BEHIND))

@@ -1,6 +1,6 @@
 """When somebody who fails is left alone, and when asked again."""
 
-from revocation.verifier.sources import Breaker
+from revocation.verifier.fallback.fallback_source import Breaker
 
 
 class Clock:

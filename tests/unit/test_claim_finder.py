@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from revocation.claim_sets import ClaimReader
+from revocation.claims.claim_sets import ClaimReader
 from revocation.entries import Kind, Target
 from revocation.store.layout import digest
 from revocation.verifier.claim_finder import ClaimFinder

@@ -5,8 +5,8 @@ from typing import Any
 
 from hypothesis import given, settings, strategies as st
 
-from revocation.claim_names import ClaimNames, put_claim
-from revocation.claims import Rules, Token, read_token
+from revocation.claims.claim_names import ClaimNames, put_claim
+from revocation.claims.claims import Rules, Token, read_token
 from tests.unit.strategies import CLAIMS, ISSUER, json_values
 
 FLAT = ["sub", "uti", "sid", "cid", "tid"]

@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from revocation.claim_mapping import ClaimMapping
-from revocation.claim_names import ClaimNames
-from revocation.claims import Rules, Token, read_token
+from revocation.claims.claim_mapping import ClaimMapping
+from revocation.claims.claim_names import ClaimNames
+from revocation.claims.claims import Rules, Token, read_token
 from revocation.entries import Kind, Target
 from tests.unit.strategies import CLAIMS, ISSUER
 

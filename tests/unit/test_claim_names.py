@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from revocation.claim_names import ClaimName, Unreadable, find_claim, split_name
+from revocation.claims.claim_names import ClaimName, Unreadable, find_claim, split_name
 
 CLAIMS = {
     "sub": "user-1",

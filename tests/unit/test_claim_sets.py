@@ -1,6 +1,6 @@
 """Claims that were made revocable: the setting, events, and what tokens name.
 
-`revocation/ops/cases/combined.py` has the cases that other languages share.
+`tests/recipe/cases/combined_cases.py` has the cases that other languages share.
 """
 
 from itertools import product
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from revocation.claim_sets import (
+from revocation.claims.claim_sets import (
     MAX_CLAIMS,
     MAX_COMBINATIONS,
     MAX_SETS,
@@ -21,7 +21,7 @@ from revocation.claim_sets import (
     claims_id,
     require_revocable_names,
 )
-from revocation.claims import Rules, Token, read_token
+from revocation.claims.claims import Rules, Token, read_token
 from revocation.entries import Kind
 from revocation.errors import ClaimsNotRevocableError
 from revocation.settings import LimitSettings
@@ -206,7 +206,7 @@ def test_claims_that_cannot_be_changed_are_read_alike():
 
 
 def test_memory_of_texts_is_bounded(monkeypatch):
-    monkeypatch.setattr("revocation.claim_sets._REMEMBERED", 8)
+    monkeypatch.setattr("revocation.claims.claim_sets._REMEMBERED", 8)
     reader = ClaimReader([DEVICE, ACTOR])
     for number in range(100):
         assert reader.read({"device_id": f"d-{number}"})
@@ -214,7 +214,7 @@ def test_memory_of_texts_is_bounded(monkeypatch):
 
 
 def test_memory_of_lists_is_bounded_and_what_cannot_be_named_is_not_kept(monkeypatch):
-    monkeypatch.setattr("revocation.claim_sets._REMEMBERED", 8)
+    monkeypatch.setattr("revocation.claims.claim_sets._REMEMBERED", 8)
     reader = ClaimReader([BOTH])
     for number in range(100):
         assert reader.read({"azp": "web", "device_id": [f"{number}", "d"]})

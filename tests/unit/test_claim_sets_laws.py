@@ -5,8 +5,8 @@ from dataclasses import replace
 from hypothesis import given, strategies as st
 
 from revocation import events
-from revocation.claim_sets import claim_reader
-from revocation.claims import name_claims, read_token
+from revocation.claims.claim_sets import claim_reader
+from revocation.claims.claims import name_claims, read_token
 from revocation.decision import Freshness, Reason, decide
 from revocation.entries import Position
 from revocation.ledger import apply

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 from hypothesis import given, strategies as st
 
-from revocation.claims import Token, read_token
+from revocation.claims.claims import Token, read_token
 from revocation.entries import Kind, Target, grant_id
 from revocation.topics import record_key
 from tests.unit.strategies import (

@@ -6,9 +6,9 @@ from hypothesis import given, strategies as st
 from revocation.errors import SettingsError
 from revocation.web.credentials import (
     OTHER_COOKIES_BYTES,
+    CredentialFault,
     CredentialRules,
     Credentials,
-    Fault,
     find_credentials,
 )
 
@@ -79,32 +79,32 @@ def test_every_b64token_is_taken(token):
     ],
 )
 def test_another_syntax_is_malformed(value):
-    assert find(authorization=value) == Credentials(None, Fault.MALFORMED)
+    assert find(authorization=value) == Credentials(None, CredentialFault.MALFORMED)
 
 
 @pytest.mark.parametrize(
     "value", ["", "Basic YTpi", "Bearers a", "Bearer-1 a", "DPoP a"]
 )
 def test_another_scheme_is_no_token_of_ours(value):
-    assert find(authorization=value).fault is Fault.MISSING
+    assert find(authorization=value).fault is CredentialFault.MISSING
     assert with_cookie(method="GET", authorization=value).token == TOKEN
 
 
 def test_two_authorization_headers_are_refused_even_if_one_is_basic():
     for other in (f"Bearer {TOKEN}", "Basic YTpi"):
         both = find(authorization=[f"Bearer {TOKEN}", other])
-        assert both == Credentials(None, Fault.DUPLICATED)
+        assert both == Credentials(None, CredentialFault.DUPLICATED)
 
 
 def test_a_token_has_a_greatest_size():
     assert find(authorization="Bearer " + "a" * MOST).fault is None
     larger = find(authorization="Bearer " + "a" * (MOST + 1))
-    assert larger.fault is Fault.TOO_LARGE
+    assert larger.fault is CredentialFault.TOO_LARGE
 
 
 def test_without_configuration_a_cookie_is_no_credential():
     found = find(CredentialRules(), cookie=f"__Host-token={TOKEN}; token={TOKEN}")
-    assert found.fault is Fault.MISSING
+    assert found.fault is CredentialFault.MISSING
 
 
 # The cookie ---------------------------------------------------------------------------
@@ -144,22 +144,28 @@ def test_the_cookie_is_found_among_others(cookies):
     ],
 )
 def test_a_cookie_that_is_there_twice_is_refused(cookies):
-    assert find(cookie=cookies) == Credentials(None, Fault.DUPLICATED)
+    assert find(cookie=cookies) == Credentials(None, CredentialFault.DUPLICATED)
 
 
 @pytest.mark.parametrize("value", ["", '"a"', "a b", "a,b", "\xe9", "a=b"])
 def test_a_cookie_that_holds_no_token_is_malformed(value):
-    assert find(cookie=f"__Host-token={value}").fault is Fault.MALFORMED
+    assert find(cookie=f"__Host-token={value}").fault is CredentialFault.MALFORMED
 
 
 def test_white_space_that_only_some_parsers_strip_makes_another_name():
-    assert find(cookie="\xa0__Host-token=a; \x85__Host-token=b").fault is Fault.MISSING
+    assert (
+        find(cookie="\xa0__Host-token=a; \x85__Host-token=b").fault
+        is CredentialFault.MISSING
+    )
 
 
 def test_cookies_have_a_greatest_size_together():
     padding = "p=" + "x" * (MOST + OTHER_COOKIES_BYTES)
-    assert find(cookie=f"__Host-token=a; {padding}").fault is Fault.TOO_LARGE
-    assert find(cookie=f"__Host-token={'a' * (MOST + 1)}").fault is Fault.TOO_LARGE
+    assert find(cookie=f"__Host-token=a; {padding}").fault is CredentialFault.TOO_LARGE
+    assert (
+        find(cookie=f"__Host-token={'a' * (MOST + 1)}").fault
+        is CredentialFault.TOO_LARGE
+    )
 
 
 def test_beside_the_longest_token_there_is_room_for_other_cookies():
@@ -175,7 +181,7 @@ def test_the_header_counts_when_a_browser_sends_its_cookie_as_well():
 
 def test_the_cookie_does_not_step_in_for_a_header_that_is_no_good():
     found = with_cookie(method="GET", authorization="Bearer a b")
-    assert found == Credentials(None, Fault.MALFORMED)
+    assert found == Credentials(None, CredentialFault.MALFORMED)
 
 
 # Whose page asked ---------------------------------------------------------------------
@@ -190,7 +196,7 @@ def test_what_only_reads_needs_no_evidence(method, site):
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "get", "X"])
 def test_what_acts_needs_evidence(method):
-    refused = Credentials(None, Fault.CROSS_SITE)
+    refused = Credentials(None, CredentialFault.CROSS_SITE)
     assert with_cookie(method=method) == refused
     assert with_cookie(method=method, sec_fetch_site="same-origin").token == TOKEN
 
@@ -226,7 +232,7 @@ HERE = {"host": "app.example", "origin": "https://app.example"}
     ],
 )
 def test_what_is_no_evidence(headers):
-    assert with_cookie(**headers) == Credentials(None, Fault.CROSS_SITE)
+    assert with_cookie(**headers) == Credentials(None, CredentialFault.CROSS_SITE)
 
 
 @pytest.mark.parametrize(
@@ -251,21 +257,24 @@ def test_an_own_origin_counts_whatever_host_was_asked(site):
 
 def test_where_origins_are_configured_the_host_is_none_of_them():
     headers = {"host": "api.example", "origin": "https://api.example"}
-    assert with_cookie(OWN, **headers).fault is Fault.CROSS_SITE
+    assert with_cookie(OWN, **headers).fault is CredentialFault.CROSS_SITE
 
 
 def test_opening_a_websocket_acts():
     """No same-origin policy holds a foreign page back from opening one."""
-    assert with_cookie(method="GET", websocket=True).fault is Fault.CROSS_SITE
+    assert with_cookie(method="GET", websocket=True).fault is CredentialFault.CROSS_SITE
     foreign = {**HERE, "origin": "https://evil.example"}
-    assert with_cookie(websocket=True, **foreign).fault is Fault.CROSS_SITE
+    assert with_cookie(websocket=True, **foreign).fault is CredentialFault.CROSS_SITE
     assert with_cookie(websocket=True, **HERE).token == TOKEN
     assert find(websocket=True, authorization=f"Bearer {TOKEN}").token == TOKEN
 
 
 def test_a_cookie_that_is_missing_or_wrong_is_said_before_whose_page_asked():
-    assert find(method="POST").fault is Fault.MISSING
-    assert find(method="POST", cookie="__Host-token=a b").fault is Fault.MALFORMED
+    assert find(method="POST").fault is CredentialFault.MISSING
+    assert (
+        find(method="POST", cookie="__Host-token=a b").fault
+        is CredentialFault.MALFORMED
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from revocation.claim_names import ClaimNames
+from revocation.claims.claim_names import ClaimNames
 from revocation.decision import Beyond, Freshness, Reason, StalenessPolicy
 from revocation.entries import DENYLIST_KINDS, Kind, Status
 from tests.unit.strategies import CLAIMS, NOW, RULES

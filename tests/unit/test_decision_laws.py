@@ -2,7 +2,7 @@
 
 from hypothesis import assume, example, given, strategies as st
 
-from revocation.claim_names import ALWAYS
+from revocation.claims.claim_names import ALWAYS
 from revocation.decision import Freshness, Reason, read_token
 from revocation.entries import Entry, Kind, Status, Target, merge
 from tests.unit.strategies import (

@@ -5,9 +5,9 @@ import io
 from rich.console import Console
 
 from revocation.decision import Reason
-from revocation.demo.screen import Screen
-from revocation.demo.story import Seen
 from revocation.entries import UnixMs
+from revocation.local.demo_screen import Screen
+from revocation.local.demo_story import Seen
 
 REGIONS = ("eu", "us", "ap")
 

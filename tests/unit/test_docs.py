@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from revocation.__main__ import app
-from revocation.settings import source
+from revocation.settings import settings_source
 from revocation.verifier import Verifier
 from tests.documents import PAGES, blocks, commands
 from tests.structure.sources import ROOT
@@ -51,9 +51,10 @@ def test_a_command_and_its_options_are_there(page, words):
 @pytest.mark.parametrize(("page", "name"), sorted(VARIABLES))
 def test_a_variable_is_a_setting(page, name):
     known = {
-        f"REVOCATION_{each.upper()}" for each in source._known_names(source.Settings)
+        f"REVOCATION_{each.upper()}"
+        for each in settings_source._known_names(settings_source.Settings)
     }
-    assert name in known | source._OTHER_VARIABLES, page
+    assert name in known | settings_source._OTHER_VARIABLES, page
 
 
 @pytest.mark.parametrize("block", blocks("python"), ids=str)

@@ -15,7 +15,7 @@ from revocation.errors import (
     OversizedRecordError,
     UnknownEventTypeError,
 )
-from revocation.event_data import MAX_BULK_USERS
+from revocation.events.event_data import MAX_BULK_USERS
 from revocation.topics import MAX_EVENT_BYTES
 from tests.unit.strategies import ISSUER, any_event, ids
 from tests.unit.structured import LOGOUT, to_json

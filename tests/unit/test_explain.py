@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from revocation.claims import Rules
+from revocation.claims.claims import Rules
 from revocation.decision import Freshness, Reason, StalenessPolicy, decide
 from revocation.entries import Kind, UnixMs
 from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
-from revocation.jwt.explain import Explanation, State, explain
+from revocation.jwt.explain import Explanation, PointState, explain
 from revocation.jwt.findings import FOUND, FOUND_TIMES, shown
-from revocation.jwt.rules import RULES as TOKEN_RULES, TIME_RULES, Fault
+from revocation.jwt.token_rules import RULES as TOKEN_RULES, TIME_RULES, TokenFault
 from tests.unit.test_jwt_laws import json_values, members, mutated, names
 from tests.unit.tokens import (
     ALGORITHMS,
@@ -65,12 +65,12 @@ def explained(token: Any, case: Any = CASES[0], *, now: UnixMs = NOW) -> Explana
     return explain(token, {ISSUER: trusted}, RULES, now, keys)
 
 
-def judge(token: str, case: Any, now: UnixMs = NOW) -> Fault | None:
+def judge(token: str, case: Any, now: UnixMs = NOW) -> TokenFault | None:
     """Return what verifiers say of a token, with nothing revoked."""
     trusted, keys = case
     found = Authenticator({ISSUER: trusted}, RULES, keys).authenticate(token, now)
     if isinstance(found, Refusal):
-        return Fault(found.reason, found.detail)
+        return TokenFault(found.reason, found.detail)
     verdict = decide(
         found.token,
         {},
@@ -79,7 +79,7 @@ def judge(token: str, case: Any, now: UnixMs = NOW) -> Fault | None:
         rules=RULES,
         now=now,
     )
-    return None if verdict else Fault(verdict.reason, str(verdict.detail))
+    return None if verdict else TokenFault(verdict.reason, str(verdict.detail))
 
 
 @given(claims, left_out, st.sampled_from(["at+jwt", "JWT", None]), cases)
@@ -166,7 +166,7 @@ def test_a_token_longer_than_its_issuers_is_explained_all_the_same():
     found = explain(token, trusted, RULES, NOW, keys)
     refused = Authenticator(trusted, RULES, keys).authenticate(token, NOW)
     assert isinstance(refused, Refusal)
-    assert found.fault == Fault(refused.reason, refused.detail)
+    assert found.fault == TokenFault(refused.reason, refused.detail)
     assert list(failing(found)) == ["length", "audience"]
 
 
@@ -180,18 +180,18 @@ def test_a_claim_that_cannot_be_followed_is_told_once():
 def test_times_that_cannot_be_read_are_not_judged(value):
     found = explained(mint(exp=value))
     (times,) = [each for each in found.points if each.about == "times"]
-    assert times.state is State.NOT_LOOKED_AT
+    assert times.state is PointState.NOT_LOOKED_AT
     assert failing(found).keys() <= {"required", "names"}
     assert len(failing(found)) == 1
     assert found.points[-1] == found.points[-1]._replace(
-        about="signature", state=State.PASSES
+        about="signature", state=PointState.PASSES
     )
 
 
 def test_without_keys_the_signature_is_not_looked_at():
     found = explain(mint(), {ISSUER: issuer()}, RULES, NOW)
     (signature,) = [each for each in found.points if each.about == "signature"]
-    assert signature.state is State.NOT_LOOKED_AT
+    assert signature.state is PointState.NOT_LOOKED_AT
     assert found.fault is None
 
 
@@ -296,7 +296,7 @@ def test_a_good_token_passes_each_point(alg):
     trusted = issuer(alg)
     keys = FixedKeys(key_set(jwk(alg)), trusted)
     found = explain(mint(alg), {ISSUER: trusted}, RULES, NOW, keys)
-    assert {each.state for each in found.points} == {State.PASSES}
+    assert {each.state for each in found.points} == {PointState.PASSES}
     assert [each.about for each in found.points] == [
         *("form", "issuer", "header", "alg", "kind", "audience", "required", "values"),
         *("names", "nbf", "exp", "lifetime", "signature", "iat"),

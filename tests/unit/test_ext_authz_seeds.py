@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from revocation.sidecar import ext_authz
-from revocation.web.gate import Steps
+from revocation.web.access_guard import AccessPolicy
 from tests.fuzz import fuzz_ext_authz, fuzz_verify
 
 SEEDS = sorted((Path(fuzz_ext_authz.__file__).parent / "seeds-ext-authz").iterdir())
@@ -57,7 +57,7 @@ def test_an_exception_would_be_found(monkeypatch):
 def test_an_acceptance_would_be_found(monkeypatch):
     (path,) = [path for path in SEEDS if path.name == "signed"]
     token = fuzz_verify.sign(fuzz_ext_authz.HEADER, path.read_bytes()[1:])
-    monkeypatch.setattr(Steps, "find_token", lambda *_: token)
+    monkeypatch.setattr(AccessPolicy, "find_token", lambda *_: token)
     with pytest.raises(AssertionError):
         replay()
 
@@ -66,6 +66,6 @@ def test_a_header_of_a_claim_that_cannot_be_sent_would_be_found(monkeypatch):
     # One of its own: what is told of a token may be remembered with it.
     strict = fuzz_verify._authenticator(allow_untyped=False)
     monkeypatch.setattr(fuzz_ext_authz, "STRICT", strict)
-    monkeypatch.setattr("revocation.sidecar.authz.write_value", str)
+    monkeypatch.setattr("revocation.sidecar.authorizer.write_value", str)
     with pytest.raises(AssertionError):
         replay()

@@ -12,14 +12,14 @@ import pytest
 from revocation import metrics
 from revocation.decision import Beyond, Reason, StalenessPolicy, Verdict
 from revocation.errors import SettingsError
-from revocation.verifier.fallback import (
+from revocation.verifier.fallback.fallback_chain import (
     FirstOf,
     IssuerFallback,
     Question,
     SidecarFallback,
     Source,
 )
-from revocation.verifier.sources import Terms
+from revocation.verifier.fallback.fallback_source import Terms
 from tests.installation import eventually
 from tests.unit.strategies import CLAIMS, ISSUER, NOW, RULES
 

@@ -9,8 +9,8 @@ from revocation import events
 from revocation.decision import Freshness, Reason
 from revocation.entries import Kind, Status, Target
 from revocation.errors import PublishError, SettingsError
-from revocation.families import Family
-from revocation.guard import RefreshGuard, RefreshReason
+from revocation.guard.families import Family
+from revocation.guard.refresh_guard import RefreshGuard, RefreshReason
 from revocation.receipts import Receipt
 from tests.unit.refreshes import (
     CUT_OFF,

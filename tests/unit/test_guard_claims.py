@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from revocation.decision import Reason
 from revocation.entries import Kind, Target
-from revocation.guard import RefreshReason
+from revocation.guard.refresh_guard import RefreshReason
 from tests.unit.refreshes import CUT_OFF, ISSUER, MINUTE, NOW, RULES, Case, known
 
 

@@ -8,7 +8,7 @@ from revocation import events, ledger
 from revocation.decision import DEFAULT_POLICIES, Freshness
 from revocation.entries import Kind, Position, Status
 from revocation.errors import PublishError
-from revocation.guard import RefreshGuard, RefreshReason
+from revocation.guard.refresh_guard import RefreshGuard, RefreshReason
 from revocation.settings import LimitSettings
 from tests.unit.refreshes import (
     GRACE_MS,

@@ -5,8 +5,8 @@ import urllib.request
 
 import pytest
 
-from revocation.embedded.process import LOOPBACK, free_ports
-from revocation.health import serve
+from revocation.http.health import serve
+from revocation.local.process import LOOPBACK, free_ports
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from revocation.__main__ import app
 from revocation.entries import Kind
 from revocation.events import EVENT_TYPES, Event, parse, targets
 from revocation.jwt.authenticator import Authenticated, Authenticator
-from revocation.presets import preset, presets
+from revocation.jwt.presets import preset, presets
 from revocation.settings import VerifierSettings
 from tests.structure.sources import ROOT
 from tests.unit.issuer_events import verdict

@@ -7,8 +7,8 @@ from pydantic import TypeAdapter
 from revocation.decision import Reason
 from revocation.events import UserLoggedOut
 from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
-from revocation.presets import presets
-from revocation.trusted_issuers import TrustedIssuers
+from revocation.jwt.presets import presets
+from revocation.jwt.trusted_issuers import TrustedIssuers
 from tests.unit.issuer_events import verdict
 from tests.unit.issuer_samples import (
     AS_REPORTED,

@@ -10,10 +10,16 @@ from typer.testing import CliRunner
 from revocation.__main__ import app
 from revocation.cli import EXIT_NEGATIVE
 from revocation.cli.issuers_discover import _lines, _name, _values
-from revocation.jwt.discovery import Algorithms, Metadata, _read, issuer_of, places
-from revocation.presets import presets
+from revocation.jwt.issuer_discovery import (
+    Algorithms,
+    Metadata,
+    _read,
+    issuer_of,
+    places,
+)
+from revocation.jwt.presets import presets
+from revocation.jwt.trust import Algorithm
 from revocation.settings import VerifierSettings
-from revocation.trust import Algorithm
 from tests.unit.jwks_server import answer
 from tests.unit.provider import KEYS, OAUTH, OPENID, provider_over_tls, serving
 from tests.unit.tokens import encode, jwk, key_set

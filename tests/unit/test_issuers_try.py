@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from revocation.__main__ import app
 from revocation.cli import EXIT_NEGATIVE
 from revocation.errors import SettingsError
-from revocation.presets import presets
+from revocation.jwt.presets import presets
 from tests.stations.beside import beside
 from tests.unit.jwks_server import JwksServer
 from tests.unit.tokens import AUDIENCE, ISSUER, encode, jwk, key_for, key_set, mint

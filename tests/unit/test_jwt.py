@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from revocation.claims import Rules
+from revocation.claims.claims import Rules
 from revocation.decision import Reason
 from revocation.entries import Kind, Target, UnixMs
 from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from revocation.trust import TrustedIssuer
+from revocation.jwt.trust import TrustedIssuer
 
 TESTS = Path(__file__).parent
 DOCUMENT = (TESTS.parents[1] / "docs" / "token-verification.md").read_text()

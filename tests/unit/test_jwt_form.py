@@ -7,8 +7,8 @@ import pytest
 
 from revocation.decision import Reason
 from revocation.jwt.authenticator import Authenticated
-from revocation.jwt.compact import Malformed, Parts, read_json, take_apart
-from revocation.trust import IGNORABLE_MEMBERS
+from revocation.jwt.compact import Malformed, TokenParts, read_json, take_apart
+from revocation.jwt.trust import IGNORABLE_MEMBERS
 from tests.unit.tokens import (
     CLAIMS,
     NOW,
@@ -37,7 +37,7 @@ def malformed(token):
 
 def test_a_token_comes_apart_as_it_was_made():
     found = take_apart(signed())
-    assert isinstance(found, Parts)
+    assert isinstance(found, TokenParts)
     assert found.header == ("ES256", "at+jwt", "key-1", frozenset())
     assert found.claims == CLAIMS
     assert len(found.signature) == 64

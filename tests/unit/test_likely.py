@@ -2,8 +2,8 @@
 
 import pytest
 
-from revocation.presets import presets
-from revocation.presets.likely import likely
+from revocation.jwt.presets import presets
+from revocation.jwt.presets.likely import likely
 
 OF_ANY_NAME = {"clerk", "fusionauth", "hydra", "rfc9068"}
 """Presets of issuers whose names show nothing: on any host, without a path."""

@@ -3,16 +3,18 @@
 import pytest
 
 from revocation.entries import UnixMs
+from revocation.http.messages import ServerLimits
 from revocation.jwt import fetch
 from revocation.jwt.key_source import KeySource, Pace
 from revocation.jwt.keys import KeySet, read_key_set
-from revocation.sidecar.messages import Limits
 from tests.unit.growth import LARGE, SMALL, is_linear
 from tests.unit.tokens import NOW, issuer, jwk, key_set
 from tests.unit.wire import GET, HEAD_OF_CHUNKED, Wire, echo
 
 MOST = 1 << 20
-LIMITS = Limits(target_bytes=MOST, header_bytes=MOST, headers=MOST, body_bytes=MOST)
+LIMITS = ServerLimits(
+    target_bytes=MOST, header_bytes=MOST, headers=MOST, body_bytes=MOST
+)
 START = b"GET / HTTP/1.1\r\nhost: x\r\n"
 CHUNKS = HEAD_OF_CHUNKED + b"\r\n"
 

@@ -15,18 +15,18 @@ from revocation import events
 from revocation.authority.conclude import origin
 from revocation.decision import DEFAULT_POLICIES
 from revocation.errors import ContractError
+from revocation.http.framing import find_head, read_head
+from revocation.http.messages import Request, ServerLimits
 from revocation.jwt.compact import read_json, take_apart
 from revocation.jwt.keys import read_key_set
-from revocation.sidecar.authz import Authorizer, Identity, write_value
+from revocation.sidecar.authorizer import Authorizer, IdentityHeaders, write_value
 from revocation.sidecar.checks import Checker
-from revocation.sidecar.framing import find_head, read_head
 from revocation.sidecar.introspect import Caller, Introspection
-from revocation.sidecar.messages import Limits, Request
 from revocation.sidecar.proxies import Dialect, Proxy
 from revocation.sidecar.rule_set import RuleSet
+from revocation.web.access_guard import AccessPolicy
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import CredentialRules, find_credentials
-from revocation.web.gate import Steps
 from revocation.web.routes import ResourceTemplate, RouteRule, is_canonical
 from tests.fuzz import fuzz_ext_authz
 from tests.stations.verifications import Told
@@ -34,7 +34,9 @@ from tests.unit.growth import Parser, families, is_linear, made
 from tests.unit.tokens import encode, header_of, issuer
 
 MOST = 1 << 20
-LIMITS = Limits(target_bytes=MOST, header_bytes=MOST, headers=MOST, body_bytes=MOST)
+LIMITS = ServerLimits(
+    target_bytes=MOST, header_bytes=MOST, headers=MOST, body_bytes=MOST
+)
 HEADER = encode(str(header_of()).replace("'", '"').encode())
 COOKIE = CredentialRules(
     cookie="__Host-token", own_origins=("https://app.example", "https://b.example")
@@ -48,7 +50,7 @@ RULES = RuleSet(
     ],
     policies=DEFAULT_POLICIES,
 )
-STEPS = Steps(credentials=COOKIE, refusals=Refusals())
+STEPS = AccessPolicy(credentials=COOKIE, refusals=Refusals())
 
 
 class Generous(Told):
@@ -61,7 +63,7 @@ class Generous(Told):
 
 
 AUTHORIZER = Authorizer(
-    Generous(), SimpleNamespace(current=RULES), steps=STEPS, identity=Identity()
+    Generous(), SimpleNamespace(current=RULES), steps=STEPS, identity=IdentityHeaders()
 )
 CHECKER = Checker(
     Generous(), region="eu", routes=frozenset(DEFAULT_POLICIES), verifies=True

@@ -12,10 +12,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from revocation.decision import DEFAULT_POLICIES, Reason
+from revocation.http.messages import Request
 from revocation.sidecar import openapi
 from revocation.sidecar.introspect import Caller
-from revocation.sidecar.messages import Request
-from revocation.verifier.feed import Progress
+from revocation.verifier.replica_feed import LoadProgress
 from tests.stations.sidecars import bearer, endpoints_of
 from tests.stations.verifications import Told
 from tests.unit.documents import SCHEMAS
@@ -34,7 +34,7 @@ class Fixed(Told):
     """A verifier that answers checks as well, and is complete."""
 
     freshness = (True, 7)
-    progress = Progress(1, 1)
+    progress = LoadProgress(1, 1)
     disagreement = None
     complaint = ""
 
@@ -139,7 +139,9 @@ def test_the_file_and_what_is_served_differ_in_the_route_classes_only():
 
 def test_it_can_be_written_without_the_extras():
     heavy = {"httptools", "starlette", "grpc", "httpx", "joserfc", "uvicorn"}
-    script = f"import sys, revocation.ops.schemas; print(*sys.modules.keys() & {heavy})"
+    script = (
+        f"import sys, revocation.export.schemas; print(*sys.modules.keys() & {heavy})"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )

@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from revocation import __main__, publisher, watchdog
-from revocation.authority import outlet
-from revocation.projector import watch
+from revocation.authority import ordered_producer
+from revocation.projector import projector_watch
 from revocation.settings import AuthoritySettings
-from revocation.sidecar import station
+from revocation.sidecar import sidecar
 from revocation.verifier import feed_watch
 from tests.structure.sources import MODULES, ROOT
 
@@ -36,9 +36,9 @@ def test_the_times_are_those_of_the_code():
     assert forwarded[2] == "the same"
     for row in (entries, events, metadata):
         assert row[2] == "`session_timeout_ms` + 4 s"
-    assert partition[2] == f"{watch.PARTITION_SECONDS:g} s"
+    assert partition[2] == f"{projector_watch.PARTITION_SECONDS:g} s"
     assert tasks[2] == f"{watchdog.TASK_SECONDS:g} s"
-    assert loop[2] == feed[2] == f"{station._STALL_SECONDS:g} s"
+    assert loop[2] == feed[2] == f"{sidecar._STALL_SECONDS:g} s"
     assert stop[2].startswith(f"{watchdog.STOP_SECONDS:g} s")
     first = f"{watchdog.FIRST_SECONDS:g} s for its first progress"
     assert first in WORDS
@@ -71,7 +71,9 @@ def test_every_cause_is_named():
 def test_every_exit_code_is_named():
     codes = [row[0] for row in rows("Exit codes of stations")[1:]]
     known = [0, __main__.EXIT_FAILED, __main__.EXIT_USAGE]
-    assert codes == list(map(str, [*known, outlet._EXIT_UNSENT, watchdog.EXIT_STALLED]))
+    assert codes == list(
+        map(str, [*known, ordered_producer._EXIT_UNSENT, watchdog.EXIT_STALLED])
+    )
 
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from revocation.__main__ import app
 from revocation.errors import SettingsError
-from revocation.presets import Preset, preset, presets
+from revocation.jwt.presets import Preset, preset, presets
+from revocation.jwt.trusted_issuers import TrustedIssuer, TrustedIssuers
 from revocation.settings import TokenSettings, VerifierSettings
-from revocation.trusted_issuers import TrustedIssuer, TrustedIssuers
 from tests.unit.tokens import AUDIENCE
 
 ADAPTER: TypeAdapter[dict[str, TrustedIssuer]] = TypeAdapter(TrustedIssuers)

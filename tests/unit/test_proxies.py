@@ -4,14 +4,9 @@ import orjson
 import pytest
 
 from revocation.errors import SettingsError
-from revocation.sidecar.authz import AuthzAnswer
-from revocation.sidecar.messages import Request
-from revocation.sidecar.proxies import (
-    STATUSES,
-    Dialect,
-    Proxy,
-    check_statuses,
-)
+from revocation.http.messages import Request
+from revocation.sidecar.authorizer import AuthzAnswer
+from revocation.sidecar.proxies import STATUSES, Dialect, Proxy, check_statuses
 
 HOST = (b"host", b"api.example")
 NGINX = [(b"x-original-method", b"PUT"), (b"x-original-uri", b"/a%20b?c=1")]

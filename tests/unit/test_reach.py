@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from structlog.testing import capture_logs
 
-from revocation.claim_names import ClaimNames, put_claim
-from revocation.claims import Rules
+from revocation.claims.claim_names import ClaimNames, put_claim
+from revocation.claims.claims import Rules
+from revocation.claims.reach import EVENTS, Reach, reach
 from revocation.entries import Kind
 from revocation.events import EVENT_TYPES
 from revocation.jwt.authenticator import Authenticated
-from revocation.presets import presets
-from revocation.reach import EVENTS, Reach, reach
+from revocation.jwt.presets import presets
 from revocation.settings import VerifierSettings
 from revocation.verifier import Verifier
-from revocation.verifier.out_of_reach import tell_out_of_reach
+from revocation.verifier.reporting.out_of_reach import tell_out_of_reach
 from tests.unit.issuer_events import about, verdict
 from tests.unit.issuer_samples import COUNT
 from tests.unit.issuer_tokens import RULES, Sample

@@ -11,7 +11,7 @@ from revocation.decision import _REASONS, Reason
 from revocation.entries import Kind
 from revocation.errors import UnknownEventTypeError
 from revocation.events import decode
-from revocation.rejections import RejectingReason, TokenRejected, encode
+from revocation.events.rejections import RejectingReason, TokenRejected, encode
 from tests.unit.documents import SCHEMAS, holds_integral_float, mutated, validator
 
 NAME = "revocation.token.rejected"

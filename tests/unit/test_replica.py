@@ -2,7 +2,7 @@
 
 import pytest
 
-from revocation.claims import Token, read_token
+from revocation.claims.claims import Token, read_token
 from revocation.decision import Freshness
 from revocation.entries import DENYLIST_KINDS, Entry, Kind, Position, Status, Target
 from revocation.store import canary

@@ -5,16 +5,16 @@ import pytest
 from revocation.errors import SettingsError
 from revocation.web.routes import (
     WEBSOCKET,
-    Asked,
+    AccessNeeds,
     ResourceTemplate,
     RouteRule,
     Routes,
     is_canonical,
 )
 
-READ = Asked(public=False, route="read")
-WRITE = Asked(public=False, route="write")
-PUBLIC = Asked(public=True, route="read")
+READ = AccessNeeds(public=False, route="read")
+WRITE = AccessNeeds(public=False, route="write")
+PUBLIC = AccessNeeds(public=True, route="read")
 
 ROUTES = Routes(
     [
@@ -35,7 +35,7 @@ UUID = "0a6d6a1e-1c3b-4a33-9a83-6f8a2f0d7b11"
 
 
 def dataset(name):
-    return Asked(
+    return AccessNeeds(
         public=False,
         route="read",
         resources=(f"dataset:{name}",),
@@ -67,12 +67,12 @@ def dataset(name):
         (
             "GET",
             f"/jobs/{UUID}",
-            Asked(public=False, route="jobs", resources=(f"job:{UUID}",)),
+            AccessNeeds(public=False, route="jobs", resources=(f"job:{UUID}",)),
         ),
         (
             "PUT",
             "/datasets/a/rows/0",
-            Asked(public=False, route="write", resources=("row:a/0",)),
+            AccessNeeds(public=False, route="write", resources=("row:a/0",)),
         ),
     ],
 )

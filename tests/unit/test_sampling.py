@@ -4,7 +4,7 @@ from hypothesis import given, strategies as st
 
 from revocation.decision import Reason, Verdict
 from revocation.entries import Entry, Kind, Position, Target
-from revocation.verifier.sampling import Rejection, Sampler
+from revocation.verifier.reporting.rejection_sampling import Rejection, Sampler
 
 NOW = 1_795_273_445_000
 REPEAT_MS = 60_000

@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 
 from revocation import events
 from revocation.errors import ContractError
-from revocation.event_data import MAX_BULK_USERS
-from revocation.ops.schemas import documents, export
+from revocation.events.event_data import MAX_BULK_USERS
+from revocation.export.schemas import documents, export
 from revocation.topics import MAX_EVENT_BYTES
 from tests.unit.documents import SCHEMAS, holds_integral_float, mutated, validator
 from tests.unit.strategies import any_event

@@ -25,7 +25,7 @@ from revocation.settings import (
     TokenSettings,
     VerifierSettings,
 )
-from revocation.settings.source import Settings
+from revocation.settings.settings_source import Settings
 
 CLASSES = [
     AskedSettings,

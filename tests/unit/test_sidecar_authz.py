@@ -9,17 +9,17 @@ from hypothesis import given, strategies as st
 
 from revocation.decision import DEFAULT_POLICIES, Reason
 from revocation.errors import SettingsError
-from revocation.sidecar.authz import (
+from revocation.sidecar.authorizer import (
     IDENTITY,
     Authorizer,
     AuthzRequest,
-    Identity,
+    IdentityHeaders,
     write_value,
 )
 from revocation.sidecar.rule_set import RuleSet
+from revocation.web.access_guard import AccessPolicy
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import CredentialRules
-from revocation.web.gate import Steps
 from revocation.web.routes import RouteRule
 from tests.stations.verifications import Told
 
@@ -36,7 +36,7 @@ COOKIE = (b"cookie", b"__Host-token=token-2")
 
 def authorizer(verifier, *, identity=None, cookie=None, **options):
     current = RuleSet(RULES, policies=DEFAULT_POLICIES, **options)
-    steps = Steps(
+    steps = AccessPolicy(
         credentials=CredentialRules(cookie=cookie), refusals=Refusals(realm="data")
     )
     return Authorizer(
@@ -104,7 +104,7 @@ def test_a_public_path_looks_at_no_token_and_tells_of_nobody():
 
 
 def test_names_and_claims_are_configurable():
-    identity = Identity(
+    identity = IdentityHeaders(
         headers={"x-user": "sub", "x-tenant": "tenant", "x-level": "acr"},
         remove=("authorization",),
     )
@@ -318,18 +318,18 @@ def test_a_value_is_one_header_field_and_can_be_read_back(value):
 )
 def test_a_name_that_could_be_taken_for_another_is_refused(name):
     with pytest.raises(SettingsError, match="no name of an identity header"):
-        Identity(headers={name: "sub"})
+        IdentityHeaders(headers={name: "sub"})
 
 
 @pytest.mark.parametrize("name", ["Host", "host", "X-A", "a,b", ":path", ""])
 def test_what_cannot_be_removed_is_refused(name):
     with pytest.raises(SettingsError, match="cannot be removed"):
-        Identity(remove=(name,))
+        IdentityHeaders(remove=(name,))
 
 
 def test_there_is_an_end_to_headers():
     with pytest.raises(SettingsError, match="16"):
-        Identity(headers={f"x-{n}": "sub" for n in range(17)})
+        IdentityHeaders(headers={f"x-{n}": "sub" for n in range(17)})
 
 
 def test_a_request_does_not_show_in_logs():

@@ -10,12 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from revocation import metrics
-from revocation.sidecar.messages import Limits, Response
-from revocation.sidecar.shared import Shared
+from revocation.http.messages import Response, ServerLimits
+from revocation.http.server_state import ServerState
 from tests.installation import eventually
 from tests.unit.wire import CHUNKED, POST, Wire, echo, get
 
-LIMITS = Limits(body_bytes=1_024)
+LIMITS = ServerLimits(body_bytes=1_024)
 ASKED = b"GET /auth HTTP/1.1"
 ANNOUNCED = {
     "length": get(b"content-length: 5", line=ASKED),
@@ -29,7 +29,9 @@ SMUGGLED = b"GET /smuggled HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 def forward_auth(handler=echo):
-    return Wire(handler, shared=Shared(handler, LIMITS, lambda path: path == "/auth"))
+    return Wire(
+        handler, shared=ServerState(handler, LIMITS, lambda path: path == "/auth")
+    )
 
 
 def missing():

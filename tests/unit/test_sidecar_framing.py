@@ -5,9 +5,9 @@ import json
 import pytest
 from hypothesis import given, strategies as st
 
-from revocation.sidecar import framing
-from revocation.sidecar.framing import Head, find_head, read_head
-from revocation.sidecar.messages import Limits
+from revocation.http import framing
+from revocation.http.framing import RequestHead, find_head, read_head
+from revocation.http.messages import ServerLimits
 from tests.unit.wire import CHUNKED, GET, HEAD_OF_CHUNKED, POST, Wire, echo, get
 
 SMUGGLED = {
@@ -105,7 +105,7 @@ async def test_what_is_not_known_here_is_refused(request_, status):
     assert (wire.answer.status, wire.over) == (status, True)
 
 
-LIMITS = Limits(target_bytes=20, header_bytes=400, headers=4, body_bytes=8)
+LIMITS = ServerLimits(target_bytes=20, header_bytes=400, headers=4, body_bytes=8)
 
 
 @pytest.mark.parametrize("step", [0, 1])
@@ -206,11 +206,11 @@ LINES = st.lists(
 def test_whatever_comes_a_head_is_read_or_refused(line, fields, rest):
     """It never raises, and what is served is framed in one way."""
     buffer = bytearray(b"\r\n".join([line, *fields, b"", b""]) + rest)
-    end = find_head(buffer, Limits())
+    end = find_head(buffer, ServerLimits())
     if not isinstance(end, int):
         return
-    head = read_head(bytes(buffer[:end]), Limits())
-    if isinstance(head, Head):
+    head = read_head(bytes(buffer[:end]), ServerLimits())
+    if isinstance(head, RequestHead):
         names = [name for name, _ in head.headers]
         lengths = names.count(b"content-length")
         codings = names.count(b"transfer-encoding")
@@ -223,8 +223,8 @@ def test_whatever_comes_a_head_is_read_or_refused(line, fields, rest):
 def test_a_body_in_chunks_is_what_was_sent(parts, step):
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
     stream = bytearray(HEAD_OF_CHUNKED + b"\r\n")
-    head = read_head(bytes(stream), Limits())
-    assert isinstance(head, Head)
+    head = read_head(bytes(stream), ServerLimits())
+    assert isinstance(head, RequestHead)
     assert head.chunked is not None
     stream, buffer = chunks + b"0\r\n\r\n" + GET, bytearray()
     for first in range(0, len(stream), step):

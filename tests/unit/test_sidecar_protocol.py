@@ -6,8 +6,8 @@ import json
 import pytest
 from structlog.testing import capture_logs
 
-from revocation.sidecar.messages import Limits, Request, Response, encode, problem
-from revocation.sidecar.shared import Shared
+from revocation.http.messages import Request, Response, ServerLimits, encode, problem
+from revocation.http.server_state import ServerState
 from tests.installation import eventually
 from tests.unit.wire import CHUNKED, GET, POST, Wire, echo, get
 
@@ -126,7 +126,7 @@ async def test_a_client_that_waits_is_told_to_continue(framing):
 
 
 async def test_a_body_that_is_too_large_is_not_asked_for():
-    wire = Wire(echo, Limits(body_bytes=4))
+    wire = Wire(echo, ServerLimits(body_bytes=4))
     wire.send(get(b"content-length: 5", b"expect: 100-continue"))
     assert (wire.answer.status, wire.over) == (413, True)
 
@@ -264,7 +264,7 @@ async def test_a_client_that_does_not_read_is_neither_served_nor_read_from():
 
 
 async def test_a_client_that_asks_for_much_at_once_leaves_others_their_turn():
-    shared = Shared(echo, Limits())
+    shared = ServerState(echo, ServerLimits())
     greedy, other = Wire(echo, shared=shared), Wire(echo, shared=shared)
     greedy.send(GET * 100)
     other.send(GET)
@@ -276,7 +276,7 @@ async def test_a_client_that_asks_for_much_at_once_leaves_others_their_turn():
 
 
 async def test_a_connection_too_many_is_told_so():
-    shared = Shared(echo, Limits(connections=1))
+    shared = ServerState(echo, ServerLimits(connections=1))
     first, second = Wire(echo, shared=shared), Wire(echo, shared=shared)
     answer = second.answer
     assert (answer.status, answer.headers["connection"]) == (503, "close")
@@ -289,7 +289,7 @@ async def test_a_connection_too_many_is_told_so():
 
 
 async def test_a_flood_of_connections_is_cut_off_unanswered():
-    shared = Shared(echo, Limits(connections=1))
+    shared = ServerState(echo, ServerLimits(connections=1))
     wires = [Wire(echo, shared=shared) for _ in range(300)]
     assert wires[-1].aborted
     assert len(shared.connections) < 300

@@ -10,14 +10,14 @@ from hypothesis import given, strategies as st
 from revocation.decision import DEFAULT_POLICIES, Beyond, StalenessPolicy
 from revocation.errors import SettingsError
 from revocation.sidecar import rule_set
+from revocation.sidecar.path_rules import MAX_FILE_BYTES, read_rules
 from revocation.sidecar.rule_set import METHODS, RuleSet
-from revocation.sidecar.rules import MAX_FILE_BYTES, read_rules
-from revocation.web.routes import WEBSOCKET, Asked, RouteRule, Routes
+from revocation.web.routes import WEBSOCKET, AccessNeeds, RouteRule, Routes
 
 ROOT = Path(__file__).parents[2]
 API = "https://api.example/"
-READ = Asked(public=False, route="read")
-WRITE = Asked(public=False, route="write")
+READ = AccessNeeds(public=False, route="read")
+WRITE = AccessNeeds(public=False, route="write")
 POLICIES = {
     **DEFAULT_POLICIES,
     "payment": StalenessPolicy(max_staleness_ms=1_000, beyond=Beyond.INTROSPECT),
@@ -58,7 +58,7 @@ EXAMPLE = """
 def test_what_a_rule_may_say():
     found = read(EXAMPLE)
     assert found.find("GET", "/health").public
-    assert found.find("PUT", "/datasets/42") == Asked(
+    assert found.find("PUT", "/datasets/42") == AccessNeeds(
         public=False,
         route="payment",
         resources=("dataset:42",),

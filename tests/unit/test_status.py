@@ -12,11 +12,11 @@ import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from revocation.cli import status
-from revocation.cli.status_judge import judge
-from revocation.cli.status_report import DeadLetters, Found, State
 from revocation.cli.status_table import render
 from revocation.entries import Offset, Position, UnixMs
-from revocation.settings.stations import KafkaSettings
+from revocation.operate.status_judge import judge
+from revocation.operate.status_report import DeadLetters, Found, State
+from revocation.settings.station_settings import KafkaSettings
 from revocation.updates import Update, encode_update
 from tests.unit.findings import (
     COLD,

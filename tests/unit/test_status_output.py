@@ -8,9 +8,9 @@ import re
 import orjson
 import pytest
 
-from revocation.cli.status_judge import judge
 from revocation.cli.status_table import render
-from revocation.cli.words import counted, in_words
+from revocation.operate.status_judge import judge
+from revocation.operate.words import counted, in_words
 from tests.structure.sources import ROOT
 from tests.unit.findings import ENTRIES, EVENTS, NOW, SITUATIONS
 

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from revocation.trust import Algorithm, TrustedIssuer, media_type
-from revocation.trusted_issuers import TrustedIssuers
+from revocation.jwt.trust import Algorithm, TrustedIssuer, media_type
+from revocation.jwt.trusted_issuers import TrustedIssuers
 from tests.unit.tokens import AUDIENCE, issuer
 
 URL = "https://idp.example/jwks.json"

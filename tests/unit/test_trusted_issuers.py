@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
-from revocation.trusted_issuers import TrustedIssuer, TrustedIssuers
+from revocation.jwt.trusted_issuers import TrustedIssuer, TrustedIssuers
 from tests.unit.issuer_tokens import CLIENT, RULES, SAMPLES
 from tests.unit.tokens import NOW, FixedKeys, jwk, key_set
 

@@ -4,8 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from revocation import metrics
-from revocation.claims import Token, read_token
-from revocation.verifier.version_watch import MANY_USERS, VersionWatch
+from revocation.claims.claims import Token, read_token
+from revocation.verifier.reporting.version_watch import MANY_USERS, VersionWatch
 from tests.unit.strategies import CLAIMS, RULES
 
 

@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from revocation import metrics, watchdog as module
-from revocation.watchdog import Expectation, StallWatch, Watchdog, stopping
+from revocation.watchdog import ProgressExpectation, StallWatch, Watchdog, stopping
 
 
 def expect(value, *, due=True, seconds=10.0, detail="", first_seconds=0.0):
-    return Expectation("entries", value, due, seconds, detail, first_seconds)
+    return ProgressExpectation("entries", value, due, seconds, detail, first_seconds)
 
 
 class Clock:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from revocation import events
 from revocation.errors import InvalidEventError, TokenAsIdError
-from revocation.whole_token import peek
+from revocation.events.whole_token import peek
 from tests.unit.strategies import ids
 from tests.unit.structured import to_json
 from tests.unit.tokens import CLAIMS, ISSUER, mint

@@ -8,11 +8,11 @@ from typing import Any
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from revocation.claims import Rules
+from revocation.claims.claims import Rules
 from revocation.entries import UnixMs
 from revocation.jwt.authenticator import Authenticator
 from revocation.jwt.keys import VerificationKey, read_key_set
-from revocation.trust import TrustedIssuer
+from revocation.jwt.trust import TrustedIssuer
 
 ISSUER = "https://idp.example/"
 AUDIENCE = "https://api.example/"

@@ -3,9 +3,9 @@
 import asyncio
 from typing import NamedTuple
 
-from revocation.sidecar.connection import Connection
-from revocation.sidecar.messages import Limits, Response
-from revocation.sidecar.shared import Shared
+from revocation.http.http_connection import HttpConnection
+from revocation.http.messages import Response, ServerLimits
+from revocation.http.server_state import ServerState
 
 GET = b"GET /a?b=c HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST /p HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
@@ -33,10 +33,10 @@ class Wire(asyncio.Transport):
 
     def __init__(self, handler, limits=None, *, shared=None):
         super().__init__()
-        self.shared = shared or Shared(handler, limits or Limits())
+        self.shared = shared or ServerState(handler, limits or ServerLimits())
         self._sent = bytearray()
         self.closed = self.ended = self.reading_paused = self.aborted = False
-        self.connection = Connection(self.shared)
+        self.connection = HttpConnection(self.shared)
         self.connection.connection_made(self)
 
     # What the server does ------------------------------------------------------------

@@ -14,9 +14,13 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from revocation.decision import Reason, Verdict
 from revocation.entries import Entry, Kind, Position, Status, Target
 from revocation.sidecar.checks import Checker
-from revocation.verifier.fallback import FirstOf, RegionFallback, SidecarFallback
-from revocation.verifier.remote import RemoteVerifier
-from revocation.verifier.verification import Parts
+from revocation.verifier.base_verifier import VerifierParts
+from revocation.verifier.fallback.fallback_chain import (
+    FirstOf,
+    RegionFallback,
+    SidecarFallback,
+)
+from revocation.verifier.remote_verifier import RemoteVerifier
 from tests.stations.fallback.asking import (
     PATIENT,
     POLICY,
@@ -216,7 +220,7 @@ async def test_a_verifier_whose_region_is_late_asks_a_fresher_one():
     late = await store_as_of(10_000)
     fresh = await store_as_of(0, cut_off())
     fallback = RegionFallback(fresh, **PATIENT)
-    parts = Parts(store=late, rules=RULES, policies=POLICIES, fallback=fallback)
+    parts = VerifierParts(store=late, rules=RULES, policies=POLICIES, fallback=fallback)
     async with RemoteVerifier(parts) as verifier:
         active = await verifier.check_async(token("bob"), route="write")
         rejected = await verifier.check_async(token("alice"), route="write")
@@ -230,7 +234,7 @@ async def test_a_verifier_whose_region_is_late_asks_a_fresher_one():
 
 async def test_a_real_sidecar_is_understood(started):
     store = await store_as_of(0, cut_off())
-    parts = Parts(store=store, rules=RULES, policies=POLICIES)
+    parts = VerifierParts(store=store, rules=RULES, policies=POLICIES)
     routes = frozenset(POLICIES)
     verifier = RemoteVerifier(parts)
     soon = SimpleNamespace(check_soon=verifier.check_async)

@@ -3,11 +3,11 @@
 import httpx
 
 from revocation.decision import StalenessPolicy
+from revocation.http.http_server import Request
 from revocation.sidecar.checks import Checker
-from revocation.sidecar.server import Request
 from revocation.verifier import Verifier
-from revocation.verifier.fallback import SidecarFallback
-from revocation.verifier.verification import Parts
+from revocation.verifier.base_verifier import VerifierParts
+from revocation.verifier.fallback.fallback_chain import SidecarFallback
 from tests.stations.fallback.asking import POLICY, RULES, store_as_of, token
 from tests.stations.sidecars import listening
 
@@ -34,7 +34,7 @@ async def test_each_is_asked_once_and_asks_nobody():
     late = [await store_as_of(60_000) for _ in range(2)]
     verifiers = [
         Verifier(
-            Parts(store=store, rules=RULES, policies=POLICIES),
+            VerifierParts(store=store, rules=RULES, policies=POLICIES),
             store,
             peppers=(store.pepper,),
         )

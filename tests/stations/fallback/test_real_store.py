@@ -3,10 +3,10 @@
 import pytest
 
 from revocation.decision import Reason
-from revocation.store import Batch, Mark
+from revocation.store.contract import Batch, Mark
 from revocation.store.layout import Layout
-from revocation.store.redis import RedisStore
-from revocation.verifier.fallback import RegionFallback
+from revocation.store.redis_store import RedisStore
+from revocation.verifier.fallback.fallback_chain import RegionFallback
 from tests.identities import identity
 from tests.servers import start_valkey
 from tests.stations.fallback.asking import ask, cut_off, question

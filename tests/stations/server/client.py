@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from revocation.sidecar.server import Response
+from revocation.http.http_server import Response
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from revocation.sidecar.server import Limits, Response, Server, Tcp
+from revocation.http.http_server import Limits, Response, Server, Tcp
 from tests.installation import eventually
 from tests.stations.server.client import GET, POST, connected, echo
 

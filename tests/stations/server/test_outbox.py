@@ -2,7 +2,7 @@
 
 import asyncio
 
-from revocation.sidecar.outbox import Outbox
+from revocation.http.write_batcher import WriteBatcher
 from tests.installation import eventually
 
 
@@ -20,7 +20,7 @@ async def test_one_that_is_gone_takes_no_other_s_answer_along():
     await eventually(lambda: len(kept) == 1, pause=0.001)
     reader, left = await asyncio.open_connection(*address)
     await eventually(lambda: len(kept) == 2, pause=0.001)
-    outbox = Outbox(loop)
+    outbox = WriteBatcher(loop)
     # Its end is on its way to be told when it is answered.
     kept[0].abort()
     for each in kept:

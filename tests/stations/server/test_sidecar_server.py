@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from revocation.errors import SettingsError
-from revocation.sidecar.server import Response, Server, Tcp, Unix
+from revocation.http.http_server import Response, Server, Tcp, Unix
 from tests.installation import eventually
 from tests.stations.server.client import GET, POST, connected, echo
 

@@ -6,7 +6,7 @@ import ssl
 import pytest
 
 from revocation.errors import SettingsError
-from revocation.sidecar.server import Server, ServerTls, Tcp, Unix
+from revocation.http.http_server import Server, ServerTls, Tcp, Unix
 from tests.certificates import Authority
 from tests.installation import eventually
 from tests.stations.server.client import POST, connected, echo

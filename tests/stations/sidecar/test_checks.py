@@ -12,7 +12,7 @@ from revocation.decision import (
     Verdict,
 )
 from revocation.sidecar.checks import MAX_CHECKS
-from revocation.verifier.web_sources import ASK_NOBODY_ELSE
+from revocation.verifier.fallback.web_fallbacks import ASK_NOBODY_ELSE
 from tests.stations.sidecars import (
     Client,
     bearer,

@@ -4,11 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from revocation import metrics
-from revocation.decision import (
-    DEFAULT_POLICIES,
-    Beyond,
-    StalenessPolicy,
-)
+from revocation.decision import DEFAULT_POLICIES, Beyond, StalenessPolicy
 from revocation.errors import SettingsError
 from revocation.sidecar.endpoints import laxest_bound_ms
 from revocation.sidecar.proxies import Proxy

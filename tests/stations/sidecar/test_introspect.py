@@ -8,13 +8,13 @@ from urllib.parse import quote_plus, urlencode
 
 import pytest
 
-from revocation.claim_names import ClaimNames
+from revocation.claims.claim_names import ClaimNames
 from revocation.decision import Reason
 from revocation.entries import Kind
 from revocation.errors import SettingsError
+from revocation.http.messages import Request
 from revocation.sidecar import introspect
 from revocation.sidecar.introspect import Introspection, describe, read_callers
-from revocation.sidecar.messages import Request
 from tests.stations.sidecars import bearer, serving, signed
 from tests.stations.test_verifier import cut_off, store_as_of
 from tests.stations.verifications import Told

@@ -1,0 +1,351 @@
+"""Where a request ends and what it says: the head and the body of HTTP/1.1. No IO.
+
+llhttp (httptools) parses, as strictly as it can: a line that ends otherwise than with
+CR LF, a folded line, a control character, a second `Content-Length`, or one beside
+`Transfer-Encoding` is an error there. It gets exactly one request at a time, whose end
+is found here, so that two parsers must agree on where the next one begins: that is what
+request smuggling lives from (RFC 9112 sections 6.3, 11.2). Every error ends the
+connection, since nobody knows where the next request would begin.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+from httptools import (
+    HttpParserError,
+    HttpParserInvalidMethodError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+)
+
+from revocation.http.http_faults import (
+    MALFORMED,
+    NO_CODING,
+    NO_EXPECTATION,
+    NO_METHOD,
+    NO_VERSION,
+    body_too_large,
+    headers_too_large,
+    target_too_long,
+)
+from revocation.http.messages import HeadSuffices, HttpFault, ServerLimits
+
+END_OF_HEAD: Final = b"\r\n\r\n"
+_MOST_LINE: Final = 256
+"""Beside a target; and of a chunk, its size and extensions, which nobody needs."""
+_MOST_TRAILERS: Final = 4_096
+_FREE_LINES: Final = 32
+"""Of chunks, and of trailers: each costs a microsecond, however short it is."""
+_LEAST_MEAN: Final = 512
+"""How many bytes further chunks must have on the average."""
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]{0,247})?+\r\n")
+# RFC 9112 section 3.2.2; user information has no place in it (RFC 9110 section 4.2.4).
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@\s]+)(/[^?]*)?(\?.*)?")
+_FRAMING: Final = frozenset(
+    {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"}
+)
+_MOST_DIGITS: Final = 15
+_TOO_LONG: Final = 10**_MOST_DIGITS
+_VERSIONS: Final = ("1.1", "1.0")
+_REST_OF_LINE: Final = len("  HTTP/1.1")
+
+
+class RequestHead(NamedTuple):
+    """What stands before the body, and how the body is framed.
+
+    `length`: the body's bytes, where `chunked` is None. `persistent`: the client would
+    keep the connection. `old`: HTTP/1.0. `waits`: the client sends its body only once
+    it is told to continue.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: list[tuple[bytes, bytes]]
+    length: int
+    chunked: "Chunked | None"
+    persistent: bool
+    old: bool
+    waits: bool
+
+
+class _Told:
+    """What llhttp tells of one request."""
+
+    __slots__ = ("complete", "headers", "parts", "target", "trailing")
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.parts: list[bytes] = []
+        self.trailing = self.complete = False
+
+    def on_url(self, target: bytes) -> None:
+        self.target = target
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # A trailer must never pass as a header (RFC 9110 section 6.5.1).
+        if not self.trailing:
+            self.headers.append((name.lower(), value.strip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        self.trailing = True
+
+    def on_body(self, part: bytes) -> None:
+        self.parts.append(part)
+
+    def on_message_complete(self) -> None:
+        self.complete = True
+
+
+class Chunked:
+    """A body in chunks: its end is found here, its content is llhttp's."""
+
+    def __init__(
+        self, parser: HttpRequestParser, told: _Told, limits: ServerLimits
+    ) -> None:
+        """Prepare for a body that is within the limits."""
+        self.complete = False
+        self._parser = parser
+        self._told = told
+        self._limits = limits
+        self._data = self._lines = self._trailers = 0
+        self._left = 0
+        self._trailing = False
+
+    @property
+    def body(self) -> bytes:
+        """What has come of it."""
+        return b"".join(self._told.parts)
+
+    def take(self, buffer: bytearray) -> HttpFault | None:
+        """Take what belongs to the body from the front; the rest is left."""
+        size, fault = self._find_end(buffer)
+        if fault is not None:
+            return fault
+        taken = bytes(buffer[:size])
+        del buffer[:size]
+        try:
+            self._parser.feed_data(taken)
+        except (HttpParserError, HttpParserUpgrade):
+            return MALFORMED
+        return None if self._told.complete is self.complete else MALFORMED
+
+    def _find_end(self, buffer: bytearray) -> tuple[int, HttpFault | None]:
+        """Return how many bytes belong to the body so far, and what is wrong."""
+        there = len(buffer)
+        at = self._skip(0, there)
+        while at < there and not self.complete:
+            size = None if self._trailing else _CHUNK_LINE.match(buffer, at)
+            if size is not None:
+                fault = self._begin(int(size[1], 16))
+                end = size.end()
+            else:
+                end = buffer.find(b"\r\n", at, at + _MOST_TRAILERS)
+                if end < 0:
+                    # A line too long, or ended without a CR, never gets better.
+                    most = _MOST_TRAILERS if self._trailing else _MOST_LINE
+                    bad = there - at >= most or buffer.find(b"\n", at) >= 0
+                    return at, MALFORMED if bad else None
+                end += len(b"\r\n")
+                fault = self._take_trailer(end - at)
+            if fault is not None:
+                return at, fault
+            at = self._skip(end, there) if self._left else end
+        return at, None
+
+    def _skip(self, at: int, there: int) -> int:
+        """Return where the data of a chunk ends, or what came of it."""
+        size = min(self._left, there - at)
+        self._left -= size
+        return at + size
+
+    def _begin(self, length: int) -> HttpFault | None:
+        self._lines += 1
+        self._data += length
+        if self._lines > _FREE_LINES + self._data // _LEAST_MEAN:
+            return body_too_large(self._limits)
+        if length:
+            self._left = length + 2
+            too_large = self._data > self._limits.body_bytes
+            return body_too_large(self._limits) if too_large else None
+        self._trailing, self._lines = True, 0
+        return None
+
+    def _take_trailer(self, size: int) -> HttpFault | None:
+        """Take a line with its end: a trailer, or what is no chunk's."""
+        self._lines += 1
+        self._trailers += size
+        self.complete = size == len(b"\r\n")
+        too_many = self._lines > _FREE_LINES or self._trailers > _MOST_TRAILERS
+        return MALFORMED if too_many or not self._trailing else None
+
+
+def find_head(
+    buffer: bytearray, limits: ServerLimits, looked_at: int = 0
+) -> int | HttpFault | None:
+    """Return where the head ends, or why it never will; None: read on.
+
+    Args:
+        buffer: what has come so far; empty lines are taken off its front.
+        limits: those of the target and of the whole head.
+        looked_at: how much of the buffer was there when this said to read on. It is not
+            looked at again, or a head that comes byte by byte would cost its square.
+    """
+    # RFC 9112 section 2.2: an empty line before a request is to be ignored.
+    while buffer.startswith(b"\r\n"):
+        del buffer[:2]
+        looked_at = 0
+    before = max(0, looked_at + 1 - len(END_OF_HEAD))
+    end = buffer.find(END_OF_HEAD, before, limits.header_bytes)
+    if end >= 0:
+        return end + len(END_OF_HEAD)
+    longest = limits.target_bytes + _MOST_LINE
+    if looked_at <= longest < len(buffer) and buffer.find(b"\r\n", 0, longest + 1) < 0:
+        return target_too_long(limits)
+    if len(buffer) >= limits.header_bytes:
+        return headers_too_large(limits)
+    if buffer and buffer != b"\r" and not buffer[:1].isalpha():
+        return MALFORMED
+    pairs = buffer.count(b"\r\n", max(0, looked_at - 1))
+    return None if buffer.count(b"\n", looked_at) == pairs else MALFORMED
+
+
+def read_head(  # noqa: PLR0911 - one for each way to be wrong
+    raw: bytes, limits: ServerLimits, head_suffices: HeadSuffices = lambda _: False
+) -> RequestHead | HttpFault:
+    """Return what a head says, or why it is not served.
+
+    Args:
+        raw: from the request line to the empty line.
+        limits: those of the target, of the number of headers and of the body.
+        head_suffices: for which paths the body may be of any length.
+    """
+    # Before anything is made of them; beside them, two lines end.
+    if raw.count(b"\n") > limits.headers + 2:
+        return headers_too_large(limits)
+    told = _Told()
+    parser = HttpRequestParser(told)
+    upgrades = _parse(parser, raw)
+    if isinstance(upgrades, HttpFault):
+        return upgrades
+    version, method = parser.get_http_version(), parser.get_method()
+    if version not in _VERSIONS:
+        return NO_VERSION
+    fault = _check_size(raw, method, told, limits)
+    if fault is not None:
+        return fault
+    old = version == "1.0"
+    framing = [each for each in told.headers if each[0] in _FRAMING]
+    body = _read_framing(framing, old=old)
+    if isinstance(body, HttpFault):
+        return body
+    target = _read_target(method, told)
+    if target is None or (body.chunked and upgrades):
+        return MALFORMED
+    if body.length > limits.body_bytes and not head_suffices(target[0]):
+        return body_too_large(limits)
+    return RequestHead(
+        method.decode("ascii"),
+        *target,
+        told.headers,
+        body.length,
+        Chunked(parser, told, limits) if body.chunked else None,
+        body.persistent,
+        old,
+        body.waits and not old,
+    )
+
+
+def _parse(parser: HttpRequestParser, raw: bytes) -> bool | HttpFault:
+    """Have a head parsed; tell whether it asks for an upgrade, or why it is none."""
+    try:
+        parser.feed_data(raw)
+    except HttpParserUpgrade:
+        # A server may ignore it (RFC 9110 section 7.8), and proxies pass it on.
+        return True
+    except HttpParserInvalidMethodError:
+        return NO_METHOD
+    except HttpParserError:
+        return MALFORMED
+    return False
+
+
+def _check_size(
+    raw: bytes, method: bytes, told: _Told, limits: ServerLimits
+) -> HttpFault | None:
+    if len(told.target) > limits.target_bytes:
+        return target_too_long(limits)
+    # llhttp takes several spaces for one.
+    exact = len(method) + len(told.target) + _REST_OF_LINE
+    return None if raw.find(b"\r\n") == exact else MALFORMED
+
+
+class _Framing(NamedTuple):
+    persistent: bool
+    length: int = 0
+    chunked: bool = False
+    waits: bool = False
+
+
+def _read_framing(  # noqa: PLR0911 - as above
+    fields: list[tuple[bytes, bytes]], *, old: bool
+) -> _Framing | HttpFault:
+    """Return how the body is framed (RFC 9112 section 6.3)."""
+    if len(fields) == 1 and fields[0][0] == b"host" and not old:
+        return _USUAL
+    options = [value for name, value in fields if name == b"connection"]
+    named = {name: value for name, value in fields if name != b"connection"}
+    # One of each; a host that nobody names could be anybody's (section 3.2).
+    if len(named) + len(options) != len(fields) or (not old and b"host" not in named):
+        return MALFORMED
+    persistent = _persistent(options, old=old)
+    coding, digits = named.get(b"transfer-encoding"), named.get(b"content-length")
+    expected = named.get(b"expect")
+    if expected is not None and expected.lower() != b"100-continue":
+        return NO_EXPECTATION
+    if coding is not None:
+        # Section 6.1: such a request of HTTP/1.0 is framed wrongly.
+        if old or digits is not None:
+            return MALFORMED
+        if coding.lower() != b"chunked":
+            return NO_CODING
+        return _Framing(persistent, chunked=True, waits=expected is not None)
+    if digits is None:
+        return _Framing(persistent)
+    if not digits.isdigit():
+        return MALFORMED
+    length = int(digits) if len(digits) <= _MOST_DIGITS else _TOO_LONG
+    return _Framing(persistent, length, waits=expected is not None and length > 0)
+
+
+_USUAL: Final = _Framing(persistent=True)
+
+
+def _persistent(options: list[bytes], *, old: bool) -> bool:
+    """Whether the client would ask again on its connection (RFC 9112 section 9.3)."""
+    if not options:
+        return not old
+    listed = {option.strip(b" \t") for option in b",".join(options).lower().split(b",")}
+    return b"close" not in listed and (not old or b"keep-alive" in listed)
+
+
+def _read_target(method: bytes, told: _Told) -> tuple[str, str] | None:
+    """Return path and query (RFC 9112 section 3.2), or None."""
+    target = told.target
+    if not target.isascii() or b"#" in target:
+        return None
+    if not target.startswith(b"/"):
+        if target == b"*":
+            return ("*", "") if method == b"OPTIONS" else None
+        absolute = _ABSOLUTE.fullmatch(target)
+        if absolute is None or method == b"CONNECT":
+            return None
+        # Section 3.2.2: the target's host counts, whatever the header says.
+        told.headers[:] = [
+            (name, absolute[1] if name == b"host" else value)
+            for name, value in told.headers
+        ]
+        target = (absolute[2] or b"/") + (absolute[3] or b"")
+    path, _, query = target.decode("ascii").partition("?")
+    return path, query

@@ -1,0 +1,84 @@
+"""What the server itself answers when it cannot serve, and what it logs of that."""
+
+import traceback
+from typing import Final
+
+import structlog
+
+from revocation import metrics
+from revocation.http.messages import HttpFault, Response, ServerLimits, problem
+
+_log = structlog.get_logger()
+
+MALFORMED: Final = HttpFault(400, "malformed_request", "This is no HTTP/1.1 request")
+TIMED_OUT: Final = HttpFault(
+    408, "request_timeout", "The request took too long to arrive"
+)
+NO_EXPECTATION: Final = HttpFault(
+    417, "expectation_failed", "Nothing but 100-continue can be expected"
+)
+NO_METHOD: Final = HttpFault(501, "not_implemented", "The method is not known here")
+NO_CODING: Final = HttpFault(
+    501, "not_implemented", "Of transfer codings only chunked is known here"
+)
+NO_VERSION: Final = HttpFault(505, "version_not_supported", "Ask in HTTP/1.1")
+
+LATE: Final = problem(
+    503, "handler_timeout", "The answer took too long", ("retry-after", "1")
+)
+FULL: Final = problem(
+    503, "too_many_connections", "Try another one, or later", ("retry-after", "1")
+)
+_FAILED: Final = problem(500, "internal_error", "The request could not be served")
+
+
+def body_too_large(limits: ServerLimits) -> HttpFault:
+    """Return why a body is not read."""
+    detail = f"the body may have {limits.body_bytes} bytes at most"
+    return HttpFault(413, "body_too_large", detail)
+
+
+def target_too_long(limits: ServerLimits) -> HttpFault:
+    """Return why a request line is not read."""
+    detail = f"the target may have {limits.target_bytes} bytes at most"
+    return HttpFault(414, "target_too_long", detail)
+
+
+def headers_too_large(limits: ServerLimits) -> HttpFault:
+    """Return why a head is not read."""
+    detail = (
+        f"there may be {limits.headers} headers, and {limits.header_bytes} bytes "
+        "with the request line"
+    )
+    return HttpFault(431, "headers_too_large", detail)
+
+
+def note_missing_body() -> None:
+    """Say that a proxy announces a body that it does not send."""
+    note_misconfigured(
+        "body",
+        "Content-Length or Transfer-Encoding announces a body that is not sent; to "
+        'nginx add: proxy_pass_request_body off; proxy_set_header Content-Length "";',
+    )
+
+
+def note_misconfigured(cause: str, detail: str) -> None:
+    """Log what a proxy's configuration lacks, once in a while, and count it."""
+    metrics.PROXY_MISCONFIGURED.labels(cause).inc()
+    outage = f"proxy {cause}"
+    _log.warning("proxy misconfigured", outage=outage, detail=detail)
+
+
+def failed(error: BaseException) -> Response:
+    """Log where a handler failed, and not the message, which may hold what was asked.
+
+    Returns:
+        the answer to the client.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    _log.error(
+        "handler failed",
+        error=type(error).__name__,
+        where=[f"{frame.filename}:{frame.lineno}" for frame in frames],
+    )
+    return _FAILED

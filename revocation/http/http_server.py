@@ -1,0 +1,298 @@
+"""The sidecar's HTTP/1.1 server: TCP and unix sockets, TLS, limits, an orderly end.
+
+    server = Server(handler, [Tcp(port=8181), Unix(path=Path("/run/sidecar.sock"))])
+    await server.start()
+    ...
+    await server.stop()
+
+It knows nothing of tokens. Everything on the way of a request is here, in memory, and
+in few layers: `listening.py` has the sockets, `connection.py` what happens on each
+connection, `framing.py` where a request ends, `messages.py` the values. What it is for
+is one short answer to one short question, so there is neither streaming nor an upgrade.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+
+from revocation.errors import SettingsError
+from revocation.http.http_connection import HttpConnection
+from revocation.http.listening import (
+    BACKLOG,
+    Listener,
+    ServerTls,
+    Tcp,
+    Unix,
+    inode,
+    remove,
+)
+from revocation.http.messages import (
+    PROBLEM,
+    Handler,
+    HeadSuffices,
+    Request,
+    Response,
+    ServerLimits,
+    problem,
+)
+from revocation.http.server_state import ServerState
+
+__all__ = [
+    "PROBLEM",
+    "Handler",
+    "Listener",
+    "Request",
+    "Response",
+    "Server",
+    "ServerLimits",
+    "ServerTls",
+    "Tcp",
+    "Unix",
+    "problem",
+]
+
+_log = structlog.get_logger()
+
+_LONGEST_TICK_SECONDS: Final = 0.5
+_TICKS_IN_A_TIME: Final = 4
+"""A time limit is kept to a quarter of the shortest, or to half a second."""
+
+
+class _Open:
+    """A socket that is listened on, and by whom just now."""
+
+    def __init__(self, listener: Listener, made: socket.socket) -> None:
+        self.listener = listener
+        self.socket = made
+        self.inode = inode(listener)
+        self.server: asyncio.Server | None = None
+
+
+class Server:
+    """Serves a handler. An async context manager."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        listeners: Sequence[Listener],
+        *,
+        limits: ServerLimits | None = None,
+        certificates_seconds: float = 10.0,
+        head_suffices: HeadSuffices = lambda _: False,
+    ) -> None:
+        """Prepare; nothing listens yet.
+
+        Args:
+            handler: answers requests; called in the event loop, so it must not block.
+            listeners: where to listen.
+            limits: what a client may take.
+            certificates_seconds: how often to look whether certificates changed.
+            head_suffices: for which paths no body is waited for. After the answer to
+                such a request the connection is closed: what follows is its body.
+        """
+        self.limits = limits or ServerLimits()
+        self._handler = handler
+        self._head_suffices = head_suffices
+        self._listeners = tuple(listeners)
+        self._certificates_seconds = certificates_seconds
+        self._shared: ServerState | None = None
+        self._open: list[_Open] = []
+        self._versions: dict[ServerTls, tuple[object, ...]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._reloading: asyncio.Task[None] | None = None
+
+    # Life ----------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen. May be called once.
+
+        Raises:
+            SettingsError: names where it cannot listen, or which file is wrong.
+        """
+        self._shared = ServerState(self._handler, self.limits, self._head_suffices)
+        try:
+            # Before any socket is open: who connects is served.
+            self._versions = {tls: tls.version() for tls in self._all_tls}
+            for tls in self._all_tls:
+                tls.context()
+            for listener in self._listeners:
+                self._open += [_Open(listener, each) for each in listener.open()]
+            for each in self._open:
+                await self._serve(each)
+        except BaseException:
+            self._close_sockets()
+            raise
+        self._tick()
+        if self._versions:
+            self._later("certificates", self._certificates_seconds, self._look)
+        _log.info("sidecar listening", on=self.addresses)
+
+    async def stop(
+        self, *, grace_seconds: float = 10.0, idle_seconds: float = 0.25
+    ) -> None:
+        """Answer what was asked, then close; may be called twice.
+
+        From now on nobody can connect, and every answer says `connection: close`.
+
+        Args:
+            grace_seconds: after that, whatever is left is cut off.
+            idle_seconds: for so long connections without a request are kept, for what
+                is on its way.
+        """
+        shared = self._shared
+        if shared is None:
+            return
+        await self._end_reloading()
+        self._close_sockets()
+        shared.draining = True
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace_seconds
+        await self._until_empty(shared, min(idle_seconds, grace_seconds))
+        for connection in list(shared.connections):
+            connection.close_if_idle()
+        await self._until_empty(shared, end - loop.time())
+        left = list(shared.connections)
+        if left:
+            _log.warning("connections cut off", connections=len(left))
+        for connection in left:
+            connection.abort()
+        await self._until_empty(shared, 1.0)
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop."""
+        await self.stop()
+
+    # Looking at it -------------------------------------------------------------------
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens: `address:port`, or `unix:path`."""
+        return [_address(each) for each in self._open]
+
+    @property
+    def connections(self) -> int:
+        """How many connections are served now."""
+        return 0 if self._shared is None else self._shared.served
+
+    @property
+    def refused(self) -> Mapping[int, int]:
+        """How many requests and connections were refused here, by status."""
+        return {} if self._shared is None else self._shared.refused
+
+    # Certificates --------------------------------------------------------------------
+
+    async def reload_certificates(self) -> None:
+        """Serve new connections with the files as they are now; the others go on.
+
+        It happens by itself as well, soon after a file changed.
+
+        Raises:
+            SettingsError: a file is wrong; everything goes on as before.
+        """
+        versions = {tls: tls.version() for tls in self._all_tls}
+        for tls in versions:
+            tls.context()
+        for each in self._open:
+            if each.listener.tls is not None:
+                old = each.server
+                await self._serve(each)
+                if old is not None:
+                    old.close()
+        self._versions = versions
+        _log.info("certificates loaded again")
+
+    def _look(self) -> None:
+        if any(tls.version() != old for tls, old in self._versions.items()):
+            self._reloading = asyncio.create_task(self._reload())
+        self._later("certificates", self._certificates_seconds, self._look)
+
+    async def _reload(self) -> None:
+        try:
+            await self.reload_certificates()
+        except SettingsError as error:
+            # Half of a pair may have been written: looked at again, and said again.
+            _log.warning("certificates not loaded", error=str(error))
+
+    async def _end_reloading(self) -> None:
+        timer = self._timers.pop("certificates", None)
+        if timer is not None:
+            timer.cancel()
+        if self._reloading is not None:
+            self._reloading.cancel()
+            await asyncio.wait([self._reloading])
+
+    @property
+    def _all_tls(self) -> list[ServerTls]:
+        every = [each.tls for each in self._listeners if each.tls is not None]
+        return list(dict.fromkeys(every))
+
+    # Steps ---------------------------------------------------------------------------
+
+    async def _serve(self, each: _Open) -> None:
+        """Accept on a copy of the socket: several can, so none that comes is lost."""
+        shared = self._shared
+        assert shared is not None  # noqa: S101 - was started
+        tls = each.listener.tls
+        create = (
+            shared.loop.create_unix_server
+            if isinstance(each.listener, Unix)
+            else shared.loop.create_server
+        )
+        each.server = await create(
+            lambda: HttpConnection(shared),
+            sock=each.socket.dup(),
+            backlog=BACKLOG,
+            ssl=None if tls is None else tls.context(),
+            ssl_handshake_timeout=None if tls is None else self.limits.header_seconds,
+        )
+
+    def _close_sockets(self) -> None:
+        for each in self._open:
+            remove(each.listener, each.inode)
+            if each.server is not None:
+                each.server.close()
+            each.socket.close()
+        self._open.clear()
+
+    async def _until_empty(self, shared: ServerState, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(shared.empty.wait(), max(0.0, seconds))
+
+    def _tick(self) -> None:
+        """End what took too long, and come again."""
+        shared = self._shared
+        assert shared is not None  # noqa: S101 - was started
+        now = shared.loop.time()
+        for each in list(shared.connections):
+            if each.deadline <= now or each.write_deadline <= now:
+                each.expire()
+        seconds = self.limits.shortest_seconds / _TICKS_IN_A_TIME
+        self._later("tick", min(seconds, _LONGEST_TICK_SECONDS), self._tick)
+
+    def _later(self, name: str, seconds: float, call: Callable[[], None]) -> None:
+        self._timers[name] = asyncio.get_running_loop().call_later(seconds, call)
+
+
+def _address(each: _Open) -> str:
+    if isinstance(each.listener, Unix):
+        return str(each.listener)
+    host, port, *_ = each.socket.getsockname()
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

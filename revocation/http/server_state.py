@@ -1,0 +1,80 @@
+"""What all connections of a server share."""
+
+import asyncio
+from collections import Counter
+from typing import Final, Protocol
+
+from revocation.http.messages import Handler, HeadSuffices, ServerLimits
+from revocation.http.write_batcher import WriteBatcher
+
+_MOST_REFUSED: Final = 256
+"""How many connections may be waiting to be told that there are too many."""
+
+
+class Client(Protocol):
+    """A connection, as the server sees it.
+
+    It is to `expire` once the event loop's clock has reached one of its deadlines.
+    """
+
+    deadline: float
+    write_deadline: float
+
+    def expire(self) -> None:
+        """End what took too long."""
+
+    def close_if_idle(self) -> None:
+        """Close unless something is being asked."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+class ServerState:
+    """What all connections of a server share.
+
+    `head_suffices`: for which paths no body is waited for. `refused`: how many requests
+    and connections were refused, by status. `empty`: is set while there are no
+    connections.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: ServerLimits,
+        head_suffices: HeadSuffices = lambda _: False,
+    ) -> None:
+        """Prepare; needs a running event loop."""
+        self.handler = handler
+        self.limits = limits
+        self.head_suffices = head_suffices
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[Client] = set()
+        self.served = 0
+        self.draining = False
+        self.empty = asyncio.Event()
+        self.empty.set()
+        self.refused: Counter[int] = Counter()
+        self.outbox = WriteBatcher(self.loop)
+
+    def admit(self, client: Client) -> bool:
+        """Take a client in; tells whether it is served, or one too many."""
+        self.connections.add(client)
+        self.empty.clear()
+        if self.served < self.limits.connections:
+            self.served += 1
+            return True
+        self.refused[503] += 1
+        return False
+
+    @property
+    def crowded(self) -> bool:
+        """Whether even those are too many who are to be told that they are."""
+        return len(self.connections) > self.served + _MOST_REFUSED
+
+    def dismiss(self, client: Client, *, counted: bool) -> None:
+        """Forget a client that is gone; `counted` if it was served."""
+        self.served -= counted
+        self.connections.discard(client)
+        if not self.connections:
+            self.empty.set()

@@ -1,0 +1,5 @@
+"""How this service speaks to Kafka.
+
+`clients.py` makes every producer and consumer, `provisioning.py` creates and verifies
+the topics.
+"""

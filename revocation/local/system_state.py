@@ -1,0 +1,169 @@
+"""What runs in a folder: the state file, and the answer to `status`."""
+
+import os
+import tempfile
+import time
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from revocation.errors import EmbeddedError
+from revocation.local.process import LOOPBACK, Process, alive
+
+_ANSWER_SECONDS = 2
+
+
+class SystemRegion(BaseModel):
+    """Where a region's parts are reached."""
+
+    model_config = ConfigDict(frozen=True)
+
+    store_url: str
+    sidecar_url: str
+
+
+class SystemState(BaseModel):
+    """All that the next command must know about what this one started."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bootstrap_servers: str
+    config_file: Path
+    """For the user's own commands: `export REVOCATION_CONFIG=...`."""
+    regions: dict[str, SystemRegion]
+    stations: dict[str, Process] = {}
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Return what the file says, or None when there is none.
+
+        Raises:
+            EmbeddedError: the file cannot be understood.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise EmbeddedError(
+                f"{path} is not of this version ({error.error_count()} faults); end "
+                "what it started by the version that wrote it, then delete its folder"
+            ) from None
+
+    def write(self, path: Path) -> None:
+        """Replace the file: whoever reads sees the old state or the new one, whole."""
+        # In the same folder, or the rename would be a copy.
+        handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".state-")
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(self.model_dump_json(indent=2))
+            Path(scratch).replace(path)
+        except BaseException:
+            Path(scratch).unlink(missing_ok=True)
+            raise
+
+    def health_url(self, name: str) -> str:
+        """Return where the authority, or a projector, serves its health."""
+        port = self.stations[name].env["REVOCATION_METRICS_PORT"]
+        return f"http://{LOOPBACK}:{port}"
+
+    def with_station(self, station: Process) -> Self:
+        """Return the state with the station in it, in place of one of its name."""
+        stations = {**self.stations, station.name: station}
+        return self.model_copy(update={"stations": stations})
+
+
+class StationStatus(BaseModel):
+    """One process."""
+
+    name: str
+    pid: int
+    alive: bool
+    log: Path
+
+
+class RegionStatus(BaseModel):
+    """What the region's sidecar says of itself."""
+
+    ready: bool
+    staleness_ms: int | None = None
+    """How old the region's knowledge is; None when it cannot be told."""
+    detail: str = ""
+    """Why it is not ready."""
+
+
+class SystemStatus(BaseModel):
+    """The whole system at one moment."""
+
+    bootstrap_servers: str
+    stations: list[StationStatus]
+    regions: dict[str, RegionStatus]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every process lives and every region is ready."""
+        return all(station.alive for station in self.stations) and all(
+            region.ready for region in self.regions.values()
+        )
+
+
+def observe(state: SystemState) -> SystemStatus:
+    """Return how the system is now."""
+    return SystemStatus(
+        bootstrap_servers=state.bootstrap_servers,
+        stations=[
+            StationStatus(name=each.name, pid=each.pid, alive=alive(each), log=each.log)
+            for each in state.stations.values()
+        ],
+        regions={
+            name: region_status(region.sidecar_url)
+            for name, region in state.regions.items()
+        },
+    )
+
+
+def region_status(sidecar_url: str) -> RegionStatus:
+    """Return what `GET /readyz` says."""
+    try:
+        code, body = _get(sidecar_url, "/readyz")
+        said = orjson.loads(body)
+    except (OSError, HTTPException, orjson.JSONDecodeError) as error:
+        return RegionStatus(ready=False, detail=f"the sidecar does not answer: {error}")
+    return _interpret(code, said if isinstance(said, dict) else {})
+
+
+def answers(url: str) -> bool:
+    """Tell whether a station answers that it is well, ready or not."""
+    try:
+        return _get(url, "/healthz")[0] == 200  # noqa: PLR2004 - HTTP's OK
+    except (OSError, HTTPException):
+        return False
+
+
+def _interpret(code: int, said: dict[str, Any]) -> RegionStatus:
+    as_of = said.get("as_of")
+    staleness = None
+    if isinstance(as_of, int) and as_of > 0:
+        staleness = int(time.time() * 1_000) - as_of
+    if code == 200:  # noqa: PLR2004 - HTTP's OK
+        return RegionStatus(ready=True, staleness_ms=staleness)
+    detail = said.get("error") or "the region is not complete yet"
+    return RegionStatus(ready=False, staleness_ms=staleness, detail=str(detail))
+
+
+def _get(base: str, path: str) -> tuple[int, bytes]:
+    """Ask without the environment's proxies: it is a loopback address."""
+    place = urlsplit(base)
+    connection = HTTPConnection(
+        place.hostname or "", place.port, timeout=_ANSWER_SECONDS
+    )
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()

@@ -1,1 +1,0 @@
-"""What operators and developers use around the stations; no station imports it."""

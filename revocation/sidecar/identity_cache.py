@@ -1,0 +1,35 @@
+"""What is made of an object once, for as long as the same object comes again."""
+
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+_Of = TypeVar("_Of")
+_Made = TypeVar("_Made")
+
+_MOST_KNOWN: Final = 8_192
+
+
+class IdentityCache(Generic[_Of, _Made]):
+    """Remembers what was made of objects that never change.
+
+    The verifier remembers tokens that it verified, and the claims of one are the same
+    object each time: which object it is tells which token. Whatever is remembered is
+    held, so that no other object can come to have its place. What is made must say
+    nothing about revocation: that changes, while the token does not.
+    """
+
+    def __init__(self, make: Callable[[_Of], _Made]) -> None:
+        """Prepare; `make` is called for objects that were not seen lately."""
+        self._make = make
+        self._known: dict[int, tuple[_Of, _Made]] = {}
+
+    def of(self, it: _Of) -> _Made:
+        """Return what `make` makes of the object."""
+        known = self._known.get(id(it))
+        if known is not None:
+            return known[1]
+        made = self._make(it)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[id(it)] = it, made
+        return made

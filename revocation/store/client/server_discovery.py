@@ -1,0 +1,243 @@
+"""Where a region's server is: named, or found by asking Sentinels or a cluster.
+
+A place is asked for each new connection, so whoever lost the connection to a server
+that was replaced finds the next one. Nothing here waits for a fail-over to end.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, Protocol, cast
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.sentinel import Sentinel
+from redis.exceptions import (
+    ConnectionError as RedisConnectionError,
+    MovedError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+
+from revocation.errors import SettingsError
+
+EXAMPLES: Final = (
+    "for instance `redis://host:6379/0`, `rediss://host:6380/0`, "
+    "`unix:///run/valkey.sock`, `redis+sentinel://host1:26379,host2:26379/primary/0` "
+    "or `redis+cluster://host1:6379,host2:6379`"
+)
+_OF_SENTINELS: Final = re.compile("connection_class|tls|ssl_|socket_keepalive")
+_PORTS: Final = {"sentinel": 26_379, "cluster": 6_379}
+_BY_NETWORK: Final = frozenset({"redis", "rediss"})
+_DATABASE: Final = re.compile("[0-9]+")
+
+
+class Address(NamedTuple):
+    """A host by name or number, and a port."""
+
+    host: str
+    port: int
+
+
+class Discovery(Protocol):
+    """Finds the server to connect to."""
+
+    attempts: int
+    """How many connections a call may lose before it fails."""
+
+    async def address(self) -> Address:
+        """Return where the server is now.
+
+        Raises:
+            RedisError: nobody who knows answers.
+        """
+
+    def lost(self, address: Address) -> None:
+        """Hear that nothing useful is at an address."""
+
+    def moved(self, error: ResponseError) -> bool:
+        """Hear what a server refused; returns whether another is to be asked."""
+
+    async def stop(self) -> None:
+        """Disconnect from whoever was asked; may be called twice."""
+
+
+class SentinelDiscovery:
+    """The primary that Redis or Valkey Sentinels agree on."""
+
+    attempts = 1
+
+    def __init__(
+        self, sentinels: Sequence[Address], primary: str, options: dict[str, Any]
+    ) -> None:
+        """Prepare; `options` are those of a connection to the primary, less our own."""
+        self._primary = primary
+        self._sentinel = Sentinel(())  # type: ignore[no-untyped-call]
+        # Together they take no longer than one connection may.
+        patience = options["socket_connect_timeout"] / len(sentinels)
+        own = {
+            **{name: options[name] for name in options if _OF_SENTINELS.match(name)},
+            "socket_timeout": patience,
+            "socket_connect_timeout": patience,
+            "username": options.pop("sentinel_username", None),
+            "password": options.pop("sentinel_password", None),
+        }
+        self._sentinel.sentinels = [
+            Redis.from_pool(ConnectionPool(**own, host=host, port=port))
+            for host, port in sentinels
+        ]
+
+    async def address(self) -> Address:
+        """Return the primary's address, from the first Sentinel that knows it.
+
+        Raises:
+            RedisError: none of them does.
+        """
+        sentinels, errors = self._sentinel.sentinels, []
+        for number, sentinel in enumerate(sentinels):
+            try:
+                known = cast("dict[str, Any]", await sentinel.sentinel_masters())
+            except RedisError as error:
+                errors.append(error)
+                continue
+            state = known.get(self._primary)
+            if state and self._sentinel.check_master_state(state, self._primary):
+                # The next time it is asked first.
+                sentinels[0], sentinels[number] = sentinel, sentinels[0]
+                return Address(state["ip"], state["port"])
+        if len(errors) == len(sentinels):
+            raise errors[-1]
+        raise RedisConnectionError(f"no Sentinel names the primary {self._primary!r}")
+
+    def lost(self, address: Address) -> None:
+        """Do nothing: the Sentinels are asked each time."""
+
+    def moved(self, error: ResponseError) -> bool:
+        """Return whether it is a replica meanwhile: there is another primary."""
+        return isinstance(error, ReadOnlyError)
+
+    async def stop(self) -> None:
+        """Disconnect from the Sentinels; may be called twice."""
+        for each in self._sentinel.sentinels:
+            await each.aclose()
+
+
+class ClusterDiscovery:
+    """The node of a cluster that owns a region's slot, by the word of any node."""
+
+    def __init__(self, nodes: Sequence[Address]) -> None:
+        """Prepare; `nodes` are those to begin with, one that answers is enough."""
+        self._nodes = nodes
+        self._next = 0
+        self._owner: Address | None = None
+        self.attempts = len(nodes)
+
+    async def address(self) -> Address:
+        """Return the owner, or the next node to ask who it is."""
+        return self._owner or self._nodes[self._next % len(self._nodes)]
+
+    def lost(self, address: Address) -> None:
+        """Begin again with another node."""
+        if self._owner is None:
+            self._next += 1
+        elif self._owner == address:
+            self._owner = None
+
+    def moved(self, error: ResponseError) -> bool:
+        """Return whether a node said who the owner is."""
+        if not isinstance(error, MovedError) or not error.host:
+            return False
+        self._owner = Address(error.host, int(error.port))
+        return True
+
+    async def stop(self) -> None:
+        """Do nothing: there is no connection of its own."""
+
+
+class Location(NamedTuple):
+    """A store URL in parts.
+
+    `plain_url` is what redis-py knows to read. `kind` is `sentinel`, `cluster` or
+    empty; only those two have addresses, and only Sentinels a primary's name.
+    """
+
+    plain_url: str
+    kind: str = ""
+    addresses: Sequence[Address] = ()
+    primary: str = ""
+
+
+def locate(url: str) -> Location:
+    """Take a store URL apart.
+
+    Raises:
+        SettingsError: it is none, or names no primary or database where it must.
+    """
+    try:
+        parts = urlsplit(url)
+        scheme, kind = _kind(parts.scheme)
+        if not kind:
+            in_path = unquote(parts.path).strip("/") if scheme in _BY_NETWORK else ""
+            _require_database(in_path, parts.query)
+            return Location(url)
+        user, at, hosts = parts.netloc.rpartition("@")
+        addresses = [_address(host, _PORTS[kind]) for host in hosts.split(",")]
+        primary, database = _path(kind, parts.path)
+        _require_database(database, parts.query)
+    except ValueError as error:
+        raise SettingsError(
+            f"the store URL {without_secrets(url)} cannot be used ({error}); {EXAMPLES}"
+        ) from None
+    first = hosts.partition(",")[0]
+    path = f"/{database or 0}"
+    plain = SplitResult(scheme, f"{user}{at}{first}", path, parts.query, "")
+    return Location(plain.geturl(), kind, addresses, primary)
+
+
+def _kind(scheme: str) -> tuple[str, str]:
+    """Return what redis-py knows of a scheme, and what it does not."""
+    plain, _, kind = scheme.partition("+")
+    if kind and (kind not in _PORTS or plain not in _BY_NETWORK):
+        raise ValueError("its kind is not known")
+    return plain, kind
+
+
+def _path(kind: str, path: str) -> tuple[str, str]:
+    """Return the primary's name, for Sentinels, and the database, if it is named."""
+    first, _, second = unquote(path).strip("/").partition("/")
+    if kind == "cluster":
+        if first not in {"", "0"}:
+            raise ValueError("a cluster has only the database 0")
+        return "", "0"
+    if not first:
+        raise ValueError("the name of the primary is missing")
+    return first, second
+
+
+def _require_database(in_path: str, query: str) -> None:
+    """Refuse what redis-py would take for database 0, and two different names."""
+    named = parse_qs(query, keep_blank_values=True).get("db", [])
+    if in_path:
+        named.append(in_path)
+    if not all(map(_DATABASE.fullmatch, named)):
+        raise ValueError("its database is not a number such as 0")
+    different = sorted(set(map(int, named)))
+    if len(different) > 1:
+        raise ValueError(f"it names the databases {different}; name one")
+
+
+def _address(text: str, port: int) -> Address:
+    found = urlsplit(f"//{text}")
+    if not found.hostname:
+        raise ValueError("a host is missing")
+    return Address(found.hostname, found.port or port)
+
+
+def without_secrets(url: str) -> str:
+    """Return what of a store URL may be logged."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "given"
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=host, query="").geturl()
