@@ -28,7 +28,7 @@ from typing import Any, Final, NamedTuple
 
 import uvloop
 from _soak_oracle import PASSED, Wrong, judge
-from _soak_questions import MEANWHILE, Question, Questions
+from _soak_questions import MEANWHILE, CheckRequest, Questions
 from _soak_record import Buckets, bucket_of
 
 CONNECTIONS: Final = 32
@@ -89,14 +89,14 @@ class _Line(asyncio.Protocol):
     def __init__(self, asker: "Asker") -> None:
         self._asker = asker
         self._buffer = b""
-        self._question: Question | None = None
+        self._question: CheckRequest | None = None
         self._due = self._asked = 0
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
         self._asker.idle(self)
 
-    def ask(self, question: Question, due: int) -> None:
+    def ask(self, question: CheckRequest, due: int) -> None:
         self._question, self._due = question, due
         self._asked = time.monotonic_ns()
         self._transport.write(question.request)
@@ -136,11 +136,11 @@ class Asker:
         self._ending = [each.question for each in questions.revocable]
         self._gaps = [each.question for each in questions.in_gaps]
         self._revocable = {each.course: each for each in (*self._ending, *self._gaps)}
-        self._pending: dict[str, Question] = {}
+        self._pending: dict[str, CheckRequest] = {}
         self._ended = self._turn = self._round = 0
         self._begun = False
         self._idle: deque[_Line] = deque()
-        self._waiting: deque[tuple[Question, int]] = deque()
+        self._waiting: deque[tuple[CheckRequest, int]] = deque()
         self._step = int(_NS / load.rate)
         self._wrong: dict[tuple[str, int], Wrong] = {}
         self._wrongs = self._lost = 0
@@ -191,7 +191,7 @@ class Asker:
         if now >= self._began + (self._seconds + 1) * _NS:
             self._tell()
 
-    def _choose(self) -> Question:
+    def _choose(self) -> CheckRequest:
         """Return a token that is just being revoked, or that was or will be."""
         self._turn += 1
         if self._pending and self._turn % _OFTEN:
@@ -221,7 +221,7 @@ class Asker:
 
     # Counting ------------------------------------------------------------------------
 
-    def take(self, question: Question, answer: bytes, due: int, asked: int) -> None:
+    def take(self, question: CheckRequest, answer: bytes, due: int, asked: int) -> None:
         """Judge and count an answer."""
         answered = time.monotonic_ns()
         status = int(answer[9:12])

@@ -78,7 +78,7 @@ def rules(*, changed: bool = False, broken: bool = False) -> str:
     return "\n".join([f'audience = "{AUDIENCE}"\n', *each])
 
 
-class Question(NamedTuple):
+class CheckRequest(NamedTuple):
     """A request, and what its answer is judged by."""
 
     kind: str
@@ -90,7 +90,7 @@ class Question(NamedTuple):
 class Revocable(NamedTuple):
     """A good token, and the event that ends it."""
 
-    question: Question
+    question: CheckRequest
     event: Event
 
 
@@ -147,12 +147,12 @@ def _told(name: str) -> bytes:
 class Questions:
     """All that is asked: `fixed` at any time, the others until they are revoked."""
 
-    fixed: Mapping[str, Sequence[Question]]
+    fixed: Mapping[str, Sequence[CheckRequest]]
     revocable: Sequence[Revocable]
     in_gaps: Sequence[Revocable]
     courses: Mapping[str, Course]
 
-    def schedule(self, length: int) -> list[Question | None]:
+    def schedule(self, length: int) -> list[CheckRequest | None]:
         """Return questions in a random order; None where one is chosen when due."""
         chance = random.Random(7)
         kinds = chance.choices([*MIX], weights=[*MIX.values()], k=length)
@@ -201,23 +201,23 @@ def make(issuer: Issuer, *, revocable: int, begin: float, seconds: float) -> Que
     return Questions(fixed=fixed, revocable=ended, in_gaps=gaps, courses=courses)
 
 
-def _read(kind: str, name: str, token: str | None, dataset: int = 42) -> Question:
-    return Question(kind, kind, _told(name), _ask(token, f"/datasets/{dataset}"))
+def _read(kind: str, name: str, token: str | None, dataset: int = 42) -> CheckRequest:
+    return CheckRequest(kind, kind, _told(name), _ask(token, f"/datasets/{dataset}"))
 
 
-def _good(issuer: Issuer) -> dict[str, list[Question]]:
+def _good(issuer: Issuer) -> dict[str, list[CheckRequest]]:
     reads, writes = [], []
     for number in range(SESSIONS):
         name = str(number)
         token = issuer.sign(name)
         reads.append(_read(READ, name, token, number))
         told, request = _told(name), _ask(token, "/orders", "POST")
-        writes.append(Question(WRITE, WRITE, told, request))
+        writes.append(CheckRequest(WRITE, WRITE, told, request))
     return {READ: reads, WRITE: writes}
 
 
-def _bad(issuer: Issuer) -> dict[str, list[Question]]:
-    made: dict[str, list[Question]] = {NONE: [_read(NONE, "", None)]}
+def _bad(issuer: Issuer) -> dict[str, list[CheckRequest]]:
+    made: dict[str, list[CheckRequest]] = {NONE: [_read(NONE, "", None)]}
     stranger = Issuer()
     for number in range(REVOKED_BEFORE):
         now = int(time.time())
@@ -236,10 +236,10 @@ def _bad(issuer: Issuer) -> dict[str, list[Question]]:
     return made
 
 
-def _ruled(issuer: Issuer) -> dict[str, list[Question]]:
+def _ruled(issuer: Issuer) -> dict[str, list[CheckRequest]]:
     token = issuer.sign("reader")
-    reports = Question(REPORTS, REPORTS, _told("reader"), _ask(token, "/reports"))
-    news = Question(NEWS, NEWS, _told(""), _ask(None, "/news"))
+    reports = CheckRequest(REPORTS, REPORTS, _told("reader"), _ask(token, "/reports"))
+    news = CheckRequest(NEWS, NEWS, _told(""), _ask(None, "/news"))
     return {NEWS: [news], REPORTS: [reports]}
 
 

@@ -25,7 +25,7 @@ from revocation.receipts import wait_applied
 WARM_UP_SECONDS: Final = 15
 OUTAGE_SECONDS: Final = 10
 REVOCATIONS_PER_SECOND: Final = 3
-MOST_WRONG: Final = 20
+MAX_WRONG: Final = 20
 """After as many there is no need to go on."""
 LOSS: Final = "a record of the feed lost"
 """The event after which the sidecar loads everything anew."""
@@ -209,7 +209,7 @@ class Run:
             if told.at % 10 == 0:
                 print(_line(second, told), flush=True)
             before, at = seen, now
-            if told.wrong >= MOST_WRONG:
+            if told.wrong >= MAX_WRONG:
                 return
 
     # Revoking ------------------------------------------------------------------------

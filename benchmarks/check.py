@@ -61,9 +61,9 @@ from revocation.store.redis_store import RedisStore
 from revocation.verifier import RemoteVerifier, Verifier
 from revocation.verifier.base_verifier import VerifierParts
 
-LEAST_OF_PIPELINE = 50
-LEAST_OF_POOL = 10
-MOST_GROWTH = 3
+MIN_OF_PIPELINE = 50
+MIN_OF_POOL = 10
+MAX_GROWTH = 3
 SIZES: Final = (10_000, 100_000, 1_000_000)
 TASKS: Final = 64
 _EACH: Final = 10
@@ -302,7 +302,7 @@ def figures(rounds: dict[str, list[float]]) -> list[Figure]:
     """Return the medians, each beside what it is to be compared with."""
     took = {name: round(median(each), 3) for name, each in rounds.items()}
     pipeline, exists, pool = took["pipeline"], took["exists"], took["pool"]
-    most = pipeline / LEAST_OF_PIPELINE
+    most = pipeline / MIN_OF_PIPELINE
     made = [Figure("check.exists", took["recurring 100000"], exists, None, "us")]
     for size in SIZES:
         for which in ("recurring", "new"):
@@ -311,11 +311,9 @@ def figures(rounds: dict[str, list[float]]) -> list[Figure]:
             made.append(Figure(name, ours, pipeline, most, "us"))
     for which in ("recurring", "new"):
         small, large = took[f"{which} {SIZES[0]}"], took[f"{which} {SIZES[-1]}"]
-        limit = small * MOST_GROWTH
+        limit = small * MAX_GROWTH
         made.append(Figure(f"check.growth.{which}", large, small, limit, "us"))
-    made.append(
-        Figure("check.remote", took["remote"], pool, pool / LEAST_OF_POOL, "us")
-    )
+    made.append(Figure("check.remote", took["remote"], pool, pool / MIN_OF_POOL, "us"))
     return made
 
 

@@ -36,7 +36,7 @@ from revocation.verifier import Verifier
 from revocation.verifier.base_verifier import VerifierParts
 from tests.memory_store import MemoryStore
 
-MOST_US: Final = 0.5
+MAX_US: Final = 0.5
 _ISSUER: Final = "https://idp.example/"
 _HOUR_MS: Final = 3_600_000
 _TOKENS: Final = 64
@@ -133,7 +133,7 @@ async def run(rounds: int) -> None:
             for name, each in took.items():
                 pairs = zip(each, took["none"], strict=True)
                 more = round(median([one - other for one, other in pairs]), 2)
-                limit = MOST_US if (kind, name) == ("recurring", "one") else None
+                limit = MAX_US if (kind, name) == ("recurring", "one") else None
                 named = f"claim_sets.{kind}.{name}"
                 figures.append(Figure(named, more, without, limit, "us"))
     report("Claim sets: what a check costs more", figures)

@@ -41,10 +41,10 @@ from revocation.local import Kafka
 from revocation.settings import AuthoritySettings
 from revocation.topics import partition_of, record_key
 
-MOST_RATIO: Final = 2.0
+MAX_RATIO: Final = 2.0
 """A misplaced event may cost as much as this many well-placed ones."""
 
-MOST_BEFORE: Final = 1.05
+MAX_BEFORE: Final = 1.05
 """A well-placed one may cost as much as before, but for what measuring cannot tell."""
 
 PARTITIONS: Final = 4
@@ -218,14 +218,14 @@ async def measure(
     cpu = {name: median(each for each, _ in all_) for name, all_ in figures.items()}
     wall = {name: median(each for _, each in all_) for name, all_ in figures.items()}
     well, misplaced = conclude_alone(records)
-    most = MOST_RATIO * cpu["well_placed"]
+    most = MAX_RATIO * cpu["well_placed"]
     told = [
         Figure("forwarded.cpu", cpu["misplaced"], cpu["well_placed"], most, "us"),
         Figure("forwarded.wall", wall["misplaced"], wall["well_placed"], None, "us"),
         Figure("forwarded.conclude", misplaced, well, None, "us"),
     ]
     if before is not None:
-        most = MOST_BEFORE * cpu["before"]
+        most = MAX_BEFORE * cpu["before"]
         told += [
             Figure("well_placed.cpu", cpu["well_placed"], cpu["before"], most, "us"),
             Figure("well_placed.wall", wall["well_placed"], wall["before"], None, "us"),

@@ -42,11 +42,11 @@ from revocation.verifier import Verifier
 from revocation.verifier.base_verifier import VerifierParts
 from tests.memory_store import MemoryStore
 
-MOST_US: Final = 0.25
-MOST_NESTED_US: Final = 2.0
+MAX_US: Final = 0.25
+MAX_NESTED_US: Final = 2.0
 NESTED: Final = frozenset({"clerk", "firebase", "kubernetes"})
 """Presets with names in objects."""
-MOST_BESIDE: Final = 1.05
+MAX_BESIDE: Final = 1.05
 _ISSUER: Final = "https://idp.example/"
 _DAY_MS: Final = 86_400_000
 _TOKENS: Final = 64
@@ -130,7 +130,7 @@ async def measure(rounds: int) -> list[Figure]:
             f"presets.{name}",
             round(median([one - two for one, two in zip(each, usual, strict=True)]), 2),
             without,
-            MOST_NESTED_US if name in NESTED else MOST_US,
+            MAX_NESTED_US if name in NESTED else MAX_US,
             "us more",
         )
         for name, each in took.items()
@@ -147,7 +147,7 @@ def beside(path: Path, rounds: int) -> Figure:
             env = {**os.environ, "PYTHONPATH": str(checkout)}
             each.append(float(subprocess.check_output(command, env=env)))
     ours, theirs = (round(median(each), 3) for each in took)
-    return Figure("presets.beside", ours, theirs, theirs * MOST_BESIDE, "us")
+    return Figure("presets.beside", ours, theirs, theirs * MAX_BESIDE, "us")
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from revocation.settings import ProjectorSettings
 from revocation.store.redis_store import RedisStore
 from revocation.updates import Update, encode_update
 
-LEAST_RATIO = 0.4
+MIN_RATIO = 0.4
 _ISSUER = "https://idp.example/"
 _LUA = """
 for at, key in ipairs(KEYS) do
@@ -118,8 +118,8 @@ async def measure(settings: ProjectorSettings, records: int, rounds: int) -> Non
             seconds["ours"].append(await ours(settings))
             print(f"round {number + 1} of {rounds}: {seconds}")
     rates = {name: round(records / median(each)) for name, each in seconds.items()}
-    title = f"Catching up with {records:,} updates (limit: ratio {LEAST_RATIO})"
-    limit = LEAST_RATIO * rates["bare"]
+    title = f"Catching up with {records:,} updates (limit: ratio {MIN_RATIO})"
+    limit = MIN_RATIO * rates["bare"]
     report(
         title,
         [

@@ -78,8 +78,8 @@ from revocation.local import Valkey
 from revocation.store.layout import Layout
 from revocation.store.redis_store import RedisStore
 
-LEAST_OF_AIOHTTP: Final = 4
-MOST_P99_MS: Final = 3.0
+MIN_OF_AIOHTTP: Final = 4
+MAX_P99_MS: Final = 3.0
 ENTRIES: Final = 100_000
 TOKENS: Final = 256
 _HERE: Final = Path(__file__).parent
@@ -228,7 +228,7 @@ def figures(took: dict[Key, Took]) -> list[Figure]:
                 other = took[beside, question, in_flight]
                 limits = Limits()
                 if name == "ours" and in_flight > 1:
-                    limits = Limits(other.rate * LEAST_OF_AIOHTTP, MOST_P99_MS)
+                    limits = Limits(other.rate * MIN_OF_AIOHTTP, MAX_P99_MS)
                 place = f"sidecar.{name}.{question}.{in_flight}"
                 made += [
                     Figure(f"{place}.rate", it.rate, other.rate, limits.rate, "1/s"),

@@ -88,7 +88,7 @@ from revocation.publisher import Publisher
 from revocation.receipts import wait_applied
 
 ENTRIES: Final = 100_000
-_LEAST_MINUTES: Final = 1.0
+_MIN_MINUTES: Final = 1.0
 
 
 async def soak(
@@ -226,7 +226,7 @@ def arguments() -> argparse.Namespace:
         "--broken", action="store_true", help="all paths are public: must fail"
     )
     asked = parser.parse_args()
-    if asked.minutes < _LEAST_MINUTES:
+    if asked.minutes < _MIN_MINUTES:
         parser.error("the events need a minute; give --minutes 1 or more")
     if asked.picture is not None:
         require_matplotlib()

@@ -2,17 +2,20 @@
 
 If you are here to read the code, start with these, in the order of the flow:
 
-- `events.py`: what producers say happened (CloudEvents),
+- `events/`: what producers say happened (CloudEvents),
 - `ledger.py`: the rule from events to entries (pure),
 - `entries.py`: what the authority concludes, and how entries merge (pure),
 - `authority/`: runs the ledger on Faust,
 - `projector/`: keeps a region's store,
 - `store/`: what lies in Redis,
+- `claims/`: what a token's claims name (pure),
 - `decision.py`: the rule from claims and entries to a verdict (pure),
 - `verifier/`: asks it, from memory or for each check,
-- `trust.py`, `jwt/`: whether a token is genuine and meant for us,
+- `jwt/`: whether a token is genuine and meant for us,
 - `web/`, `sidecar/`: ask for web services, in Python and in other languages,
-- `guard.py`: asks for issuers, before they refresh.
+- `guard/`: asks for issuers, before they refresh.
+
+`docs/architecture.md` has the whole tree, and the way of an event and of a token.
 """
 
 from revocation.decision import Reason, StalenessPolicy, Verdict

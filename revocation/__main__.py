@@ -11,13 +11,12 @@ from revocation.cli import (
     EXIT_NEGATIVE,
     admin,
     ask,
-    demo,
+    embedded,
     issuers,
     publish,
     rebuild,
     stations,
 )
-from revocation.cli.embedded import app as embedded
 from revocation.cli.status import status
 from revocation.errors import NotAppliedError, RevocationError, SettingsError
 from revocation.logs import configure_logging
@@ -38,10 +37,10 @@ app.add_typer(publish.app, name="publish")
 app.add_typer(admin.topics, name="topics")
 app.add_typer(admin.schemas, name="schemas")
 app.add_typer(issuers.app, name="issuers")
-app.add_typer(embedded, name="embedded")
+app.add_typer(embedded.app, name="embedded")
 _COMMANDS: Final[tuple[Callable[..., None], ...]] = (
     *(stations.authority, stations.projector, stations.sidecar),
-    *(ask.check, ask.verify, status, rebuild.rebuild, demo.demo),
+    *(ask.check, ask.verify, status, rebuild.rebuild, embedded.demo),
 )
 for command in _COMMANDS:
     app.command()(command)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 _FEW: Final = 256
-_MOST: Final = 64
+_MAX: Final = 64
 """How many of more than a few are compared; each takes a tenth of a millisecond."""
 
 
@@ -30,4 +30,4 @@ def _alike(given: str, known: Sequence[str]) -> Iterator[str]:
 
 def _around(given: str, ordered: Sequence[str]) -> Sequence[str]:
     at = bisect(ordered, given)
-    return ordered[max(0, at - _MOST // 4) : at + _MOST // 4]
+    return ordered[max(0, at - _MAX // 4) : at + _MAX // 4]

@@ -30,7 +30,7 @@ _ACT_SECONDS: Final = 2.5
 """Before and after the logout, for people to watch."""
 
 
-class Told(NamedTuple):
+class Answer(NamedTuple):
     """What a client was answered; status 0 is no answer at all."""
 
     status: int
@@ -48,7 +48,7 @@ class Refusal(NamedTuple):
 
     milliseconds: float
     """Since the logout was handed to the publisher."""
-    told: Told
+    told: Answer
 
 
 class Logout(NamedTuple):
@@ -78,7 +78,7 @@ class Visitor:
         """Whom the service took the visitor for the last time."""
         self.callers: set[str] = set()
         """Whom it ever did."""
-        self.latest = Told(0)
+        self.latest = Answer(0)
         """What the first token was answered the last time."""
         self.wrong: Counter[str] = Counter()
         self.logout: Logout | None = None
@@ -92,7 +92,7 @@ class Visitor:
         if told.status != httpx.codes.UNAUTHORIZED:
             self.wrong[f"answered {told} to a request without a token"] += 1
         told = await self._ask(PUBLIC)
-        if told != Told(httpx.codes.OK, caller=NOBODY):
+        if told != Answer(httpx.codes.OK, caller=NOBODY):
             self.wrong[f"answered {told} to a public request"] += 1
 
     async def visit(self, leave: asyncio.Event) -> None:
@@ -126,22 +126,22 @@ class Visitor:
         else:
             self.wrong[f"answered {told} to a token that counted"] += 1
 
-    async def _ask(self, path: str, token: str | None = None) -> Told:
+    async def _ask(self, path: str, token: str | None = None) -> Answer:
         headers = {"x-auth-subject": STRANGER}
         if token is not None:
             headers["authorization"] = f"Bearer {token}"
         try:
             answer = await self._client.get(path, headers=headers)
         except httpx.TransportError as error:
-            return Told(0, type(error).__name__)
+            return Answer(0, type(error).__name__)
         if answer.is_success:
             self.caller = answer.json()["caller"]
             self.callers.add(self.caller)
             self.served += path == PRIVATE
-            return Told(answer.status_code, caller=self.caller)
+            return Answer(answer.status_code, caller=self.caller)
         challenge = answer.headers.get("www-authenticate", "")
         code = re.search(r'error="([^"]*)"', challenge)
-        return Told(answer.status_code, code[1] if code else "")
+        return Answer(answer.status_code, code[1] if code else "")
 
 
 async def play(

@@ -22,7 +22,7 @@ Delivery = Any
 
 _log = structlog.get_logger()
 _EXIT_UNSENT: Final = 70
-_MOST_WAITING: Final = 2_000
+_MAX_WAITING: Final = 2_000
 _MAX_UPDATE_VALUE: Final = MAX_UPDATE_BYTES - 8_192
 """The key and Kafka's own bytes need some room."""
 
@@ -133,7 +133,7 @@ class OrderedProducer:
         waiting = _Waiting(topic, value, key, partition, headers, delivery)
         self._waiting.append(waiting)
         self._filled.set()
-        while len(self._waiting) > _MOST_WAITING:
+        while len(self._waiting) > _MAX_WAITING:
             self._emptied.clear()
             await self._emptied.wait()
         return delivery

@@ -12,7 +12,7 @@ from revocation.cli import EXIT_NEGATIVE, JsonOption
 from revocation.cli.stations import RegionOption, chosen
 from revocation.decision import Reason, Verdict
 from revocation.events.whole_token import peek
-from revocation.settings import AskedSettings, VerifierSettings
+from revocation.settings import OneRegionSettings, VerifierSettings
 from revocation.verifier import RemoteVerifier
 
 RouteOption = Annotated[str, typer.Option(help="Route class.")]
@@ -75,7 +75,7 @@ def _answer(
     as_json: bool,
 ) -> None:
     given = chosen(region)
-    settings = VerifierSettings(**given, **AskedSettings(**given).found)
+    settings = VerifierSettings(**given, **OneRegionSettings(**given).found)
 
     async def run() -> Verdict:
         async with RemoteVerifier.from_settings(settings) as verifier:

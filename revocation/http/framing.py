@@ -3,9 +3,8 @@
 llhttp (httptools) parses, as strictly as it can: a line that ends otherwise than with
 CR LF, a folded line, a control character, a second `Content-Length`, or one beside
 `Transfer-Encoding` is an error there. It gets exactly one request at a time, whose end
-is found here, so that two parsers must agree on where the next one begins: that is what
-request smuggling lives from (RFC 9112 sections 6.3, 11.2). Every error ends the
-connection, since nobody knows where the next request would begin.
+is found here, so that two parsers must agree on where the next one begins: two that
+disagree are what request smuggling needs (RFC 9112 sections 6.3, 11.2).
 """
 
 import re
@@ -31,12 +30,12 @@ from revocation.http.http_faults import (
 from revocation.http.messages import HeadSuffices, HttpFault, ServerLimits
 
 END_OF_HEAD: Final = b"\r\n\r\n"
-_MOST_LINE: Final = 256
+_MAX_LINE: Final = 256
 """Beside a target; and of a chunk, its size and extensions, which nobody needs."""
-_MOST_TRAILERS: Final = 4_096
+_MAX_TRAILERS: Final = 4_096
 _FREE_LINES: Final = 32
 """Of chunks, and of trailers: each costs a microsecond, however short it is."""
-_LEAST_MEAN: Final = 512
+_MIN_MEAN: Final = 512
 """How many bytes further chunks must have on the average."""
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]{0,247})?+\r\n")
 # RFC 9112 section 3.2.2; user information has no place in it (RFC 9110 section 4.2.4).
@@ -44,8 +43,8 @@ _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@\s]+)(/[^?]*)?(\?.*)?")
 _FRAMING: Final = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"}
 )
-_MOST_DIGITS: Final = 15
-_TOO_LONG: Final = 10**_MOST_DIGITS
+_MAX_DIGITS: Final = 15
+_TOO_LONG: Final = 10**_MAX_DIGITS
 _VERSIONS: Final = ("1.1", "1.0")
 _REST_OF_LINE: Final = len("  HTTP/1.1")
 
@@ -69,7 +68,7 @@ class RequestHead(NamedTuple):
     waits: bool
 
 
-class _Told:
+class _Fields:
     """What llhttp tells of one request."""
 
     __slots__ = ("complete", "headers", "parts", "target", "trailing")
@@ -102,12 +101,12 @@ class Chunked:
     """A body in chunks: its end is found here, its content is llhttp's."""
 
     def __init__(
-        self, parser: HttpRequestParser, told: _Told, limits: ServerLimits
+        self, parser: HttpRequestParser, fields: _Fields, limits: ServerLimits
     ) -> None:
         """Prepare for a body that is within the limits."""
         self.complete = False
         self._parser = parser
-        self._told = told
+        self._fields = fields
         self._limits = limits
         self._data = self._lines = self._trailers = 0
         self._left = 0
@@ -116,7 +115,7 @@ class Chunked:
     @property
     def body(self) -> bytes:
         """What has come of it."""
-        return b"".join(self._told.parts)
+        return b"".join(self._fields.parts)
 
     def take(self, buffer: bytearray) -> HttpFault | None:
         """Take what belongs to the body from the front; the rest is left."""
@@ -129,7 +128,7 @@ class Chunked:
             self._parser.feed_data(taken)
         except (HttpParserError, HttpParserUpgrade):
             return MALFORMED
-        return None if self._told.complete is self.complete else MALFORMED
+        return None if self._fields.complete is self.complete else MALFORMED
 
     def _find_end(self, buffer: bytearray) -> tuple[int, HttpFault | None]:
         """Return how many bytes belong to the body so far, and what is wrong."""
@@ -141,10 +140,10 @@ class Chunked:
                 fault = self._begin(int(size[1], 16))
                 end = size.end()
             else:
-                end = buffer.find(b"\r\n", at, at + _MOST_TRAILERS)
+                end = buffer.find(b"\r\n", at, at + _MAX_TRAILERS)
                 if end < 0:
                     # A line too long, or ended without a CR, never gets better.
-                    most = _MOST_TRAILERS if self._trailing else _MOST_LINE
+                    most = _MAX_TRAILERS if self._trailing else _MAX_LINE
                     bad = there - at >= most or buffer.find(b"\n", at) >= 0
                     return at, MALFORMED if bad else None
                 end += len(b"\r\n")
@@ -163,7 +162,7 @@ class Chunked:
     def _begin(self, length: int) -> HttpFault | None:
         self._lines += 1
         self._data += length
-        if self._lines > _FREE_LINES + self._data // _LEAST_MEAN:
+        if self._lines > _FREE_LINES + self._data // _MIN_MEAN:
             return body_too_large(self._limits)
         if length:
             self._left = length + 2
@@ -177,7 +176,7 @@ class Chunked:
         self._lines += 1
         self._trailers += size
         self.complete = size == len(b"\r\n")
-        too_many = self._lines > _FREE_LINES or self._trailers > _MOST_TRAILERS
+        too_many = self._lines > _FREE_LINES or self._trailers > _MAX_TRAILERS
         return MALFORMED if too_many or not self._trailing else None
 
 
@@ -200,7 +199,7 @@ def find_head(
     end = buffer.find(END_OF_HEAD, before, limits.header_bytes)
     if end >= 0:
         return end + len(END_OF_HEAD)
-    longest = limits.target_bytes + _MOST_LINE
+    longest = limits.target_bytes + _MAX_LINE
     if looked_at <= longest < len(buffer) and buffer.find(b"\r\n", 0, longest + 1) < 0:
         return target_too_long(limits)
     if len(buffer) >= limits.header_bytes:
@@ -224,23 +223,23 @@ def read_head(  # noqa: PLR0911 - one for each way to be wrong
     # Before anything is made of them; beside them, two lines end.
     if raw.count(b"\n") > limits.headers + 2:
         return headers_too_large(limits)
-    told = _Told()
-    parser = HttpRequestParser(told)
+    fields = _Fields()
+    parser = HttpRequestParser(fields)
     upgrades = _parse(parser, raw)
     if isinstance(upgrades, HttpFault):
         return upgrades
     version, method = parser.get_http_version(), parser.get_method()
     if version not in _VERSIONS:
         return NO_VERSION
-    fault = _check_size(raw, method, told, limits)
+    fault = _check_size(raw, method, fields, limits)
     if fault is not None:
         return fault
     old = version == "1.0"
-    framing = [each for each in told.headers if each[0] in _FRAMING]
+    framing = [each for each in fields.headers if each[0] in _FRAMING]
     body = _read_framing(framing, old=old)
     if isinstance(body, HttpFault):
         return body
-    target = _read_target(method, told)
+    target = _read_target(method, fields)
     if target is None or (body.chunked and upgrades):
         return MALFORMED
     if body.length > limits.body_bytes and not head_suffices(target[0]):
@@ -248,9 +247,9 @@ def read_head(  # noqa: PLR0911 - one for each way to be wrong
     return RequestHead(
         method.decode("ascii"),
         *target,
-        told.headers,
+        fields.headers,
         body.length,
-        Chunked(parser, told, limits) if body.chunked else None,
+        Chunked(parser, fields, limits) if body.chunked else None,
         body.persistent,
         old,
         body.waits and not old,
@@ -272,12 +271,12 @@ def _parse(parser: HttpRequestParser, raw: bytes) -> bool | HttpFault:
 
 
 def _check_size(
-    raw: bytes, method: bytes, told: _Told, limits: ServerLimits
+    raw: bytes, method: bytes, fields: _Fields, limits: ServerLimits
 ) -> HttpFault | None:
-    if len(told.target) > limits.target_bytes:
+    if len(fields.target) > limits.target_bytes:
         return target_too_long(limits)
     # llhttp takes several spaces for one.
-    exact = len(method) + len(told.target) + _REST_OF_LINE
+    exact = len(method) + len(fields.target) + _REST_OF_LINE
     return None if raw.find(b"\r\n") == exact else MALFORMED
 
 
@@ -315,7 +314,7 @@ def _read_framing(  # noqa: PLR0911 - as above
         return _Framing(persistent)
     if not digits.isdigit():
         return MALFORMED
-    length = int(digits) if len(digits) <= _MOST_DIGITS else _TOO_LONG
+    length = int(digits) if len(digits) <= _MAX_DIGITS else _TOO_LONG
     return _Framing(persistent, length, waits=expected is not None and length > 0)
 
 
@@ -330,9 +329,9 @@ def _persistent(options: list[bytes], *, old: bool) -> bool:
     return b"close" not in listed and (not old or b"keep-alive" in listed)
 
 
-def _read_target(method: bytes, told: _Told) -> tuple[str, str] | None:
+def _read_target(method: bytes, fields: _Fields) -> tuple[str, str] | None:
     """Return path and query (RFC 9112 section 3.2), or None."""
-    target = told.target
+    target = fields.target
     if not target.isascii() or b"#" in target:
         return None
     if not target.startswith(b"/"):
@@ -342,9 +341,9 @@ def _read_target(method: bytes, told: _Told) -> tuple[str, str] | None:
         if absolute is None or method == b"CONNECT":
             return None
         # Section 3.2.2: the target's host counts, whatever the header says.
-        told.headers[:] = [
+        fields.headers[:] = [
             (name, absolute[1] if name == b"host" else value)
-            for name, value in told.headers
+            for name, value in fields.headers
         ]
         target = (absolute[2] or b"/") + (absolute[3] or b"")
     path, _, query = target.decode("ascii").partition("?")

@@ -28,7 +28,7 @@ from revocation.http.server_state import ServerState
 
 _TURN: Final = 32
 """How many pipelined requests are served before others have their turn."""
-_MOST_WAITING: Final = 65_536
+_MAX_WAITING: Final = 65_536
 """How many bytes may wait while a request is served; then reading is paused."""
 
 
@@ -341,7 +341,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _hold(self) -> None:
         """Read no more while enough is waiting."""
-        if len(self._buffer) > _MOST_WAITING and not self._held:
+        if len(self._buffer) > _MAX_WAITING and not self._held:
             self._held = True
             self._transport.pause_reading()
 

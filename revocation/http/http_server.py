@@ -58,7 +58,7 @@ __all__ = [
 
 _log = structlog.get_logger()
 
-_LONGEST_TICK_SECONDS: Final = 0.5
+_MAX_TICK_SECONDS: Final = 0.5
 _TICKS_IN_A_TIME: Final = 4
 """A time limit is kept to a quarter of the shortest, or to half a second."""
 
@@ -285,7 +285,7 @@ class Server:
             if each.deadline <= now or each.write_deadline <= now:
                 each.expire()
         seconds = self.limits.shortest_seconds / _TICKS_IN_A_TIME
-        self._later("tick", min(seconds, _LONGEST_TICK_SECONDS), self._tick)
+        self._later("tick", min(seconds, _MAX_TICK_SECONDS), self._tick)
 
     def _later(self, name: str, seconds: float, call: Callable[[], None]) -> None:
         self._timers[name] = asyncio.get_running_loop().call_later(seconds, call)

@@ -19,7 +19,7 @@ from revocation.errors import SettingsError
 
 BACKLOG: Final = 1_024
 """How many may wait to be accepted."""
-_MOST_PATH_BYTES: Final = 107 - len(".4194304")
+_MAX_PATH_BYTES: Final = 107 - len(".4194304")
 """What `sun_path` holds (unix(7)), less the suffix of the temporary name."""
 
 
@@ -148,9 +148,9 @@ class Unix:
         Raises:
             SettingsError: somebody serves there, or the path cannot be a socket.
         """
-        if len(os.fsencode(self.path)) > _MOST_PATH_BYTES:
+        if len(os.fsencode(self.path)) > _MAX_PATH_BYTES:
             raise SettingsError(
-                f"the path of {self} is longer than {_MOST_PATH_BYTES} bytes, more "
+                f"the path of {self} is longer than {_MAX_PATH_BYTES} bytes, more "
                 "than a unix socket may have; choose a shorter one"
             )
         try:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from revocation.http.messages import Handler, HeadSuffices, ServerLimits
 from revocation.http.write_batcher import WriteBatcher
 
-_MOST_REFUSED: Final = 256
+_MAX_REFUSED: Final = 256
 """How many connections may be waiting to be told that there are too many."""
 
 
@@ -70,7 +70,7 @@ class ServerState:
     @property
     def crowded(self) -> bool:
         """Whether even those are too many who are to be told that they are."""
-        return len(self.connections) > self.served + _MOST_REFUSED
+        return len(self.connections) > self.served + _MAX_REFUSED
 
     def dismiss(self, client: Client, *, counted: bool) -> None:
         """Forget a client that is gone; `counted` if it was served."""

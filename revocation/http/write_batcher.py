@@ -9,7 +9,7 @@ that had arrived, or until there are many of them.
 import asyncio
 from typing import Final
 
-_MOST_TOGETHER: Final = 32
+_MAX_TOGETHER: Final = 32
 """How many answers leave together at most: the first of them waits for the last."""
 
 
@@ -27,7 +27,7 @@ class WriteBatcher:
         if not waiting:
             self._loop.call_soon(self.flush)
         waiting.append((transport, data))
-        if len(waiting) == _MOST_TOGETHER:
+        if len(waiting) == _MAX_TOGETHER:
             self.flush()
 
     def flush(self) -> None:

@@ -25,7 +25,7 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _TO_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 _TOO_LONG: Final = b"0" * 20
 _LONG_NEGATIVE: Final = b"-" + b"0" * 19
-_LEAST: Final = -(1 << 63)
+_MIN: Final = -(1 << 63)
 """What is less, or has 20 digits, would be read as a fraction."""
 
 _UNDERSTOOD: Final = ("alg", "typ", "kid")
@@ -206,7 +206,7 @@ def _has_long_number(bare: bytes) -> bool:
     at = digits.find(_LONG_NEGATIVE)
     while at >= 0:
         behind = at + len(_LONG_NEGATIVE)
-        if int(bare[at:behind]) < _LEAST:
+        if int(bare[at:behind]) < _MIN:
             return True
         at = digits.find(_LONG_NEGATIVE, behind)
     return False

@@ -15,7 +15,7 @@ from revocation.entries import Kind
 from revocation.jwt.compact import TokenParts
 from revocation.jwt.token_rules import Times, Trusted
 
-_MOST_SHOWN: Final = 200
+_MAX_SHOWN: Final = 200
 _NUMBERS: Final = frozenset({int, float})
 
 
@@ -24,7 +24,7 @@ def shown(value: Any) -> str:
     if value is None:
         return "none"
     text = json.dumps(value).replace("\x7f", "\\u007f")
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def moment(milliseconds: float, now: float) -> str:

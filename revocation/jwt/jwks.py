@@ -28,7 +28,7 @@ _EXTRA: Final = frozenset({"joserfc", "httpx", "cryptography"})
 class KeyRing:
     """The keys of all trusted issuers; an async context manager.
 
-    `find`, `drop` and `ask_soon` may be called from any thread, the others from the
+    `find`, `drop` and `ask_or_await` may be called from any thread, the others from the
     event loop in which it was started. Usage:
 
         async with KeyRing(issuers) as keys:
@@ -150,7 +150,7 @@ class KeyRing:
         source = self._sources.get(issuer)
         return source is None or source.too_soon()
 
-    def ask_soon(self, issuer: str) -> None:
+    def ask_or_await(self, issuer: str) -> None:
         """Have an issuer's key set read soon, as often as `refresh` would; no wait."""
         source = self._sources.get(issuer)
         if source is not None:

@@ -30,7 +30,7 @@ from revocation.jwt.trust import Algorithm, TrustedIssuer
 
 _RSA_BITS: Final = range(2_048, 8_193)
 _RSA_EXPONENTS: Final = range(65_537, 1 << 32)
-_LEAST_DISTINCT_BYTES: Final = 8
+_MIN_DISTINCT_BYTES: Final = 8
 
 _PEM_MARKS: Final = (b"BEGIN ", b"ssh-", b"ecdsa-sha2-")
 
@@ -244,7 +244,7 @@ def _is_weak(member: Mapping[str, Any], algorithm: str) -> bool:
         secret = octets(member["k"])
         return (
             len(secret) < _SIGNATURE_BYTES[algorithm]
-            or len(set(secret)) < _LEAST_DISTINCT_BYTES
+            or len(set(secret)) < _MIN_DISTINCT_BYTES
             or any(mark in secret for mark in _PEM_MARKS)
         )
     return algorithm in _EDWARDS and is_weak_point(octets(member["x"]))

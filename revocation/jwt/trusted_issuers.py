@@ -17,7 +17,7 @@ from revocation.jwt.trust import Issuer, TrustedIssuer
 
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
 _TENANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_MOST_TENANTS: Final = 10_000
+_MAX_TENANTS: Final = 10_000
 _CLAIM_NAME: Final[TypeAdapter[str]] = TypeAdapter(ClaimName)
 
 _Named = tuple[str, Any]
@@ -109,8 +109,8 @@ def _tenants(name: str, tenants: Any) -> list[str]:
             f"{name} is a template; list the tenants that are trusted as `tenants`, "
             "since no other issuer counts"
         )
-    if len(tenants) > _MOST_TENANTS:
-        raise ValueError(f"{name} has more than {_MOST_TENANTS} tenants")
+    if len(tenants) > _MAX_TENANTS:
+        raise ValueError(f"{name} has more than {_MAX_TENANTS} tenants")
     for tenant in tenants:
         if not isinstance(tenant, str) or _TENANT.fullmatch(tenant) is None:
             raise ValueError(

@@ -22,10 +22,12 @@ from revocation.local import (
     system_state as states,
     valkey_server,
 )
+from revocation.local.kafka_server import Kafka
 from revocation.local.local_server import LocalServer
 from revocation.local.plan import DEFAULT_PARTITIONS, DEFAULT_REGIONS, Launch, Plan
 from revocation.local.process import Process, free_ports
 from revocation.local.system_state import SystemRegion, SystemState, SystemStatus
+from revocation.local.valkey_server import Valkey
 
 DEFAULT_FOLDER: Final = Path(".revocation")
 _READY_SECONDS: Final = 120
@@ -195,10 +197,9 @@ class Embedded:
             )
 
     def _bring_up(self) -> SystemState:
-        broker = kafka_server.Kafka(self.folder / "kafka", tell=self._tell)
+        broker = Kafka(self.folder / "kafka", tell=self._tell)
         stores = {
-            region: valkey_server.Valkey(self.folder / f"store-{region}")
-            for region in self._regions
+            region: Valkey(self.folder / f"store-{region}") for region in self._regions
         }
         plan = self._plan(broker, stores)
         self._write_secrets(plan)
@@ -211,9 +212,7 @@ class Embedded:
         self._wait_for_regions(state)
         return state
 
-    def _plan(
-        self, broker: kafka_server.Kafka, stores: Mapping[str, valkey_server.Valkey]
-    ) -> Plan:
+    def _plan(self, broker: Kafka, stores: Mapping[str, Valkey]) -> Plan:
         ports = free_ports(len(stores))
         workers = ["authority", *(f"projector-{region}" for region in stores)]
         worker_ports = zip(workers, free_ports(len(workers)), strict=True)

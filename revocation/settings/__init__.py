@@ -20,7 +20,7 @@ from revocation.settings.station_settings import (
     TlsSettings,
 )
 from revocation.settings.verifier_settings import (
-    AskedSettings,
+    OneRegionSettings,
     SidecarSettings,
     TokenSettings,
     VerifierSettings,
@@ -28,11 +28,11 @@ from revocation.settings.verifier_settings import (
 
 __all__ = [
     "MIN_PEPPER_BYTES",
-    "AskedSettings",
     "AuthoritySettings",
     "IssuerSettings",
     "KafkaSettings",
     "LimitSettings",
+    "OneRegionSettings",
     "PepperSettings",
     "ProjectorSettings",
     "PublisherSettings",

@@ -50,7 +50,7 @@ class IntrospectionClient(BaseModel):
         return read_secret(self.secret_file, least_bytes=1).decode()
 
 
-class AskedSettings(Settings):
+class OneRegionSettings(Settings):
     """Whose store a command asks that asks one region."""
 
     region: Region | None = None

@@ -46,8 +46,8 @@ IDENTITY: Final[Mapping[str, str]] = MappingProxyType(
 
 # RFC 9110 section 5.1, without `_`: gateways to CGI and WSGI take it for `-`.
 _HEADER: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+")
-_MOST_HEADERS: Final = 16
-_MOST_DASHES: Final = 4
+_MAX_HEADERS: Final = 16
+_MAX_DASHES: Final = 4
 # What a field value may have (RFC 9110 section 5.5), without `%`, which begins a code.
 _PLAIN: Final = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _AS_IT_IS: Final = re.compile(r"(?! )[\x20-\x24\x26-\x7e]*(?<! )")
@@ -109,7 +109,7 @@ class AuthzAnswer(NamedTuple):
     body: bytes = b""
 
 
-class SoonVerifier(Protocol):
+class AwaitableVerifier(Protocol):
     """What is needed of a `Verifier`."""
 
     @property
@@ -117,7 +117,7 @@ class SoonVerifier(Protocol):
         """How long a token may be."""
         ...
 
-    def verify_soon(
+    def verify_or_await(
         self, token: str, *, route: str = "read", resources: Sequence[str] = ()
     ) -> Verification | Awaitable[Verification]:
         """Return whether the token counts, at once unless others must be asked."""
@@ -153,10 +153,10 @@ class IdentityHeaders:
         Raises:
             SettingsError: a name cannot be told from another, or is no name.
         """
-        if len(self.headers) > _MOST_HEADERS:
-            raise SettingsError(f"{_MOST_HEADERS} identity headers at most")
+        if len(self.headers) > _MAX_HEADERS:
+            raise SettingsError(f"{_MAX_HEADERS} identity headers at most")
         for name in self.headers:
-            named = _HEADER.fullmatch(name) and name.count("-") <= _MOST_DASHES
+            named = _HEADER.fullmatch(name) and name.count("-") <= _MAX_DASHES
             if not named or name in _TAKEN or name.startswith("x-envoy-"):
                 raise SettingsError(
                     f"{name!r} is no name of an identity header; write lower-case "
@@ -207,7 +207,7 @@ class Authorizer:
 
     def __init__(
         self,
-        verifier: SoonVerifier,
+        verifier: AwaitableVerifier,
         rules: Ruled,
         *,
         steps: AccessPolicy,
@@ -265,7 +265,7 @@ class Authorizer:
         )
         if isinstance(token, AccessRefusal):
             return _deny(token)
-        outcome = self._verifier.verify_soon(
+        outcome = self._verifier.verify_or_await(
             token, route=asked.route, resources=asked.resources
         )
         if isinstance(outcome, Verification):

@@ -100,7 +100,7 @@ class Checks(BaseModel):
 class CheckingVerifier(Protocol):
     """What is needed of a `Verifier`."""
 
-    def check_soon(
+    def check_or_await(
         self,
         claims: Claims,
         *,
@@ -112,14 +112,14 @@ class CheckingVerifier(Protocol):
         """Return whether a token with these claims still counts."""
         ...
 
-    def verify_soon(
+    def verify_or_await(
         self, token: str, *, route: str = "read", resources: Sequence[str] = ()
     ) -> Verification | Awaitable[Verification]:
         """Return whether a token is genuine, meant for us, and still counts."""
         ...
 
 
-_Told = Verdict | Verification
+_Answer = Verdict | Verification
 
 
 def read_checks(body: bytes) -> tuple[list[Check], bool]:
@@ -178,10 +178,12 @@ class Checker:
         # Two that are behind and each other's fallback would ask for ever.
         introspect = _ASK_NOBODY not in request.headers
         told = [self._ask(each, introspect=introspect) for each in checks]
-        waiting = [each for each in told if not isinstance(each, _Told)]
+        waiting = [each for each in told if not isinstance(each, _Answer)]
         if waiting:
             return self._wait(told, many=many)
-        return self._tell([each for each in told if isinstance(each, _Told)], many=many)
+        return self._tell(
+            [each for each in told if isinstance(each, _Answer)], many=many
+        )
 
     def _refuse(self, check: Check) -> Response | None:
         if check.route not in self.routes:
@@ -193,13 +195,13 @@ class Checker:
             return problem(400, "no_issuers", detail)
         return None
 
-    def _ask(self, check: Check, *, introspect: bool) -> _Told | Awaitable[_Told]:
+    def _ask(self, check: Check, *, introspect: bool) -> _Answer | Awaitable[_Answer]:
         route, resources = check.route, check.resources
         if check.about_token:
-            return self._verifier.verify_soon(
+            return self._verifier.verify_or_await(
                 check.token, route=route, resources=resources
             )
-        return self._verifier.check_soon(
+        return self._verifier.check_or_await(
             check.claims,
             route=route,
             resources=resources,
@@ -208,16 +210,16 @@ class Checker:
         )
 
     async def _wait(
-        self, told: Sequence[_Told | Awaitable[_Told]], *, many: bool
+        self, told: Sequence[_Answer | Awaitable[_Answer]], *, many: bool
     ) -> Response:
         return self._tell(await asyncio.gather(*map(_settle, told)), many=many)
 
-    def _tell(self, told: Sequence[_Told], *, many: bool) -> Response:
+    def _tell(self, told: Sequence[_Answer], *, many: bool) -> Response:
         verdicts = [self._write(each) for each in told]
         content: Mapping[str, Any] = {"verdicts": verdicts} if many else verdicts[0]
         return Response(200, _JSON, orjson.dumps(content))
 
-    def _write(self, told: _Told) -> dict[str, Any]:
+    def _write(self, told: _Answer) -> dict[str, Any]:
         if isinstance(told, Verdict):
             return {**told.to_json(), "region": self._region}
         written = {**told.verdict.to_json(), "region": self._region}
@@ -227,8 +229,8 @@ class Checker:
         return written
 
 
-async def _settle(told: _Told | Awaitable[_Told]) -> _Told:
-    return told if isinstance(told, _Told) else await told
+async def _settle(told: _Answer | Awaitable[_Answer]) -> _Answer:
+    return told if isinstance(told, _Answer) else await told
 
 
 def _encode(claims: Claims) -> orjson.Fragment:

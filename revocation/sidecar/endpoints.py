@@ -33,7 +33,7 @@ from revocation.sidecar.proxies import (
     check_statuses,
 )
 from revocation.verifier.base_verifier import now_ms
-from revocation.verifier.replica_feed import LoadProgress
+from revocation.verifier.snapshot_waiter import LoadProgress
 
 _Answer = Response | Awaitable[Response]
 _Endpoint = Callable[[Request], _Answer]

@@ -42,7 +42,7 @@ SERVICE: Final = "envoy.service.auth.v3.Authorization"
 MAX_MESSAGE_BYTES: Final = 262_144
 """Envoy takes 60 KiB of headers by default, and the rest of a message is small."""
 
-_MOST_QUESTIONS: Final = 4_096
+_MAX_QUESTIONS: Final = 4_096
 _UNIX: Final = "unix:"
 _OK, _PERMISSION_DENIED, _UNAUTHENTICATED = 0, 7, 16
 _UNAUTHORIZED: Final = 401
@@ -82,7 +82,7 @@ class ExtAuthz:
         )
         # Beyond that Envoy is refused at once, and says 503, instead of waiting.
         server = grpc.aio.server(
-            options=options, maximum_concurrent_rpcs=_MOST_QUESTIONS
+            options=options, maximum_concurrent_rpcs=_MAX_QUESTIONS
         )
         check: grpc.RpcMethodHandler[bytes, CheckResponse]
         check = grpc.unary_unary_rpc_method_handler(

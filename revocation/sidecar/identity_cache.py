@@ -6,7 +6,7 @@ from typing import Final, Generic, TypeVar
 _Of = TypeVar("_Of")
 _Made = TypeVar("_Made")
 
-_MOST_KNOWN: Final = 8_192
+_MAX_KNOWN: Final = 8_192
 
 
 class IdentityCache(Generic[_Of, _Made]):
@@ -29,7 +29,7 @@ class IdentityCache(Generic[_Of, _Made]):
         if known is not None:
             return known[1]
         made = self._make(it)
-        if len(self._known) >= _MOST_KNOWN:
+        if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
         self._known[id(it)] = it, made
         return made

@@ -31,7 +31,7 @@ from revocation.claims.claim_names import ClaimNames
 from revocation.claims.claims import Claims, NamesOf, find_client, usual_names
 from revocation.errors import SettingsError
 from revocation.http.messages import Request, Response
-from revocation.sidecar.authorizer import SoonVerifier
+from revocation.sidecar.authorizer import AwaitableVerifier
 from revocation.verifier.base_verifier import Verification
 from revocation.web.bearer import (
     MEANINGS,
@@ -50,8 +50,8 @@ _TIMES: Final = ("exp", "iat", "nbf")
 
 _LINE: Final = re.compile(r"(?P<name>\S+)\s+sha256:(?P<digest>[0-9a-f]{64})")
 _BASIC: Final = re.compile(rb"(?i:basic) +([A-Za-z0-9+/]+=*)")
-_MOST_CREDENTIALS: Final = 2_048
-MOST_FIELDS: Final = 64
+_MAX_CREDENTIALS: Final = 2_048
+MAX_FIELDS: Final = 64
 _UNCACHED: Final = ("cache-control", "no-store")
 _JSON: Final = ("content-type", "application/json")
 _INACTIVE: Final = Response(200, (_JSON, _UNCACHED), b'{"active":false}')
@@ -96,7 +96,7 @@ class Introspection:
 
     def __init__(  # noqa: PLR0913 - one keyword for each limit
         self,
-        verifier: SoonVerifier,
+        verifier: AwaitableVerifier,
         *,
         callers: Sequence[Caller] = (),
         scope: str | None = None,
@@ -148,7 +148,7 @@ class Introspection:
         ).token
         if token is None or self._scope is None:
             return self._refuse()
-        caller = self._verifier.verify_soon(token, route=self._route)
+        caller = self._verifier.verify_or_await(token, route=self._route)
         if isinstance(caller, Verification):
             refusal = self._reject(caller)
             return self._introspect(request) if refusal is None else refusal
@@ -196,7 +196,7 @@ class Introspection:
         token = _read_token(request)
         if token is None:
             return _error(400, "invalid_request")
-        outcome = self._verifier.verify_soon(token, route=self._route)
+        outcome = self._verifier.verify_or_await(token, route=self._route)
         if isinstance(outcome, Verification):
             return self._tell(outcome)
         return self._wait_for_token(outcome)
@@ -250,7 +250,7 @@ def _read_basic(authorization: bytes) -> tuple[tuple[str, str], ...]:
     if they are the same, so that the time tells nothing.
     """
     match = _BASIC.fullmatch(authorization)
-    if match is None or len(authorization) > _MOST_CREDENTIALS:
+    if match is None or len(authorization) > _MAX_CREDENTIALS:
         return ()
     try:
         text = base64.b64decode(match[1], validate=True).decode()
@@ -273,7 +273,7 @@ def _read_token(request: Request) -> str | None:
             keep_blank_values=True,
             strict_parsing=True,
             errors="strict",
-            max_num_fields=MOST_FIELDS,
+            max_num_fields=MAX_FIELDS,
         )
     except ValueError:
         return None

@@ -14,7 +14,7 @@ from revocation.decision import Reason
 from revocation.http.messages import PROBLEM
 from revocation.sidecar.authorizer import IDENTITY
 from revocation.sidecar.checks import Check, Checks
-from revocation.sidecar.introspect import FORM, MEMBERS, MOST_FIELDS
+from revocation.sidecar.introspect import FORM, MAX_FIELDS, MEMBERS
 from revocation.sidecar.proxies import ENVOY_PREFIX, SCHEMES
 
 Json = dict[str, Any]
@@ -179,7 +179,7 @@ def _introspect() -> Json:
         },
         "required": ["token"],
         "additionalProperties": _TEXT,
-        "maxProperties": MOST_FIELDS,
+        "maxProperties": MAX_FIELDS,
     }
     unknown = {"WWW-Authenticate": {"schema": _TEXT}}
     again = {"Retry-After": {"schema": _COUNT}}

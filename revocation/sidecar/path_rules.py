@@ -34,8 +34,8 @@ from revocation.sidecar.rule_set import METHODS, RuleSet
 from revocation.web.routes import RouteRule
 
 MAX_FILE_BYTES: Final = 1_048_576
-_MOST_COMPLAINTS: Final = 10
-_MOST_RULES: Final = 2_000
+_MAX_COMPLAINTS: Final = 10
+_MAX_RULES: Final = 2_000
 
 _Place = Sequence[str | int]
 """The names and numbers that lead to a member."""
@@ -64,7 +64,7 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     audience: Audience | None = None
-    rules: Annotated[list[_Rule], Field(max_length=_MOST_RULES)] = []
+    rules: Annotated[list[_Rule], Field(max_length=_MAX_RULES)] = []
 
 
 def read_rules(
@@ -108,7 +108,7 @@ def read_rules(
     lines = text.split("\n")
     told = [
         f"{name}:{_line_of(lines, document, place)}: {message}"
-        for place, message in read[:_MOST_COMPLAINTS]
+        for place, message in read[:_MAX_COMPLAINTS]
     ]
     if len(read) > len(told):
         told.append(f"and {len(read) - len(told)} more")

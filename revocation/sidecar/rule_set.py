@@ -35,8 +35,8 @@ _METHOD: Final = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
 # Each server reads these in a path in a way of its own (RFC 3986 section 2).
 _NOT_OF_A_URL: Final = re.compile(r"[^\x21-\x7e]")
 
-_MOST_KNOWN: Final = 4_096
-_LONGEST_KNOWN: Final = 256
+_MAX_KNOWN: Final = 4_096
+_MAX_KNOWN_BYTES: Final = 256
 _UNKNOWN: Final = AccessNeeds(public=False, route="")
 """Stands for what was not asked yet; never returned."""
 
@@ -88,8 +88,8 @@ class RuleSet:
         if known is not _UNKNOWN:
             return known
         found = self._find(method, path, websocket=websocket)
-        if len(path) <= _LONGEST_KNOWN:
-            if len(self._known) >= _MOST_KNOWN:
+        if len(path) <= _MAX_KNOWN_BYTES:
+            if len(self._known) >= _MAX_KNOWN:
                 self._known = {}
             self._known[key] = found
         return found

@@ -17,7 +17,7 @@ thousand that lost it together do not come back together: `pacing.py`.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import structlog
 
@@ -45,7 +45,7 @@ from revocation.store.contract import (
 from revocation.verifier.pacing import Backoff
 from revocation.verifier.replica import Replica
 from revocation.verifier.replica_agreement import Agreement
-from revocation.verifier.snapshot_waiter import SnapshotWaiter
+from revocation.verifier.snapshot_waiter import LoadProgress, SnapshotWaiter
 
 _log = structlog.get_logger()
 
@@ -61,13 +61,6 @@ _SETTLED_SECONDS: Final = 60.0
 _PAGES_PER_READ: Final = 4
 _EXPIRE_AT_ONCE: Final = 2_000
 _MEASURE_SKEW_SECONDS: Final = 30.0
-
-
-class LoadProgress(NamedTuple):
-    """How far a snapshot is. `total` is a guess: the server may have other keys."""
-
-    loaded: int
-    total: int
 
 
 class Feed:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -16,6 +16,13 @@ _log = structlog.get_logger()
 _COLD_POLL_SECONDS: Final = 0.25
 _TURN_NEAR_SECONDS: Final = 0.05
 _TURN_FAR_SECONDS: Final = 0.5
+
+
+class LoadProgress(NamedTuple):
+    """How far a snapshot is. `total` is a guess: the server may have other keys."""
+
+    loaded: int
+    total: int
 
 
 class SnapshotWaiter:

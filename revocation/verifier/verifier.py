@@ -25,7 +25,8 @@ from revocation.verifier.base_verifier import (
 from revocation.verifier.claim_finder import ClaimFinder
 from revocation.verifier.feed_watch import FeedWatch
 from revocation.verifier.replica import Replica
-from revocation.verifier.replica_feed import Feed, LoadProgress
+from revocation.verifier.replica_feed import Feed
+from revocation.verifier.snapshot_waiter import LoadProgress
 from revocation.verifier.wiring import parts_from_settings
 
 _log = structlog.get_logger()
@@ -197,12 +198,12 @@ class Verifier(BaseVerifier):
         tokens = self._require_tokens()
         outcome = tokens.authenticator.authenticate(token, self._now())
         if isinstance(outcome, Refusal):
-            tokens.ask_soon(outcome)
+            tokens.ask_or_await(outcome)
             return self._refuse(outcome, route)
         verdict = self._judge(self._token(outcome, resources), outcome.claims, route)
         return Verification(verdict, outcome.claims, outcome.kid)
 
-    def check_soon(
+    def check_or_await(
         self,
         claims: Claims,
         *,
@@ -220,7 +221,7 @@ class Verifier(BaseVerifier):
             return self.check_async(claims, route=route, resources=resources, kid=kid)
         return self.check(claims, route=route, resources=resources, kid=kid)
 
-    def verify_soon(
+    def verify_or_await(
         self, token: str, *, route: str = "read", resources: Sequence[str] = ()
     ) -> Verification | Awaitable[Verification]:
         """Return what `verify_async` returns: at once, unless others must be asked.

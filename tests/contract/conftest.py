@@ -19,8 +19,8 @@ from tests.memory_store import MemoryStore
 from tests.servers import Server, redis_program, start_redis, start_valkey
 
 PEPPER: Final = b"0123456789abcdef" * 4
-LONGEST_TOKEN_MS: Final = 3_600_000
-LIMITS: Final = Limits(LONGEST_TOKEN_MS, LONGEST_TOKEN_MS, leeway_ms=0)
+MAX_TOKEN_MS: Final = 3_600_000
+LIMITS: Final = Limits(MAX_TOKEN_MS, MAX_TOKEN_MS, leeway_ms=0)
 
 SERVERS: Final = [
     pytest.param("valkey", marks=pytest.mark.connected),

@@ -15,7 +15,7 @@ from revocation.store.contract import Batch
 from revocation.store.layout import Layout
 from revocation.store.redis_feed import RedisFeed
 from revocation.store.redis_store import FUNCTIONS
-from tests.contract.conftest import LONGEST_TOKEN_MS, PEPPER, OpenStore, StartServer
+from tests.contract.conftest import MAX_TOKEN_MS, PEPPER, OpenStore, StartServer
 from tests.contract.samples import denied, mark, put, subject, target
 from tests.contract.test_feed import read_on, snapshot
 from tests.servers import Server
@@ -69,7 +69,7 @@ async def test_a_verifier_can_ask_and_keep_a_copy(
 ) -> None:
     projector = open_store(as_user(users, "projector"), LAYOUT)
     await projector.check_suitable()
-    long_ago = 2 * LONGEST_TOKEN_MS
+    long_ago = 2 * MAX_TOKEN_MS
     disabled = subject(1, status=Status.DISABLED, age_ms=long_ago)
     # Of two statuses of one millisecond the more severe would count.
     enabled = subject(2, status=Status.ACTIVE, age_ms=long_ago - 1_000)

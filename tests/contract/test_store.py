@@ -14,7 +14,7 @@ from revocation.claims.claims import Token
 from revocation.entries import Entry, Kind, Offset, Status, UnixMs
 from revocation.errors import StoreColdError, StoreMovedBackError, StoreUnsuitableError
 from revocation.store.contract import Batch, Mark, Store
-from tests.contract.conftest import LONGEST_TOKEN_MS
+from tests.contract.conftest import MAX_TOKEN_MS
 from tests.contract.samples import (
     ISSUER,
     NOT_READY,
@@ -67,7 +67,7 @@ async def test_what_is_about_a_token_is_found_for_it(store: Store) -> None:
     await put(store, denied(), user, key, claims, denied(name="of another token"))
     names = ("one", None, "one", "client", None, ISSUER, "another key")
     more = ((Kind.RESOURCE, "type:id"), (Kind.CLAIMS, "one"))
-    token = Token(ISSUER, names, more, 0.0, 0.0, None, LONGEST_TOKEN_MS)
+    token = Token(ISSUER, names, more, 0.0, 0.0, None, MAX_TOKEN_MS)
 
     answer = await store.find_token(token)
 
@@ -122,7 +122,7 @@ async def test_any_order_and_repetition_gives_the_merge(
     "passing",
     [
         lambda: denied(left_ms=200),
-        lambda: subject(age_ms=LONGEST_TOKEN_MS - 200),
+        lambda: subject(age_ms=MAX_TOKEN_MS - 200),
     ],
 )
 async def test_entries_vanish_when_no_token_can_be_touched(
@@ -145,11 +145,11 @@ async def test_a_raised_expiry_counts_from_then_on(store: Store) -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        subject(age_ms=10 * LONGEST_TOKEN_MS, status=Status.DISABLED),
-        subject(age_ms=10 * LONGEST_TOKEN_MS, status=Status.DELETED),
-        subject(age_ms=10 * LONGEST_TOKEN_MS, status=Status.DISABLED, kind=Kind.CLAIMS),
+        subject(age_ms=10 * MAX_TOKEN_MS, status=Status.DISABLED),
+        subject(age_ms=10 * MAX_TOKEN_MS, status=Status.DELETED),
+        subject(age_ms=10 * MAX_TOKEN_MS, status=Status.DISABLED, kind=Kind.CLAIMS),
         *(
-            subject(age_ms=10 * LONGEST_TOKEN_MS, kind=kind)
+            subject(age_ms=10 * MAX_TOKEN_MS, kind=kind)
             for kind in (Kind.KEY, Kind.CLIENT, Kind.TENANT, Kind.ISSUER)
         ),
     ],
@@ -164,8 +164,8 @@ async def test_standing_entries_never_expire(store: Store, entry: Entry) -> None
     "entry",
     [
         denied(left_ms=-1),
-        subject(age_ms=LONGEST_TOKEN_MS + 1_000),
-        subject(age_ms=LONGEST_TOKEN_MS + 1_000, kind=Kind.CLAIMS),
+        subject(age_ms=MAX_TOKEN_MS + 1_000),
+        subject(age_ms=MAX_TOKEN_MS + 1_000, kind=Kind.CLAIMS),
     ],
 )
 async def test_what_can_touch_no_token_is_not_written(
@@ -177,7 +177,7 @@ async def test_what_can_touch_no_token_is_not_written(
 
 
 async def test_an_enabling_heard_of_late_still_ends_the_disabling(store: Store) -> None:
-    long_ago = 10 * LONGEST_TOKEN_MS
+    long_ago = 10 * MAX_TOKEN_MS
     await put(store, subject(1, age_ms=long_ago, status=Status.DISABLED))
 
     await put(store, subject(2, age_ms=long_ago - 1, status=Status.ACTIVE))

@@ -18,7 +18,7 @@ from revocation.store.layout import Layout, digest, name
 from revocation.store.redis_store import RedisStore
 from tests.contract.conftest import (
     LIMITS,
-    LONGEST_TOKEN_MS,
+    MAX_TOKEN_MS,
     PEPPER,
     OpenStore,
     now_ms,
@@ -94,7 +94,7 @@ async def test_the_longest_lifetime_that_was_ever_set_counts(
     longer = open_store(
         server.url,
         layout,
-        limits=LIMITS._replace(longest_token_ms=2 * LONGEST_TOKEN_MS),
+        limits=LIMITS._replace(longest_token_ms=2 * MAX_TOKEN_MS),
     )
     entry = subject(1)
     later = replace(entry, version=Version(2), source=subject(2).source)
@@ -104,7 +104,7 @@ async def test_the_longest_lifetime_that_was_ever_set_counts(
         expires_at = await raw.pexpiretime(layout.key(entry.target))
         expiries.append(expires_at - entry.source.time)
 
-    assert expiries == [LONGEST_TOKEN_MS, 2 * LONGEST_TOKEN_MS, 2 * LONGEST_TOKEN_MS]
+    assert expiries == [MAX_TOKEN_MS, 2 * MAX_TOKEN_MS, 2 * MAX_TOKEN_MS]
 
 
 async def test_numbers_keep_all_their_digits(
@@ -179,7 +179,7 @@ async def test_the_feed_does_not_tell_of_what_was_not_written(
 async def test_the_feed_says_when_a_disabling_has_lapsed(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
-    age = 2 * LONGEST_TOKEN_MS
+    age = 2 * MAX_TOKEN_MS
     await put(redis_store, subject(1, status=Status.DISABLED, age_ms=age))
     late = subject(2, status=Status.ACTIVE, age_ms=age - 1)
     await put(redis_store, late)

@@ -34,7 +34,7 @@ from tests.fuzz.fuzz_verify import NOW, STRICT, sign
 
 PUBLIC = "/health"
 HEADER = b'{"alg":"HS256","typ":"at+jwt","kid":"k"}'
-MOST_DENIALS = 12
+MAX_DENIALS = 12
 """Each says what is wrong and quotes nothing: so there are few, whatever is asked."""
 
 _PATHS = [
@@ -48,7 +48,7 @@ class _Judging:
 
     max_token_bytes = STRICT.max_token_bytes
 
-    def verify_soon(
+    def verify_or_await(
         self, token: str, *, route: str = "read", resources: Iterable[str] = ()
     ) -> Verification:
         found = STRICT.authenticate(token, NOW)
@@ -149,7 +149,7 @@ def _check_denial(told: CheckResponse) -> None:
     assert 400 <= told.denied_response.status.code < 500
     assert told.status.code in {7, 16}
     _denials.add(told.SerializeToString())
-    assert len(_denials) <= MOST_DENIALS
+    assert len(_denials) <= MAX_DENIALS
 
 
 def _check_public(told: CheckResponse, message: bytes) -> None:

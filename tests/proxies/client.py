@@ -19,7 +19,7 @@ HOST = "api.example"
 Headers = list[tuple[str, str]]
 
 
-class Told(NamedTuple):
+class Response(NamedTuple):
     """What the client was answered. Status 0: the connection was closed instead."""
 
     status: int
@@ -52,7 +52,7 @@ class Client:
         body: bytes = b"",
         *,
         patience: float = 10,
-    ) -> Told:
+    ) -> Response:
         """Ask over HTTP/1.1; the target and the fields go as they are."""
         with self._connect("http/1.1") as peer:
             peer.settimeout(patience)
@@ -60,7 +60,7 @@ class Client:
                 peer.sendall(_head(method, target, headers) + body)
             return _read(peer, bodyless=method == "HEAD")
 
-    def h2(self, target: str, headers: Headers = (), method: str = "GET") -> Told:
+    def h2(self, target: str, headers: Headers = (), method: str = "GET") -> Response:
         """Ask over HTTP/2."""
         with self._connect("h2") as peer:
             assert peer.selected_alpn_protocol() == "h2"
@@ -105,7 +105,7 @@ def _head(method: str, target: str, headers: Headers) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def _read(peer: ssl.SSLSocket, *, bodyless: bool = False) -> Told:
+def _read(peer: ssl.SSLSocket, *, bodyless: bool = False) -> Response:
     raw = b""
     with contextlib.suppress(ConnectionError, ssl.SSLError):
         while b"\r\n\r\n" not in raw:
@@ -114,10 +114,10 @@ def _read(peer: ssl.SSLSocket, *, bodyless: bool = False) -> Told:
             raw += data
     head, found, body = raw.partition(b"\r\n\r\n")
     if not found:
-        return Told(0, [])
+        return Response(0, [])
     start, *lines = head.decode("latin-1").split("\r\n")
     headers = [(n, v.strip()) for n, _, v in (line.partition(":") for line in lines)]
-    told = Told(int(start.split(" ")[1]), headers)
+    told = Response(int(start.split(" ")[1]), headers)
     if told.status < 200 or bodyless:
         return told
     if told.all("transfer-encoding"):
@@ -130,7 +130,9 @@ def _read(peer: ssl.SSLSocket, *, bodyless: bool = False) -> Told:
     return told._replace(body=body)
 
 
-def _ask_h2(peer: ssl.SSLSocket, method: str, target: str, headers: Headers) -> Told:
+def _ask_h2(
+    peer: ssl.SSLSocket, method: str, target: str, headers: Headers
+) -> Response:
     # As an attacker would: nothing is checked, nothing is normalized.
     connection = H2Connection(
         H2Configuration(
@@ -143,7 +145,7 @@ def _ask_h2(peer: ssl.SSLSocket, method: str, target: str, headers: Headers) -> 
     pseudo = [(":method", method), (":scheme", "https"), (":authority", HOST)]
     named = [(name.lower(), value) for name, value in headers]
     connection.send_headers(1, [*pseudo, (":path", target), *named], end_stream=True)
-    told, body = Told(0, []), b""
+    told, body = Response(0, []), b""
     with contextlib.suppress(ConnectionError, ssl.SSLError):
         peer.sendall(connection.data_to_send())
         while data := peer.recv(65_536):
@@ -151,7 +153,7 @@ def _ask_h2(peer: ssl.SSLSocket, method: str, target: str, headers: Headers) -> 
                 match event:
                     case ResponseReceived():
                         fields = dict(event.headers)
-                        told = Told(int(fields[":status"]), list(event.headers))
+                        told = Response(int(fields[":status"]), list(event.headers))
                     case DataReceived():
                         body += event.data
                     case StreamEnded() | StreamReset() | ConnectionTerminated():

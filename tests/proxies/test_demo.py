@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from examples.behind_proxies.services import LANGUAGES, Service, installed
-from examples.behind_proxies.story import Logout, Refusal, Told, Visitor, judge
+from examples.behind_proxies.story import Answer, Logout, Refusal, Visitor, judge
 from examples.behind_proxies.system import TITLES, Door
 from revocation.errors import PrerequisiteError
 from revocation.local import Process
@@ -170,7 +170,7 @@ def seen(tmp_path):
     visitor = Visitor(Door("nginx", service, ""), client=None, issuer=None)
     visitor.passed = visitor.came_back = visitor.served = 1
     visitor.logout = Logout(0, 0, 1)
-    visitor.refusal = Refusal(1, Told(401, "invalid_token"))
+    visitor.refusal = Refusal(1, Answer(401, "invalid_token"))
     log.write_text("GET /ready nobody\nGET /health nobody\nGET /datasets/7 alice\n")
     return visitor, service
 
@@ -199,7 +199,7 @@ def test_what_reaches_a_service_and_must_not_is_told(seen, line, complaint):
 
 def test_another_status_or_error_than_it_must_be_is_told(seen):
     visitor, service = seen
-    visitor.refusal = Refusal(1, Told(401, "invalid_request"))
+    visitor.refusal = Refusal(1, Answer(401, "invalid_request"))
     visitor.wrong["answered 502 to the token of the new login"] = 2
     assert judge([visitor], [service]) == [
         "nginx answered 502 to the token of the new login (2x)",

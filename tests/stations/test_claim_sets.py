@@ -80,7 +80,7 @@ async def test_a_check_that_waits_for_nothing_says_the_same():
             waited = await verifier.check_async(token(**claims))
             for at_once in (
                 verifier.check(token(**claims)),
-                verifier.check_soon(token(**claims)),
+                verifier.check_or_await(token(**claims)),
             ):
                 assert (at_once.reason, at_once.entry) == (waited.reason, waited.entry)
 
@@ -195,5 +195,5 @@ async def test_what_a_signed_token_has_is_looked_for(kind, tmp_path):
         ):
             found = [await verifier.verify_async(token_)]
             if kind == "replica":
-                found += [verifier.verify(token_), verifier.verify_soon(token_)]
+                found += [verifier.verify(token_), verifier.verify_or_await(token_)]
             assert {each.verdict.reason for each in found} == {reason}

@@ -216,7 +216,7 @@ async def test_an_outlet_that_is_behind_lets_its_callers_wait(started, producer)
     calling = asyncio.create_task(many(started, 6_000))
     await asyncio.sleep(0.05)
     assert not calling.done()
-    assert len(started._waiting) <= ordered_producer._MOST_WAITING + 1
+    assert len(started._waiting) <= ordered_producer._MAX_WAITING + 1
     producer.open_.set()
     await calling
     await eventually(lambda: len(producer.sent) == 6_000, pause=0.001)

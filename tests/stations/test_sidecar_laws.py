@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 from revocation.decision import Reason
 from revocation.http.messages import Request, encode
 from revocation.sidecar.introspect import Caller
-from revocation.verifier.replica_feed import LoadProgress
+from revocation.verifier.snapshot_waiter import LoadProgress
 from tests.stations.sidecars import endpoints_of
 from tests.stations.verifications import Told
 
@@ -21,7 +21,7 @@ class Refusing(Told):
     def __init__(self):
         super().__init__(Reason.MALFORMED)
 
-    def check_soon(self, claims, *, route, resources, kid, introspect):
+    def check_or_await(self, claims, *, route, resources, kid, introspect):
         return self.verify("").verdict
 
 

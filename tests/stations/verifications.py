@@ -19,7 +19,7 @@ class Told:
     async def verify_async(self, token, *, route="read", resources=()):
         return self.verify(token, route=route, resources=resources)
 
-    def verify_soon(self, token, *, route="read", resources=()):
+    def verify_or_await(self, token, *, route="read", resources=()):
         return self.verify(token, route=route, resources=resources)
 
     def verify(self, token, *, route="read", resources=()):

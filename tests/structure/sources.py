@@ -42,6 +42,11 @@ class Module:
         return frozenset(found)
 
     @property
+    def packages(self) -> frozenset[str]:
+        """The packages that it imports from."""
+        return frozenset(name.split(".")[0] for name in self.imports)
+
+    @property
     def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -89,11 +94,20 @@ def imported_modules(module: Module) -> set[Module]:
     return found
 
 
-def reached_from(module: Module) -> set[Module]:
+def part_of(name: str) -> str:
+    """The file or folder right under `revocation/`; nothing for the package itself."""
+    part = name.removesuffix(".py").split("/")[0]
+    return "" if part == "__init__" else part
+
+
+def reached_from(module: Module, *, through_packages: bool = True) -> set[Module]:
     """All of the package's modules that importing a module leads to, and itself."""
     reached, waiting = {module}, [module]
     while waiting:
-        for inner in imported_modules(waiting.pop()) - reached:
+        at = waiting.pop()
+        if not through_packages and at.path.name == "__init__.py":
+            continue
+        for inner in imported_modules(at) - reached:
             reached.add(inner)
             waiting.append(inner)
     return reached

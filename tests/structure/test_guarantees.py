@@ -3,11 +3,10 @@
 import re
 from typing import NamedTuple
 
-import pytest
-
 from tests.structure.sources import ROOT
 
 TESTS = ROOT / "tests" / "guarantees"
+MIN_BROKEN_BY = 20
 DOCUMENT = ROOT / "docs" / "guarantees.md"
 ROW = re.compile(
     r"\| `([a-z-]+)` \| (kept|planned) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|"
@@ -33,32 +32,37 @@ KEPT = [promise for promise in PROMISES if promise.status == "kept"]
 PLANNED = [promise for promise in PROMISES if promise.status == "planned"]
 
 
-def name_of(promise):
-    return promise.name
-
-
 def test_the_table_is_read():
     assert len(KEPT) >= 8
     assert len({promise.name for promise in PROMISES}) == len(PROMISES)
 
 
-@pytest.mark.parametrize("promise", KEPT, ids=name_of)
-def test_a_promise_has_its_test(promise):
-    assert promise.test == f"[`{promise.file}`](../{promise.file})"
-    assert (ROOT / promise.file).is_file()
+def test_a_promise_has_its_test():
+    assert [
+        promise.name
+        for promise in KEPT
+        if promise.test != f"[`{promise.file}`](../{promise.file})"
+        or not (ROOT / promise.file).is_file()
+    ] == []
 
 
-@pytest.mark.parametrize("promise", KEPT, ids=name_of)
-def test_a_promises_test_is_marked_and_says_what_it_breaks(promise):
+def test_a_promises_test_is_marked_and_says_what_it_breaks():
     """How it is first shown broken stands in the table; that it is, is the test's."""
-    assert "pytest.mark.guarantee" in (ROOT / promise.file).read_text()
-    assert len(promise.broken_by) > 20
+    assert [
+        promise.name
+        for promise in KEPT
+        if "pytest.mark.guarantee" not in (ROOT / promise.file).read_text()
+        or len(promise.broken_by) <= MIN_BROKEN_BY
+    ] == []
 
 
-@pytest.mark.parametrize("promise", PLANNED, ids=name_of)
-def test_a_planned_promise_claims_nothing(promise):
-    assert promise.test.strip() == promise.broken_by.strip() == "-"
-    assert not (ROOT / promise.file).exists()
+def test_a_planned_promise_claims_nothing():
+    assert [
+        promise.name
+        for promise in PLANNED
+        if {promise.test.strip(), promise.broken_by.strip()} != {"-"}
+        or (ROOT / promise.file).exists()
+    ] == []
 
 
 def test_a_test_keeps_a_promise_of_the_table():
@@ -66,8 +70,10 @@ def test_a_test_keeps_a_promise_of_the_table():
     assert files == {promise.file for promise in KEPT}
 
 
-@pytest.mark.parametrize("promise", PROMISES, ids=name_of)
-def test_a_promise_says_what_it_does_not_cover(promise):
+def test_a_promise_says_what_it_does_not_cover():
     sections = re.split(r"^### ", DOCUMENT.read_text(), flags=re.MULTILINE)[1:]
-    (section,) = [each for each in sections if each.startswith(f"`{promise.name}`\n")]
-    assert "**Not covered.**" in section
+    limits = {
+        section.split("\n")[0].strip("`"): "**Not covered.**" in section
+        for section in sections
+    }
+    assert [each.name for each in PROMISES if not limits.get(each.name)] == []

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 SMALL, LARGE = 4_096, 32_768
-_MOST = (LARGE / SMALL) ** 1.5
+_MAX = (LARGE / SMALL) ** 1.5
 """Between linear work and quadratic: 8 and 64 times as much."""
 _AGAIN = 5
 
@@ -56,14 +56,14 @@ def growth(run: Callable[[int], Callable[[], object]]) -> float:
     small, large = run(SMALL), run(LARGE)
     least = [seconds(small), seconds(large)]
     for _ in range(_AGAIN):
-        if least[1] <= _MOST * least[0]:
+        if least[1] <= _MAX * least[0]:
             break
         least = [min(least[0], seconds(small)), min(least[1], seconds(large))]
     return least[1] / max(least[0], 1e-9)
 
 
 def is_linear(run: Callable[[int], Callable[[], object]]) -> bool:
-    return growth(run) <= _MOST
+    return growth(run) <= _MAX
 
 
 def seconds(run: Callable[[], object]) -> float:

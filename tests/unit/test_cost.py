@@ -12,8 +12,8 @@ from tests.fuzz import fuzz_cost
 from tests.fuzz.fuzz_cost import SEEDS, TARGETS, Genome, Search, calls
 from tests.unit.test_json_laws import slowly
 
-MOST_CALLS = 8.0
-"""Beside what C does, which is not counted: so more than `MOST_RATIO` of the time."""
+MAX_CALLS = 8.0
+"""Beside what C does, which is not counted: so more than `MAX_RATIO` of the time."""
 SIZES = [(name, size) for name, target in TARGETS.items() for size in target.sizes]
 
 
@@ -24,7 +24,7 @@ def test_no_byte_takes_many_more_calls_than_a_customers(name, size):
     for _ in range(60):
         search.step()
     found = search.found
-    assert found.ratio <= MOST_CALLS, found
+    assert found.ratio <= MAX_CALLS, found
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -38,7 +38,7 @@ def test_what_costs_more_would_be_found(monkeypatch):
     """With a call in Python for each number and object, as once."""
     monkeypatch.setattr(compact, "read_json", slowly)
     found = Search("payload", 60_000, calls, random.Random(7)).found
-    assert found.ratio > MOST_CALLS
+    assert found.ratio > MAX_CALLS
 
 
 def test_a_genome_makes_input_of_any_size():

@@ -12,7 +12,7 @@ from revocation.web.credentials import (
     find_credentials,
 )
 
-MOST = 8_192
+MAX = 8_192
 TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnLW5hdHVyZQ"
 COOKIE = CredentialRules(cookie="__Host-token")
 OWN = CredentialRules(cookie="__Host-token", own_origins=("https://app.example",))
@@ -29,7 +29,7 @@ def fields(**headers):
 
 def find(rules=COOKIE, method="GET", *, websocket=False, **headers):
     return find_credentials(
-        *(method, fields(**headers), rules), max_token_bytes=MOST, websocket=websocket
+        *(method, fields(**headers), rules), max_token_bytes=MAX, websocket=websocket
     )
 
 
@@ -97,8 +97,8 @@ def test_two_authorization_headers_are_refused_even_if_one_is_basic():
 
 
 def test_a_token_has_a_greatest_size():
-    assert find(authorization="Bearer " + "a" * MOST).fault is None
-    larger = find(authorization="Bearer " + "a" * (MOST + 1))
+    assert find(authorization="Bearer " + "a" * MAX).fault is None
+    larger = find(authorization="Bearer " + "a" * (MAX + 1))
     assert larger.fault is CredentialFault.TOO_LARGE
 
 
@@ -160,16 +160,16 @@ def test_white_space_that_only_some_parsers_strip_makes_another_name():
 
 
 def test_cookies_have_a_greatest_size_together():
-    padding = "p=" + "x" * (MOST + OTHER_COOKIES_BYTES)
+    padding = "p=" + "x" * (MAX + OTHER_COOKIES_BYTES)
     assert find(cookie=f"__Host-token=a; {padding}").fault is CredentialFault.TOO_LARGE
     assert (
-        find(cookie=f"__Host-token={'a' * (MOST + 1)}").fault
+        find(cookie=f"__Host-token={'a' * (MAX + 1)}").fault
         is CredentialFault.TOO_LARGE
     )
 
 
 def test_beside_the_longest_token_there_is_room_for_other_cookies():
-    longest, others = "a" * MOST, "p=" + "x" * (OTHER_COOKIES_BYTES - 100)
+    longest, others = "a" * MAX, "p=" + "x" * (OTHER_COOKIES_BYTES - 100)
     assert find(cookie=f"__Host-token={longest}; {others}").token == longest
 
 
@@ -310,6 +310,6 @@ def test_an_origin_may_have_a_port_and_be_an_address():
 )
 def test_whatever_is_sent_there_is_a_token_or_a_fault(headers, websocket):
     token, fault = find_credentials(
-        "POST", headers, COOKIE, max_token_bytes=MOST, websocket=websocket
+        "POST", headers, COOKIE, max_token_bytes=MAX, websocket=websocket
     )
     assert (token is None) != (fault is None)

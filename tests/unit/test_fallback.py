@@ -13,9 +13,9 @@ from revocation import metrics
 from revocation.decision import Beyond, Reason, StalenessPolicy, Verdict
 from revocation.errors import SettingsError
 from revocation.verifier.fallback.fallback_chain import (
+    CheckRequest,
     FirstOf,
     IssuerFallback,
-    Question,
     SidecarFallback,
     Source,
 )
@@ -24,7 +24,7 @@ from tests.installation import eventually
 from tests.unit.strategies import CLAIMS, ISSUER, NOW, RULES
 
 POLICY = StalenessPolicy(beyond=Beyond.INTROSPECT)
-QUESTION = Question(CLAIMS, token="the.secret.token")
+QUESTION = CheckRequest(CLAIMS, token="the.secret.token")
 ACTIVE = Verdict(active=True, reason=Reason.ACTIVE, as_of=NOW, staleness_ms=0)
 REJECTED = Verdict(active=False, reason=Reason.TOKEN_REVOKED, as_of=NOW, staleness_ms=0)
 STALE = Verdict(active=False, reason=Reason.STALE, as_of=0, staleness_ms=NOW)
@@ -200,7 +200,7 @@ async def test_an_answer_that_decides_nothing_is_no_failure():
 
 def test_a_question_shows_nothing_of_the_token():
     for shown in (repr(QUESTION), str(QUESTION), f"{QUESTION}"):
-        assert shown == "<Question about a token, route class 'read'>"
+        assert shown == "<CheckRequest about a token, route class 'read'>"
 
 
 @pytest.mark.parametrize(("skew_ms", "active"), [(10, True), (11, False)])

@@ -295,7 +295,7 @@ def test_the_extra_is_named_when_it_is_missing(monkeypatch):
 def test_the_modules_are_imported_without_the_extra():
     code = (
         "import sys; sys.modules.update(joserfc=None, httpx=None);"
-        "import revocation.jwt.jwks, revocation.jwt.authenticator, revocation.trust"
+        "import revocation.jwt.jwks, revocation.jwt.authenticator, revocation.jwt.trust"
     )
     subprocess.run(
         [sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2]

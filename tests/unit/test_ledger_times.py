@@ -8,7 +8,7 @@ from revocation.ledger import FUTURE_TOLERANCE_MS, Accepted
 from tests.unit.histories import HERE, after, apply, event, user_event
 from tests.unit.strategies import LIMITS, NOW, moment
 
-LONGEST, LONGEST_SESSION, _ = LIMITS
+MAX, MAX_SESSION, _ = LIMITS
 
 TIMED = [
     user_event,
@@ -23,8 +23,8 @@ TIMED = [
     ("asked", "cut_off", "clamped"),
     [
         (NOW, NOW, False),
-        (NOW - LONGEST, NOW - LONGEST, False),
-        (NOW - LONGEST - 1, NOW, True),
+        (NOW - MAX, NOW - MAX, False),
+        (NOW - MAX - 1, NOW, True),
         (NOW + FUTURE_TOLERANCE_MS, NOW + FUTURE_TOLERANCE_MS, False),
         (NOW + FUTURE_TOLERANCE_MS + 1, NOW, True),
         (NOW // 1_000, NOW, True),
@@ -71,8 +71,8 @@ def test_a_cut_off_never_moves_back():
 
 # The denylist -------------------------------------------------------------------------
 
-DENYING = [(events.TokenRevoked, "jti", LONGEST)]
-DENYING += [(events.SessionEnded, "sid", LONGEST_SESSION)]
+DENYING = [(events.TokenRevoked, "jti", MAX)]
+DENYING += [(events.SessionEnded, "sid", MAX_SESSION)]
 
 
 @pytest.mark.parametrize(("model", "name", "longest"), DENYING)

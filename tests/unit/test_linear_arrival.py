@@ -11,10 +11,8 @@ from tests.unit.growth import LARGE, SMALL, is_linear
 from tests.unit.tokens import NOW, issuer, jwk, key_set
 from tests.unit.wire import GET, HEAD_OF_CHUNKED, Wire, echo
 
-MOST = 1 << 20
-LIMITS = ServerLimits(
-    target_bytes=MOST, header_bytes=MOST, headers=MOST, body_bytes=MOST
-)
+MAX = 1 << 20
+LIMITS = ServerLimits(target_bytes=MAX, header_bytes=MAX, headers=MAX, body_bytes=MAX)
 START = b"GET / HTTP/1.1\r\nhost: x\r\n"
 CHUNKS = HEAD_OF_CHUNKED + b"\r\n"
 
@@ -110,7 +108,7 @@ def run(coroutine):
 
 def test_an_answer_in_small_pieces_is_copied_once():
     def asking(size):
-        return lambda: run(fetch._ask(Dripping(8 * size), None, MOST))
+        return lambda: run(fetch._ask(Dripping(8 * size), None, MAX))
 
     assert len(asking(100)()) == 800
     assert is_linear(asking)

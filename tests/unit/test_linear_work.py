@@ -33,10 +33,8 @@ from tests.stations.verifications import Told
 from tests.unit.growth import Parser, families, is_linear, made
 from tests.unit.tokens import encode, header_of, issuer
 
-MOST = 1 << 20
-LIMITS = ServerLimits(
-    target_bytes=MOST, header_bytes=MOST, headers=MOST, body_bytes=MOST
-)
+MAX = 1 << 20
+LIMITS = ServerLimits(target_bytes=MAX, header_bytes=MAX, headers=MAX, body_bytes=MAX)
 HEADER = encode(str(header_of()).replace("'", '"').encode())
 COOKIE = CredentialRules(
     cookie="__Host-token", own_origins=("https://app.example", "https://b.example")
@@ -56,9 +54,9 @@ STEPS = AccessPolicy(credentials=COOKIE, refusals=Refusals())
 class Generous(Told):
     """Has no limit of its own: the parsers are to keep theirs by themselves."""
 
-    max_token_bytes = MOST
+    max_token_bytes = MAX
 
-    def check_soon(self, claims, **asked):
+    def check_or_await(self, claims, **asked):
         return self.verify("").verdict
 
 
@@ -76,7 +74,7 @@ INTROSPECTION = Introspection(
 def credentials(name):
     def read(value):
         fields = [(name, value), (b"host", b"b.example"), (b"origin", value)]
-        return find_credentials("POST", fields, COOKIE, max_token_bytes=MOST)
+        return find_credentials("POST", fields, COOKIE, max_token_bytes=MAX)
 
     return read
 

@@ -15,7 +15,7 @@ from revocation.decision import DEFAULT_POLICIES, Reason
 from revocation.http.messages import Request
 from revocation.sidecar import openapi
 from revocation.sidecar.introspect import Caller
-from revocation.verifier.replica_feed import LoadProgress
+from revocation.verifier.snapshot_waiter import LoadProgress
 from tests.stations.sidecars import bearer, endpoints_of
 from tests.stations.verifications import Told
 from tests.unit.documents import SCHEMAS
@@ -38,7 +38,7 @@ class Fixed(Told):
     disagreement = None
     complaint = ""
 
-    def check_soon(self, claims, *, route, resources, kid, introspect):
+    def check_or_await(self, claims, *, route, resources, kid, introspect):
         return self.verify("").verdict
 
 

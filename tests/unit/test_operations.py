@@ -47,7 +47,7 @@ def test_the_times_are_those_of_the_code():
     assert f"nothing for {publisher._STALL_SECONDS:g} s though Kafka" in WORDS
 
 
-NAMING = {"Expectation", "Background", "metrics.STALLS.labels"}
+NAMING = {"ProgressExpectation", "Background", "metrics.STALLS.labels"}
 
 
 def causes():

@@ -28,7 +28,7 @@ VERIFIER = {
     *("complaint", "disagreement", "max_token_bytes"),
     "from_settings",
     *("check", "check_async", "verify", "verify_async"),
-    *("check_soon", "verify_soon"),
+    *("check_or_await", "verify_or_await"),
     *("current_version", "wait_applied"),
 }
 HEAVY = {"joserfc", "httpx", "starlette", "fastapi", "flask", "uvicorn", "faust"}
@@ -51,7 +51,7 @@ def test_every_name_is_documented():
 def test_what_a_verifier_can_do():
     assert public(revocation.Verifier) == VERIFIER
     in_memory = {"ready", "freshness", "progress", "wait_ready", "check", "verify"}
-    in_memory |= {"check_soon", "verify_soon", "complaint", "disagreement"}
+    in_memory |= {"check_or_await", "verify_or_await", "complaint", "disagreement"}
     assert public(revocation.RemoteVerifier) == VERIFIER - in_memory
 
 

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from revocation import settings as module
 from revocation.errors import SettingsError
 from revocation.settings import (
-    AskedSettings,
     AuthoritySettings,
     IssuerSettings,
     KafkaSettings,
     LimitSettings,
+    OneRegionSettings,
     PepperSettings,
     ProjectorSettings,
     PublisherSettings,
@@ -28,7 +28,7 @@ from revocation.settings import (
 from revocation.settings.settings_source import Settings
 
 CLASSES = [
-    AskedSettings,
+    OneRegionSettings,
     TokenSettings,
     LimitSettings,
     IssuerSettings,

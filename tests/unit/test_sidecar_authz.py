@@ -66,7 +66,7 @@ def test_a_token_that_counts_passes_at_once():
 
 async def test_where_others_must_be_asked_the_answer_is_awaited():
     class Behind(Told):
-        def verify_soon(self, token, **asked):
+        def verify_or_await(self, token, **asked):
             return self.verify_async(token, **asked)
 
     for reason, status in ((Reason.ACTIVE, 200), (Reason.STALE, 503)):

@@ -227,7 +227,7 @@ def test_thousands_of_rules_are_as_good_as_their_order():
 
 def test_what_was_asked_before_is_answered_alike(monkeypatch):
     """Answers are remembered, and forgotten before they are too many."""
-    monkeypatch.setattr(rule_set, "_MOST_KNOWN", 3)
+    monkeypatch.setattr(rule_set, "_MAX_KNOWN", 3)
     found = rules(RouteRule(path="/health", public=True), RouteRule(path="/{id}"))
     paths = ["/health", "//", "/a", "/b", f"/{'c' * 300}", "/HEALTH", "/health/"]
     for _ in range(3):

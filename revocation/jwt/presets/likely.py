@@ -13,8 +13,8 @@ from revocation.claims.claim_mapping import ClaimMapping
 from revocation.claims.claim_names import find_claim
 from revocation.jwt.presets import Preset, presets
 
-_LEAST_LABELS: Final = 2
-_LEAST_CLAIMS: Final = 2
+_MIN_LABELS: Final = 2
+_MIN_CLAIMS: Final = 2
 _RESERVED: Final = (".example", "example.com", "example.net", "example.org")
 """Hosts that are nobody's (RFC 2606): those of providers that people run themselves."""
 
@@ -52,7 +52,7 @@ def _host(issuer: str, preset: Preset) -> int:
         return 0
     pairs = zip(reversed(ours), reversed(theirs), strict=False)
     count = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return count if count >= _LEAST_LABELS else 0
+    return count if count >= _MIN_LABELS else 0
 
 
 def _path(issuer: str, preset: Preset) -> int:
@@ -65,7 +65,7 @@ def _claims(claims: Mapping[str, Any], preset: Preset) -> int:
     """Return how many claims a token has that are the preset's own."""
     own = {*_named(preset)} - _USUAL
     count = sum(isinstance(find_claim(claims, name), str | list) for name in own)
-    return count if count >= _LEAST_CLAIMS else 0
+    return count if count >= _MIN_CLAIMS else 0
 
 
 def _named(preset: Preset) -> Iterator[str]:

@@ -52,7 +52,7 @@ class CheckRequest(NamedTuple):
 
     def __repr__(self) -> str:
         """Return nothing of the token: this may end up in a log."""
-        return f"<Question about a token, route class {self.route!r}>"
+        return f"<CheckRequest about a token, route class {self.route!r}>"
 
 
 class Fallback(Protocol):

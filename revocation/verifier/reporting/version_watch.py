@@ -21,8 +21,8 @@ _log = structlog.get_logger()
 
 MANY_USERS: Final = 1_000
 """How many users must have the same version before that is odd."""
-_MOST_USERS: Final = 4_096
-_MOST_ISSUERS: Final = 256
+_MAX_USERS: Final = 4_096
+_MAX_ISSUERS: Final = 256
 _USER: Final = NAMED_KINDS.index(Kind.USER)
 _SAYS: Final = {
     "backwards": "a later token of the same user has a lower version",
@@ -54,7 +54,7 @@ class VersionWatch:
             return
         seen = self._issuers.get(token.issuer)
         if seen is None:
-            if len(self._issuers) >= _MOST_ISSUERS:
+            if len(self._issuers) >= _MAX_ISSUERS:
                 return
             seen = self._issuers.setdefault(token.issuer, _Seen())
         # Two users of one hash are one in 2**61; ids are not kept.
@@ -65,7 +65,7 @@ class VersionWatch:
         elif known is not None and issued_at > known[0] and version < known[1]:
             _say("backwards", token.issuer, seen)
         seen.users[hash(user)] = issued_at, version
-        if len(seen.users) > _MOST_USERS:
+        if len(seen.users) > _MAX_USERS:
             seen.users.popitem(last=False)
         # Two tell them apart; a set of all would grow.
         if len(seen.versions) < 2:  # noqa: PLR2004 - one is odd, two are not

@@ -8,7 +8,7 @@ from revocation.decision import Beyond, StalenessPolicy
 from revocation.entries import Entry, Kind, Position, Target
 from revocation.settings import LimitSettings
 from revocation.store.contract import Batch, Mark
-from revocation.verifier.fallback.fallback_chain import Question
+from revocation.verifier.fallback.fallback_chain import CheckRequest
 from tests.identities import identity
 from tests.stations.regions import FailingStore, now_ms
 from tests.traffic import ISSUER, claims
@@ -27,7 +27,7 @@ def token(name="alice", **more):
 
 
 def question(name="alice", *, resources=(), kid=None, compact=TOKEN, **more):
-    return Question(token(name, **more), kid, resources, compact, "write")
+    return CheckRequest(token(name, **more), kid, resources, compact, "write")
 
 
 async def ask(fallback, asked=None, policy=POLICY, skew_ms=0, rules=RULES):

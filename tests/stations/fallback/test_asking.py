@@ -237,7 +237,7 @@ async def test_a_real_sidecar_is_understood(started):
     parts = VerifierParts(store=store, rules=RULES, policies=POLICIES)
     routes = frozenset(POLICIES)
     verifier = RemoteVerifier(parts)
-    soon = SimpleNamespace(check_soon=verifier.check_async)
+    soon = SimpleNamespace(check_or_await=verifier.check_async)
     checker = Checker(soon, region="us", routes=routes, verifies=False)
     async with verifier, listening(checker.answer) as url:
         fallback = await started(SidecarFallback(url, **PATIENT))

@@ -274,7 +274,7 @@ async def test_whose_token_cannot_be_judged_now_tries_again(jwks, scope, status)
 
 async def test_caller_and_token_may_both_have_to_wait():
     class Waiting(Told):
-        def verify_soon(self, token, **asked):
+        def verify_or_await(self, token, **asked):
             return self.verify_async(token, **asked)
 
     body = b"token=a"

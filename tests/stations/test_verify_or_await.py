@@ -1,4 +1,4 @@
-"""`check_soon` and `verify_soon`: at once, unless others must be asked."""
+"""`check_or_await` and `verify_or_await`: at once, unless others must be asked."""
 
 import inspect
 
@@ -82,8 +82,8 @@ async def test_a_verdict_is_counted_once(jwks, age_ms):
     before = counted(reason, "payment", stale=stale)
     async with verifier:
         for soon in (
-            verifier.verify_soon(signed(), route="payment"),
-            verifier.check_soon(token(), route="payment"),
+            verifier.verify_or_await(signed(), route="payment"),
+            verifier.check_or_await(token(), route="payment"),
         ):
             if inspect.isawaitable(soon):
                 await soon
@@ -93,17 +93,17 @@ async def test_a_verdict_is_counted_once(jwks, age_ms):
 async def test_whoever_is_not_to_ask_others_does_not_wait(jwks):
     verifier = verifier_of(await store_as_of(30_000), jwks, fallback=Silent(), **REGION)
     async with verifier:
-        soon = verifier.check_soon(token(), route="payment", introspect=False)
+        soon = verifier.check_or_await(token(), route="payment", introspect=False)
     assert soon.reason is Reason.STALE
 
 
 async def test_a_key_that_is_not_at_hand_is_waited_for(jwks):
     async with verifier_of(await store_as_of(), jwks) as verifier:
-        soon = verifier.verify_soon(signed(kid="key-2"))
+        soon = verifier.verify_or_await(signed(kid="key-2"))
         assert (await soon).verdict.reason is Reason.KEY_UNKNOWN
 
 
-@pytest.mark.parametrize("ask", ["verify", "verify_soon", "verify_async"])
+@pytest.mark.parametrize("ask", ["verify", "verify_or_await", "verify_async"])
 @pytest.mark.parametrize("made", [signed(kid="key-2"), signed(key="key-9")])
 async def test_strangers_make_the_keys_be_read_once_only(jwks, ask, made):
     """Whether they invent names or signatures, and however they are judged."""
@@ -127,27 +127,27 @@ async def test_genuine_tokens_never_wait_for_keys(jwks):
     async with verifier_of(await store_as_of(), jwks) as verifier:
         (source,) = verifier._tokens.keys._sources.values()
         source._not_before = 0
-        assert verifier.verify_soon(signed())
+        assert verifier.verify_or_await(signed())
         assert source.too_soon() is False, "nobody has asked"
 
 
 @pytest.mark.parametrize("wrong", ["", "a.b.c", signed(aud="other"), signed(iss="x:y")])
 async def test_what_no_key_would_help_is_refused_at_once(jwks, wrong):
     async with verifier_of(await store_as_of(), jwks) as verifier:
-        assert not verifier.verify_soon(wrong)
+        assert not verifier.verify_or_await(wrong)
 
 
 async def test_a_region_that_is_not_there_asks_as_well(jwks):
     store = await store_as_of()
     verifier = verifier_of(store, jwks, fallback=Silent(), **REGION)
-    assert verifier.check_soon(token()).reason is Reason.NOT_READY
-    soon = verifier.check_soon(token(), route="payment")
+    assert verifier.check_or_await(token()).reason is Reason.NOT_READY
+    soon = verifier.check_or_await(token(), route="payment")
     assert (await soon).reason is Reason.NOT_READY
 
 
 async def test_errors_are_the_same():
     async with with_replica(await store_as_of()) as verifier:
         with pytest.raises(SettingsError, match="no policy for route class"):
-            verifier.check_soon(token(), route="wirte")
+            verifier.check_or_await(token(), route="wirte")
         with pytest.raises(SettingsError, match="no issuers are configured"):
-            verifier.verify_soon(signed())
+            verifier.verify_or_await(signed())
