@@ -65,7 +65,7 @@ class BatchingReader:
             StoreUnavailableError: retry later.
         """
         await self._store.start()
-        await self._store.keep_line()
+        await self._store.open_pipeline()
 
     async def stop(self) -> None:
         """Disconnect; whoever still waits hears `StoreUnavailableError`."""
@@ -193,7 +193,7 @@ class BatchingReader:
             _fail(questions, error)
         else:
             _answer(questions, keys, freshness, hits)
-            await self._store.keep_line()
+            await self._store.open_pipeline()
 
     def _looked_up(
         self, questions: Sequence[_Question], call: asyncio.Task[None]

@@ -33,10 +33,10 @@ from revocation.errors import (
     StoreUnsuitableError,
 )
 from revocation.store.client.connection_classes import (
-    PlainSession,
-    Session,
-    TlsSession,
-    UnixSession,
+    ServerConnection,
+    TcpConnection,
+    TlsConnection,
+    UnixConnection,
 )
 from revocation.store.client.pipeline import Pipeline
 from revocation.store.client.server_discovery import (
@@ -122,12 +122,12 @@ class RedisConnection:
             "protocol": 2,  # No reply needs the types of RESP 3.
             **_server_options(location.plain_url, tls),
         }
-        self._place = _new_place(location, options, slot_key)
+        self._discovery = _new_discovery(location, options, slot_key)
         self._max_connections = options["max_connections"]
-        self._pool = _new_pool(self._place, options, self.where, retries=retries)
-        self._session: Session | None = None
-        self._line: Pipeline | None = None
-        self._is_keeping = False
+        self._pool = _new_pool(self._discovery, options, self.where, retries=retries)
+        self._kept: ServerConnection | None = None
+        self._pipeline: Pipeline | None = None
+        self._is_opening = False
         self._timeout = timeout
         self._reply_timeout = options["socket_timeout"]
         self._turns = asyncio.Semaphore(self._max_connections)
@@ -136,10 +136,10 @@ class RedisConnection:
 
     async def stop(self) -> None:
         """Disconnect; may be called twice, and `call` connects again."""
-        self._line = None
+        self._pipeline = None
         await self._client.aclose()
-        if self._place is not None:
-            await self._place.stop()
+        if self._discovery is not None:
+            await self._discovery.stop()
 
     async def call(self, *command: bytes | str | int) -> Any:
         """Return the server's reply.
@@ -160,46 +160,48 @@ class RedisConnection:
         """Make a call at once, for a tenth of the CPU, over a connection that is kept.
 
         None if none is at hand, or to come instead of a reply if it was lost or the
-        server refused: then `call` tells more, and `keep_line` is due.
+        server refused: then `call` tells more, and `open_pipeline` is due.
 
         Raises:
             StoreUnavailableError: to come; it took too long.
         """
-        line = self._line
-        return line.send(packed) if line is not None and line.is_open else None
+        pipeline = self._pipeline
+        if pipeline is None or not pipeline.is_open:
+            return None
+        return pipeline.send(packed)
 
-    async def keep_line(self) -> None:
+    async def open_pipeline(self) -> None:
         """Set a connection apart for `send`, if one can be had.
 
         Meant for who asks all the time, after a `call`: that leaves one in the pool.
         """
-        if self._is_keeping or (self._line is not None and self._line.is_open):
+        if self._is_opening or (self._pipeline is not None and self._pipeline.is_open):
             return
-        self._is_keeping = True
+        self._is_opening = True
         try:
-            if self._session is None:
-                self._session = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            if self._kept is None:
+                self._kept = await self._pool.get_connection()  # type: ignore[no-untyped-call]
             else:
-                await self._session.disconnect()
-                await self._session.connect_check_health()
-            self._line = Pipeline(
-                self._session.transport(),
+                await self._kept.disconnect()
+                await self._kept.connect_check_health()
+            self._pipeline = Pipeline(
+                self._kept.transport(),
                 timeout=self._reply_timeout,
                 explain_delay=self._explain_delay,
             )
         except _FAILURES:
-            self._line = None  # The next `call` says why.
+            self._pipeline = None  # The next `call` says why.
         finally:
-            self._is_keeping = False
+            self._is_opening = False
 
     async def _find_and_execute(self, *command: bytes | str | int) -> Any:
         try:
             return await self._execute(*command)
         except ResponseError as error:
-            if self._place is None or not self._place.moved(error):
+            if self._discovery is None or not self._discovery.moved(error):
                 raise
         # What is idle leads to where the server was. Every call is idempotent.
-        self._line = None
+        self._pipeline = None
         await self._pool.disconnect(inuse_connections=False)
         return await self._execute(*command)
 
@@ -246,9 +248,9 @@ def _server_options(url: str, tls: Tls) -> dict[str, Any]:
         ) from error
     over_tls = url.startswith("rediss:")
     if "path" in options:
-        options["connection_class"] = UnixSession
+        options["connection_class"] = UnixConnection
     else:
-        options["connection_class"] = TlsSession if over_tls else PlainSession
+        options["connection_class"] = TlsConnection if over_tls else TcpConnection
         options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
     if tls:
         if not over_tls or any(name.startswith("ssl_") for name in options):
@@ -260,7 +262,7 @@ def _server_options(url: str, tls: Tls) -> dict[str, Any]:
     return options
 
 
-def _new_place(
+def _new_discovery(
     location: Location, options: dict[str, Any], slot_key: bytes
 ) -> Discovery | None:
     if location.kind == "sentinel":
@@ -272,7 +274,7 @@ def _new_place(
 
 
 def _new_pool(
-    place: Discovery | None, options: dict[str, Any], where: str, *, retries: bool
+    discovery: Discovery | None, options: dict[str, Any], where: str, *, retries: bool
 ) -> BlockingConnectionPool:
     """Retries at once what was closed while it lay idle, and nodes that are down.
 
@@ -280,8 +282,8 @@ def _new_pool(
     used the caller's patience up.
     """
     attempts = 1
-    if place is not None:
-        options["place"], attempts = place, place.attempts
+    if discovery is not None:
+        options["discovery"], attempts = discovery, discovery.attempts
     if not retries:
         attempts = 0
     options["max_connections"] += 1  # The one that is kept.
