@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -124,11 +124,11 @@ class RedisConnection:
         }
         self._discovery = _new_discovery(location, options, slot_key)
         self._max_connections = options["max_connections"]
+        self._timeout = options.pop("timeout")
         self._pool = _new_pool(self._discovery, options, self.where, retries=retries)
         self._kept: ServerConnection | None = None
         self._pipeline: Pipeline | None = None
         self._is_opening = False
-        self._timeout = timeout
         self._reply_timeout = options["socket_timeout"]
         self._turns = asyncio.Semaphore(self._max_connections)
         self._client = Redis.from_pool(self._pool)
@@ -206,7 +206,10 @@ class RedisConnection:
         return await self._execute(*command)
 
     async def _wait_for_turn(self) -> None:
-        """Queue up: redis-py's pool lets those who came last go first, for ever."""
+        """Queue up: redis-py's pool that waits lets those who came last go first.
+
+        And it takes a quarter of a small call's CPU (8.1: 63 us against 46).
+        """
         if not self._turns.locked():
             await self._turns.acquire()
             return
@@ -275,7 +278,7 @@ def _new_discovery(
 
 def _new_pool(
     discovery: Discovery | None, options: dict[str, Any], where: str, *, retries: bool
-) -> BlockingConnectionPool:
+) -> ConnectionPool:
     """Retries at once what was closed while it lay idle, and nodes that are down.
 
     Every call is idempotent, so a retry is safe; a timeout is not retried, for it has
@@ -289,7 +292,7 @@ def _new_pool(
     options["max_connections"] += 1  # The one that is kept.
     options["retry"] = Retry(NoBackoff(), attempts, (RedisConnectionError,))
     try:
-        pool = BlockingConnectionPool(**options)
+        pool = ConnectionPool(**options)
         # Connects nothing, but does not take options that nobody knows.
         pool.make_connection()  # type: ignore[no-untyped-call]
     except TypeError as error:
