@@ -1,4 +1,4 @@
-"""How processes are started and ended. Sibling: test_system.py."""
+"""How processes are started and ended. Sibling: test_embedded_system.py."""
 
 import os
 import signal
