@@ -14,13 +14,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Final, NoReturn
 
-import psutil
 from pydantic import BaseModel, ConfigDict
 
-from revocation.errors import EmbeddedError
+from revocation.errors import EmbeddedError, PrerequisiteError
+
+if TYPE_CHECKING:
+    import psutil
 
 LOOPBACK: Final = "127.0.0.1"
 _FIRST_PORT: Final = 10_000
@@ -53,8 +55,10 @@ def spawn(
     """Start a process in a session of its own, with its output appended to `log`.
 
     Raises:
+        PrerequisiteError: psutil is missing.
         EmbeddedError: the program cannot be started.
     """
+    known = _psutil()
     log.parent.mkdir(parents=True, exist_ok=True)
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:
@@ -81,7 +85,7 @@ def spawn(
         log=log,
         pid=pid,
         # Our child keeps its pid until `alive` reaps it.
-        born=_start_of(psutil.Process(pid)),
+        born=_start_of(known.Process(pid)),
     )
 
 
@@ -116,10 +120,7 @@ def end(processes: Iterable[Process], *, grace_seconds: float = 10) -> None:
     """End the processes in peace (SIGTERM), and by SIGKILL those that do not."""
     running = [process for process in processes if alive(process)]
     for process in running:
-        found = _find(process)
-        if found is not None:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                found.terminate()
+        _terminate(process)
     _wait_for_end(running, seconds=grace_seconds)
     for process in running:
         _kill_group(process)
@@ -227,42 +228,63 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _start_of(found: psutil.Process) -> str:
+def _psutil() -> ModuleType:
+    """Import it when it is needed: `revocation --help` works without the extra."""
+    try:
+        import psutil  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise PrerequisiteError(
+            "the package `psutil`, which knows the machine's processes, is missing: "
+            "pip install 'revocation[embedded]'"
+        ) from None
+    return psutil
+
+
+def _start_of(found: "psutil.Process") -> str:
     """Return the boot's id, and the clock ticks from the boot to the start.
 
     `create_time` alone moves with every step of the system's clock (WSL, a laptop that
     wakes up), and what we started would be taken for a stranger's.
     """
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    seconds = found.create_time() - psutil.boot_time()
+    seconds = found.create_time() - _psutil().boot_time()
     return f"{boot}/{round(seconds * os.sysconf('SC_CLK_TCK'))}"
 
 
-def _find(process: Process) -> psutil.Process | None:
+def _find(process: Process) -> "psutil.Process | None":
     """Return the process, ended or not; None if it is gone, whoever has its pid."""
+    known = _psutil()
     try:
-        found = psutil.Process(process.pid)
+        found: psutil.Process = known.Process(process.pid)
         return found if _start_of(found) == process.born else None
-    except psutil.NoSuchProcess:
+    except known.NoSuchProcess:
         return None
 
 
-def _has_ended(found: psutil.Process) -> bool:
+def _has_ended(found: "psutil.Process") -> bool:
+    known = _psutil()
     try:
         # A process whose first thread has ended is a zombie, but holds its files and
         # ports until the last one has.
-        if found.status() != psutil.STATUS_ZOMBIE or found.num_threads() > 1:
+        if found.status() != known.STATUS_ZOMBIE or found.num_threads() > 1:
             return False
         # Reaps it, if it is our child.
         found.wait(timeout=0)
-    except (psutil.NoSuchProcess, psutil.TimeoutExpired):
+    except (known.NoSuchProcess, known.TimeoutExpired):
         pass
     return True
 
 
+def _terminate(process: Process) -> None:
+    found = _find(process)
+    if found is not None:
+        with contextlib.suppress(_psutil().NoSuchProcess):
+            found.terminate()
+
+
 def _kill_group(process: Process) -> None:
     # A group outlives its leader, and its number is nobody's pid meanwhile.
-    if psutil.pid_exists(process.pid) and _find(process) is None:
+    if _psutil().pid_exists(process.pid) and _find(process) is None:
         return
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from revocation.errors import EmbeddedError
+from revocation.errors import EmbeddedError, PrerequisiteError
 from revocation.local.process import (
     Process,
     alive,
@@ -221,6 +221,17 @@ def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     """The message names the station and the program."""
     with pytest.raises(EmbeddedError, match=r"cannot start kafka .*nowhere/java"):
         spawn("kafka", (f"{tmp_path}/nowhere/java",), env={}, log=tmp_path / "log")
+
+
+def test_without_psutil_nothing_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is started must be found again; the message names the extra."""
+    monkeypatch.setitem(sys.modules, "psutil", None)
+
+    with pytest.raises(PrerequisiteError, match=r"revocation\[embedded\]"):
+        spawn("it", ("/bin/sleep", "60"), env={}, log=tmp_path / "log")
+    assert not (tmp_path / "log").exists()
 
 
 def test_the_last_words_of_nobody(tmp_path: Path) -> None:
