@@ -53,9 +53,9 @@ class TcpConnection(ServerConnection, Connection):
     - `SentinelManagedConnection` asks the Sentinels in `connect` only. A call that is
       repeated, after its connection was lost or the primary turned out to be a replica,
       goes to the old address again, and fails.
-    - `RedisCluster` chooses a node for each command by itself. A region is one slot, so
-      one server: its clock, settings and functions are asked for as well, of which
-      `RedisCluster` sends TIME to any node and cannot send CONFIG GET at all.
+    - `RedisCluster` chooses a node for each command. A region is one slot, so one
+      server, whose clock and state count as well; but TIME and INFO go to its default
+      node.
     """
 
     def __init__(
