@@ -20,6 +20,7 @@ from typing import Final, NamedTuple, NoReturn
 from pydantic import BaseModel, ConfigDict
 
 from revocation.errors import EmbeddedError
+from revocation.settings.settings_source import CACHE_VARIABLE
 
 LOOPBACK: Final = "127.0.0.1"
 _FIRST_PORT: Final = 10_000
@@ -96,6 +97,12 @@ def environment(added: Mapping[str, str]) -> dict[str, str]:
         if not key.startswith(_OWN_VARIABLES)
     }
     return {**inherited, **added}
+
+
+def withheld_variables() -> list[str]:
+    """Name the settings in this environment that no child inherits."""
+    ours = (key for key in os.environ if key.startswith(_OWN_VARIABLES))
+    return sorted(key for key in ours if key != CACHE_VARIABLE)
 
 
 def alive(process: Process) -> bool:
