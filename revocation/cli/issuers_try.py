@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from revocation.claims.claims import Rules
 from revocation.claims.complaints import matches_issuer
 from revocation.cli import EXIT_NEGATIVE
 from revocation.cli.explanation import show
+from revocation.cli.standard_streams import read_stdin
 from revocation.entries import NO_EXPIRY, UnixMs
 from revocation.jwt.authenticator import Key
 from revocation.jwt.explain import explain, judging_issuer, take_apart_within
@@ -158,7 +158,7 @@ def _read(words: list[str]) -> str:
         raise typer.BadParameter("give one token, without white space, or -")
     (word,) = words
     if word == "-":
-        return sys.stdin.buffer.read().decode("utf-8", "replace").strip()
+        return read_stdin("the token").decode("utf-8", "replace").strip()
     return word.strip()
 
 

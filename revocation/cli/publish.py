@@ -3,7 +3,6 @@
 import contextlib
 import inspect
 import shlex
-import sys
 import time
 from collections.abc import (
     AsyncIterator,
@@ -28,6 +27,7 @@ from revocation.claims.complaints import is_id
 from revocation.cli import JsonOption
 from revocation.cli.publish_lines import Published, publish_lines, unknown_issuers
 from revocation.cli.regions import open_regions, require_agreements
+from revocation.cli.standard_streams import read_stdin
 from revocation.entries import UnixMs
 from revocation.errors import NotAppliedError
 from revocation.events import EVENT_TYPES, CloudEvent, Event
@@ -82,8 +82,10 @@ def publish(
 
 
 def _read(file: Path) -> bytes:
+    if str(file) == "-":
+        return read_stdin("the events")
     try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise typer.BadParameter(f"cannot read --file: {error}") from error
 

@@ -1,7 +1,10 @@
 """What the command line does without any server. Sibling: connected/test_cli.py."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -133,7 +136,7 @@ def test_what_strangers_wrote_into_a_token_cannot_draw_on_the_terminal():
         (Reason.STALE, 7, "as of 0.004 s ago"),
         (Reason.MALFORMED, 0, "not looked up"),
         (Reason.SIGNATURE_INVALID, 0, "not looked up"),
-        (Reason.NOT_READY, 0, "nothing known"),
+        (Reason.NOT_READY, 0, "age unknown"),
     ],
 )
 def test_an_age_is_that_of_what_was_looked_up(
@@ -147,3 +150,68 @@ def test_an_age_is_that_of_what_was_looked_up(
         staleness_ms=4,
     )
     assert ask._age(verdict) == age
+    told = ask._to_json(verdict, "eu")
+    assert (told["as_of"], told["staleness_ms"]) == (
+        (as_of, 4) if as_of else (None,) * 2
+    )
+
+
+# Standard streams ---------------------------------------------------------------------
+
+ASKING = (["check"], ["check", "-"], ["verify", "-"], ["issuers", "try", "-"])
+READING = (*ASKING, ["publish", "--file", "-"])
+
+
+def run(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[object, str]:
+    """Run a command with the streams as they are; its exit code and what it says."""
+    with pytest.raises(SystemExit) as ended:
+        app(words)
+    said = capsys.readouterr().err.replace("│", " ")
+    return ended.value.code, " ".join(said.split())
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_a_closed_stdin_is_said(
+    words: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As `<&-` closes it, and some supervisors do."""
+    monkeypatch.setattr(sys, "stdin", None)
+    code, said = run(words, capsys)
+    assert code == 2
+    assert "stdin is closed; pipe the " in said
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_a_stdin_that_cannot_be_read_is_said(
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with (tmp_path / "log").open("wb") as file:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=file))
+        code, said = run(words, capsys)
+    assert code == 2
+    assert "cannot read stdin" in said
+
+
+@pytest.mark.parametrize("command", ["check", "verify"])
+def test_a_token_that_is_typed_is_refused_and_not_repeated(command: str) -> None:
+    """Processes and the shell's history would show it; so would this message."""
+    result = CliRunner().invoke(app, [command, token := mint()])
+    assert result.exit_code == 2
+    assert "pipe the token" in result.output
+    assert token[:20] not in result.output
+
+
+def test_what_reads_the_output_may_go_away_before_it_is_written() -> None:
+    """As in `| head -1`, for a command that prints line by line."""
+    words = [sys.executable, "-m", "revocation", "issuers", "show"]
+    with subprocess.Popen(words, stdout=-1, stderr=-1) as command:
+        assert command.stdout is not None
+        command.stdout.close()
+        assert command.stderr is not None
+        assert command.stderr.read() == b""
+    assert command.returncode == 1
