@@ -29,7 +29,7 @@ app = typer.Typer(
     "Settings come from REVOCATION_* variables and the TOML file that "
     "REVOCATION_CONFIG names. Exit codes: 0 done or active, 1 failed, 2 wrong usage or "
     "settings, 3 a negative answer (token rejected, not applied in time, not ready), "
-    "4 ready, but there are dead letters.",
+    "4 ready, but there are dead letters, 130 and 143 interrupted (Ctrl-C, SIGTERM).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

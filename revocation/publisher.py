@@ -107,6 +107,13 @@ class Publisher:
         if producer is not None:
             await producer.stop()
 
+    async def abandon(self) -> None:
+        """Disconnect within seconds; what is not acknowledged by then never is."""
+        await self._watching.stop()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await discard_producer(producer)
+
     async def __aenter__(self) -> Self:
         """Start."""
         await self.start()

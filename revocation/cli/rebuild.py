@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from revocation.cli.interruption import interruptible
 from revocation.entries import UnixMs
 from revocation.errors import NotAppliedError
 from revocation.identity import compare
@@ -56,7 +57,17 @@ def rebuild(
             f"no region {region!r}; REVOCATION_REGIONS has {known}"
         )
     settings = ProjectorSettings(region=region, store_url=urls[region])
-    seconds = uvloop.run(_rebuild(settings, timeout, take_over=take_over))
+
+    async def run() -> float:
+        with interruptible(
+            lambda: (
+                f"{region} may be incomplete; its projectors go on without this "
+                "command, and `revocation status` says how far they are"
+            )
+        ):
+            return await _rebuild(settings, timeout, take_over=take_over)
+
+    seconds = uvloop.run(run())
     typer.echo(f"{region} is complete again after {seconds:.1f} s")
 
 
