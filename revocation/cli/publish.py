@@ -26,6 +26,7 @@ from revocation import events
 from revocation.claims.complaints import is_id
 from revocation.cli import JsonOption
 from revocation.cli.publish_lines import Published, publish_lines, unknown_issuers
+from revocation.cli.publish_warnings import warn_of_past_exp, warn_of_unknown_issuers
 from revocation.cli.regions import open_regions, require_agreements
 from revocation.cli.standard_streams import read_stdin
 from revocation.entries import UnixMs
@@ -33,7 +34,6 @@ from revocation.errors import NotAppliedError
 from revocation.events import EVENT_TYPES, CloudEvent, Event
 from revocation.events.whole_token import WHOLE_TOKEN, peek
 from revocation.kafka.clients import FAILURES
-from revocation.nearest import nearest
 from revocation.operate.dead_letters import find_parked
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt, wait_applied
@@ -112,6 +112,7 @@ def _add_command(model: type[CloudEvent]) -> None:
             time=None if time is None else time.replace(tzinfo=time.tzinfo or UTC),
             **{name: value for name, value in given.items() if value is not None},
         )
+        warn_of_past_exp(event, _now_ms())
         send = partial(_publish_one, event)
         uvloop.run(_report(send, wait, timeout, as_json=as_json))
 
@@ -242,9 +243,9 @@ async def _report(
             events that were parked and revoke nothing.
     """
     async with _readers(wait) as readers:
-        began = UnixMs(time.time_ns() // 1_000_000)
+        began = _now_ms()
         report, receipts = await send()
-        _warn(report["unknown_issuers"])
+        warn_of_unknown_issuers(report["unknown_issuers"])
         report["applied_ms"] = None
         try:
             if readers:
@@ -254,6 +255,10 @@ async def _report(
         finally:
             _print(report, as_json=as_json)
     return report
+
+
+def _now_ms() -> UnixMs:
+    return UnixMs(time.time_ns() // 1_000_000)
 
 
 async def _require_none_parked(receipts: Iterable[Receipt], *, since: UnixMs) -> None:
@@ -272,16 +277,6 @@ async def _require_none_parked(receipts: Iterable[Receipt], *, since: UnixMs) ->
         raise NotAppliedError(
             f"parked in the dead letters, so nothing is revoked: {named}; see "
             "docs/events.md for the codes, mend the cause, and send it again"
-        )
-
-
-def _warn(issuers: Iterable[str]) -> None:
-    for issuer in issuers:
-        near = nearest(issuer, PublisherSettings().issuers)
-        typer.echo(
-            f"warning: no verifier configured here knows the issuer {issuer}; the "
-            f"nearest in REVOCATION_ISSUERS is {near}",
-            err=True,
         )
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,6 +85,43 @@ def test_what_to_type_for_a_token_may_be_typed(monkeypatch: pytest.MonkeyPatch) 
         1_790_000_000,
         1_790_000_001,
     ]
+
+
+@pytest.mark.parametrize(
+    ("ago", "warning"),
+    [
+        (-60, None),
+        (30, None),
+        (300, "no verifier accepts that token any more, so the event can no longer"),
+        (40 * 86_400, "longer ago than any token lives, so it counts as not given"),
+    ],
+)
+def test_an_exp_in_the_past_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, ago: float, warning: str | None
+) -> None:
+    """Not while some verifier may still accept the token, by its leeway and clock."""
+
+    async def publish_one(_: Event) -> Published:
+        return {"unknown_issuers": []}, ()
+
+    monkeypatch.setattr(publish, "_publish_one", publish_one)
+    words = ["publish", "token-revoked", "--issuer", "https://idp", "--jti", "t-1"]
+    result = CliRunner().invoke(app, [*words, "--exp", str(int(time.time() - ago))])
+
+    assert result.exit_code == 0
+    assert "warning" not in result.stdout
+    assert (warning or "") in result.stderr
+    assert result.stderr.count("warning: ") == (warning is not None)
+
+
+def test_a_folder_of_schemas_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = CliRunner(env={"COLUMNS": "400"}).invoke(
+        app, ["schemas", "export", str(tmp_path / "file")]
+    )
+
+    assert result.exit_code == 2
+    assert "cannot write to" in result.output
 
 
 def test_a_claim_is_given_one_value() -> None:
