@@ -24,7 +24,7 @@ from pydantic.fields import FieldInfo
 
 from revocation import events
 from revocation.claims.complaints import is_id
-from revocation.cli import JsonOption
+from revocation.cli import JsonOption, read_seconds
 from revocation.cli.publish_lines import Published, publish_lines, unknown_issuers
 from revocation.cli.publish_warnings import warn_of_past_exp, warn_of_unknown_issuers
 from revocation.cli.regions import open_regions, require_agreements
@@ -53,7 +53,12 @@ WaitOption = Annotated[
         metavar="applied[:all|:REGION]",
     ),
 ]
-TimeoutOption = Annotated[float, typer.Option(help="Seconds that --wait may take.")]
+TimeoutOption = Annotated[
+    float,
+    typer.Option(
+        help="Seconds that --wait may take.", parser=read_seconds, metavar="SECONDS"
+    ),
+]
 
 
 @app.callback()

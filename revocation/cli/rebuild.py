@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from revocation.cli import read_seconds
 from revocation.cli.interruption import interruptible
 from revocation.entries import UnixMs
 from revocation.errors import NotAppliedError
@@ -35,7 +36,12 @@ TakeOverOption = Annotated[
     ),
 ]
 TimeoutOption = Annotated[
-    float, typer.Option(help="Seconds to wait until the region is complete.")
+    float,
+    typer.Option(
+        help="Seconds to wait until the region is complete.",
+        parser=read_seconds,
+        metavar="SECONDS",
+    ),
 ]
 
 

@@ -1,5 +1,7 @@
 """What the command line does without any server. Sibling: connected/test_cli.py."""
 
+import os
+import shlex
 import subprocess
 import sys
 import time
@@ -124,6 +126,22 @@ def test_a_folder_of_schemas_that_cannot_be_written_is_said(tmp_path: Path) -> N
     assert "cannot write to" in result.output
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["publish", "user-logged-out", "--issuer", "https://idp", "--user", "alice"],
+        ["rebuild", "eu"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_time_to_wait_is_a_number_of_seconds(words: list[str], seconds: str) -> None:
+    """Nothing is published, or emptied, by a command that could not wait for it."""
+    result = CliRunner().invoke(app, [*words, "--timeout", seconds])
+    assert result.exit_code == 2
+    assert "'--timeout': give a number of seconds above 0" in result.output
+
+
 def test_a_claim_is_given_one_value() -> None:
     """The last would count, and whoever typed both would believe both revoked."""
     words = ["publish", "claims-revoked", "--issuer", "https://idp"]
@@ -242,6 +260,28 @@ def test_a_token_that_is_typed_is_refused_and_not_repeated(command: str) -> None
     assert result.exit_code == 2
     assert "pipe the token" in result.output
     assert token[:20] not in result.output
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_that_connects_needs_no_standard_streams(closed: str) -> None:
+    """A supervisor may close them; a socket in their place made libuv abort."""
+    command = f"{shlex.quote(sys.executable)} -m revocation topics init {closed}"
+    nowhere = {**os.environ, "REVOCATION_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], env=nowhere, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert (b"no broker answers at 127.0.0.1:1" in done.stderr) == ("2>" not in closed)
+
+
+def test_a_full_disk_behind_stdout_is_said() -> None:
+    words = [sys.executable, "-m", "revocation", "issuers", "show"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=-1, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"no_space: [Errno 28] No space left on device; free")
+    assert done.stderr.count(b"\n") == 1
 
 
 def test_what_reads_the_output_may_go_away_before_it_is_written() -> None:
