@@ -1,7 +1,8 @@
-"""Asks as `_ask.lua` has wrk ask, where there is no wrk; tells what it took as JSON.
+"""A load generator for machines without wrk: same requests and output as `_ask.lua`.
 
-On each connection one request at a time, the next as soon as the answer is there.
-Responses are parsed by llhttp (httptools).
+Each connection has one request in flight and sends the next as soon as the answer is
+complete. llhttp (httptools) parses the answers. The last line of output is JSON; its
+latencies are in microseconds.
 
     python benchmarks/_ask.py PORT CONNECTIONS SECONDS QUESTION TOKENS
 

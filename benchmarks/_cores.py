@@ -1,4 +1,4 @@
-"""Which cores what is measured runs on, and which all else."""
+"""CPU affinity: what is measured has one core, the load the others."""
 
 import contextlib
 import os
@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 ALL_CORES: Final = tuple(sorted(os.sched_getaffinity(0)))
-"""As this process began, so before any was chosen."""
+"""The cores of this process at its start."""
 
 
 @contextlib.contextmanager
 def on_cores(cores: Sequence[int]) -> Iterator[None]:
-    """Start what is started in here on some cores."""
+    """Run on these cores inside the block; child processes keep them."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:

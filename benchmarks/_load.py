@@ -1,8 +1,8 @@
-"""Who asks HTTP servers in benchmarks: wrk where it is installed, else `_ask.py`.
+"""The load generators of benchmarks/sidecar.py: wrk if it is installed, else `_ask.py`.
 
-Both have a process of their own, one thread, and so many connections on each of which
-one request is under way. wrk is the quicker one: the rate of a server that is quicker
-than `_ask.py` is that of `_ask.py`, so rates are compared that one of them measured.
+Both run in a process of their own with one thread, and keep one request in flight on
+each connection. Compare only figures of the same generator: `_ask.py` needs more CPU
+for a request than wrk, so a fast server waits for it.
 """
 
 import math
@@ -21,7 +21,7 @@ OWN: Final = "_ask.py"
 
 
 class Answers(NamedTuple):
-    """How many there were, in all and a second, and what they took, in ms."""
+    """How many answers came, their rate per second, and latencies in ms."""
 
     requests: int
     rate: float
@@ -30,14 +30,14 @@ class Answers(NamedTuple):
 
 
 def available() -> Sequence[str]:
-    """Return the generators that there are here, the best one first."""
+    """Return the generators that this machine has, the best one first."""
     return (WRK, OWN) if shutil.which(WRK) else (OWN,)
 
 
 class Load(NamedTuple):
-    """What every server is asked: by which generator, about which tokens, how long.
+    """A generator, a file with a token on each line, and how long to ask.
 
-    `tokens` is a file with a token on each line. wrk counts in whole seconds.
+    wrk takes whole seconds only; others are rounded up.
     """
 
     generator: str

@@ -1,4 +1,4 @@
-"""The command line that all benchmarks have in common: `--quick`, and whose Kafka."""
+"""The options that benchmarks share: `--quick`, and which Kafka to use."""
 
 import argparse
 import contextlib
@@ -21,14 +21,14 @@ def parse(options: argparse.ArgumentParser, **quick: Any) -> argparse.Namespace:
     """Read the command line.
 
     Args:
-        options: what a benchmark lets its user choose.
-        quick: by name, what `--quick` chooses; an option that is given wins.
+        options: the benchmark's own options.
+        quick: their defaults with `--quick`, by name.
     """
     options.add_argument(
         "--quick",
         action="store_true",
-        help="a few seconds and small numbers, to see that it runs; the figures "
-        "say nothing",
+        help="run for a few seconds with small numbers, to see that it works; the "
+        "figures are not to be compared",
     )
     if options.parse_args().quick:
         options.set_defaults(**quick)
@@ -40,13 +40,13 @@ def add_kafka(options: argparse.ArgumentParser) -> None:
     options.add_argument(
         "--bootstrap-servers",
         metavar="HOST:PORT",
-        help="measure with this Kafka, in new topics, instead of starting one",
+        help="use this Kafka, with new topics, instead of starting one",
     )
 
 
 @contextlib.contextmanager
 def kafka(asked: argparse.Namespace, folder: Path) -> Iterator[str]:
-    """Yield the bootstrap servers of the Kafka that was chosen, or of a new one."""
+    """Yield the bootstrap servers of the Kafka given, or of one that runs meanwhile."""
     if asked.bootstrap_servers is not None:
         yield asked.bootstrap_servers
         return
@@ -55,5 +55,5 @@ def kafka(asked: argparse.Namespace, folder: Path) -> Iterator[str]:
 
 
 def new_prefix() -> str:
-    """Return a prefix of topics that nobody has used."""
+    """Return a topic prefix that no other run has."""
     return f"benchmark-{secrets.token_hex(4)}"

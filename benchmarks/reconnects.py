@@ -31,14 +31,14 @@ With data all were fresh after 1.9 to 3.3 s in four runs, and the others after 1
 2.5 s. The three earlier runs had four heartbeats a second, and, but for the one with
 5,000 entries, 10 ms where `pacing.py` now has 25:
 
-- 2,000: all fresh after 12.3 s; without turns 681 were after a minute.
-- 5,000: after a minute 720 were fresh and 712 without turns, half of all after 58 and
-  32 s: here the turns were slower.
+- 2,000: all fresh after 12.3 s; without admission 681 were after a minute.
+- 5,000: after a minute 720 were fresh and 712 without it, half of all after 58 and
+  32 s: here admission was slower.
 - 10,000: 307 and 185.
 
-In the last two the store took 14 and 11 s of CPU in that minute with turns, so it was
+In the last two the store took 14 and 11 s of CPU in that minute with it, so it was
 not what they waited for; probably it was the two processes that the feeds share. Feeds
-with a core of their own were not measured. With turns nobody lost a connection; without
+with a core of their own were not measured. With it nobody lost a connection; without
 they made 5,662 and 9,433.
 
 A snapshot took 3.8 us of the store's CPU for each entry: 3.8 s for a million.
@@ -282,7 +282,7 @@ def figures(ours: Runs, bare: Runs, count: int) -> list[Figure]:
 
 def panels(ours: Runs, bare: Runs) -> dict[str, list[Line]]:
     """Return what to draw."""
-    variants = {"jitter and turns": ours, "neither": bare}
+    variants = {"jitter and admission": ours, "neither": bare}
     titles = {
         "with_data": "back with its data",
         "without_data": "back empty, and filled again",

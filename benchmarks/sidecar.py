@@ -42,9 +42,9 @@ believes any token there; if it verifies them as ours does, ours is 7 times as f
 
 What it takes, alone in a process and in us: reading the request and writing the answer
 8, the handler 9 (`check`) and 12 (`authz`, whose path names a resource). The kernel
-takes 7. Until answers to what arrived together left together (`outbox.py`), ours took
-63 and 88 us and was 2.6 and 1.4 times as fast as aiohttp: each answer woke wrk on the
-other core, and each request found the caches cold.
+takes 7. Until answers to what arrived together left together (`write_batcher.py`), ours
+took 63 and 88 us and was 2.6 and 1.4 times as fast as aiohttp: each answer woke wrk on
+the other core, and each request found the caches cold.
 
 The server is our own for what it refuses and how it ends, too, which can be read and
 tested here: framing that two parsers agree on, limits to the byte, unix sockets with a
