@@ -32,7 +32,7 @@ check: prerequisites $(PROJECT) ## lint, format and types
 	@$(RUN) -m mypy
 	@$(RUN) -m mypy tests/typing/service.py
 
-bench: setup ## run all benchmarks, half an hour; ARGS=--quick for seconds of each
+bench: setup ## run all benchmarks; ARGS=--quick for a few seconds of each
 	@number=0; failed=; for script in $(BENCHMARKS); do \
 	  number=$$((number + 1)); \
 	  echo "== $$number of $(words $(BENCHMARKS)): $$script"; \
