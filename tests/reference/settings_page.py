@@ -69,9 +69,9 @@ _MADE_DEFAULTS: Final = {
 _SETTINGS_HEAD: Final = """\
 # Settings
 
-Made from the code by `make docs`. Each setting `x` is read from the variable
-`REVOCATION_X`, else from `x` in the TOML file that `REVOCATION_CONFIG` names, else has
-the default here. In variables, lists and tables are written as JSON. An empty variable
+Made from the code by `make docs`. Each setting is read from its variable, else from the
+key of its name in the TOML file that `REVOCATION_CONFIG` names, else has the default
+here. In variables, lists and tables are written as JSON. An empty variable
 counts as unset. A variable or a key that is no setting is refused. One file can serve
 all processes: each ignores what only others read.
 

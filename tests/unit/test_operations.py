@@ -212,7 +212,7 @@ def alone(key, value, headers=0):
 
 
 def logout():
-    """Return the bytes of a logout in the events topic, of its entry, and of its row."""
+    """Return the bytes of a logout as an event, as an entry and as a ledger's row."""
     event = UserLoggedOut.new(
         source="/idp", issuer="https://idp.example/realms/main", user=str(uuid4())
     )
