@@ -33,7 +33,7 @@ from tests.servers import Server
 from tests.traffic import ISSUER, claims, logged_out
 from tests.unit.test_operations import ACLS
 
-pytestmark = [pytest.mark.connected, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.connected, pytest.mark.timeout(240)]
 
 PARTITIONS = 3
 PRINCIPALS = sorted({row[0] for row in ACLS})

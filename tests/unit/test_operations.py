@@ -273,3 +273,22 @@ def test_what_a_million_users_cost_on_disk():
 
 def test_the_retention_is_that_of_the_code():
     assert f"= {KafkaSettings().retention_ms / 1_000:,.0f} s" in WORDS
+
+
+# Links --------------------------------------------------------------------------------
+
+
+def anchors(text):
+    """Return what GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    plain = (re.sub(r"[^a-z0-9_ -]", "", each.lower()) for each in headings)
+    return {each.replace(" ", "-") for each in plain}
+
+
+def test_links_lead_somewhere():
+    folder = ROOT / "docs"
+    links = re.findall(r"\]\(([a-z/-]*(?:\.md)?)(?:#([a-z0-9_-]+))?\)", PAGE)
+    assert len(links) > 40
+    for name, anchor in links:
+        text = (folder / name).read_text() if name else PAGE
+        assert not anchor or anchor in anchors(text), f"{name}#{anchor}"
