@@ -35,6 +35,12 @@ def pytest_configure() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files, so that both workers end at the same time."""
+    items.sort(key=lambda item: item.get_closest_marker("connected") is None)
+
+
 def pytest_collection_finish() -> None:
     """Keep thousands of collected tests out of each collection of garbage.
 
