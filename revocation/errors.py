@@ -176,6 +176,6 @@ class EmbeddedError(RevocationError):
 
 
 class PrerequisiteError(EmbeddedError):
-    """A program this machine needs (Java, Maven ...) is missing."""
+    """A program or package that the local system needs is missing."""
 
     code = "prerequisite_missing"

@@ -21,8 +21,8 @@ from revocation.local.system_state import SystemState, SystemStatus
 
 app = typer.Typer(
     help="The whole system on this machine without Docker: real Kafka, real Valkey.\n\n"
-    "Needs Java 17 or later and, once, Maven. What `up` starts goes on after the "
-    "command ends, until `down`.",
+    "Java and Valkey are packages; Kafka is fetched once. What `up` starts goes on "
+    "after the command ends, until `down`.",
     no_args_is_help=True,
 )
 
@@ -109,7 +109,7 @@ def stop(
 
 @app.command()
 def fetch() -> None:
-    """Get Kafka's jars now, so that `up` needs no network; checks Java too."""
+    """Get Kafka's jars now, so that `up` needs no network."""
     jars.java()
     typer.echo(jars.fetch(_progress()))
 

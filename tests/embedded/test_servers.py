@@ -144,6 +144,21 @@ def test_a_server_is_not_launched_twice(store) -> None:
     assert server.answers()
 
 
+def test_java_takes_the_classes_that_the_first_format_left(kafka: Kafka) -> None:
+    """With `on` it ends if it cannot; and a tool prints nothing but its result."""
+    java, *rest = kafka.tool("kafka.tools.StorageTool")
+
+    done = subprocess.run(
+        [java, "-XX:AOTMode=on", *rest, "random-uuid"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.split()) == 1
+
+
 def test_servers_end_with_their_context(tmp_path: Path) -> None:
     """And stopping again does nothing."""
     with Valkey(tmp_path / "store") as server:
