@@ -11,7 +11,8 @@
     │   ├── MalformedForwardedError
     │   └── MalformedUpdateError
     ├── SettingsError
-    │   └── DisagreementError
+    │   ├── DisagreementError
+    │   └── MissingExtraError
     ├── TopicError
     ├── PublishError
     ├── NotAppliedError
@@ -101,6 +102,12 @@ class DisagreementError(SettingsError):
     """A process and the region it works on have settings that must be the same."""
 
     code = "settings_disagree"
+
+
+class MissingExtraError(SettingsError):
+    """What was asked for needs an extra that is not installed."""
+
+    code = "missing_extra"
 
 
 class TopicError(RevocationError):

