@@ -91,10 +91,8 @@ def listed() -> list[Jar]:
 def maven(repository: Path) -> "MavenContext":
     """Return what reads Maven's central repository, and keeps what it read in a folder.
 
-    Raises:
-        MissingExtraError: the extra `embedded` is not installed.
+    Ask within `trusting_the_machine`, which refuses where the extra is missing.
     """
-    require_extra("embedded", "fetching Kafka")
     from jgo.maven import MavenContext  # noqa: PLC0415 - an extra, and slow to import
 
     return MavenContext(repo_cache=repository, timeout=_TIMEOUT_SECONDS)
@@ -102,7 +100,11 @@ def maven(repository: Path) -> "MavenContext":
 
 @contextmanager
 def trusting_the_machine() -> Iterator[None]:
-    """Trust the certificates that the machine trusts, as pip does."""
+    """Trust the certificates that the machine trusts, as pip does.
+
+    Raises:
+        MissingExtraError: the extra `embedded` is not installed.
+    """
     require_extra("embedded", "fetching Kafka")
     import truststore  # noqa: PLC0415 - an extra
 
