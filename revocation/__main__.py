@@ -57,7 +57,7 @@ def main() -> None:
         _fail(error, EXIT_NEGATIVE)
     except RevocationError as error:
         _fail(error, EXIT_FAILED)
-    except Exception:  # noqa: BLE001 - a traceback of its own would be no JSON
+    except Exception:  # noqa: BLE001 - a bare traceback would not be JSON
         structlog.get_logger().exception("unexpected failure")
         sys.exit(EXIT_FAILED)
 

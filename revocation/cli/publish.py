@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from revocation import events
-from revocation.claims.complaints import is_id
+from revocation.claims.claim_problems import is_id
 from revocation.cli import JsonOption
 from revocation.cli.publish_lines import Published, publish_lines, unknown_issuers
 from revocation.cli.regions import open_regions, require_agreements

@@ -154,7 +154,7 @@ function claimIds(claims, sets) {
 /** What a token names, or `{ complaint }`: then it is unverifiable. */
 function readToken(claims, rules, kid, resources) {
   const complain = (complaint) => ({ complaint, targets: [] });
-  if (!isObject(claims)) return complain("the claims are no JSON object");
+  if (!isObject(claims)) return complain("the claims are not a JSON object");
   const issuer = memberOf(claims, "iss");
   const names = memberOf(rules.issuers, issuer) ?? rules.names;
   const get = (name) => (name === null ? null : findClaim(claims, name));

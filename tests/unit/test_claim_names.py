@@ -53,7 +53,7 @@ def test_a_name_finds_a_claim(name: str, found: Any) -> None:
 
 def test_a_part_that_is_no_object_is_told() -> None:
     found = find_claim(CLAIMS, "scope.read")
-    assert found == Unreadable("a part of `scope.read` is no object")
+    assert found == Unreadable("a part of `scope.read` is not an object")
 
 
 def test_a_name_with_two_readings_is_told_with_the_one_to_write() -> None:

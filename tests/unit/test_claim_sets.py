@@ -62,7 +62,7 @@ def test_a_name_stands_for_the_set_of_it_alone_and_order_means_nothing(monkeypat
         ("device_id", "tuple"),
         ([[]], "at least 1"),
         (["a..b"], "empty part"),
-        (["a.b.c.d.e"], "more than 4 members"),
+        (["a.b.c.d.e"], "more than 4 parts"),
         ([["a", "a"]], "a set names a claim twice"),
         (["a", ["a"]], "names a set twice"),
         ([["a", "b"], ["b", "a"]], "names a set twice"),
@@ -96,7 +96,7 @@ def test_an_event_may_be_about_exactly_a_set(names):
 def test_an_event_about_part_of_a_set_or_more_is_refused(names):
     with pytest.raises(ClaimsNotRevocableError, match="azp with device_id"):
         require_revocable_names(names, SETS)
-    with pytest.raises(ClaimsNotRevocableError, match="there is none"):
+    with pytest.raises(ClaimsNotRevocableError, match="the sets are: none"):
         require_revocable_names(names, ())
 
 
@@ -206,7 +206,7 @@ def test_claims_that_cannot_be_changed_are_read_alike():
 
 
 def test_memory_of_texts_is_bounded(monkeypatch):
-    monkeypatch.setattr("revocation.claims.claim_sets._REMEMBERED", 8)
+    monkeypatch.setattr("revocation.claims.claim_sets._CACHE_SIZE", 8)
     reader = ClaimReader([DEVICE, ACTOR])
     for number in range(100):
         assert reader.read({"device_id": f"d-{number}"})
@@ -214,7 +214,7 @@ def test_memory_of_texts_is_bounded(monkeypatch):
 
 
 def test_memory_of_lists_is_bounded_and_what_cannot_be_named_is_not_kept(monkeypatch):
-    monkeypatch.setattr("revocation.claims.claim_sets._REMEMBERED", 8)
+    monkeypatch.setattr("revocation.claims.claim_sets._CACHE_SIZE", 8)
     reader = ClaimReader([BOTH])
     for number in range(100):
         assert reader.read({"azp": "web", "device_id": [f"{number}", "d"]})

@@ -195,32 +195,34 @@ def test_a_required_claim_that_cannot_be_read_is_not_there(odd):
     ],
 )
 def test_a_time_must_be_one(name, value):
-    message = f"the `{name}` claim is no time in seconds"
+    message = f"the `{name}` claim is not a time in seconds"
     assert complaint({**CLAIMS, name: value}) == message
 
 
 @pytest.mark.parametrize("value", ["3", 3.0, True, [3], float("nan")])
 def test_a_version_must_be_a_whole_number(value):
-    assert complaint({**CLAIMS, "ver": value}) == "the `ver` claim is no whole number"
+    assert (
+        complaint({**CLAIMS, "ver": value}) == "the `ver` claim is not a whole number"
+    )
 
 
 @pytest.mark.parametrize("claims", [None, 5, "iss", [], ["iss"], b"{}"])
 def test_what_is_no_claims_set_is_complained_of(claims):
-    assert complaint(claims) == "the claims are no JSON object"
+    assert complaint(claims) == "the claims are not a JSON object"
 
 
 @given(odd_claims(), json_values, st.lists(json_values, max_size=2))
 def test_a_complaint_never_quotes_a_value(claims, kid, resources):
     fixed = {
-        *("the claims are no JSON object", "no event can name the `kid`"),
-        "no event can name a resource asked for: it is not `type:id`",
-        "the `ver` claim is no whole number",
+        *("the claims are not a JSON object", "no event can name the `kid`"),
+        "no event can name a requested resource: it is not `type:id`",
+        "the `ver` claim is not a whole number",
     }
     for name in [*CLAIMS, "azp"]:
         fixed |= {
             f"the token has no `{name}` claim",
             f"no event can name the `{name}` claim",
-            f"the `{name}` claim is no time in seconds",
+            f"the `{name}` claim is not a time in seconds",
         }
     assert complaint(claims, kid=kid, resources=resources) in {None, *fixed}
 

@@ -194,14 +194,14 @@ def test_where_metadata_may_be(issuer, openid, oauth):
 def test_the_metadata_of_another_issuer_is_not_used(provider):
     provider.say(OPENID, issuer="https://other.example")
     said = refusal(found(provider.root))
-    assert '"https://other.example" and not of the issuer asked for' in said
+    assert '"https://other.example" and not of the requested issuer' in said
     assert "/jwks.json" not in provider.asked_for
 
 
 @pytest.mark.parametrize(("asked", "said"), [("", "/"), ("/", "")])
 def test_a_slash_makes_another_issuer_and_that_is_said(provider, asked, said):
     provider.say(OPENID, issuer=f"{provider.root}{said}")
-    which = "with a slash" if said else "without a slash"
+    which = "with a trailing slash" if said else "without a trailing slash"
     assert which in refusal(found(f"{provider.root}{asked}"))
 
 
@@ -228,9 +228,9 @@ def test_only_one_part_of_the_path_may_be_a_tenants(provider, issuer):
         ("ftp://localhost/keys", "must begin with https"),
         ("https://user:secret@localhost/keys", "neither user, password"),
         ("https://localhost/keys#x", "nor fragment"),
-        ("https://[bad/keys", "no URL"),
-        ("/keys", "no URL with a host"),
-        ("https://localhost/\x1b[2J", "no URL with a host"),
+        ("https://[bad/keys", "not a URL"),
+        ("/keys", "not a URL with a host"),
+        ("https://localhost/\x1b[2J", "not a URL with a host"),
         (5, "no `jwks_uri`"),
         (..., "no `jwks_uri`"),
     ],
@@ -267,11 +267,11 @@ def test_a_quote_in_a_url_ends_no_text(provider, tmp_path, monkeypatch):
     [
         (answer(b" " * 300_000), "262144 bytes"),
         (answer(b"", "302 Found", location="https://other.example"), "no redirect"),
-        (answer(b"<html>"), "no strict JSON"),
-        (answer(b"\xff\xfe"), "no strict JSON"),
-        (answer(b"[" * 10_000), "no strict JSON"),
-        (answer(b'{"issuer":"a","issuer":"b"}'), "no strict JSON"),
-        (answer(b"[]"), "no JSON object"),
+        (answer(b"<html>"), "not strict JSON"),
+        (answer(b"\xff\xfe"), "not strict JSON"),
+        (answer(b"[" * 10_000), "not strict JSON"),
+        (answer(b'{"issuer":"a","issuer":"b"}'), "not strict JSON"),
+        (answer(b"[]"), "not a JSON object"),
         (answer(b"{}"), "names no `issuer`"),
         (answer(b'{"issuer":["a"]}'), "names no `issuer`"),
         (answer(b'{"issuer":"\\u001b[2J\\u202e"}'), '"\\u001b[2J\\u202e"'),

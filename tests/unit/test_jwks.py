@@ -43,7 +43,7 @@ async def ring(server):
 
 
 async def test_what_keeps_keys_fresh_is_started_again(ring, server, monkeypatch):
-    monkeypatch.setattr("revocation.background._LOOK_SECONDS", 0.005)
+    monkeypatch.setattr("revocation.background._CHECK_SECONDS", 0.005)
     keys = await ring()
     keys._sources[ISSUER]._keeping._task.cancel()
     server.publish(SECOND)

@@ -129,7 +129,7 @@ async def test_a_name_that_does_not_resolve_is_no_error(monkeypatch):
 
     loop = type(asyncio.get_running_loop())
     monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
-    assert "no address is known of its host" in await read("https://idp.example/")
+    assert "its host has no known address" in await read("https://idp.example/")
 
 
 async def test_a_private_address_is_refused_unless_allowed(server):

@@ -292,7 +292,7 @@ def test_longer_numbers_are_refused(number):
 
 def test_a_refused_form_says_the_rule():
     assert take_apart("a.b") == Malformed(
-        "three non-empty parts of base64url, joined by dots, are due"
+        "a token has three parts of base64url, joined by dots"
     )
     assert take_apart(f"{encode(b'{}')}.{encode(b'{}')}.AA") == Malformed(
         "the header has no `alg`"

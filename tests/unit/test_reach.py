@@ -157,7 +157,7 @@ def test_no_token_that_is_verified_is_out_of_reach_in_silence(sample: Sample) ->
             "`kid` = the header's `kid`, or that of the key",
             "tokens whose key is published without `kid`, until `exp`, at most 3600 s",
         ),
-        ({}, Kind.RESOURCE, "`resource` = what the request touches", ""),
+        ({}, Kind.RESOURCE, "`resource` = a resource of the request", ""),
     ],
 )
 def test_what_is_said(names: dict[str, Any], kind: Kind, by: str, missed: str) -> None:

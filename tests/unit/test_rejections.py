@@ -84,7 +84,7 @@ def test_it_has_no_member_that_could_name_anybody():
 
 @given(st.integers(0, 253_402_300_799_999))
 def test_it_is_dated_when_the_latest_rejection_happened(now):
-    event = TokenRejected.told_by(
+    event = TokenRejected.report(
         "eu/verifier-1",
         last_seen=now,
         digest="0" * 32,

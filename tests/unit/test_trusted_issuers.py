@@ -38,14 +38,14 @@ def test_a_template_stands_for_each_tenant_that_is_listed() -> None:
 @pytest.mark.parametrize(
     ("name", "tenants", "said"),
     [
-        (PLACE, None, "list the tenants"),
-        (PLACE, [], "list the tenants"),
-        (PLACE, "acme", "list the tenants"),
+        (PLACE, None, "list the trusted tenants"),
+        (PLACE, [], "list the trusted tenants"),
+        (PLACE, "acme", "list the trusted tenants"),
         *[(PLACE, [each], "wildcards") for each in ("*", "", "a/b", "a b", "{tid}", 5)],
         ("https://login.example/{}/v2.0", ["acme"], "no claim in its braces"),
         ("https://login.example/{a}/{b}", ["acme"], "one claim in braces"),
         ("https://login.example/{tid", ["acme"], "one claim in braces"),
-        ("https://login.example/acme", ["acme"], "no place for them"),
+        ("https://login.example/acme", ["acme"], "no placeholder for them"),
         (PLACE, ["acme", "acme"], "named twice"),
     ],
 )
@@ -118,7 +118,7 @@ def test_values_that_are_no_table_are_refused_as_any_setting(
 
 
 def test_the_claim_of_a_template_has_no_other_value() -> None:
-    with pytest.raises(ValidationError, match="which `tenants` says already"):
+    with pytest.raises(ValidationError, match="which `tenants` already sets"):
         read(PLACE, tenants=["acme"], required_values={"tid": "umbrella"})
 
 
