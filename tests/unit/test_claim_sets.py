@@ -152,7 +152,7 @@ def test_a_token_with_another_value_has_not_the_id(claims, name, other):
 
 
 @given(json_values, json_values)
-def test_whatever_a_token_holds_is_read_or_named_in_a_complaint(one, other):
+def test_every_value_is_read_or_named_in_a_problem(one, other):
     """Never an error; what is remembered of one token is never taken for another's."""
     reader = claim_reader(SETS)
     for claims in ({"azp": one, "device_id": other, "act": one}, {"act": {"sub": one}}):
@@ -162,7 +162,7 @@ def test_whatever_a_token_holds_is_read_or_named_in_a_complaint(one, other):
 
 
 @pytest.mark.parametrize("values", [[1, True, 1.0], [True, 1], [0, False, "0"]])
-def test_equal_values_that_are_written_in_different_ways_are_told_apart(values):
+def test_equal_values_of_different_types_have_different_ids(values):
     reader = ClaimReader([DEVICE])
     for value in values + values[::-1]:
         expected = f"device_id={'true' if value is True else ''}"
@@ -227,7 +227,7 @@ def test_memory_of_lists_is_bounded_and_what_cannot_be_named_is_not_kept(monkeyp
     assert not reader._known
 
 
-def test_what_is_told_of_a_token_is_what_its_sets_need_and_no_more():
+def test_only_the_claims_that_sets_need_are_picked():
     token = {
         "act": {"sub": "a", "email": "x@example"},
         "azp": ["web"],
@@ -255,11 +255,11 @@ def test_a_token_is_read_with_what_it_names_of_the_rules_sets():
     assert isinstance(token, Token)
     assert token.more == ((Kind.CLAIMS, "device_id=d-1"), (Kind.RESOURCE, "a:b"))
     assert read_token(CLAIMS, rules).more == ()
-    complaint = read_token({**CLAIMS, "device_id": {}}, rules)
-    assert complaint == "no event can name the `device_id` claim"
+    problem = read_token({**CLAIMS, "device_id": {}}, rules)
+    assert problem == "no event can name the `device_id` claim"
 
 
-def test_a_complaint_never_shows_a_value():
+def test_a_problem_never_shows_a_value():
     for value in ({"secret": 1}, "secret" * 100, ["secret", []], 0.5):
         said = ids({"device_id": value}, DEVICE)
         assert "secret" not in said

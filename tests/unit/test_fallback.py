@@ -141,7 +141,7 @@ async def test_only_so_many_questions_are_under_way_at_once(counted):
     assert counted() == {"active": 10}
 
 
-async def test_who_waits_in_vain_for_a_turn_blames_nobody():
+async def test_a_timeout_while_queueing_is_no_failure_of_the_fallback():
     source = hanging(max_concurrent=1, timeout_ms=20_000)
     first = asyncio.ensure_future(ask(source))
     await eventually(lambda: source.under_way == 1, pause=0)
@@ -170,7 +170,7 @@ async def test_who_fails_again_and_again_is_left_alone(counted):
     assert counted() == {"error": 5, "unanswered": 15}
 
 
-async def test_who_fails_now_and_then_is_asked_on():
+async def test_a_fallback_with_occasional_failures_is_still_called():
     source = Told(*[ValueError("down")] * 4, ACTIVE, *[ValueError("down")] * 4, STALE)
     for _ in range(10):
         await ask(source)
@@ -214,14 +214,14 @@ async def test_a_token_from_ahead_is_refused_by_the_askers_clock_too(skew_ms, ac
 # Several ------------------------------------------------------------------------------
 
 
-async def test_the_first_that_can_tell_decides_and_no_other_is_asked(counted):
+async def test_the_first_fallback_with_an_answer_decides(counted):
     sources = [Told(STALE), Told(ValueError()), Told(REJECTED), Told(ACTIVE)]
     assert await ask(FirstOf(sources)) is REJECTED
     assert [source.asked for source in sources] == [1, 1, 1, 0]
     assert counted() == {"unanswered": 1, "error": 1, "rejected": 1}
 
 
-async def test_if_nobody_can_tell_there_is_no_answer():
+async def test_without_an_answer_of_any_fallback_there_is_none():
     assert await ask(FirstOf([Told(STALE), Told(None)])) is None
     assert await ask(FirstOf([])) is None
 
@@ -240,7 +240,7 @@ async def test_all_together_have_one_time_limit():
     assert [source.asked for source in sources] == [1, 1, 1, 1]
 
 
-async def test_of_two_time_limits_the_shorter_counts():
+async def test_the_shorter_of_two_time_limits_applies():
     began = time.monotonic()
     sources = [hanging(timeout_ms=20), Told(ACTIVE)]
     assert await ask(FirstOf(sources, timeout_ms=40_000)) is ACTIVE
@@ -296,7 +296,7 @@ def test_a_missing_package_names_the_extra(monkeypatch):
         SidecarFallback("https://sidecar.us.example")
 
 
-async def test_a_missing_file_of_certificates_is_told_at_the_start(tmp_path):
+async def test_a_missing_certificate_file_is_reported_at_the_start(tmp_path):
     fallback = SidecarFallback("https://one.example", ca_file=tmp_path / "none.pem")
     with pytest.raises(SettingsError, match=r"certificates in .*none\.pem"):
         await fallback.start()

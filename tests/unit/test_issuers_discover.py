@@ -199,7 +199,7 @@ def test_the_metadata_of_another_issuer_is_not_used(provider):
 
 
 @pytest.mark.parametrize(("asked", "said"), [("", "/"), ("/", "")])
-def test_a_slash_makes_another_issuer_and_that_is_said(provider, asked, said):
+def test_a_trailing_slash_makes_another_issuer(provider, asked, said):
     provider.say(OPENID, issuer=f"{provider.root}{said}")
     which = "with a trailing slash" if said else "without a trailing slash"
     assert which in refusal(found(f"{provider.root}{asked}"))
@@ -278,7 +278,7 @@ def test_a_quote_in_a_url_ends_no_text(provider, tmp_path, monkeypatch):
         (b"nonsense\r\n\r\n", "cannot be read"),
     ],
 )
-def test_what_is_no_metadata_is_not_used(provider, said, why):
+def test_invalid_metadata_is_not_used(provider, said, why):
     provider.published[OPENID] = said
     assert why in refusal(found(provider.root))
 
@@ -293,19 +293,19 @@ def test_what_is_no_metadata_is_not_used(provider, said, why):
         (answer(key_set(WEAK)), "no key that can be used"),
     ],
 )
-def test_a_key_set_that_cannot_be_used_is_said(provider, said, why):
+def test_an_unusable_key_set_is_reported(provider, said, why):
     provider.say(OPENID)
     provider.published["/jwks.json"] = said
     assert why in refusal(found(provider.root))
 
 
-def test_private_addresses_are_asked_only_where_that_is_allowed(provider):
+def test_private_addresses_are_contacted_only_if_allowed(provider):
     provider.say(OPENID)
     assert "not public" in refusal(discovered(provider.root))
     assert not provider.requests
 
 
-def test_http_is_asked_only_where_that_is_allowed():
+def test_http_is_used_only_if_allowed():
     with serving(tls=None) as provider:
         provider.say(OPENID)
         refused = discovered(provider.root)
@@ -325,5 +325,5 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(provider, monkeypatch)
     "url",
     ["", "a", "https://", "https://a.example?x", "https://u:p@a.example", "https://[a"],
 )
-def test_what_is_no_issuer_is_not_asked(url):
+def test_an_invalid_issuer_is_not_contacted(url):
     assert discovered(url).exit_code == 2

@@ -111,7 +111,7 @@ async def test_a_server_that_drips_is_left(server):
 
 
 @pytest.mark.parametrize("said", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\n"])
-async def test_what_is_no_http_is_no_answer(server, said):
+async def test_a_response_that_is_not_http_is_refused(server, said):
     server.answer = said
     assert "cannot be read" in await read(server.url)
 

@@ -232,7 +232,7 @@ def test_a_key_in_a_header_may_be_ignored_and_is_never_used(member):
     assert lenient.authenticate(forged, NOW).reason is Reason.SIGNATURE_INVALID
 
 
-def test_an_empty_kid_is_none():
+def test_an_empty_kid_counts_as_absent():
     """As Ory Hydra writes it."""
     found = take_apart(signed(header=json.dumps(header_of(kid=""))))
     assert found.header.kid is None

@@ -60,7 +60,7 @@ def test_every_type_of_event_is_spoken_of() -> None:
 
 
 @pytest.mark.parametrize("name", COUNT)
-def test_an_event_reaches_a_token_or_is_said_not_to(name: str) -> None:
+def test_an_event_reaches_a_token_or_is_listed_as_missing_it(name: str) -> None:
     found = verified(COUNT[name])
     assert found is not None
     check(COUNT[name], found)

@@ -163,16 +163,16 @@ def test_what_an_event_needs_must_be_readable(value, error):
 
 
 @pytest.mark.parametrize(
-    ("type_", "data", "complaint"),
+    ("type_", "data", "problem"),
     [
         ("tenant.revoked", {"tenant": 5}, "data.tenant: "),
         ("client.revoked", {"client": "x", "disable": "yes"}, "data.disable: "),
         ("data.deleted", {"user": 5, "resource": "a:b"}, "data.user: "),
     ],
 )
-def test_what_says_what_the_event_asks_for_is_not_left_out(type_, data, complaint):
+def test_essential_members_are_not_dropped(type_, data, problem):
     document = {"issuer": ISSUER, "reason": 5, **data}
-    with pytest.raises(InvalidEventError, match=complaint):
+    with pytest.raises(InvalidEventError, match=problem):
         lenient_reading.read(to_json(type=f"revocation.{type_}", data=document))
 
 
@@ -212,7 +212,7 @@ def test_what_is_no_date_is_refused_where_the_event_is_built(exp):
         events.TokenRevoked.new(source="/", issuer=ISSUER, jti="x", exp=exp)
 
 
-def test_a_producer_is_told_at_once():
+def test_a_producer_gets_the_error_at_once():
     naive = datetime(2026, 11, 21, tzinfo=UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
     with pytest.raises(ValueError, match="RFC 3339"):
         events.UserLoggedOut.new(

@@ -49,7 +49,7 @@ def test_a_template_stands_for_each_tenant_that_is_listed() -> None:
         (PLACE, ["acme", "acme"], "named twice"),
     ],
 )
-def test_a_template_that_trusts_nobody_in_particular_is_refused(
+def test_a_template_without_trusted_tenants_is_refused(
     name: str, tenants: Any, said: str
 ) -> None:
     options = {} if tenants is None else {"tenants": tenants}
@@ -84,7 +84,7 @@ def test_what_a_value_is_for_is_not_lost_beside_ones_own() -> None:
     assert found.required_values == {"tty": "jwt"}
 
 
-def test_an_id_token_of_a_tenant_is_none_of_its_access_tokens() -> None:
+def test_an_id_token_of_a_tenant_is_not_an_access_token() -> None:
     given = {"preset": "fusionauth", "tenants": ["acme"], "audiences": [CLIENT]}
     trusted = ADAPTER.validate_python({FUSION: given})
     (issuer,) = trusted
@@ -128,7 +128,7 @@ def test_what_is_made_already_is_no_template() -> None:
         ADAPTER.validate_python({PLACE: made})
 
 
-def test_a_preset_that_is_none_is_refused_with_those_that_are() -> None:
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValidationError, match=r"'oktaa'; known: .*okta"):
         ADAPTER.validate_python({"https://a.example": {"preset": "oktaa"}})
 

@@ -31,7 +31,7 @@ def test_progress_is_no_stall():
     assert not any(clock.check(expect(value)) for value in range(100))
 
 
-def test_what_stays_as_it_is_stalls_after_its_time():
+def test_an_unchanged_value_stalls_after_its_time():
     clock = Clock()
     assert clock.check(expect(7), times=10) is None
     stall = clock.check(expect(7))
@@ -39,21 +39,21 @@ def test_what_stays_as_it_is_stalls_after_its_time():
     assert str(stall) == "entries: no progress for 10 s"
 
 
-def test_what_is_not_due_may_stay_as_it_is():
+def test_a_value_that_is_not_due_may_stay_unchanged():
     clock = Clock()
     assert clock.check(expect(7, due=False), times=100) is None
     assert clock.check(expect(7), times=9) is None
     assert clock.check(expect(7)) is not None
 
 
-def test_one_move_is_enough_to_begin_again():
+def test_one_change_restarts_the_time_limit():
     clock = Clock()
     clock.check(expect(7), times=10)
     assert clock.check(expect(8), times=10) is None
     assert clock.check(expect(8)) is not None
 
 
-def test_the_first_move_may_take_longer():
+def test_the_first_change_may_take_longer():
     clock = Clock()
     starting = expect(0, first_seconds=30.0)
     assert clock.check(starting, times=30) is None
@@ -62,7 +62,7 @@ def test_the_first_move_may_take_longer():
     assert clock.check(expect(1, first_seconds=30.0)) is not None
 
 
-def test_an_outage_counts_as_nothing():
+def test_an_outage_restarts_the_time_limits():
     """Whatever stood still before it and during it begins to count after it."""
     clock = Clock()
     clock.check(expect(7), times=9)
@@ -72,7 +72,7 @@ def test_an_outage_counts_as_nothing():
     assert clock.check(expect(7)) is not None
 
 
-def test_each_partition_counts_for_itself():
+def test_each_partition_is_judged_alone():
     clock = Clock()
     for value in range(10):
         clock.check(expect(value, detail="0"), expect(3, detail="1"))
@@ -80,7 +80,7 @@ def test_each_partition_counts_for_itself():
     assert str(stall) == "entries 1: no progress for 10 s"
 
 
-def test_what_was_away_begins_anew():
+def test_an_expectation_that_returns_starts_anew():
     """As for a task that ended and was restarted."""
     clock = Clock()
     clock.check(expect(7), times=9)
