@@ -1,4 +1,4 @@
-"""What a service answers to a request that may not pass."""
+"""The responses of a service to requests that are refused."""
 
 import json
 import re

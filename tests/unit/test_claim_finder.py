@@ -1,4 +1,4 @@
-"""Claims are looked for exactly where a replica may hold something about them."""
+"""Claim sets are looked up only where a replica may have an entry for them."""
 
 from typing import Any
 

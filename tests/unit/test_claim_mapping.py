@@ -1,4 +1,4 @@
-"""Which claims name what: settings of an issuer, and what tokens are read by them."""
+"""The settings for an issuer's claims, and how tokens are read by them."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,4 @@
-"""How settings name a claim: members, nested ones, dots of their own, URIs."""
+"""How settings name a claim: members, nested ones, escaped dots, URIs."""
 
 from typing import Any
 

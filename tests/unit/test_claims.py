@@ -1,4 +1,4 @@
-"""What a claims set names, and what makes a token unverifiable."""
+"""The targets that a claims set names, and what makes a token unverifiable."""
 
 from collections import ChainMap
 from dataclasses import replace

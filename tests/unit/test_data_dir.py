@@ -1,4 +1,4 @@
-"""The ledger's folder follows one log."""
+"""The ledger's folder belongs to one log."""
 
 import pytest
 

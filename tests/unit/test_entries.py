@@ -1,4 +1,4 @@
-"""Entries and the laws of `merge`; `test_updates.py` has them as bytes."""
+"""Entries and the laws of `merge`; `test_updates.py` has their encoding."""
 
 import re
 from dataclasses import replace

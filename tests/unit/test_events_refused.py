@@ -1,4 +1,4 @@
-"""What is not an event, and what is said about it; `test_events.py` has what is one."""
+"""Records that are not events, and their errors; `test_events.py` has the others."""
 
 import contextlib
 import json

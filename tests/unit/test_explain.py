@@ -1,4 +1,4 @@
-"""What an explanation says: always what a verifier says, and all else beside it."""
+"""An explanation has the verifier's answer, and all other faults besides."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The refresh guard and further claims, of which `revocable_claims` may name some."""
+"""The refresh guard and further claims, for `revocable_claims`."""
 
 from dataclasses import replace
 

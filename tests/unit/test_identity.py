@@ -1,4 +1,4 @@
-"""What a region states of itself, and what readers and projectors make of it."""
+"""The settings that a region records, and how readers and projectors compare them."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""`revocation issuers discover`: what is written, and what is not believed."""
+"""`revocation issuers discover`: its output, and the metadata that it refuses."""
 
 import json
 import tomllib

@@ -1,4 +1,4 @@
-"""What docs/token-verification.md shows of `revocation issuers` is what happens."""
+"""The output of `revocation issuers` in docs/token-verification.md is real."""
 
 import re
 import shlex

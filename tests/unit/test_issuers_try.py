@@ -1,4 +1,4 @@
-"""`revocation issuers try`: by a preset or by settings, and what it never says."""
+"""`revocation issuers try`: by a preset or by settings, and what it never prints."""
 
 import json
 import re

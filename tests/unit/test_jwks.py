@@ -1,4 +1,4 @@
-"""The key ring: rotation, failures, strangers' kids, and keys withdrawn for good."""
+"""The key ring: rotation, failures, unknown kids, and withdrawn keys."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Where a key set's URL may lead, and what may answer there."""
+"""Where a key set's URL may lead, and which responses are accepted."""
 
 import asyncio
 import contextlib

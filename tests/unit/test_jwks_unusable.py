@@ -1,4 +1,4 @@
-"""A set that nobody could use counts as not read, and a long one holds up nobody."""
+"""A set without usable keys counts as unread, and a long one delays nobody."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""Which tokens count, by their own rules, and what is remembered of them."""
+"""Which tokens are accepted, by their own rules, and what is cached of them."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""One reading and one spelling: the form of a token, and what is refused about it."""
+"""One reading and one spelling: the accepted and refused forms of a token."""
 
 import json
 import string

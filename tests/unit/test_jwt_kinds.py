@@ -1,4 +1,4 @@
-"""Access tokens, and nothing else that the same issuer signs with the same keys."""
+"""Access tokens are accepted, other kinds from the same issuer are not."""
 
 import pytest
 

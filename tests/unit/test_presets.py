@@ -1,4 +1,4 @@
-"""Presets: each file makes sense, and people can copy what is shown of it."""
+"""Presets: each file is consistent, and its documentation can be copied."""
 
 import tomllib
 from pathlib import Path

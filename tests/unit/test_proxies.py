@@ -1,4 +1,4 @@
-"""What each proxy asks, and how it reads the answer."""
+"""The requests of each proxy, and how it reads the responses."""
 
 import orjson
 import pytest

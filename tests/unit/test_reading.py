@@ -1,4 +1,4 @@
-"""What the authority reads of events that are not quite as the schemas ask."""
+"""How the authority reads events that violate the schemas slightly."""
 
 import contextlib
 import copy

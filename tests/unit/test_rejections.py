@@ -1,4 +1,4 @@
-"""What verifiers tell of revoked tokens in use: its schema, examples and contents."""
+"""The event about revoked tokens in use: schema, examples and contents."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which rejections are told, and when."""
+"""Which rejections are reported, and when."""
 
 from hypothesis import given, strategies as st
 

@@ -1,4 +1,4 @@
-"""Topics: who goes where, as Kafka's own clients see it."""
+"""Topics: partitioning, as Kafka's own clients see it."""
 
 import re
 

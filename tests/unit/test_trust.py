@@ -1,4 +1,4 @@
-"""What an installation may trust, and which mistakes are refused at once."""
+"""The settings of a trusted issuer, and which mistakes are refused at once."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError

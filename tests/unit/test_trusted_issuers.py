@@ -1,4 +1,4 @@
-"""The setting `issuers`: presets filled in, and templates for many tenants."""
+"""The setting `issuers`: presets applied, and templates for many tenants."""
 
 from typing import Any
 

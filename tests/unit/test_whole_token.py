@@ -1,4 +1,4 @@
-"""A whole JWT where an id is due is refused, and what is due is named."""
+"""A whole JWT in place of an id is refused, and the claim to send is named."""
 
 import base64
 import json
