@@ -77,9 +77,9 @@ class FeedWatch:
         is_still = not feed.is_resting and now - self._moved_at > _STILL_SECONDS
         is_due = is_still and await self._is_behind()
         expected = ProgressExpectation("feed", learnt, is_due, _STALL_SECONDS)
-        if stall := self._watch.look(now, [expected]):
+        if stall := self._watch.check(now, [expected]):
             await self._follow_anew(str(stall))
-            self._watch.pardon(time.monotonic())
+            self._watch.reset(time.monotonic())
 
     async def _is_behind(self) -> bool:
         """Ask the store whether it knows anything that the replica does not."""

@@ -180,7 +180,7 @@ async def test_a_region_that_is_too_large_is_loaded_no_faster(store, monkeypatch
 
 
 async def test_the_watch_itself_is_started_again(store, monkeypatch):
-    monkeypatch.setattr("revocation.background._LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("revocation.background._CHECK_SECONDS", 0.001)
     async with watched(store) as (_, watch):
         watch._background._task.cancel()
         looks = watch.looks

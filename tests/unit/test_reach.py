@@ -60,7 +60,7 @@ def test_every_type_of_event_is_spoken_of() -> None:
 
 
 @pytest.mark.parametrize("name", COUNT)
-def test_an_event_reaches_a_token_or_is_said_not_to(name: str) -> None:
+def test_an_event_reaches_a_token_or_is_listed_as_missing_it(name: str) -> None:
     found = verified(COUNT[name])
     assert found is not None
     check(COUNT[name], found)
@@ -157,7 +157,7 @@ def test_no_token_that_is_verified_is_out_of_reach_in_silence(sample: Sample) ->
             "`kid` = the header's `kid`, or that of the key",
             "tokens whose key is published without `kid`, until `exp`, at most 3600 s",
         ),
-        ({}, Kind.RESOURCE, "`resource` = what the request touches", ""),
+        ({}, Kind.RESOURCE, "`resource` = a resource of the request", ""),
     ],
 )
 def test_what_is_said(names: dict[str, Any], kind: Kind, by: str, missed: str) -> None:

@@ -241,7 +241,7 @@ class RejectionReporter(Lifecycle):
 
     def _event(self, sample: Sample) -> TokenRejected:
         target, verdict, route, last_seen = sample.latest
-        return TokenRejected.told_by(
+        return TokenRejected.report(
             self._source,
             last_seen=last_seen,
             digest=digest(target, self._pepper).hex(),
