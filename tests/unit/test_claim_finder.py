@@ -66,7 +66,7 @@ def test_a_text_that_no_event_can_name_is_not_kept() -> None:
 
 
 def test_memory_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("revocation.verifier.claim_finder._REMEMBERED", 30)
+    monkeypatch.setattr("revocation.verifier.claim_finder._CACHE_SIZE", 30)
     finder = ClaimFinder(READERS[0], PEPPERS)
     for number in range(100):
         issuer = ISSUERS[number % 2]

@@ -286,7 +286,7 @@ def test_a_missing_or_wrong_cookie_is_reported_before_the_origin():
     ],
 )
 def test_an_origin_that_no_browser_sends_is_refused_at_construction(origin):
-    with pytest.raises(SettingsError, match="is no origin"):
+    with pytest.raises(SettingsError, match="is not an origin"):
         CredentialRules(own_origins=(origin,))
 
 

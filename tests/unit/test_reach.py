@@ -20,7 +20,7 @@ from revocation.jwt.authenticator import Authenticated
 from revocation.jwt.presets import presets
 from revocation.settings import VerifierSettings
 from revocation.verifier import Verifier
-from revocation.verifier.reporting.out_of_reach import tell_out_of_reach
+from revocation.verifier.reporting.out_of_reach import log_out_of_reach
 from tests.unit.issuer_events import about, verdict
 from tests.unit.issuer_samples import COUNT
 from tests.unit.issuer_tokens import RULES, Sample
@@ -178,8 +178,8 @@ def test_the_log_says_once_what_is_out_of_reach() -> None:
     issuers["https://log.example/c"] = ClaimNames(token_id=None, required=("sub",))
     rules = Rules(longest_token_ms=SECONDS, issuers=issuers)
     with capture_logs() as logs:
-        tell_out_of_reach(rules)
-        tell_out_of_reach(rules)
+        log_out_of_reach(rules)
+        log_out_of_reach(rules)
     first, second = logs
     assert (first["issuer"], first["others_alike"]) == ("https://log.example/a", 1)
     assert "token.revoked" not in first["events"]

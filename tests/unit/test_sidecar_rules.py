@@ -112,7 +112,7 @@ def test_a_file_without_rules_protects_everything():
         (
             "[[rules]]\npath = '/a'\npublic = true\naudience = 'x'",
             2,
-            "is public and asks for more",
+            "is public but has requirements",
         ),
         ("[[rules]]\npath = '/a'\n# b\n[[rules]]\npath = '/a'", 5, "nothing for this"),
         ("rules = [\n {path='/a'},\n {path='/b', x=1},\n]", 1, "x: is not known"),
