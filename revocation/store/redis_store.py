@@ -149,8 +149,8 @@ class RedisStore(Lifecycle):
     def send_look_up(self, keys: Sequence[bytes]) -> asyncio.Future[Any] | None:
         """Send a lookup immediately, over the dedicated connection.
 
-        If it returns or resolves to None, use `look_up` and then `open_pipeline`. Any other
-        result is a reply for `read_look_up`.
+        If it returns or resolves to None, use `look_up` and then `open_pipeline`. Any
+        other result is a reply for `read_look_up`.
 
         Args:
             keys: from `layout`, at most `MAX_KEYS_PER_CALL`.
