@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from pydantic import BaseModel, ConfigDict
 
-from revocation.errors import EmbeddedError, PrerequisiteError
+from revocation.errors import EmbeddedError
+from revocation.extras import require_extra
 from revocation.settings.settings_source import CACHE_VARIABLE
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def spawn(
     """Start a process in a session of its own, with its output appended to `log`.
 
     Raises:
-        PrerequisiteError: psutil is missing.
+        MissingExtraError: psutil is missing.
         EmbeddedError: the program cannot be started.
     """
     known = _psutil()
@@ -237,13 +238,9 @@ def _is_free(port: int) -> bool:
 
 def _psutil() -> ModuleType:
     """Import it when it is needed: `revocation --help` works without the extra."""
-    try:
-        import psutil  # noqa: PLC0415
-    except ModuleNotFoundError:
-        raise PrerequisiteError(
-            "the package `psutil`, which knows the machine's processes, is missing: "
-            "pip install 'revocation[embedded]'"
-        ) from None
+    require_extra("embedded", "a local system")
+    import psutil  # noqa: PLC0415
+
     return psutil
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from revocation.errors import EmbeddedError, PrerequisiteError
+from revocation.errors import EmbeddedError, MissingExtraError
 from revocation.local.process import (
     Process,
     alive,
@@ -243,7 +243,7 @@ def test_without_psutil_nothing_is_started(
     """What is started must be found again; the message names the extra."""
     monkeypatch.setitem(sys.modules, "psutil", None)
 
-    with pytest.raises(PrerequisiteError, match=r"revocation\[embedded\]"):
+    with pytest.raises(MissingExtraError, match=r"revocation\[embedded\]"):
         spawn("it", ("/bin/sleep", "60"), env={}, log=tmp_path / "log")
     assert not (tmp_path / "log").exists()
 

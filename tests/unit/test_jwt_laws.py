@@ -34,6 +34,7 @@ json_values = st.recursive(
     max_leaves=8,
 )
 names = st.sampled_from([*CLAIMS, "nbf", "azp", "sid", "events", "nonce"]) | st.text()
+names = names.filter(lambda name: name not in {"alg", "header", "key"})  # of `mint`
 members = st.sampled_from(["alg", "typ", "kid", "crit", "jwk", "jku", "x"]) | st.text()
 
 

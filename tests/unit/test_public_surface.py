@@ -25,7 +25,7 @@ NAMES = [
 ]
 VERIFIER = {
     *("start", "stop", "ready", "freshness", "progress", "wait_ready"),
-    *("complaint", "disagreement", "max_token_bytes"),
+    *("problem", "disagreement", "max_token_bytes"),
     "from_settings",
     *("check", "check_async", "verify", "verify_async"),
     *("check_or_await", "verify_or_await"),
@@ -51,7 +51,7 @@ def test_every_name_is_documented():
 def test_what_a_verifier_can_do():
     assert public(revocation.Verifier) == VERIFIER
     in_memory = {"ready", "freshness", "progress", "wait_ready", "check", "verify"}
-    in_memory |= {"check_or_await", "verify_or_await", "complaint", "disagreement"}
+    in_memory |= {"check_or_await", "verify_or_await", "problem", "disagreement"}
     assert public(revocation.RemoteVerifier) == VERIFIER - in_memory
 
 
