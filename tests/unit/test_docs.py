@@ -43,7 +43,9 @@ def test_a_command_and_its_options_are_there(page, words):
             break
         assert rest[0] in inner, f"{page}: revocation {' '.join(words)}"
         command = inner[rest.pop(0)]
-    options = {name for each in command.params for name in each.opts}
+    options = {
+        name for each in command.params for name in (*each.opts, *each.secondary_opts)
+    }
     given = {word.partition("=")[0] for word in rest if word.startswith("--")}
     assert given <= options
 
