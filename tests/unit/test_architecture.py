@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,7 @@ def files() -> dict[str, str]:
 FILES = files()
 
 
-def locate(path: str):
+def locate(path: str) -> Path:
     """Return the file that the page means by a path."""
     inner = PACKAGE / path
     return inner if inner.exists() else ROOT / path
@@ -248,3 +249,19 @@ def test_the_words_that_are_ours_are_explained():
         *("receipt", "verdict", "epoch", "canary", "identity"),
     ):
         assert re.search(rf"^- \*\*{word}\*\*", glossary, re.MULTILINE), word
+
+
+def test_the_way_in_names_targets_and_files_that_are_there():
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    targets = {
+        name
+        for words in re.findall(r"\bmake((?: [a-z-]+)+)", page)
+        for name in words.split()
+    }
+    assert {"setup", "check", "test", "schemas"} <= targets
+    assert [
+        name for name in targets if not re.search(rf"^{name}:", makefile, re.MULTILINE)
+    ] == []
+    named = set(re.findall(r"\btests/\w+", page))
+    assert [path for path in named if not (ROOT / path).exists()] == []
