@@ -15,6 +15,7 @@ from revocation.entries import DENYLIST_KINDS, Entry, Kind, Status, Target, Unix
 
 __all__ = [
     "DEFAULT_POLICIES",
+    "REJECTING",
     "Beyond",
     "Claims",
     "Found",
@@ -92,6 +93,30 @@ class Reason(StrEnum):
     """The issuer, asked because the region was behind, says it does not count."""
     STALE = "stale"
     """Nothing known speaks against it, but what is known is too old."""
+
+
+REJECTING: Final[Mapping[Reason, Kind]] = {
+    Reason.KEY_REVOKED: Kind.KEY,
+    Reason.ISSUER_REVOKED: Kind.ISSUER,
+    Reason.TENANT_REVOKED: Kind.TENANT,
+    Reason.CLIENT_REVOKED: Kind.CLIENT,
+    Reason.USER_DELETED: Kind.USER,
+    Reason.USER_DISABLED: Kind.USER,
+    Reason.VERSION_SUPERSEDED: Kind.USER,
+    Reason.ISSUED_BEFORE_CUT_OFF: Kind.USER,
+    Reason.GRANT_REVOKED: Kind.GRANT,
+    Reason.CLAIMS_REVOKED: Kind.CLAIMS,
+    Reason.SESSION_ENDED: Kind.SESSION,
+    Reason.TOKEN_REVOKED: Kind.TOKEN,
+    Reason.RESOURCE_DELETED: Kind.RESOURCE,
+}
+"""The reasons that an entry rejects for, and its kind; all others are about the token.
+
+Where several entries reject a token, the verdict names the first of this order.
+"""
+
+if missing := [*{*Kind} - {*REJECTING.values()}]:
+    raise TypeError(f"no reason is listed for entries of {missing}")
 
 
 class Freshness(NamedTuple):
@@ -265,19 +290,8 @@ def _find_fault(
     return _ACTIVE, None
 
 
-_REASONS: Final = {
-    Kind.KEY: Reason.KEY_REVOKED,
-    Kind.ISSUER: Reason.ISSUER_REVOKED,
-    Kind.TENANT: Reason.TENANT_REVOKED,
-    Kind.CLIENT: Reason.CLIENT_REVOKED,
-    Kind.USER: Reason.ISSUED_BEFORE_CUT_OFF,
-    Kind.GRANT: Reason.GRANT_REVOKED,
-    Kind.CLAIMS: Reason.CLAIMS_REVOKED,
-    Kind.SESSION: Reason.SESSION_ENDED,
-    Kind.TOKEN: Reason.TOKEN_REVOKED,
-    Kind.RESOURCE: Reason.RESOURCE_DELETED,
-}
-"""In the order in which they are given."""
+_REASONS: Final = {kind: reason for reason, kind in REJECTING.items()}
+"""The reason that an entry of each kind gives, except for a user's own."""
 
 _ORDER: Final = {kind: place for place, kind in enumerate(_REASONS)}
 

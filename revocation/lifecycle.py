@@ -1,5 +1,6 @@
-"""What begins and ends with a verifier."""
+"""What is started and stopped: connections, tasks, and what is made of them."""
 
+import abc
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -14,22 +15,16 @@ class Part(Protocol):
         """End; may be called twice."""
 
 
-class Running:
-    """Runs its parts. An async context manager."""
+class Lifecycle(abc.ABC):
+    """Starts and stops. An async context manager, which stops also if a start fails."""
 
-    def __init__(self) -> None:
-        """Prepare, without parts."""
-        self._parts: list[Part] = []
-
+    @abc.abstractmethod
     async def start(self) -> None:
-        """Connect."""
-        for part in self._parts:
-            await part.start()
+        """Begin."""
 
+    @abc.abstractmethod
     async def stop(self) -> None:
-        """Disconnect; may be called twice."""
-        for part in reversed(self._parts):
-            await part.stop()
+        """End; may be called twice, and where `start` failed or was never called."""
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -48,3 +43,21 @@ class Running:
     ) -> None:
         """Stop."""
         await self.stop()
+
+
+class Composite(Lifecycle):
+    """Starts its parts in their order, and stops them in the reverse."""
+
+    def __init__(self) -> None:
+        """Prepare, without parts."""
+        self._parts: list[Part] = []
+
+    async def start(self) -> None:
+        """Start each part."""
+        for part in self._parts:
+            await part.start()
+
+    async def stop(self) -> None:
+        """Stop each part; may be called twice."""
+        for part in reversed(self._parts):
+            await part.stop()

@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -16,6 +15,7 @@ from revocation.errors import PublishError, TopicError
 from revocation.events import Event, UsersRevoked
 from revocation.events.event_data import require_revocable
 from revocation.kafka.clients import FAILURES, ask_log, discard_producer, new_producer
+from revocation.lifecycle import Lifecycle
 from revocation.receipts import Receipt
 from revocation.settings import PublisherSettings
 from revocation.topics import partition_of, record_key
@@ -33,7 +33,7 @@ _STALL_SECONDS: Final = 10.0
 _SILENT_SECONDS: Final = 30.0
 
 
-class Publisher:
+class Publisher(Lifecycle):
     """Publishes events, each to the partition of its target.
 
     An async context manager. Usage:
@@ -106,20 +106,6 @@ class Publisher:
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.stop()
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
     async def publish(self, event: Event) -> tuple[Receipt, ...]:
         """Publish and wait for Kafka's acknowledgement (acks=all).

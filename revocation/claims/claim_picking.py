@@ -17,8 +17,9 @@ NAMED_KINDS: Final = (
 )
 """The kinds of which most tokens name one at most, in the order of `Token.names`."""
 
-_SESSION: Final = NAMED_KINDS.index(Kind.SESSION)
-_CLIENT: Final = NAMED_KINDS.index(Kind.CLIENT)
+SESSION_AT: Final = NAMED_KINDS.index(Kind.SESSION)
+USER_AT: Final = NAMED_KINDS.index(Kind.USER)
+CLIENT_AT: Final = NAMED_KINDS.index(Kind.CLIENT)
 
 _Get = Callable[..., Any]
 Pick = Callable[[dict[Any, Any], _Get, str, Any], tuple[str, ...] | None]
@@ -45,8 +46,8 @@ def _bind(claim_names: ClaimNames) -> Pick:
     user, token_id, tenant = claim_names.user, claim_names.token_id, claim_names.tenant
     session, *sessions = claim_names.sessions or (None,)
     client, second = (*claim_names.clients, None, None)[:2]
-    others = [(each, _SESSION) for each in sessions]
-    others += [(each, _CLIENT) for each in claim_names.clients[2:]]
+    others = [(each, SESSION_AT) for each in sessions]
+    others += [(each, CLIENT_AT) for each in claim_names.clients[2:]]
     known = {user, token_id}
     required = [name for name in claim_names.required if name not in known]
     nameless, tokenless = (

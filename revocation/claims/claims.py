@@ -12,7 +12,13 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from revocation.claims.claim_names import ClaimNames, find_claim
-from revocation.claims.claim_picking import NAMED_KINDS, Pick, make_pick
+from revocation.claims.claim_picking import (
+    CLIENT_AT,
+    NAMED_KINDS,
+    USER_AT,
+    Pick,
+    make_pick,
+)
 from revocation.claims.claim_sets import ClaimReader, ClaimSet, claim_reader
 from revocation.claims.complaints import MAX_NUMERIC_DATE, find_complaints, is_id
 from revocation.entries import RESOURCE_PATTERN, Kind, Target, grant_id
@@ -83,7 +89,7 @@ class Token(NamedTuple):
 
     def grants(self) -> Iterator[str]:
         """Return the ids of the grants: the user with each of the clients."""
-        user, client = self.names[_USER], self.names[_CLIENT]
+        user, client = self.names[USER_AT], self.names[CLIENT_AT]
         if not user or not client:
             return
         yield grant_id(user, client)
@@ -103,9 +109,6 @@ class Token(NamedTuple):
 
 _new: Final = tuple.__new__
 """Makes a NamedTuple in a third of the time that its class takes."""
-
-_USER: Final = NAMED_KINDS.index(Kind.USER)
-_CLIENT: Final = NAMED_KINDS.index(Kind.CLIENT)
 
 
 def read_token(

@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from revocation.claims.claims import Rules
 from revocation.claims.complaints import matches_issuer
 from revocation.cli import EXIT_NEGATIVE
 from revocation.cli.explanation import show
-from revocation.entries import NO_EXPIRY, UnixMs
+from revocation.clock import now_ms
+from revocation.entries import NO_EXPIRY
 from revocation.jwt.authenticator import Key
 from revocation.jwt.explain import explain, judging_issuer, take_apart_within
 from revocation.jwt.jwks import require_extra
@@ -142,7 +142,7 @@ def try_token(  # noqa: PLR0913 - each is an option
     else:
         trust = _by_preset(options, options.preset, claims)
     keys = _read_keys(trust, claims) if options.has_keys else None
-    now = UnixMs(time.time_ns() // 1_000_000)
+    now = now_ms()
     told = explain(text, trust.issuers, trust.rules, now, keys)
     show(told, now, trust.assumed)
     if not claims and (hint := _advise_form(text)):

@@ -4,7 +4,6 @@ import contextlib
 import inspect
 import shlex
 import sys
-import time
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -28,6 +27,7 @@ from revocation.claims.complaints import is_id
 from revocation.cli import JsonOption
 from revocation.cli.publish_lines import Published, publish_lines, unknown_issuers
 from revocation.cli.regions import open_regions, require_agreements
+from revocation.clock import now_ms
 from revocation.entries import UnixMs
 from revocation.errors import NotAppliedError
 from revocation.events import EVENT_TYPES, CloudEvent, Event
@@ -240,7 +240,7 @@ async def _report(
             events that were parked and revoke nothing.
     """
     async with _readers(wait) as readers:
-        began = UnixMs(time.time_ns() // 1_000_000)
+        began = now_ms()
         report, receipts = await send()
         _warn(report["unknown_issuers"])
         report["applied_ms"] = None

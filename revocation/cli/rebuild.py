@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from revocation.entries import UnixMs
+from revocation.clock import now_ms
 from revocation.errors import NotAppliedError
 from revocation.identity import compare
 from revocation.kafka.clients import new_consumer
@@ -69,7 +69,7 @@ async def _rebuild(
         await store.check_suitable()
         region = await store.region()
         if region.epoch is not None and not take_over:
-            compare(region.identity, identity, _now_ms()).refuse_foreign()
+            compare(region.identity, identity, now_ms()).refuse_foreign()
         own = uuid.uuid4().hex
         epoch = await store.begin(
             own, identity, replacing=region.epoch, keep=Keep.NOTHING
@@ -134,7 +134,3 @@ def _read(region: Region, ends: Mapping[int, tuple[int, int]]) -> int:
         for at, (first, end) in ends.items()
         if at in region.marks
     )
-
-
-def _now_ms() -> UnixMs:
-    return UnixMs(time.time_ns() // 1_000_000)

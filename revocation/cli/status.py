@@ -8,7 +8,6 @@ answered is shown all the same.
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +20,7 @@ from aiokafka.errors import KafkaError
 from revocation.cli import EXIT_DEAD_LETTERS, EXIT_NEGATIVE, JsonOption
 from revocation.cli.regions import open_regions, require_agreements
 from revocation.cli.status_table import render
+from revocation.clock import now_ms
 from revocation.entries import Position, UnixMs
 from revocation.errors import (
     DisagreementError,
@@ -95,19 +95,17 @@ async def _report(settings: RegionsSettings) -> Report:
     )
 
 
-def _now() -> UnixMs:
-    return UnixMs(time.time_ns() // 1_000_000)
-
-
 async def _ask_store(reader: StoreReader) -> Found[Region]:
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
             region = await reader.region()
     except StoreError as error:
-        return Found(_now(), str(error))
+        return Found(now_ms(), str(error))
     except TimeoutError:
-        return Found(_now(), f"its store did not answer within {_PATIENCE_SECONDS:g} s")
-    return Found(_now(), region)
+        return Found(
+            now_ms(), f"its store did not answer within {_PATIENCE_SECONDS:g} s"
+        )
+    return Found(now_ms(), region)
 
 
 async def _find_disagreements(
@@ -141,16 +139,16 @@ async def _ask_kafka(
             log = await _read_log(consumer, settings)
             dead_letters = await _ask_dead_letters(consumer, settings)
     except TopicError as error:
-        return Found(_now(), str(error)), None
+        return Found(now_ms(), str(error)), None
     except (KafkaError, OSError, RuntimeError) as error:
         complaint = (
             f"no broker answers at {settings.bootstrap_servers} "
             f"({type(error).__name__}); see whether Kafka is running, and check "
             "REVOCATION_BOOTSTRAP_SERVERS"
         )
-        return Found(_now(), complaint), None
+        return Found(now_ms(), complaint), None
     else:
-        return Found(_now(), log), dead_letters
+        return Found(now_ms(), log), dead_letters
     finally:
         await consumer.stop()
 

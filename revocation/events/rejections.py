@@ -9,9 +9,9 @@ revokes nothing: nothing is concluded from it here, and any of them may be lost.
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from revocation.decision import Reason
+from revocation.decision import REJECTING, Reason
 from revocation.entries import Kind, UnixMs
 from revocation.events import CloudEvent
 
@@ -19,22 +19,18 @@ _MAX_EXACT: Final = 2**53
 _DIGEST: Final = r"^[0-9a-f]{32}$"
 _RECEIPT: Final = r"^[0-9]+-[0-9]+$"
 
-RejectingReason = Literal[
-    Reason.KEY_REVOKED,
-    Reason.ISSUER_REVOKED,
-    Reason.TENANT_REVOKED,
-    Reason.CLIENT_REVOKED,
-    Reason.USER_DELETED,
-    Reason.USER_DISABLED,
-    Reason.VERSION_SUPERSEDED,
-    Reason.ISSUED_BEFORE_CUT_OFF,
-    Reason.GRANT_REVOKED,
-    Reason.CLAIMS_REVOKED,
-    Reason.SESSION_ENDED,
-    Reason.TOKEN_REVOKED,
-    Reason.RESOURCE_DELETED,
+
+def _require_rejecting(reason: Reason) -> Reason:
+    if reason not in REJECTING:
+        raise ValueError("no entry rejects for this reason")
+    return reason
+
+
+RejectingReason = Annotated[
+    Reason,
+    AfterValidator(_require_rejecting),
+    WithJsonSchema({"enum": [*map(str, REJECTING)]}),
 ]
-"""The reasons that an entry rejects for; all others are about the token itself."""
 
 Milliseconds = Annotated[int, Field(ge=0, le=_MAX_EXACT)]
 Digest = Annotated[str, Field(pattern=_DIGEST)]
@@ -52,10 +48,7 @@ class RejectionData(BaseModel):
         "the region's pepper."
     )
     kind: Kind = Field(description="What the target is.")
-    reason: Annotated[
-        RejectingReason,
-        WithJsonSchema({"enum": [str(each) for each in RejectingReason.__args__]}),
-    ] = Field(description="Of the latest rejection.")
+    reason: RejectingReason = Field(description="Of the latest rejection.")
     receipt: Annotated[str, Field(pattern=_RECEIPT)] = Field(
         description="Partition and offset of the event that revoked it."
     )

@@ -10,20 +10,20 @@ token could have been revoked without anybody knowing, and is refused as unverif
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import structlog
 
 from revocation import metrics
 from revocation.claims.claim_names import find_claim, put_claim
-from revocation.claims.claims import Rules
 from revocation.decision import Reason, Verdict
-from revocation.entries import UnixMs, Version
+from revocation.entries import UnixMs
 from revocation.errors import RevocationError, SettingsError, StoreError
 from revocation.guard.families import EventPublisher, Families, Family
 from revocation.guard.refreshes import RefreshDecision, RefreshReason, RefreshRequest
 from revocation.receipts import Receipt
+from revocation.verifier.verification import TokenVerifier
 
 __all__ = ["RefreshDecision", "RefreshGuard", "RefreshReason", "RefreshRequest"]
 
@@ -42,26 +42,6 @@ _OF_VERDICTS: Final[Mapping[Reason, RefreshReason]] = {
 """All others are `revoked`. `expired` is about the lifetime that the check assumes."""
 
 
-class Asked(Protocol):
-    """What is asked of a verifier."""
-
-    @property
-    def rules(self) -> Rules:
-        """What the installation asks of its tokens."""
-
-    async def check_async(
-        self,
-        claims: Mapping[str, Any],
-        *,
-        route: str = "read",
-        resources: Sequence[str] = (),
-    ) -> Verdict:
-        """Return whether a token with these claims still counts."""
-
-    async def current_version(self, issuer: str, user: str) -> Version:
-        """Return the user's version, from the region's store."""
-
-
 class RefreshGuard:
     """Judges refreshes by a region's state, and ends families that are reused.
 
@@ -74,7 +54,7 @@ class RefreshGuard:
 
     def __init__(  # noqa: PLR0913 - what an issuer may choose
         self,
-        verifier: Asked,
+        verifier: TokenVerifier,
         publisher: EventPublisher,
         *,
         longest_session_ms: int,

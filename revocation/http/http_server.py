@@ -15,8 +15,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import structlog
 
@@ -41,6 +40,7 @@ from revocation.http.messages import (
     problem,
 )
 from revocation.http.server_state import ServerState
+from revocation.lifecycle import Lifecycle
 
 __all__ = [
     "PROBLEM",
@@ -73,7 +73,7 @@ class _Open:
         self.server: asyncio.Server | None = None
 
 
-class Server:
+class Server(Lifecycle):
     """Serves a handler. An async context manager."""
 
     def __init__(
@@ -165,20 +165,6 @@ class Server:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
 
     # Looking at it -------------------------------------------------------------------
 

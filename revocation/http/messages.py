@@ -18,6 +18,9 @@ import orjson
 PROBLEM: Final = "application/problem+json"
 """The media type of problems (RFC 9457)."""
 
+NO_STORE: Final = ("cache-control", "no-store")
+"""The field of answers about somebody's token: no cache keeps them (RFC 9111)."""
+
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 """RFC 9110 section 15.2.1."""
 
@@ -125,7 +128,7 @@ def problem(status: int, code: str, detail: str, *headers: tuple[str, str]) -> R
         headers: further ones.
     """
     content = {"type": "about:blank", "title": code, "status": status, "detail": detail}
-    fields = (("content-type", PROBLEM), ("cache-control", "no-store"), *headers)
+    fields = (("content-type", PROBLEM), NO_STORE, *headers)
     return Response(status, fields, orjson.dumps(content))
 
 

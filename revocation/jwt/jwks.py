@@ -7,14 +7,15 @@ is withdrawn at once and never comes back, whatever the issuer goes on publishin
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
+from revocation.clock import now_ms
 from revocation.entries import UnixMs
 from revocation.errors import SettingsError
 from revocation.jwt.key_source import KeySource, Pace
 from revocation.jwt.trust import TrustedIssuer
+from revocation.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from revocation.jwt.keys import VerificationKey
@@ -25,11 +26,11 @@ one for each tenant, would keep each other from being read in time."""
 _EXTRA: Final = frozenset({"joserfc", "httpx", "cryptography"})
 
 
-class KeyRing:
+class KeyRing(Lifecycle):
     """The keys of all trusted issuers; an async context manager.
 
-    `find`, `drop` and `ask_or_await` may be called from any thread, the others from the
-    event loop in which it was started. Usage:
+    `find`, `drop` and `request_refresh` may be called from any thread, the others from
+    the event loop in which it was started. Usage:
 
         async with KeyRing(issuers) as keys:
             authenticator = Authenticator(issuers, rules, keys)
@@ -57,7 +58,7 @@ class KeyRing:
         shared: dict[object, KeySource] = {}
         for issuer in issuers.values():
             if issuer.key_set not in shared:
-                source = KeySource(issuer, pace or Pace(), clock or _now)
+                source = KeySource(issuer, pace or Pace(), clock or now_ms)
                 shared[issuer.key_set] = source
         self._sources = {
             name: shared[issuer.key_set] for name, issuer in issuers.items()
@@ -127,15 +128,6 @@ class KeyRing:
         for source in self._distinct:
             await source.stop()
 
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Stop."""
-        await self.stop()
-
     async def refresh(self, issuer: str) -> bool:
         """Read an issuer's key set now, unless that was done just before.
 
@@ -150,7 +142,7 @@ class KeyRing:
         source = self._sources.get(issuer)
         return source is None or source.too_soon()
 
-    def ask_or_await(self, issuer: str) -> None:
+    def request_refresh(self, issuer: str) -> None:
         """Have an issuer's key set read soon, as often as `refresh` would; no wait."""
         source = self._sources.get(issuer)
         if source is not None:
@@ -185,7 +177,3 @@ def require_extra() -> None:
             f"verifying tokens needs the package {error.name}, which is not installed; "
             "pip install 'revocation[jwt]'"
         ) from error
-
-
-def _now() -> UnixMs:
-    return UnixMs(time.time_ns() // 1_000_000)

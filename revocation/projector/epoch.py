@@ -1,12 +1,11 @@
 """Which epoch a projector may write in: one whose settings are its own."""
 
-import time
 import uuid
 from typing import Final
 
 import structlog
 
-from revocation.entries import UnixMs
+from revocation.clock import now_ms
 from revocation.errors import StoreColdError
 from revocation.identity import Identity, compare
 from revocation.store.contract import Keep, Region, Store
@@ -60,7 +59,7 @@ class Epochs:
         if region.epoch is None:
             await self._begin(None, self._identity, Keep.NOTHING)
             return False
-        now = UnixMs(time.time_ns() // 1_000_000)
+        now = now_ms()
         found = compare(region.identity, self._identity, now)
         found.refuse_foreign()
         if not (self._rebuilds or found.outdated):

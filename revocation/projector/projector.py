@@ -14,7 +14,6 @@ on from what the store does hold.
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -23,7 +22,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
 from revocation import metrics
-from revocation.entries import Entry, Offset, Position, UnixMs
+from revocation.clock import now_ms
+from revocation.entries import Entry, Offset, Position
 from revocation.errors import (
     MalformedUpdateError,
     StoreColdError,
@@ -211,7 +211,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         """Compare settings with an authority that runs now; what ran before is over."""
         if pulse is None or pulse.stated is None:
             return
-        if pulse.source.time >= _now_ms() - _RECENT_MS:
+        if pulse.source.time >= now_ms() - _RECENT_MS:
             require_authority(pulse.stated, self._identity)
 
     async def _settle(self) -> None:
@@ -313,7 +313,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         _log.error("dead letter", receipt=at.receipt, code=error.code)
 
     def _observe(self, records: Records) -> None:
-        region, now_ms = self._settings.region, _now_ms()
+        region, now = self._settings.region, now_ms()
         for tp in records:
             progress = self._progress.get(tp.partition)
             if progress is None:
@@ -323,13 +323,9 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             end = self._consumer.highwater(tp) or mark.next_offset
             metrics.LAG.labels(region, label).set(end - mark.next_offset)
             if mark.rebuilt:
-                delay = max(0.0, now_ms - mark.as_of) / 1_000
+                delay = max(0.0, now - mark.as_of) / 1_000
                 metrics.PROPAGATION.labels(region).observe(delay)
-            elif now_ms - self._told_ms > _TELL_EVERY_MS:
-                self._told_ms = now_ms
+            elif now - self._told_ms > _TELL_EVERY_MS:
+                self._told_ms = now
                 place = {"offset": mark.next_offset, "until": end}
                 _log.info("rebuilding", partition=tp.partition, **place)
-
-
-def _now_ms() -> UnixMs:
-    return UnixMs(time.time_ns() // 1_000_000)

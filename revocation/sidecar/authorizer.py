@@ -13,7 +13,7 @@ itself. Neither tokens nor claims are ever logged.
 """
 
 import re
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from operator import itemgetter
@@ -28,7 +28,8 @@ from revocation.claims.claims import NamesOf, find_client, usual_names
 from revocation.errors import SettingsError
 from revocation.sidecar.identity_cache import IdentityCache
 from revocation.sidecar.rule_set import RuleSet
-from revocation.verifier.base_verifier import Verification
+from revocation.verifier import Verifier
+from revocation.verifier.verification import Verification
 from revocation.web.access_guard import AccessPolicy
 from revocation.web.bearer import AccessRefusal, granted_scopes
 from revocation.web.credentials import Headers
@@ -107,21 +108,6 @@ class AuthzAnswer(NamedTuple):
     headers_to_upstream: tuple[tuple[str, str], ...] = ()
     remove_from_upstream: tuple[str, ...] = ()
     body: bytes = b""
-
-
-class AwaitableVerifier(Protocol):
-    """What is needed of a `Verifier`."""
-
-    @property
-    def max_token_bytes(self) -> int:
-        """How long a token may be."""
-        ...
-
-    def verify_or_await(
-        self, token: str, *, route: str = "read", resources: Sequence[str] = ()
-    ) -> Verification | Awaitable[Verification]:
-        """Return whether the token counts, at once unless others must be asked."""
-        ...
 
 
 class Ruled(Protocol):
@@ -207,7 +193,7 @@ class Authorizer:
 
     def __init__(
         self,
-        verifier: AwaitableVerifier,
+        verifier: Verifier,
         rules: Ruled,
         *,
         steps: AccessPolicy,

@@ -11,7 +11,7 @@ sense is an error. Neither ever quotes what it was asked about.
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Protocol, Self
+from typing import Annotated, Any, Final, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -19,16 +19,16 @@ from pydantic_core import from_json
 
 from revocation.claims.claims import Claims
 from revocation.decision import Verdict
-from revocation.http.messages import Request, Response, problem
+from revocation.http.messages import NO_STORE, Request, Response, problem
 from revocation.sidecar.identity_cache import IdentityCache
-from revocation.verifier.base_verifier import Verification
+from revocation.verifier import Verifier
 from revocation.verifier.fallback.web_fallbacks import ASK_NOBODY_ELSE
+from revocation.verifier.verification import Verification
 
 MAX_CHECKS: Final = 100
 MAX_RESOURCES: Final = 64
 
-_UNCACHED: Final = ("cache-control", "no-store")
-_JSON: Final = (("content-type", "application/json"), _UNCACHED)
+_JSON: Final = (("content-type", "application/json"), NO_STORE)
 _ASK_NOBODY: Final = tuple(each.encode() for each in ASK_NOBODY_ELSE)
 
 
@@ -97,28 +97,6 @@ class Checks(BaseModel):
     checks: Annotated[list[Check], Field(min_length=1, max_length=MAX_CHECKS)]
 
 
-class CheckingVerifier(Protocol):
-    """What is needed of a `Verifier`."""
-
-    def check_or_await(
-        self,
-        claims: Claims,
-        *,
-        route: str = "read",
-        resources: Sequence[str] = (),
-        kid: str | None = None,
-        introspect: bool = True,
-    ) -> Verdict | Awaitable[Verdict]:
-        """Return whether a token with these claims still counts."""
-        ...
-
-    def verify_or_await(
-        self, token: str, *, route: str = "read", resources: Sequence[str] = ()
-    ) -> Verification | Awaitable[Verification]:
-        """Return whether a token is genuine, meant for us, and still counts."""
-        ...
-
-
 _Answer = Verdict | Verification
 
 
@@ -145,7 +123,7 @@ class Checker:
 
     def __init__(
         self,
-        verifier: CheckingVerifier,
+        verifier: Verifier,
         *,
         region: str,
         routes: frozenset[str],

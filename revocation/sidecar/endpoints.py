@@ -12,17 +12,18 @@ An answer that memory has is returned at once, without a task.
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from revocation.decision import Beyond, Freshness, StalenessPolicy
+from revocation.clock import now_ms
+from revocation.decision import Beyond, StalenessPolicy
 from revocation.http.http_faults import note_misconfigured
-from revocation.http.messages import Request, Response, problem
+from revocation.http.messages import NO_STORE, Request, Response, problem
 from revocation.sidecar import openapi
 from revocation.sidecar.authorizer import Authorizer, AuthzAnswer
-from revocation.sidecar.checks import Checker, CheckingVerifier
+from revocation.sidecar.checks import Checker
 from revocation.sidecar.introspect import Introspection
 from revocation.sidecar.proxies import (
     ENVOY_PREFIX,
@@ -32,41 +33,15 @@ from revocation.sidecar.proxies import (
     Statuses,
     check_statuses,
 )
-from revocation.verifier.base_verifier import now_ms
-from revocation.verifier.snapshot_waiter import LoadProgress
+from revocation.verifier import Verifier
 
 _Answer = Response | Awaitable[Response]
 _Endpoint = Callable[[Request], _Answer]
 
-_UNCACHED: Final = ("cache-control", "no-store")
-_JSON: Final = (("content-type", "application/json"), _UNCACHED)
-_TEXT: Final = (("content-type", "text/plain; charset=utf-8"), _UNCACHED)
+_JSON: Final = (("content-type", "application/json"), NO_STORE)
+_TEXT: Final = (("content-type", "text/plain; charset=utf-8"), NO_STORE)
 _READING: Final = frozenset({"GET", "HEAD"})
 _POSTING: Final = frozenset({"POST"})
-
-
-class ServedVerifier(CheckingVerifier, Protocol):
-    """What is needed of a `Verifier`."""
-
-    @property
-    def freshness(self) -> Freshness:
-        """As of when the replica is complete."""
-        ...
-
-    @property
-    def progress(self) -> LoadProgress:
-        """How much of it has been loaded."""
-        ...
-
-    @property
-    def disagreement(self) -> str | None:
-        """Why the region is not followed: its settings are not ours."""
-        ...
-
-    @property
-    def complaint(self) -> str:
-        """Why it learns nothing although its store answers; empty if it does."""
-        ...
 
 
 class Endpoints:
@@ -74,7 +49,7 @@ class Endpoints:
 
     def __init__(  # noqa: PLR0913 - one keyword for each endpoint
         self,
-        verifier: ServedVerifier,
+        verifier: Verifier,
         *,
         region: str,
         checker: Checker,
@@ -172,7 +147,7 @@ class Endpoints:
     def _ready(self, _: Request) -> Response:
         complete, as_of = self._verifier.freshness
         # A watermark of the future says that a clock is wrong by so much.
-        age_ms = abs(now_ms(0) - as_of)
+        age_ms = abs(now_ms() - as_of)
         ready = complete and (self._bound_ms is None or age_ms <= self._bound_ms)
         body = {
             "ready": ready,
@@ -211,4 +186,4 @@ def laxest_bound_ms(
 
 def _metrics(_: Request) -> Response:
     kind = ("content-type", CONTENT_TYPE_LATEST)
-    return Response(200, (kind, _UNCACHED), generate_latest())
+    return Response(200, (kind, NO_STORE), generate_latest())

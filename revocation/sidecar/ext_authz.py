@@ -21,6 +21,7 @@ import structlog
 from revocation import metrics
 from revocation.errors import SettingsError
 from revocation.http.listening import Unix, inode, remove
+from revocation.http.messages import NO_STORE
 from revocation.sidecar.authorizer import Authorizer, AuthzAnswer, AuthzRequest
 
 try:
@@ -53,7 +54,7 @@ _OVERWRITE: Final = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 # RFC 9110 section 5.1 and 5.5: what may be sent on as a field.
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-_RETRY_AFTER: Final = (("retry-after", "2"), ("cache-control", "no-store"))
+_RETRY_AFTER: Final = (("retry-after", "2"), NO_STORE)
 
 
 class ExtAuthz:

@@ -30,9 +30,9 @@ from revocation import metrics
 from revocation.claims.claim_names import ClaimNames
 from revocation.claims.claims import Claims, NamesOf, find_client, usual_names
 from revocation.errors import SettingsError
-from revocation.http.messages import Request, Response
-from revocation.sidecar.authorizer import AwaitableVerifier
-from revocation.verifier.base_verifier import Verification
+from revocation.http.messages import NO_STORE, Request, Response
+from revocation.verifier import Verifier
+from revocation.verifier.verification import Verification
 from revocation.web.bearer import (
     MEANINGS,
     Meaning,
@@ -52,9 +52,8 @@ _LINE: Final = re.compile(r"(?P<name>\S+)\s+sha256:(?P<digest>[0-9a-f]{64})")
 _BASIC: Final = re.compile(rb"(?i:basic) +([A-Za-z0-9+/]+=*)")
 _MAX_CREDENTIALS: Final = 2_048
 MAX_FIELDS: Final = 64
-_UNCACHED: Final = ("cache-control", "no-store")
 _JSON: Final = ("content-type", "application/json")
-_INACTIVE: Final = Response(200, (_JSON, _UNCACHED), b'{"active":false}')
+_INACTIVE: Final = Response(200, (_JSON, NO_STORE), b'{"active":false}')
 
 
 class Caller(NamedTuple):
@@ -96,7 +95,7 @@ class Introspection:
 
     def __init__(  # noqa: PLR0913 - one keyword for each limit
         self,
-        verifier: AwaitableVerifier,
+        verifier: Verifier,
         *,
         callers: Sequence[Caller] = (),
         scope: str | None = None,
@@ -209,7 +208,7 @@ class Introspection:
         if verdict.active and claims is not None:
             metrics.INTROSPECTION_ANSWERS.labels("active").inc()
             told = describe(claims, self._names_of(claims.get("iss")))
-            return Response(200, (_JSON, _UNCACHED), orjson.dumps(told))
+            return Response(200, (_JSON, NO_STORE), orjson.dumps(told))
         if not verdict.active and MEANINGS[verdict.reason] is Meaning.BEHIND:
             return self._behind()
         metrics.INTROSPECTION_ANSWERS.labels("inactive").inc()
@@ -283,5 +282,5 @@ def _read_token(request: Request) -> str | None:
 
 def _error(status: int, code: str, *headers: tuple[str, str]) -> Response:
     """Return an error as RFC 6749 section 5.2 has it."""
-    fields = (_JSON, _UNCACHED, *headers)
+    fields = (_JSON, NO_STORE, *headers)
     return Response(status, fields, orjson.dumps({"error": code}))

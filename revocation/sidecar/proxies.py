@@ -21,7 +21,7 @@ from typing import Final
 import orjson
 
 from revocation.errors import SettingsError
-from revocation.http.messages import Request, Response
+from revocation.http.messages import NO_STORE, Request, Response
 from revocation.sidecar.authorizer import AuthzAnswer, AuthzRequest
 from revocation.sidecar.identity_cache import IdentityCache
 
@@ -32,7 +32,6 @@ SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
 """What Traefik says in `X-Forwarded-Proto`."""
 
 _OK: Final = 200
-_UNCACHED: Final = ("cache-control", "no-store")
 _REMOVE: Final = "x-envoy-auth-headers-to-remove"
 
 Field = tuple[bytes, bytes]
@@ -104,7 +103,7 @@ class Dialect:
         return Response(told, answer.headers_to_client, body)
 
     def _write_pass(self, answer: AuthzAnswer) -> Response:
-        headers = [*answer.headers_to_upstream, _UNCACHED]
+        headers = [*answer.headers_to_upstream, NO_STORE]
         if self._proxy is Proxy.ENVOY:
             removed, lookalikes = (
                 ",".join(answer.remove_from_upstream),

@@ -9,12 +9,13 @@ question goes out at once, alone.
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from revocation.claims.claims import Token
 from revocation.decision import Found, Freshness
 from revocation.entries import Target
 from revocation.errors import RevocationError, StoreUnavailableError
+from revocation.lifecycle import Lifecycle
 from revocation.store.contract import Answer, Region
 from revocation.store.layout import TokenKeys
 from revocation.store.lookup import Hit, check_count, read_hits
@@ -36,7 +37,7 @@ _Question = tuple[Sequence[bytes], Token | Sequence[Target], asyncio.Future[Answ
 """The keys, what they are the keys of, and who waits."""
 
 
-class BatchingReader:
+class BatchingReader(Lifecycle):
     """A `StoreReader` over a `RedisStore`, for one event loop.
 
     A call's error reaches all whose question was in it. Whoever stops waiting disturbs
@@ -77,13 +78,6 @@ class BatchingReader:
             await asyncio.gather(*calls, return_exceptions=True)
             await asyncio.sleep(0)  # It does not wait for callbacks.
         await self._store.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
 
     async def find(self, targets: Sequence[Target]) -> Answer:
         """Look targets up, with the freshness of the same instant.

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from revocation.claims.claims import Token
+from revocation.clock import find_clock_fault
 from revocation.decision import Freshness
 from revocation.entries import Entry, Limits, Offset, Target, UnixMs
 from revocation.errors import StoreUnavailableError, StoreUnsuitableError
 from revocation.identity import Identity, decode_identity, encode_identity
+from revocation.lifecycle import Lifecycle
 from revocation.settings import StoreSettings
 from revocation.store import canary
 from revocation.store.client.redis_connection import (
@@ -24,7 +26,7 @@ from revocation.store.client.redis_connection import (
 from revocation.store.contract import Answer, Batch, Keep, Mark, Region
 from revocation.store.layout import Layout, decode_marks, encode_mark, encode_value
 from revocation.store.lookup import MAX_KEYS_PER_CALL, NOT_READY, Hit, LookUp, read_hits
-from revocation.store.suitability import find_clock_fault, find_fault
+from revocation.store.suitability import find_fault
 from revocation.tls import NO_TLS, Tls
 
 MAX_ENTRIES_PER_CALL: Final = 1_000
@@ -38,7 +40,7 @@ _LIBRARY: Final = "revocation"
 _NEVER: Final = -1
 
 
-class RedisStore:
+class RedisStore(Lifecycle):
     """One region's state in Redis or Valkey.
 
     Example:
@@ -110,13 +112,6 @@ class RedisStore:
     async def stop(self) -> None:
         """Disconnect; may be called twice, and `start` again after it."""
         await self._connection.stop()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
 
     async def find(self, targets: Sequence[Target]) -> Answer:
         """Look targets up under every pepper, in one round trip.

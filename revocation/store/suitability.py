@@ -22,14 +22,3 @@ def find_fault(info: Mapping[str, Any]) -> str | None:
             "the same in its configuration"
         )
     return None
-
-
-def find_clock_fault(skew_ms: int, max_skew_ms: int) -> str | None:
-    """Say that a server's clock differs too much from ours, if it does."""
-    if abs(skew_ms) <= max_skew_ms:
-        return None
-    return (
-        f"its clock differs by {skew_ms} ms from ours, at most {max_skew_ms} ms are "
-        "allowed, or keys expire at the wrong time; let both hosts follow the same NTP "
-        "servers"
-    )

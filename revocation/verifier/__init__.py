@@ -13,8 +13,8 @@ Read `base_verifier.py`, then:
 The rule itself is `revocation.decision`.
 """
 
-from revocation.verifier.base_verifier import Verification
 from revocation.verifier.remote_verifier import RemoteVerifier
+from revocation.verifier.verification import Verification
 from revocation.verifier.verifier import Verifier
 
 __all__ = ["RemoteVerifier", "Verification", "Verifier"]

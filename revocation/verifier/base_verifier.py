@@ -5,10 +5,9 @@ for each check. Both turn a token into a verdict here, and nowhere else.
 """
 
 import abc
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from revocation.claims.claim_sets import ClaimReader
 from revocation.claims.claims import (
@@ -19,6 +18,7 @@ from revocation.claims.claims import (
     name_resources,
     read_token,
 )
+from revocation.clock import now_ms
 from revocation.decision import (
     DEFAULT_POLICIES,
     Beyond,
@@ -33,36 +33,16 @@ from revocation.entries import Kind, Target, UnixMs, Version
 from revocation.errors import SettingsError, StoreColdError
 from revocation.jwt.authenticator import Authenticated, Refusal
 from revocation.jwt.trust import DEFAULT_TOKEN_BYTES
-from revocation.lifecycle import Running
+from revocation.lifecycle import Composite
 from revocation.receipts import Receipt, wait_applied
 from revocation.store.contract import StoreReader
 from revocation.verifier.fallback.fallback_chain import CheckRequest, Fallback
 from revocation.verifier.reporting.rejection_reporter import RejectionReporter
 from revocation.verifier.reporting.verdict_counter import VerdictCounter
 from revocation.verifier.tokens import Tokens
+from revocation.verifier.verification import Verification
 
 _BEHIND: Final = frozenset({Reason.STALE, Reason.NOT_READY})
-
-
-class Verification(NamedTuple):
-    """What became of a compact JWT. True when the token counts.
-
-    `claims`: only when the signature and every rule that the authenticator applies are
-    satisfied, whether the token counts or not; look at `verdict.active` first.
-    """
-
-    verdict: Verdict
-    claims: Claims | None = None
-    kid: str | None = None
-
-    def __bool__(self) -> bool:
-        """Return `verdict.active`."""
-        return self.verdict.active
-
-    def __repr__(self) -> str:
-        """Leave out the claims and the key: logs and tracebacks show this."""
-        known = "no" if self.claims is None else len(self.claims)
-        return f"Verification({self.verdict!r}, {known} claims)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +72,7 @@ Looked = tuple[Token | str, Found, Freshness]
 fresh that is."""
 
 
-class BaseVerifier(Running, abc.ABC):
+class BaseVerifier(Composite, abc.ABC):
     """Turns tokens into verdicts. An async context manager."""
 
     def __init__(self, parts: VerifierParts) -> None:
@@ -324,8 +304,3 @@ class BaseVerifier(Running, abc.ABC):
     @abc.abstractmethod
     def _clock_skew_ms(self) -> int:
         """Return how far our clock is from the region's, 0 or more."""
-
-
-def now_ms(skew_ms: int) -> UnixMs:
-    """Return our clock, or the brokers' if that is ahead: rather too stale."""
-    return UnixMs(time.time_ns() // 1_000_000 + skew_ms)

@@ -7,6 +7,7 @@ import structlog
 
 from revocation import metrics
 from revocation.claims.claims import Claims, Token
+from revocation.clock import find_clock_fault
 from revocation.decision import Freshness
 from revocation.entries import UnixMs
 from revocation.errors import (
@@ -89,11 +90,8 @@ class RemoteVerifier(BaseVerifier):
         """
         await self._store.start()
         skew = await self._store.clock_skew_ms()
-        if abs(skew) > self._max_clock_skew_ms:
-            raise StoreUnsuitableError(
-                f"the store's clock differs by {skew} ms from ours, at most "
-                f"{self._max_clock_skew_ms} ms are allowed; synchronise the clocks"
-            )
+        if fault := find_clock_fault(skew, self._max_clock_skew_ms):
+            raise StoreUnsuitableError(f"the store of {self.region}: {fault}")
         self._skew_ms = abs(skew)
         if self._expected is not None:
             await require_agreement(self._store, self._expected)

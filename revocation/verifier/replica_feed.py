@@ -23,6 +23,7 @@ import structlog
 
 from revocation import metrics
 from revocation.background import end_task
+from revocation.clock import find_clock_fault, now_ms
 from revocation.decision import Freshness
 from revocation.entries import UnixMs
 from revocation.errors import (
@@ -333,17 +334,13 @@ class Feed:
             )
 
     def _expire(self) -> None:
-        now = UnixMs(time.time_ns() // 1_000_000)
+        now = now_ms()
         self.replica.expire(now, limit=_EXPIRE_AT_ONCE)
         metrics.REPLICA_ENTRIES.labels(self._region).set(len(self.replica))
 
     async def _measure_skew(self) -> None:
         skew = await self._reader.clock_skew_ms()
-        if abs(skew) > self._max_clock_skew_ms:
-            raise StoreUnsuitableError(
-                f"the clock of the store of {self._region} differs by {skew} ms from "
-                f"ours, at most {self._max_clock_skew_ms} ms are allowed; synchronise "
-                "the clocks"
-            )
+        if fault := find_clock_fault(skew, self._max_clock_skew_ms):
+            raise StoreUnsuitableError(f"the store of {self._region}: {fault}")
         self.skew_ms = abs(skew)
         self._measured_at = time.monotonic()

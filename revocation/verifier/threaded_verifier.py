@@ -21,7 +21,7 @@ from revocation.entries import Version
 from revocation.errors import NotRunningError
 from revocation.receipts import Receipt
 from revocation.settings import VerifierSettings
-from revocation.verifier.base_verifier import Verification
+from revocation.verifier.verification import Verification
 from revocation.verifier.verifier import Verifier
 
 _T = TypeVar("_T")

@@ -33,11 +33,11 @@ class Tokens(NamedTuple):
         asked = self._doubted(outcome)
         return asked is not None and not self.keys.too_soon(asked)
 
-    def ask_or_await(self, outcome: Refusal) -> None:
+    def request_keys(self, outcome: Refusal) -> None:
         """Have the issuer's keys read if others may help; waits for nothing."""
         asked = self._doubted(outcome)
         if asked is not None:
-            self.keys.ask_or_await(asked)
+            self.keys.request_refresh(asked)
 
     def drop_key(self, issuer: str, kid: str) -> None:
         """Never believe a revoked key again, and ask the issuer for its new ones.

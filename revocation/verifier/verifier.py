@@ -8,25 +8,25 @@ from typing import Final, Self
 import structlog
 
 from revocation.claims.claims import Claims, Token, name_more, read_token
+from revocation.clock import now_ms
 from revocation.decision import Beyond, Freshness, Verdict, decide
 from revocation.entries import Kind, Target, UnixMs
 from revocation.identity import Expectation
-from revocation.jwt.authenticator import Refusal
+from revocation.jwt.authenticator import Authenticated, Refusal
 from revocation.settings import VerifierSettings
 from revocation.store.contract import FeedReader
 from revocation.store.redis_feed import RedisFeed
 from revocation.verifier.base_verifier import (
     BaseVerifier,
     Looked,
-    Verification,
     VerifierParts,
-    now_ms,
 )
 from revocation.verifier.claim_finder import ClaimFinder
 from revocation.verifier.feed_watch import FeedWatch
 from revocation.verifier.replica import Replica
 from revocation.verifier.replica_feed import Feed
 from revocation.verifier.snapshot_waiter import LoadProgress
+from revocation.verifier.verification import Verification
 from revocation.verifier.wiring import parts_from_settings
 
 _log = structlog.get_logger()
@@ -198,10 +198,8 @@ class Verifier(BaseVerifier):
         tokens = self._require_tokens()
         outcome = tokens.authenticator.authenticate(token, self._now())
         if isinstance(outcome, Refusal):
-            tokens.ask_or_await(outcome)
-            return self._refuse(outcome, route)
-        verdict = self._judge(self._token(outcome, resources), outcome.claims, route)
-        return Verification(verdict, outcome.claims, outcome.kid)
+            tokens.request_keys(outcome)
+        return self._conclude(outcome, route, resources)
 
     def check_or_await(
         self,
@@ -231,12 +229,16 @@ class Verifier(BaseVerifier):
         """
         tokens = self._require_tokens()
         outcome = tokens.authenticator.authenticate(token, self._now())
-        if isinstance(outcome, Refusal):
-            if tokens.is_worth_asking(outcome):
-                return self.verify_async(token, route=route, resources=resources)
-            return self._refuse(outcome, route)
-        if self._may_ask(route):
+        is_refused = isinstance(outcome, Refusal)
+        if tokens.is_worth_asking(outcome) if is_refused else self._may_ask(route):
             return self.verify_async(token, route=route, resources=resources)
+        return self._conclude(outcome, route, resources)
+
+    def _conclude(
+        self, outcome: Authenticated | Refusal, route: str, resources: Sequence[str]
+    ) -> Verification:
+        if isinstance(outcome, Refusal):
+            return self._refuse(outcome, route)
         verdict = self._judge(self._token(outcome, resources), outcome.claims, route)
         return Verification(verdict, outcome.claims, outcome.kid)
 

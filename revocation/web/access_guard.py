@@ -1,34 +1,16 @@
 """From a request to a verification or a refusal: what every framework's part shares."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from revocation.decision import Reason
-from revocation.verifier.base_verifier import Verification
+from revocation.verifier.verification import TokenVerifier, Verification
 from revocation.web.bearer import AccessRefusal, Refusals, lacks_audiences, lacks_scopes
 from revocation.web.credentials import CredentialRules, Headers, find_credentials
 from revocation.web.routes import WEBSOCKET, AccessNeeds
 
-__all__ = ["AccessGuard", "AccessPolicy", "TokenVerifier"]
-
 POLICY_VIOLATION: Final = 1008
 """What a WebSocket is closed with that may not open (RFC 6455 section 7.4.1)."""
-
-
-class TokenVerifier(Protocol):
-    """What is needed of a `Verifier`."""
-
-    @property
-    def max_token_bytes(self) -> int:
-        """How long a token may be."""
-        ...
-
-    async def verify_async(
-        self, token: str, *, route: str = "read", resources: Sequence[str] = ()
-    ) -> Verification:
-        """Return whether the token counts."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,8 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Final
 
 from revocation.errors import SettingsError
-from revocation.verifier.base_verifier import Verification
-from revocation.web.access_guard import POLICY_VIOLATION, AccessGuard, TokenVerifier
+from revocation.verifier.verification import TokenVerifier, Verification
+from revocation.web.access_guard import POLICY_VIOLATION, AccessGuard
 from revocation.web.bearer import AccessRefusal, Refusals
 from revocation.web.credentials import BEARER_ONLY, CredentialRules
 from revocation.web.routes import (

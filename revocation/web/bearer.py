@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-import orjson
-
-from revocation.decision import Reason, Verdict
+from revocation.decision import REJECTING, Reason, Verdict
 from revocation.errors import SettingsError
+from revocation.http.messages import problem
 from revocation.web.credentials import CredentialFault
-
-PROBLEM: Final = "application/problem+json"
-"""The media type of the bodies (RFC 9457)."""
 
 # A quoted-string may hold more (RFC 9110 section 5.6.4); clients read less.
 _TEXT: Final = re.compile(r"[\x20-\x7e]*")
@@ -55,18 +51,7 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
     Reason.NOT_READY: Meaning.BEHIND,
     Reason.STALE: Meaning.BEHIND,
     Reason.EXPIRED: Meaning.EXPIRED,
-    Reason.KEY_REVOKED: Meaning.REVOKED,
-    Reason.ISSUER_REVOKED: Meaning.REVOKED,
-    Reason.TENANT_REVOKED: Meaning.REVOKED,
-    Reason.CLIENT_REVOKED: Meaning.REVOKED,
-    Reason.USER_DELETED: Meaning.REVOKED,
-    Reason.USER_DISABLED: Meaning.REVOKED,
-    Reason.VERSION_SUPERSEDED: Meaning.REVOKED,
-    Reason.ISSUED_BEFORE_CUT_OFF: Meaning.REVOKED,
-    Reason.GRANT_REVOKED: Meaning.REVOKED,
-    Reason.CLAIMS_REVOKED: Meaning.REVOKED,
-    Reason.SESSION_ENDED: Meaning.REVOKED,
-    Reason.TOKEN_REVOKED: Meaning.REVOKED,
+    **dict.fromkeys(REJECTING, Meaning.REVOKED),
     Reason.INTROSPECTION_INACTIVE: Meaning.REVOKED,
     Reason.MALFORMED: Meaning.UNACCEPTABLE,
     Reason.ISSUER_UNTRUSTED: Meaning.UNACCEPTABLE,
@@ -234,12 +219,6 @@ def _quote(value: str) -> str:
 def _refusal(
     status: int, code: str, detail: str, *more: tuple[str, str]
 ) -> AccessRefusal:
-    problem = {"type": "about:blank", "title": code, "status": status, "detail": detail}
-    body = orjson.dumps(problem)
-    headers = (
-        ("content-type", PROBLEM),
-        ("content-length", str(len(body))),
-        ("cache-control", "no-store"),
-        *more,
-    )
-    return AccessRefusal(status, headers, body, code, detail)
+    _, headers, body = problem(status, code, detail, *more)
+    length = ("content-length", str(len(body)))
+    return AccessRefusal(status, (length, *headers), body, code, detail)

@@ -14,8 +14,8 @@ from fastapi.openapi.models import HTTPBearer as HTTPBearerModel
 from fastapi.requests import HTTPConnection
 from fastapi.security.base import SecurityBase
 
-from revocation.verifier.base_verifier import Verification
-from revocation.web.access_guard import POLICY_VIOLATION, AccessGuard, TokenVerifier
+from revocation.verifier.verification import TokenVerifier, Verification
+from revocation.web.access_guard import POLICY_VIOLATION, AccessGuard
 from revocation.web.bearer import AccessRefusal, Refusals, check_scopes
 from revocation.web.credentials import BEARER_ONLY, CredentialRules
 from revocation.web.routes import (

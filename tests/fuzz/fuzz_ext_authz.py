@@ -25,7 +25,7 @@ from revocation.jwt.authenticator import Refusal
 from revocation.sidecar.authorizer import Authorizer
 from revocation.sidecar.ext_authz import ExtAuthz
 from revocation.sidecar.rule_set import RuleSet
-from revocation.verifier.base_verifier import Verification
+from revocation.verifier.verification import Verification
 from revocation.web.access_guard import AccessPolicy
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import BEARER_ONLY, CredentialRules

@@ -138,7 +138,7 @@ async def test_a_ledger_that_cannot_be_read_parks_nothing(fed, monkeypatch):
         gave_up.append(what)
         raise KeyboardInterrupt(what) from error
 
-    monkeypatch.setattr(faust_app, "give_up", leave)
+    monkeypatch.setattr(faust_app, "abort_process", leave)
     monkeypatch.setattr(fed.authority._ledger, "_rows", lambda _: None)
     with pytest.raises(KeyboardInterrupt):
         await fed.take(7, ALICE)

@@ -17,8 +17,9 @@ from revocation.jwt.key_source import Pace
 from revocation.jwt.trust import TrustedIssuer
 from revocation.store.contract import Batch, Mark
 from revocation.verifier import RemoteVerifier, Verifier
-from revocation.verifier.base_verifier import Verification, VerifierParts
+from revocation.verifier.base_verifier import VerifierParts
 from revocation.verifier.tokens import Tokens
+from revocation.verifier.verification import Verification
 from tests.installation import eventually
 from tests.stations.regions import now_ms
 from tests.stations.test_verifier import RULES, cut_off, store_as_of

@@ -60,7 +60,7 @@ async def test_the_answer_is_that_of_the_call_that_waits(jwks, fallback, age_ms,
     async with verifier:
         for name in ("alice", "bob"):
             for kind, asked in (("verify", signed(name)), ("check", token(name))):
-                soon = getattr(verifier, f"{kind}_soon")(asked, route=route)
+                soon = getattr(verifier, f"{kind}_or_await")(asked, route=route)
                 assert inspect.isawaitable(soon) == waits
                 one = await soon if waits else soon
                 other = await getattr(verifier, f"{kind}_async")(asked, route=route)

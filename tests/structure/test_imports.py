@@ -4,14 +4,15 @@ from tests.structure.sources import MODULES, imported_modules, part_of, reached_
 
 LAYERS = (
     ("errors", "entries", "lifecycle", "logs", "metrics", "nearest"),
-    ("background", "claims", "http", "tls", "topics"),
+    ("background", "claims", "clock", "http", "tls", "topics"),
     ("decision", "identity"),
     ("events", "jwt", "updates"),
     ("ledger", "settings"),
     ("kafka", "store"),
     ("receipts", "watchdog"),
-    ("authority", "guard", "operate", "projector", "publisher", "verifier"),
-    ("", "local", "web"),
+    ("authority", "operate", "projector", "publisher", "verifier"),
+    ("guard", "web"),
+    ("", "local"),
     ("sidecar",),
     ("export",),
     ("cli",),

@@ -112,7 +112,7 @@ async def test_unknown_kids_make_the_set_be_read_once_only(server, ring):
     limited = counted("limited")
     assert not [await keys.refresh(ISSUER) for _ in range(50)].count(True)
     for _ in range(50):
-        keys.ask_or_await(ISSUER)
+        keys.request_refresh(ISSUER)
     assert len(server.requests) == 1
     assert counted("limited") == limited + 50
 
@@ -159,7 +159,7 @@ async def test_a_caller_that_gives_up_ends_the_reading_for_nobody_else(server, r
 async def test_a_set_is_read_soon_without_waiting(server, ring):
     keys = await ring()
     server.publish(BOTH)
-    await asyncio.to_thread(keys.ask_or_await, ISSUER)
+    await asyncio.to_thread(keys.request_refresh, ISSUER)
     await server.asked(2)
 
 
@@ -308,7 +308,7 @@ async def test_it_may_be_stopped_twice_and_keeps_its_keys(ring):
     keys = await ring()
     await keys.stop()
     await keys.stop()
-    keys.ask_or_await(ISSUER)
+    keys.request_refresh(ISSUER)
     keys.drop(ISSUER, "key-9")
     assert kids(keys) == {"key-1"}
 

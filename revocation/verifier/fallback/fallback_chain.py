@@ -17,6 +17,7 @@ from typing import ClassVar, Final
 import structlog
 
 from revocation.claims.claims import Rules, read_token
+from revocation.clock import find_clock_fault
 from revocation.decision import StalenessPolicy, Verdict, decide
 from revocation.entries import UnixMs
 from revocation.errors import DisagreementError, StoreError
@@ -123,10 +124,10 @@ class RegionFallback(Source):
         measured_at = self._measured_at
         if measured_at is not None and now - measured_at < _MEASURE_SKEW_SECONDS:
             return
-        skew = abs(await self._store.clock_skew_ms())
-        if skew > self._max_clock_skew_ms:
-            raise ValueError(f"its clock differs by {skew} ms; synchronise the clocks")
-        self._skew_ms, self._measured_at = skew, now
+        skew = await self._store.clock_skew_ms()
+        if fault := find_clock_fault(skew, self._max_clock_skew_ms):
+            raise ValueError(fault)
+        self._skew_ms, self._measured_at = abs(skew), now
 
 
 class FirstOf:

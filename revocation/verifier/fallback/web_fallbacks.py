@@ -14,8 +14,8 @@ from urllib.parse import quote_plus, urlencode
 
 from revocation.claims.claim_sets import claim_reader
 from revocation.claims.claims import Rules, read_token
-from revocation.decision import Reason, Verdict
-from revocation.entries import Entry, Kind, Offset, Position, Target, UnixMs
+from revocation.decision import REJECTING, Reason, Verdict
+from revocation.entries import Entry, Offset, Position, Target, UnixMs
 from revocation.verifier.fallback.fallback_source import (
     MAX_CONCURRENT,
     TIMEOUT_MS,
@@ -32,22 +32,6 @@ RFC 9110 section 7.6.2 has the field for other methods, with this meaning.
 
 _RECEIPT: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,16})")
 _LATEST_MS: Final = 253_402_300_799_999
-
-_KINDS: Final[Mapping[Reason, Kind]] = {
-    Reason.KEY_REVOKED: Kind.KEY,
-    Reason.ISSUER_REVOKED: Kind.ISSUER,
-    Reason.TENANT_REVOKED: Kind.TENANT,
-    Reason.CLIENT_REVOKED: Kind.CLIENT,
-    Reason.USER_DELETED: Kind.USER,
-    Reason.USER_DISABLED: Kind.USER,
-    Reason.VERSION_SUPERSEDED: Kind.USER,
-    Reason.ISSUED_BEFORE_CUT_OFF: Kind.USER,
-    Reason.GRANT_REVOKED: Kind.GRANT,
-    Reason.CLAIMS_REVOKED: Kind.CLAIMS,
-    Reason.SESSION_ENDED: Kind.SESSION,
-    Reason.TOKEN_REVOKED: Kind.TOKEN,
-    Reason.RESOURCE_DELETED: Kind.RESOURCE,
-}
 
 
 class SidecarFallback(PostingSource):
@@ -221,7 +205,7 @@ def _read_entry(
 
     Nothing, where it could be one of several: a token may name two clients.
     """
-    if receipt is None or reason not in _KINDS:
+    if receipt is None or reason not in REJECTING:
         return None
     place = _RECEIPT.fullmatch(receipt) if isinstance(receipt, str) else None
     if place is None:
@@ -229,7 +213,7 @@ def _read_entry(
     kid, resources = question.kid, question.resources
     token = read_token(question.claims, rules, kid=kid, resources=resources)
     named: set[Target] = set() if isinstance(token, str) else set(token.targets())
-    meant = [target for target in named if target.kind is _KINDS[reason]]
+    meant = [target for target in named if target.kind is REJECTING[reason]]
     if not meant:
         raise ValueError("its answer is about something that the token does not name")
     if len(meant) > 1:

@@ -11,20 +11,21 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
 
 from revocation import metrics
 from revocation.background import Background
+from revocation.clock import now_ms
 from revocation.decision import Verdict
 from revocation.entries import UnixMs
 from revocation.errors import TopicError
 from revocation.events import CONTENT_TYPE
 from revocation.events.rejections import TokenRejected, encode
 from revocation.kafka.clients import FAILURES, discard_producer, new_telemetry_producer
+from revocation.lifecycle import Lifecycle
 from revocation.settings import KafkaSettings
 from revocation.store.layout import digest
 from revocation.verifier.reporting.rejection_sampling import Rejection, Sample, Sampler
@@ -45,7 +46,7 @@ _STOPPED: Final = metrics.REJECTIONS_DROPPED.labels("stopped")
 _log = structlog.get_logger()
 
 
-class RejectionReporter:
+class RejectionReporter(Lifecycle):
     """Reports rejections as events on the topic of rejections, sampled and bounded.
 
     An async context manager. Starting never fails and never waits for Kafka.
@@ -133,20 +134,6 @@ class RejectionReporter:
             await discard_producer(producer)
         _STOPPED.inc(self._sampler.forget())
 
-    async def __aenter__(self) -> Self:
-        """Start."""
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Stop."""
-        await self.stop()
-
     # Sampling ------------------------------------------------------------------------
 
     async def _take_all(self) -> None:
@@ -226,7 +213,7 @@ class RejectionReporter:
             )
 
     async def _tell(self, producer: AIOKafkaProducer) -> None:
-        for sample in self._sampler.due(UnixMs(time.time_ns() // 1_000_000)):
+        for sample in self._sampler.due(now_ms()):
             event = self._event(sample)
             if self._unheard_since is None:
                 self._unheard_since = time.monotonic()

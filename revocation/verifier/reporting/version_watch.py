@@ -13,9 +13,8 @@ from typing import Final
 import structlog
 
 from revocation import metrics
-from revocation.claims.claim_picking import NAMED_KINDS
+from revocation.claims.claim_picking import USER_AT
 from revocation.claims.claims import Token
-from revocation.entries import Kind
 
 _log = structlog.get_logger()
 
@@ -23,7 +22,6 @@ MANY_USERS: Final = 1_000
 """How many users must have the same version before that is odd."""
 _MAX_USERS: Final = 4_096
 _MAX_ISSUERS: Final = 256
-_USER: Final = NAMED_KINDS.index(Kind.USER)
 _SAYS: Final = {
     "backwards": "a later token of the same user has a lower version",
     "constant": f"{MANY_USERS} users have the same version, not 0: odd, unless "
@@ -49,7 +47,7 @@ class VersionWatch:
 
     def note(self, token: Token) -> None:
         """Look at a genuine token. One without a version says nothing."""
-        version, user = token.version, token.names[_USER]
+        version, user = token.version, token.names[USER_AT]
         if version is None or not user:
             return
         seen = self._issuers.get(token.issuer)

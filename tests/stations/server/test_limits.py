@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from revocation.http.http_server import Limits, Response, Server, Tcp
+from revocation.http.http_server import Response, Server, ServerLimits, Tcp
 from tests.installation import eventually
 from tests.stations.server.client import GET, POST, connected, echo
 
@@ -14,7 +14,7 @@ CLOSING = b"connection: close"
 
 
 def tcp(handler=echo, **limits):
-    return Server(handler, [Tcp()], limits=Limits(**limits))
+    return Server(handler, [Tcp()], limits=ServerLimits(**limits))
 
 
 async def test_a_connection_without_requests_is_closed():
