@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from revocation.decision import Reason
+from revocation.decision import REJECTING, Reason
 from revocation.entries import Kind
 from revocation.events import EVENT_TYPES
 from revocation.jwt.presets import presets
@@ -147,13 +147,6 @@ def test_each_promise_has_its_place():
     assert [name for name, where, _ in rows if not NAMED.search(where)] == []
 
 
-REJECTING = {
-    **{kind: f"{kind.name}_REVOKED" for kind in Kind},
-    Kind.USER: "USER_DISABLED",
-    Kind.SESSION: "SESSION_ENDED",
-    Kind.RESOURCE: "RESOURCE_DELETED",
-}
-"""A reason of each kind."""
 ALIKE = {
     "An event type": [
         [
@@ -166,10 +159,12 @@ ALIKE = {
     ],
     "A kind of target": [
         [rf"\bKind\.{kind.name}\b|^    {kind.name} = " for kind in Kind],
-        [rf"\b{name}\b|\b{name.lower()}\b" for name in REJECTING.values()],
+        [rf"\b{reason.name}\b|\b{reason}\b" for reason in REJECTING],
         [rf"^\| `{kind}` \|" for kind in Kind],
     ],
-    "A reason": [[rf"\b{reason.name}\b|\b{reason}\b" for reason in Reason]],
+    "A reason": [
+        [rf"\b{reason.name}\b|\b{reason}\b" for reason in {*Reason} - {*REJECTING}]
+    ],
     "A preset": [[rf"\b{name}\b" for name in presets()]],
     "A proxy": [["Envoy|envoy", "nginx", "Traefik|traefik"]],
 }
