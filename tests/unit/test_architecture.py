@@ -28,7 +28,7 @@ PATH = r"[\w./-]+\.(?:py|lua|md|toml|mjs|json)"
 NAMED = re.compile(rf"`({PATH})`((?: `[\w.]+`)*)")
 DRAWN = re.findall(
     rf"({PATH}) {{2,}}([A-Za-z_][\w.]*)",
-    SECTIONS["The way of an event"] + SECTIONS["The way of a token"],
+    SECTIONS["The journey of an event"] + SECTIONS["The journey of a token"],
 )
 ELSEWHERE = (
     *("docs/architecture.md", "docs/issuers/", "docs/reference/"),
@@ -89,6 +89,18 @@ def test_a_path_that_is_named_is_there():
     named = re.findall(rf"`({PATH})`", PAGE) + [path for path, _ in DRAWN]
     assert len(named) >= 80
     assert [path for path in named if not locate(path).is_file()] == []
+
+
+def test_the_picture_names_what_is_there():
+    picture = (ROOT / "docs" / "images" / "journeys.svg").read_text()
+    paths = [
+        path
+        for text in re.findall(r'class="p">([^<]+)<', picture)
+        for path in text.split()
+        if path.endswith((".py", "/"))
+    ]
+    assert len(paths) >= 10
+    assert [path for path in paths if not (PACKAGE / path).exists()] == []
 
 
 def test_what_is_named_in_a_file_is_defined_there():
