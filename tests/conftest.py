@@ -1,5 +1,6 @@
 """What every test stands on: real servers, and no settings from outside."""
 
+import gc
 import os
 import secrets
 import signal
@@ -32,6 +33,15 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("revocation")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Keep thousands of collected tests out of each collection of garbage.
+
+    Faust collects whenever a table closes, which took half a second each time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -12,9 +12,9 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -30,29 +30,22 @@ from revocation.store.contract import Answer
 from revocation.store.layout import Layout
 from revocation.store.redis_store import RedisStore
 from revocation.verifier import Verifier
+from tests.forked import FORKER, ForkedProcess
 from tests.servers import Server, freeze
-
-_ROOT = Path(__file__).parent.parent
 
 
 class Station:
     """One station as a child process."""
 
-    def __init__(
-        self, name: str, command: list[str], env: dict[str, str], log: Path
-    ) -> None:
+    def __init__(self, name: str, log: Path, run: Callable[[], ForkedProcess]) -> None:
         self.name = name
-        self._command = command
-        self._env = env
         self.log = log
-        self._process: subprocess.Popen[bytes] | None = None
+        self._run = run
+        self._process: ForkedProcess | None = None
 
     def start(self) -> None:
         """Start, or start again after a kill."""
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, env=self._env, cwd=_ROOT, stdout=log, stderr=log
-            )
+        self._process = self._run()
 
     def kill(self) -> None:
         """End the process as a power cut would."""
@@ -177,15 +170,12 @@ class Installation:
         unprotected: str | None,
         more: dict[str, str],
     ) -> Station:
-        program = ["-m", "revocation"]
+        module, arguments = "revocation", command
         if unprotected is not None:
-            program = ["-m", "tests.guarantees.unprotected", unprotected]
-        station = Station(
-            name,
-            [sys.executable, *program, *command],
-            self.env(**more),
-            self.folder / f"{name}.log",
-        )
+            module, arguments = "tests.guarantees.unprotected", [unprotected, *command]
+        log = self.folder / f"{name}.log"
+        run = partial(FORKER.start, module, arguments, self.env(**more), log)
+        station = Station(name, log, run)
         self.stations[name] = station
         station.start()
         return station
@@ -196,12 +186,8 @@ class Installation:
 
     async def create_topics(self) -> None:
         """Run `revocation topics init`."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "revocation", "topics", "init"),
-            env=self.env(),
-            stdout=subprocess.DEVNULL,
-        )
-        assert await process.wait() == 0
+        code, last = await self.run("topics", ["topics", "init"]).ended()
+        assert code == 0, last
 
     def publisher(self) -> Publisher:
         """Return a publisher for this installation."""

@@ -1,0 +1,144 @@
+"""Station processes, forked from one that has imported everything already.
+
+A station spends more than a second of CPU on imports, and the tests start hundreds of
+them on two cores. Apart from that each is a process as operators run it, a child of the
+tests' own: it can be killed, paused and waited for.
+"""
+
+import atexit
+import ctypes
+import importlib
+import json
+import os
+import random
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent
+_PRELOADED = (
+    *("revocation.authority.authority_watch", "revocation.projector.projector_watch"),
+    *("revocation.cli.publish", "revocation.cli.status", "revocation.cli.issuers"),
+    *("revocation.cli.rebuild", "revocation.cli.stations", "revocation.cli.embedded"),
+    *("revocation.sidecar.sidecar", "revocation.kafka.provisioning", "rocksdict"),
+)
+_PR_SET_CHILD_SUBREAPER = 36
+"""prctl(2): orphans of our children become our children, not those of process 1."""
+
+
+class ForkedProcess:
+    """A process as `subprocess.Popen` has it, as far as stations need it."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while the process runs."""
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._code = os.waitstatus_to_exitcode(status)
+        return self._code
+
+    def wait(self, timeout: float = 60) -> int:
+        """Wait for the end; returns the exit code."""
+        deadline = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout)
+            time.sleep(0.005)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless the process has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process."""
+        self.send_signal(signal.SIGKILL)
+
+
+class Forker:
+    """Starts processes from one that has imported what they need."""
+
+    def __init__(self) -> None:
+        self._parent: subprocess.Popen[str] | None = None
+
+    def start(
+        self, module: str, arguments: Sequence[str], env: Mapping[str, str], log: Path
+    ) -> ForkedProcess:
+        """Run a module with arguments as `python -m` does; its output goes to `log`."""
+        parent = self._parent = self._parent or self._start_parent()
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        request = [module, list(arguments), dict(env), str(log)]
+        parent.stdin.write(f"{json.dumps(request)}\n")
+        parent.stdin.flush()
+        return ForkedProcess(int(parent.stdout.readline()))
+
+    def _start_parent(self) -> subprocess.Popen[str]:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
+        parent = subprocess.Popen(
+            [sys.executable, "-m", "tests.forked"],
+            cwd=_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        atexit.register(parent.communicate)
+        return parent
+
+
+FORKER = Forker()
+"""That of this process: one for each worker of pytest."""
+
+
+def _serve() -> None:
+    """Fork a process for each line of stdin, and print its id."""
+    for name in _PRELOADED:
+        importlib.import_module(name)
+    for line in sys.stdin:
+        reading, writing = os.pipe()
+        between = os.fork()
+        if between == 0:
+            pid = os.fork()
+            if pid == 0:
+                _run(*json.loads(line))
+                return
+            os.write(writing, str(pid).encode())
+            os._exit(0)
+        os.waitpid(between, 0)
+        os.close(writing)
+        sys.stdout.write(f"{os.read(reading, 32).decode()}\n")
+        sys.stdout.flush()
+        os.close(reading)
+
+
+def _run(module: str, arguments: list[str], env: dict[str, str], log: str) -> None:
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.closerange(3, 64)
+    os.environ.clear()
+    os.environ.update(env)
+    random.seed()  # Else all would wait for the same random times.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _serve()
