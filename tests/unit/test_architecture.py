@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -60,13 +61,15 @@ def locate(path: str) -> Path:
     return inner if inner.exists() else ROOT / path
 
 
+@cache
 def definitions(path: str) -> dict[str, str]:
     """Return what a file defines and how: functions, classes and members, constants."""
     text = locate(path).read_text()
     if path.endswith(".lua"):
         return dict.fromkeys(re.findall(r"function (\w+)", text), "")
+    lines = text.splitlines()
     return {
-        name: ast.get_source_segment(text, node) or ""
+        name: "\n".join(lines[node.lineno - 1 : node.end_lineno])
         for name, node in _defined(ast.parse(text).body)
     }
 
