@@ -20,7 +20,7 @@ from check import _PEPPER
 
 from revocation.store import redis_feed as store_feed
 from revocation.store.client import redis_connection as store_connection
-from revocation.store.client.connection_classes import PlainSession
+from revocation.store.client.connection_classes import TcpConnection
 from revocation.store.client.redis_connection import RedisConnection
 from revocation.store.layout import Layout
 from revocation.store.redis_feed import RedisFeed
@@ -61,7 +61,7 @@ class Thin(Replica):
 _connected: list[float] = []
 
 
-class Counted(PlainSession):
+class Counted(TcpConnection):
     """Notes when it was connected."""
 
     async def _connect(self) -> None:
@@ -75,7 +75,7 @@ def follow(orders: Pipe, url: str, count: int, *, protected: bool) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
     )
     random.seed()
-    store_connection.PlainSession = Counted  # type: ignore[misc]
+    store_connection.TcpConnection = Counted  # type: ignore[misc]
     if not protected:
         _take_protection_out()
     uvloop.run(_follow(orders, url, count))

@@ -16,7 +16,6 @@ from revocation.events import EVENT_TYPES, CloudEvent
 from revocation.events.rejections import TokenRejected
 from revocation.export import asyncapi
 from revocation.export.asyncapi_operations import REJECTED
-from revocation.export.block_yaml import to_yaml
 from revocation.sidecar import openapi
 
 Json = dict[str, Any]
@@ -50,7 +49,7 @@ def documents() -> dict[str, bytes]:
     schemas |= {"event": any_event_schema(), "update": update_schema()}
     schemas[REJECTED] = event_schema(TokenRejected)
     files = {f"{name}.json": _to_json(schema) for name, schema in schemas.items()}
-    files["asyncapi.yaml"] = to_yaml(asyncapi.document()).encode()
+    files["asyncapi.json"] = _to_json(asyncapi.document())
     files["openapi.json"] = openapi.encoded()
     return files
 

@@ -4,6 +4,7 @@ A process is known by its pid *and* its start time: after a crash or a reboot it
 may be somebody else's, and nobody else's process is ever signalled. Linux only (/proc).
 """
 
+import contextlib
 import os
 import secrets
 import signal
@@ -12,14 +13,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Final, NamedTuple, NoReturn
+from types import FrameType, ModuleType
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from pydantic import BaseModel, ConfigDict
 
-from revocation.errors import EmbeddedError
+from revocation.errors import EmbeddedError, PrerequisiteError
+
+if TYPE_CHECKING:
+    import psutil
 
 LOOPBACK: Final = "127.0.0.1"
 _FIRST_PORT: Final = 10_000
@@ -43,7 +46,7 @@ class Process(BaseModel):
     log: Path
     pid: int
     born: str
-    """Boot and start time: together with the pid this is nobody else."""
+    """Boot and start, as `_start_of` writes it: with the pid this is nobody else."""
 
 
 def spawn(
@@ -52,8 +55,10 @@ def spawn(
     """Start a process in a session of its own, with its output appended to `log`.
 
     Raises:
+        PrerequisiteError: psutil is missing.
         EmbeddedError: the program cannot be started.
     """
+    known = _psutil()
     log.parent.mkdir(parents=True, exist_ok=True)
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     try:
@@ -73,14 +78,14 @@ def spawn(
         )
     except OSError as error:
         raise EmbeddedError(f"cannot start {name} ({command[0]}): {error}") from error
-    seen = _look(pid)
     return Process(
         name=name,
         command=command,
         env=dict(env),
         log=log,
         pid=pid,
-        born=seen.born if seen else "",
+        # Our child keeps its pid until `alive` reaps it.
+        born=_start_of(known.Process(pid)),
     )
 
 
@@ -100,13 +105,8 @@ def environment(added: Mapping[str, str]) -> dict[str, str]:
 
 def alive(process: Process) -> bool:
     """Tell whether the process runs; a stranger under the same pid does not count."""
-    seen = _look(process.pid)
-    if seen is None or seen.born != process.born:
-        return False
-    if seen.ended:
-        _reap(process.pid)
-        return False
-    return True
+    found = _find(process)
+    return found is not None and not _has_ended(found)
 
 
 def kill(process: Process) -> None:
@@ -148,7 +148,7 @@ def wait_until(
         time.sleep(_POLL_SECONDS)
 
 
-@contextmanager
+@contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Hold Ctrl-C and SIGTERM back until the end of the block; nothing is lost.
 
@@ -171,7 +171,7 @@ def uninterrupted() -> Iterator[None]:
             signal.raise_signal(arrived)
 
 
-@contextmanager
+@contextlib.contextmanager
 def terminable() -> Iterator[None]:
     """Let SIGTERM run the `finally` blocks, as Ctrl-C does; by itself it runs none.
 
@@ -228,57 +228,71 @@ def _is_free(port: int) -> bool:
     return True
 
 
-class _Look(NamedTuple):
-    born: str
-    ended: bool
-
-
-def _look(pid: int) -> _Look | None:
+def _psutil() -> ModuleType:
+    """Import it when it is needed: `revocation --help` works without the extra."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The command's name stands in parentheses and may hold spaces and parentheses.
-    fields = stat.rpartition(")")[2].split()
+        import psutil  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise PrerequisiteError(
+            "the package `psutil`, which knows the machine's processes, is missing: "
+            "pip install 'revocation[embedded]'"
+        ) from None
+    return psutil
+
+
+def _start_of(found: "psutil.Process") -> str:
+    """Return the boot's id, and the clock ticks from the boot to the start.
+
+    `create_time` alone moves with every step of the system's clock (WSL, a laptop that
+    wakes up), and what we started would be taken for a stranger's.
+    """
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    # A process whose first thread has ended is a zombie, but holds its files and ports
-    # until the last one has.
-    ended = fields[0] in "ZX" and int(fields[17]) <= 1
-    return _Look(born=f"{boot}/{fields[19]}", ended=ended)
+    seconds = found.create_time() - _psutil().boot_time()
+    return f"{boot}/{round(seconds * os.sysconf('SC_CLK_TCK'))}"
 
 
-def _reap(pid: int) -> None:
+def _find(process: Process) -> "psutil.Process | None":
+    """Return the process, ended or not; None if it is gone, whoever has its pid."""
+    known = _psutil()
     try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return  # somebody else's child, who reaps it
+        found: psutil.Process = known.Process(process.pid)
+        return found if _start_of(found) == process.born else None
+    except known.NoSuchProcess:
+        return None
+
+
+def _has_ended(found: "psutil.Process") -> bool:
+    known = _psutil()
+    try:
+        # A process whose first thread has ended is a zombie, but holds its files and
+        # ports until the last one has.
+        if found.status() != known.STATUS_ZOMBIE or found.num_threads() > 1:
+            return False
+        # Reaps it, if it is our child.
+        found.wait(timeout=0)
+    except (known.NoSuchProcess, known.TimeoutExpired):
+        pass
+    return True
 
 
 def _terminate(process: Process) -> None:
-    try:
-        handle = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return
-    try:
-        # The handle stays with the process that had the pid when it was opened, so
-        # nobody can take the pid between the look and the signal.
-        if alive(process):
-            signal.pidfd_send_signal(handle, signal.SIGTERM)
-    finally:
-        os.close(handle)
+    found = _find(process)
+    if found is not None:
+        with contextlib.suppress(_psutil().NoSuchProcess):
+            found.terminate()
 
 
 def _kill_group(process: Process) -> None:
-    seen = _look(process.pid)
-    if seen is not None and seen.born != process.born:
+    # A group outlives its leader, and its number is nobody's pid meanwhile.
+    if _psutil().pid_exists(process.pid) and _find(process) is None:
         return
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # it and its children are gone
 
 
 def _wait_for_end(processes: Iterable[Process], *, seconds: float) -> None:
+    # Not `psutil.wait_procs`: it waits for zombies until their parent reaps them, and
+    # in a container nobody may.
     deadline = time.monotonic() + seconds
     while any([alive(process) for process in processes]):  # noqa: C419 - reap each
         if time.monotonic() > deadline:

@@ -66,7 +66,7 @@ class BatchingReader(Lifecycle):
             StoreUnavailableError: retry later.
         """
         await self._store.start()
-        await self._store.keep_line()
+        await self._store.open_pipeline()
 
     async def stop(self) -> None:
         """Disconnect; whoever still waits hears `StoreUnavailableError`."""
@@ -187,7 +187,7 @@ class BatchingReader(Lifecycle):
             _fail(questions, error)
         else:
             _answer(questions, keys, freshness, hits)
-            await self._store.keep_line()
+            await self._store.open_pipeline()
 
     def _looked_up(
         self, questions: Sequence[_Question], call: asyncio.Task[None]

@@ -1,6 +1,6 @@
 """A region's store: what projectors write and verifiers read.
 
-`RedisStore` is the real one, `Coalesced` asks it for many checks in one call, and
+`RedisStore` is the real one, `BatchingReader` asks it for many checks in one call, and
 `RedisFeed` keeps up with it; `MemoryStore` passes the same contract suite. Positions
 and watermarks live beside the entries and are written in the same call, so that store
 and position cannot disagree.

@@ -147,8 +147,8 @@ class RedisStore(Lifecycle):
     def send_look_up(self, keys: Sequence[bytes]) -> asyncio.Future[Any] | None:
         """Ask for what `look_up` does, at once, over a connection that is kept.
 
-        None, returned or to come, says to `look_up` instead, and then `keep_line`. What
-        else comes is for `read_look_up`.
+        None, returned or to come, says to `look_up` instead, and then `open_pipeline`.
+        What else comes is for `read_look_up`.
 
         Args:
             keys: from `layout`, at most `MAX_KEYS_PER_CALL`.
@@ -164,9 +164,9 @@ class RedisStore(Lifecycle):
         """Return what `look_up` does, of what `send_look_up` brought."""
         return self._look_up.read(reply)
 
-    async def keep_line(self) -> None:
+    async def open_pipeline(self) -> None:
         """Set a connection apart for `send_look_up`, if one can be had."""
-        await self._connection.keep_line()
+        await self._connection.open_pipeline()
 
     async def region(self) -> Region:
         """Return epoch, freshness, marks and identity.

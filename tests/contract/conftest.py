@@ -120,7 +120,7 @@ async def raw(server: Server) -> AsyncIterator[Redis]:
         yield client
 
 
-class CoalescedStore(BatchingReader):
+class BatchingStore(BatchingReader):
     """Writes as a `RedisStore`, reads as a verifier that asks for each check."""
 
     def __init__(self, store: RedisStore) -> None:
@@ -131,13 +131,13 @@ class CoalescedStore(BatchingReader):
         self.check_suitable = store.check_suitable
 
 
-COALESCED: Final = [
-    pytest.param("coalesced valkey", marks=pytest.mark.connected),
-    pytest.param("coalesced redis7", marks=pytest.mark.connected),
+BATCHING: Final = [
+    pytest.param("batching valkey", marks=pytest.mark.connected),
+    pytest.param("batching redis7", marks=pytest.mark.connected),
 ]
 
 
-@pytest.fixture(params=["memory", *SERVERS, *COALESCED])
+@pytest.fixture(params=["memory", *SERVERS, *BATCHING])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     """A cold store of each kind."""
     if request.param == "memory":
@@ -148,7 +148,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     layout = Layout(new_prefix(), (PEPPER,))
     plain = RedisStore(server.url, layout, limits=LIMITS)
     await plain.check_suitable()
-    async with CoalescedStore(plain) if wrapped else plain as store:
+    async with BatchingStore(plain) if wrapped else plain as store:
         yield store
 
 

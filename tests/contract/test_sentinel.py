@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from revocation.entries import Kind
-from revocation.errors import StoreUnavailableError
+from revocation.errors import StoreUnavailableError, StoreUnsuitableError
 from revocation.local.process import free_ports
 from revocation.store.batching_reader import BatchingReader
 from revocation.store.layout import Layout
@@ -171,8 +171,11 @@ async def test_a_sentinel_with_a_password_is_told_it(
     url = f"redis+sentinel://127.0.0.1:{sentinel.port}/primary"
     with sentinel:
         await open_store(f"{url}?sentinel_password=a-secret").start()
-        with pytest.raises(StoreUnavailableError) as caught:
-            await open_store(f"{url}?sentinel_password=another-secret").start()
+        refused = open_store(f"{url}?sentinel_password=another-secret")
+        with pytest.raises(StoreUnavailableError, match="check the user") as caught:
+            await refused.start()
+        with pytest.raises(StoreUnsuitableError):
+            await refused.check_suitable()
     assert "secret" not in str(caught.value)
 
 

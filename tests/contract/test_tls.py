@@ -70,6 +70,24 @@ async def test_a_private_authority_is_trusted_by_its_file(
     await feed.stop()
 
 
+async def test_with_a_file_the_systems_authorities_do_not_count(
+    start_tls: StartTls,
+    authority: Authority,
+    open_store: OpenStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever can have a certificate issued by one of those is not our store."""
+    url = start_tls(authority.issue("server"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    await open_store(url).start()
+
+    with pytest.raises(StoreUnavailableError, match="check the certificates"):
+        await open_store(
+            url, tls=Tls(ca_file=Authority(tmp_path, "other").file)
+        ).start()
+
+
 async def test_the_options_of_the_url_do_as_well(
     start_tls: StartTls, authority: Authority, open_store: OpenStore
 ) -> None:

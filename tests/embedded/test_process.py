@@ -1,4 +1,4 @@
-"""How processes are started and ended. Sibling: test_system.py."""
+"""How processes are started and ended. Sibling: test_embedded_system.py."""
 
 import os
 import signal
@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from revocation.errors import EmbeddedError
+from revocation.errors import EmbeddedError, PrerequisiteError
 from revocation.local.process import (
     Process,
     alive,
@@ -64,6 +65,69 @@ def test_a_stranger_under_a_reused_pid_is_never_ended(shell: Shell) -> None:
     assert alive(stranger)
 
 
+def recorded_by_proc(pid: int) -> Process:
+    """The record of a process as state files have had it from the beginning."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    return Process(
+        name="it", command=(), env={}, log=Path("/x"), pid=pid, born=f"{boot}/{start}"
+    )
+
+
+def test_a_state_file_of_an_earlier_version_is_understood(shell: Shell) -> None:
+    """Its processes may still run, and `down` must find them."""
+    process = shell("exec sleep 60")
+
+    assert process.born == recorded_by_proc(process.pid).born
+
+
+def test_a_step_of_the_clock_makes_no_stranger(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start is told from the boot on: the time of day may be set meanwhile."""
+    process = shell("exec sleep 60")
+    boot = psutil.boot_time()
+
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot + 3_600)
+    monkeypatch.setattr("psutil.boot_time", lambda: boot + 3_600)
+
+    assert psutil.Process(process.pid).create_time() > time.time() + 3_000
+    assert alive(process)
+
+
+def test_a_zombie_has_ended_though_nobody_reaps_it(shell: Shell) -> None:
+    """In a container, what the last command started may have such a parent."""
+    parent = shell("sleep 0.2 & echo $!; exec sleep 60")
+    child = recorded_by_proc(int(said(parent)))
+    wait_until(lambda: not alive(child), [parent], seconds=5)
+
+    assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
+    end([child])
+
+
+def test_a_process_lives_as_long_as_its_last_thread(tmp_path: Path) -> None:
+    """Its first thread may be a zombie; its files and ports are still taken."""
+    script = (
+        "import ctypes, threading, time;"
+        "threading.Thread(target=time.sleep, args=(60,)).start();"
+        "print('up', flush=True);"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    command = (sys.executable, "-c", script)
+    process = spawn("threads", command, env={}, log=tmp_path / "threads.log")
+    try:
+        first = psutil.Process(process.pid)
+        wait_until(
+            lambda: first.status() == psutil.STATUS_ZOMBIE, [process], seconds=10
+        )
+
+        assert alive(process)
+    finally:
+        kill(process)
+
+    assert not alive(process)
+
+
 def test_end_is_polite(shell: Shell) -> None:
     """SIGTERM comes first, so a station can leave its group and flush."""
     process = shell("trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.01; done")
@@ -102,10 +166,9 @@ def test_children_end_with_their_parent(
 def runs(pid: int) -> bool:
     """Tell whether a process is there and no zombie."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 def test_ending_the_dead_does_nothing(shell: Shell) -> None:
@@ -158,6 +221,17 @@ def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     """The message names the station and the program."""
     with pytest.raises(EmbeddedError, match=r"cannot start kafka .*nowhere/java"):
         spawn("kafka", (f"{tmp_path}/nowhere/java",), env={}, log=tmp_path / "log")
+
+
+def test_without_psutil_nothing_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is started must be found again; the message names the extra."""
+    monkeypatch.setitem(sys.modules, "psutil", None)
+
+    with pytest.raises(PrerequisiteError, match=r"revocation\[embedded\]"):
+        spawn("it", ("/bin/sleep", "60"), env={}, log=tmp_path / "log")
+    assert not (tmp_path / "log").exists()
 
 
 def test_the_last_words_of_nobody(tmp_path: Path) -> None:

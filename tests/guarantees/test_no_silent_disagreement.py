@@ -1,8 +1,8 @@
 """no-silent-disagreement: a part whose settings are not the others' says so and stops.
 
 Each setting that must agree is changed in one process at a time. Siblings:
-`tests/contract/test_agreement.py` (stores), `tests/stations/test_agreement.py` (rules
-of stations), `tests/recipe/` (the model in JavaScript).
+`tests/contract/test_store_agreement.py` (stores), `tests/stations/test_agreement.py`
+(rules of stations), `tests/recipe/` (the model in JavaScript).
 """
 
 import json

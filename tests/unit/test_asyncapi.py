@@ -8,8 +8,6 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
-from hypothesis import given, settings, strategies as st
 from jsonschema import Draft202012Validator
 
 from revocation.entries import Offset, Position, UnixMs
@@ -17,14 +15,13 @@ from revocation.errors import ContractError, RevocationError
 from revocation.events import CONTENT_TYPE, EVENT_TYPES
 from revocation.events.rejections import TokenRejected
 from revocation.export.asyncapi import REJECTED, document
-from revocation.export.block_yaml import to_yaml
 from revocation.kafka.clients import dead_letter_headers
 from revocation.settings import AuthoritySettings, KafkaSettings
 from revocation.topics import PULSE_KEY
 from revocation.updates import Update, encode_update
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
-DOCUMENT = yaml.safe_load((SCHEMAS / "asyncapi.yaml").read_text())
+DOCUMENT = json.loads((SCHEMAS / "asyncapi.json").read_text())
 CHANNELS = DOCUMENT["channels"]
 MESSAGES = DOCUMENT["components"]["messages"]
 DEFAULTS = KafkaSettings.model_construct()
@@ -188,19 +185,3 @@ def test_pulses_are_told_by_their_key():
     update = resolve(MESSAGES["update"]["payload"]["$ref"])
     forwarded = Update(Position(0, Offset(7), UnixMs(1)))
     Draft202012Validator(update).validate(json.loads(encode_update(forwarded)))
-
-
-TEXT = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S", "Zs"]))
-TREES = st.recursive(
-    st.none() | st.booleans() | st.integers() | TEXT,
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3)
-    ),
-)
-WORDS = st.sampled_from(["No", "off", "NULL", "~", "1e3", "0x1", "a: b", "- a", "a #b"])
-
-
-@settings(max_examples=200, deadline=None)
-@given(TREES | st.lists(WORDS) | st.dictionaries(WORDS, WORDS))
-def test_what_we_write_as_yaml_is_read_as_it_was(tree):
-    assert yaml.safe_load(to_yaml(tree)) == tree

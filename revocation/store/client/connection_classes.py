@@ -1,4 +1,4 @@
-"""Connections of redis-py that find their server, and pack commands quickly."""
+"""Connections of redis-py that find their server, and pack commands in C."""
 
 import asyncio
 import ssl
@@ -19,15 +19,20 @@ from redis.exceptions import (
 
 from revocation.store.client.server_discovery import Address, Discovery
 
-_MOVES: Final = 3
+_MAX_MOVES: Final = 3
 """How often in a row a cluster may send us on before we give up for now."""
 
 
-class Session(AbstractConnection):
-    """Whatever connection to a server."""
+class ServerConnection(AbstractConnection):
+    """A connection to a server, of any kind."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        """Pack in C what redis-py packs in Python, for a third of a call's time."""
+        """Pack in C: redis-py 8.1 does so for synchronous connections only.
+
+        Measured on Python 3.11: 3.3 times as fast for 15 arguments, 3.5 times for
+        1,000; that saves a fifth of the client's CPU for a call of 13 arguments, and
+        almost two thirds for one of 1,000.
+        """
         name, *rest = args
         # redis-py's own commands may have two words in one.
         words = name.split() if isinstance(name, str) else (name,)
@@ -35,48 +40,62 @@ class Session(AbstractConnection):
 
     def transport(self) -> asyncio.Transport:
         """Return what carries the bytes; only while connected."""
-        # There is no other way to it, and a `Line` needs it.
+        # redis-py has no public way to it, and a `Pipeline` takes it over.
         writer = cast("asyncio.StreamWriter", self._writer)
         return cast("asyncio.Transport", writer.transport)
 
 
-class PlainSession(Session, Connection):
-    """One connection to a server, at its place if it has one."""
+class TcpConnection(ServerConnection, Connection):
+    """A connection over TCP, to where the server is now.
+
+    redis-py's own ways to find a server do less than a region needs (8.1, tried):
+
+    - `SentinelManagedConnection` asks the Sentinels in `connect` only. A call that is
+      repeated, after its connection was lost or the primary turned out to be a replica,
+      goes to the old address again, and fails.
+    - `RedisCluster` chooses a node for each command. A region is one slot, so one
+      server, whose clock and state count as well; but TIME and INFO go to its default
+      node.
+    """
 
     def __init__(
         self,
         *,
-        place: Discovery | None = None,
+        discovery: Discovery | None = None,
         probe: bytes | None = None,
         **options: Any,
     ) -> None:
         """Prepare.
 
         Args:
-            place: where to connect to, rather than to `host` and `port`.
+            discovery: says where to connect to, rather than `host` and `port`.
             probe: a key by which a cluster's node tells whether it is the right one.
             options: those of redis-py.
         """
         super().__init__(**options)
-        self._place = place
+        self._discovery = discovery
         self._probe = probe
 
     async def connect_check_health(self, *flags: bool, **named: bool) -> None:
-        """Connect to where the server is now, unless connected."""
+        """Connect to where the server is now, unless connected.
+
+        `connect` comes here, and so does a call that finds its connection closed.
+        """
         if self.is_connected:
             return
-        for _ in range(_MOVES):
-            if self._place is not None:
-                self.host, self.port = await self._place.address()
+        for _ in range(_MAX_MOVES):
+            if self._discovery is not None:
+                self.host, self.port = await self._discovery.address()
             try:
                 await super().connect_check_health(*flags, **named)
                 await self._ask_for_probe()
             except RedisError as error:
                 await self.disconnect()
-                if self._place is None:
+                discovery = self._discovery
+                if discovery is None:
                     raise
-                if not isinstance(error, ResponseError) or not self._place.moved(error):
-                    self._place.lost(Address(self.host, int(self.port)))
+                if not isinstance(error, ResponseError) or not discovery.moved(error):
+                    discovery.lost(Address(self.host, int(self.port)))
                     raise
             else:
                 return
@@ -88,8 +107,12 @@ class PlainSession(Session, Connection):
             await self.read_response()
 
 
-class TlsSession(PlainSession, SSLConnection):
-    """The same over TLS, with a context that all of a store's connections share."""
+class TlsConnection(TcpConnection, SSLConnection):
+    """The same over TLS, with a context that all of a store's connections share.
+
+    Given a file of authorities, redis-py 8.1 trusts the system's as well. And it reads
+    them all anew for each connection: 52 ms of CPU, against 0.7 ms once.
+    """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, **options: Any) -> None:
         """Prepare; without `tls`, by redis-py's own `ssl_` options."""
@@ -98,5 +121,5 @@ class TlsSession(PlainSession, SSLConnection):
             self.ssl_context.context = tls
 
 
-class UnixSession(Session, UnixDomainSocketConnection):
+class UnixConnection(ServerConnection, UnixDomainSocketConnection):
     """A connection over a Unix socket."""

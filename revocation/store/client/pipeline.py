@@ -1,8 +1,8 @@
 """A connection over which calls are made without waiting for one another.
 
-redis-py connects: it knows places, TLS, users and databases. Its way of a call through
-a pool, a lock and two coroutines costs more than the server's work, so whoever asks all
-the time goes on without it.
+redis-py connects: it knows addresses, TLS, users and databases. Its way of a call
+through a pool, a lock and two coroutines costs more than the server's work, so whoever
+asks all the time goes on without it.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Pipeline(asyncio.Protocol):
         return not self._transport.is_closing()
 
     def send(self, packed: bytes) -> asyncio.Future[Any]:
-        """Make a call at once; the line must be open.
+        """Make a call at once; the pipeline must be open.
 
         Returns:
             The reply to come. None when the connection was lost or the server refused:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -33,10 +33,10 @@ from revocation.errors import (
     StoreUnsuitableError,
 )
 from revocation.store.client.connection_classes import (
-    PlainSession,
-    Session,
-    TlsSession,
-    UnixSession,
+    ServerConnection,
+    TcpConnection,
+    TlsConnection,
+    UnixConnection,
 )
 from revocation.store.client.pipeline import Pipeline
 from revocation.store.client.server_discovery import (
@@ -122,13 +122,13 @@ class RedisConnection:
             "protocol": 2,  # No reply needs the types of RESP 3.
             **_server_options(location.plain_url, tls),
         }
-        self._place = _new_place(location, options, slot_key)
+        self._discovery = _new_discovery(location, options, slot_key)
         self._max_connections = options["max_connections"]
-        self._pool = _new_pool(self._place, options, self.where, retries=retries)
-        self._session: Session | None = None
-        self._line: Pipeline | None = None
-        self._is_keeping = False
-        self._timeout = timeout
+        self._timeout = options.pop("timeout")
+        self._pool = _new_pool(self._discovery, options, self.where, retries=retries)
+        self._kept: ServerConnection | None = None
+        self._pipeline: Pipeline | None = None
+        self._is_opening = False
         self._reply_timeout = options["socket_timeout"]
         self._turns = asyncio.Semaphore(self._max_connections)
         self._client = Redis.from_pool(self._pool)
@@ -136,10 +136,10 @@ class RedisConnection:
 
     async def stop(self) -> None:
         """Disconnect; may be called twice, and `call` connects again."""
-        self._line = None
+        self._pipeline = None
         await self._client.aclose()
-        if self._place is not None:
-            await self._place.stop()
+        if self._discovery is not None:
+            await self._discovery.stop()
 
     async def call(self, *command: bytes | str | int) -> Any:
         """Return the server's reply.
@@ -160,51 +160,56 @@ class RedisConnection:
         """Make a call at once, for a tenth of the CPU, over a connection that is kept.
 
         None if none is at hand, or to come instead of a reply if it was lost or the
-        server refused: then `call` tells more, and `keep_line` is due.
+        server refused: then `call` tells more, and `open_pipeline` is due.
 
         Raises:
             StoreUnavailableError: to come; it took too long.
         """
-        line = self._line
-        return line.send(packed) if line is not None and line.is_open else None
+        pipeline = self._pipeline
+        if pipeline is None or not pipeline.is_open:
+            return None
+        return pipeline.send(packed)
 
-    async def keep_line(self) -> None:
+    async def open_pipeline(self) -> None:
         """Set a connection apart for `send`, if one can be had.
 
         Meant for who asks all the time, after a `call`: that leaves one in the pool.
         """
-        if self._is_keeping or (self._line is not None and self._line.is_open):
+        if self._is_opening or (self._pipeline is not None and self._pipeline.is_open):
             return
-        self._is_keeping = True
+        self._is_opening = True
         try:
-            if self._session is None:
-                self._session = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            if self._kept is None:
+                self._kept = await self._pool.get_connection()  # type: ignore[no-untyped-call]
             else:
-                await self._session.disconnect()
-                await self._session.connect_check_health()
-            self._line = Pipeline(
-                self._session.transport(),
+                await self._kept.disconnect()
+                await self._kept.connect_check_health()
+            self._pipeline = Pipeline(
+                self._kept.transport(),
                 timeout=self._reply_timeout,
                 explain_delay=self._explain_delay,
             )
         except _FAILURES:
-            self._line = None  # The next `call` says why.
+            self._pipeline = None  # The next `call` says why.
         finally:
-            self._is_keeping = False
+            self._is_opening = False
 
     async def _find_and_execute(self, *command: bytes | str | int) -> Any:
         try:
             return await self._execute(*command)
         except ResponseError as error:
-            if self._place is None or not self._place.moved(error):
+            if self._discovery is None or not self._discovery.moved(error):
                 raise
         # What is idle leads to where the server was. Every call is idempotent.
-        self._line = None
+        self._pipeline = None
         await self._pool.disconnect(inuse_connections=False)
         return await self._execute(*command)
 
     async def _wait_for_turn(self) -> None:
-        """Queue up: redis-py's pool lets those who came last go first, for ever."""
+        """Queue up: redis-py's pool that waits lets those who came last go first.
+
+        And it takes a quarter of a small call's CPU (8.1: 63 us against 46).
+        """
         if not self._turns.locked():
             await self._turns.acquire()
             return
@@ -246,9 +251,9 @@ def _server_options(url: str, tls: Tls) -> dict[str, Any]:
         ) from error
     over_tls = url.startswith("rediss:")
     if "path" in options:
-        options["connection_class"] = UnixSession
+        options["connection_class"] = UnixConnection
     else:
-        options["connection_class"] = TlsSession if over_tls else PlainSession
+        options["connection_class"] = TlsConnection if over_tls else TcpConnection
         options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
     if tls:
         if not over_tls or any(name.startswith("ssl_") for name in options):
@@ -260,7 +265,7 @@ def _server_options(url: str, tls: Tls) -> dict[str, Any]:
     return options
 
 
-def _new_place(
+def _new_discovery(
     location: Location, options: dict[str, Any], slot_key: bytes
 ) -> Discovery | None:
     if location.kind == "sentinel":
@@ -272,22 +277,22 @@ def _new_place(
 
 
 def _new_pool(
-    place: Discovery | None, options: dict[str, Any], where: str, *, retries: bool
-) -> BlockingConnectionPool:
+    discovery: Discovery | None, options: dict[str, Any], where: str, *, retries: bool
+) -> ConnectionPool:
     """Retries at once what was closed while it lay idle, and nodes that are down.
 
     Every call is idempotent, so a retry is safe; a timeout is not retried, for it has
     used the caller's patience up.
     """
     attempts = 1
-    if place is not None:
-        options["place"], attempts = place, place.attempts
+    if discovery is not None:
+        options["discovery"], attempts = discovery, discovery.attempts
     if not retries:
         attempts = 0
     options["max_connections"] += 1  # The one that is kept.
     options["retry"] = Retry(NoBackoff(), attempts, (RedisConnectionError,))
     try:
-        pool = BlockingConnectionPool(**options)
+        pool = ConnectionPool(**options)
         # Connects nothing, but does not take options that nobody knows.
         pool.make_connection()  # type: ignore[no-untyped-call]
     except TypeError as error:

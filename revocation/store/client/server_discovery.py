@@ -1,7 +1,8 @@
 """Where a region's server is: named, or found by asking Sentinels or a cluster.
 
-A place is asked for each new connection, so whoever lost the connection to a server
-that was replaced finds the next one. Nothing here waits for a fail-over to end.
+A discovery is asked for each new connection, so that a client which lost its connection
+to a server that was replaced finds the next one. Nothing here waits for a fail-over to
+end.
 """
 
 import re
@@ -10,7 +11,6 @@ from typing import Any, Final, NamedTuple, Protocol, cast
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import (
     ConnectionError as RedisConnectionError,
     MovedError,
@@ -63,7 +63,12 @@ class Discovery(Protocol):
 
 
 class SentinelDiscovery:
-    """The primary that Redis or Valkey Sentinels agree on."""
+    """The primary that Redis or Valkey Sentinels agree on.
+
+    Not redis-py's `Sentinel` (8.1): its error no longer tells a refused password, which
+    somebody must mend, from an outage, which passes; and its clients cannot be given
+    our TLS context.
+    """
 
     attempts = 1
 
@@ -72,7 +77,6 @@ class SentinelDiscovery:
     ) -> None:
         """Prepare; `options` are those of a connection to the primary, less our own."""
         self._primary = primary
-        self._sentinel = Sentinel(())  # type: ignore[no-untyped-call]
         # Together they take no longer than one connection may.
         patience = options["socket_connect_timeout"] / len(sentinels)
         own = {
@@ -82,7 +86,7 @@ class SentinelDiscovery:
             "username": options.pop("sentinel_username", None),
             "password": options.pop("sentinel_password", None),
         }
-        self._sentinel.sentinels = [
+        self._sentinels = [
             Redis.from_pool(ConnectionPool(**own, host=host, port=port))
             for host, port in sentinels
         ]
@@ -93,19 +97,20 @@ class SentinelDiscovery:
         Raises:
             RedisError: none of them does.
         """
-        sentinels, errors = self._sentinel.sentinels, []
-        for number, sentinel in enumerate(sentinels):
+        errors: list[RedisError] = []
+        for sentinel in tuple(self._sentinels):
             try:
                 known = cast("dict[str, Any]", await sentinel.sentinel_masters())
             except RedisError as error:
                 errors.append(error)
                 continue
             state = known.get(self._primary)
-            if state and self._sentinel.check_master_state(state, self._primary):
+            if state and _is_usable(state):
                 # The next time it is asked first.
-                sentinels[0], sentinels[number] = sentinel, sentinels[0]
+                self._sentinels.remove(sentinel)
+                self._sentinels.insert(0, sentinel)
                 return Address(state["ip"], state["port"])
-        if len(errors) == len(sentinels):
+        if len(errors) == len(self._sentinels):
             raise errors[-1]
         raise RedisConnectionError(f"no Sentinel names the primary {self._primary!r}")
 
@@ -118,8 +123,12 @@ class SentinelDiscovery:
 
     async def stop(self) -> None:
         """Disconnect from the Sentinels; may be called twice."""
-        for each in self._sentinel.sentinels:
+        for each in self._sentinels:
             await each.aclose()
+
+
+def _is_usable(state: dict[str, Any]) -> bool:
+    return state["is_master"] and not (state["is_sdown"] or state["is_odown"])
 
 
 class ClusterDiscovery:

@@ -13,17 +13,17 @@ LATE = StoreUnavailableError("late")
 
 
 class Far:
-    """The other end of a line: the test says what it answers."""
+    """The other end of a pipeline: the test says what it answers."""
 
     def __init__(self) -> None:
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
-        self.line: Pipeline
+        self.pipeline: Pipeline
 
     async def closed(self) -> None:
-        """Wait until the line is closed, and look whether it says so."""
+        """Wait until the pipeline is closed, and look whether it says so."""
         await self.reader.read()
-        assert not self.line.is_open
+        assert not self.pipeline.is_open
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def far() -> AsyncIterator[Far]:
     server = await asyncio.start_server(accept, "127.0.0.1")
     _, near = await asyncio.open_connection(*server.sockets[0].getsockname())
     transport = cast("asyncio.Transport", near.transport)
-    far.line = Pipeline(transport, timeout=0.1, explain_delay=lambda: LATE)
+    far.pipeline = Pipeline(transport, timeout=0.1, explain_delay=lambda: LATE)
     await accepted.wait()
     yield far
     near.close()
@@ -52,17 +52,21 @@ async def far() -> AsyncIterator[Far]:
 
 
 async def test_replies_come_in_the_order_of_the_calls(far: Far) -> None:
-    calls = [far.line.send(b"one"), far.line.send(b"two"), far.line.send(b"three")]
+    calls = [
+        far.pipeline.send(b"one"),
+        far.pipeline.send(b"two"),
+        far.pipeline.send(b"three"),
+    ]
     assert await far.reader.readexactly(11) == b"onetwothree"
     for part in (b":1\r\n*2\r\n:", b"2\r\n$1", b"\r\nx\r\n", b"*0\r\n"):
-        far.line.data_received(part)
+        far.pipeline.data_received(part)
 
     assert await asyncio.gather(*calls) == [1, [2, b"x"], []]
-    assert far.line.is_open
+    assert far.pipeline.is_open
 
 
 async def test_whoever_stops_waiting_leaves_its_reply_to_nobody(far: Far) -> None:
-    one, two = far.line.send(b"one"), far.line.send(b"two")
+    one, two = far.pipeline.send(b"one"), far.pipeline.send(b"two")
     one.cancel()
     far.writer.write(b":1\r\n:2\r\n")
 
@@ -70,15 +74,15 @@ async def test_whoever_stops_waiting_leaves_its_reply_to_nobody(far: Far) -> Non
 
 
 async def test_a_refusal_is_of_one_call(far: Far) -> None:
-    calls = [far.line.send(b"one"), far.line.send(b"two")]
+    calls = [far.pipeline.send(b"one"), far.pipeline.send(b"two")]
     far.writer.write(b"-NOPERM\r\n:2\r\n")
 
     assert await asyncio.gather(*calls) == [None, 2]
-    assert far.line.is_open
+    assert far.pipeline.is_open
 
 
-async def test_a_line_to_a_node_that_is_not_the_owner_ends(far: Far) -> None:
-    call = far.line.send(b"one")
+async def test_a_pipeline_to_a_node_that_is_not_the_owner_ends(far: Far) -> None:
+    call = far.pipeline.send(b"one")
     far.writer.write(b"-MOVED 1 127.0.0.1:1\r\n")
 
     assert await call is None
@@ -87,7 +91,7 @@ async def test_a_line_to_a_node_that_is_not_the_owner_ends(far: Far) -> None:
 
 @pytest.mark.parametrize("noise", [b"nonsense\r\n", b":1\r\n:2\r\n:3\r\n"])
 async def test_a_reply_that_makes_no_sense_ends_it(far: Far, noise: bytes) -> None:
-    calls = [far.line.send(b"one"), far.line.send(b"two")]
+    calls = [far.pipeline.send(b"one"), far.pipeline.send(b"two")]
     far.writer.write(noise)
 
     assert await asyncio.gather(*calls) in ([None, None], [1, 2])
@@ -95,26 +99,26 @@ async def test_a_reply_that_makes_no_sense_ends_it(far: Far, noise: bytes) -> No
 
 
 async def test_a_connection_lost_within_a_reply_tells_all(far: Far) -> None:
-    calls = [far.line.send(b"one"), far.line.send(b"two")]
+    calls = [far.pipeline.send(b"one"), far.pipeline.send(b"two")]
     far.writer.write(b"*2\r\n:1\r\n")
     far.writer.close()
 
     assert await asyncio.gather(*calls) == [None, None]
-    assert not far.line.is_open
+    assert not far.pipeline.is_open
 
 
 async def test_a_late_reply_ends_it_for_all(far: Far) -> None:
-    calls = [far.line.send(b"one"), far.line.send(b"two")]
+    calls = [far.pipeline.send(b"one"), far.pipeline.send(b"two")]
     far.writer.write(b"*2\r\n:1\r\n")
 
     errors = await asyncio.gather(*calls, return_exceptions=True)
     assert errors == [LATE, LATE]
-    assert not far.line.is_open
+    assert not far.pipeline.is_open
 
 
 async def test_a_timely_reply_takes_its_limit_away(far: Far) -> None:
     far.writer.write(b":1\r\n")
-    assert await far.line.send(b"one") == 1
+    assert await far.pipeline.send(b"one") == 1
     await asyncio.sleep(0.15)
 
-    assert far.line.is_open
+    assert far.pipeline.is_open

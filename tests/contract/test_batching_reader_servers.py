@@ -12,7 +12,7 @@ from revocation.errors import StoreUnavailableError
 from revocation.store.batching_reader import BatchingReader
 from tests.contract.conftest import OpenStore, StartServer
 from tests.contract.samples import ISSUER, denied, put, subject, target
-from tests.contract.test_coalesced import LAYOUT, token, turns, waiter
+from tests.contract.test_batching_reader import LAYOUT, token, turns, waiter
 
 pytestmark = pytest.mark.connected
 
@@ -26,10 +26,10 @@ async def test_a_hundred_checks_are_a_few_calls(
     user = replace(subject(), target=Target(Kind.USER, ISSUER, "user"))
     await put(plain, denied(name="5"), user)
     async with Redis.from_url(server.url, protocol=2) as raw:
-        async with BatchingReader(plain) as coalesced:
+        async with BatchingReader(plain) as reader:
             await raw.config_resetstat()
             answers = await asyncio.gather(
-                *[coalesced.find_token(token(str(at))) for at in range(100)]
+                *[reader.find_token(token(str(at))) for at in range(100)]
             )
         calls = await raw.info("commandstats")
 
@@ -49,10 +49,10 @@ async def test_a_value_that_nobody_wrote_is_the_error_of_who_asked(
     broken = target(Kind.USER, "broken")
     async with Redis.from_url(server.url, protocol=2) as raw:
         await raw.set(LAYOUT.key(broken), b"nonsense")
-    async with BatchingReader(plain) as coalesced:
+    async with BatchingReader(plain) as reader:
         one, other = await asyncio.gather(
-            coalesced.find([broken]),
-            coalesced.find([target(Kind.TOKEN)]),
+            reader.find([broken]),
+            reader.find([target(Kind.TOKEN)]),
             return_exceptions=True,
         )
 
@@ -68,15 +68,15 @@ async def test_a_lost_connection_is_replaced(
     plain = open_store(server.url, LAYOUT)
     async with (
         Redis.from_url(server.url, protocol=2) as raw,
-        BatchingReader(plain) as coalesced,
+        BatchingReader(plain) as reader,
     ):
         for _ in range(3):
             assert plain.send_look_up([]) is not None
-            asked = waiter(coalesced.find([]))
+            asked = waiter(reader.find([]))
             await raw.client_kill_filter(_type="normal")
             await asked
             await turns()
-            await coalesced.find([])
+            await reader.find([])
         assert len(await raw.client_list()) <= 3
 
 
@@ -84,13 +84,13 @@ async def test_a_server_that_hangs_fails_in_time_and_recovers(
     start_own: StartServer, open_store: OpenStore
 ) -> None:
     server = start_own()
-    async with BatchingReader(open_store(server.url, timeout_ms=100)) as coalesced:
+    async with BatchingReader(open_store(server.url, timeout_ms=100)) as reader:
         server.pause()
         began = time.monotonic()
 
         async def ask(pause: float) -> None:
             await asyncio.sleep(pause)
-            await coalesced.find([])
+            await reader.find([])
 
         questions = [ask(at / 1_000) for at in range(50)]
         errors = await asyncio.gather(*questions, return_exceptions=True)
@@ -98,4 +98,4 @@ async def test_a_server_that_hangs_fails_in_time_and_recovers(
         assert {type(error) for error in errors} == {StoreUnavailableError}
         assert time.monotonic() - began < 2
         server.resume()
-        await coalesced.find([])
+        await reader.find([])

@@ -81,11 +81,14 @@ def test_an_option_that_nobody_knows_is_refused() -> None:
 
 
 async def test_options_in_the_url_win() -> None:
-    url = "redis://127.0.0.1:1?max_connections=3&socket_timeout=0.5&protocol=3"
+    url = (
+        "redis://127.0.0.1:1?max_connections=3&timeout=2&socket_timeout=0.5&protocol=3"
+    )
 
     connection = RedisConnection(url, timeout_ms=1_000, max_connections=1)
 
     assert connection._max_connections == 3
+    assert connection._timeout == 2
     assert connection._pool.connection_kwargs["socket_timeout"] == 0.5
     with pytest.raises(StoreUnavailableError):
         await connection.call("PING")

@@ -78,9 +78,9 @@ async def played() -> Played:
 
 @pytest.fixture
 async def asking(played: Played) -> AsyncIterator[BatchingReader]:
-    coalesced = BatchingReader(played, in_flight=2)
-    yield coalesced
-    await coalesced.stop()
+    reader = BatchingReader(played, in_flight=2)
+    yield reader
+    await reader.stop()
 
 
 @pytest.fixture
