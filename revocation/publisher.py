@@ -107,6 +107,13 @@ class Publisher(Lifecycle):
         if producer is not None:
             await producer.stop()
 
+    async def abandon(self) -> None:
+        """Disconnect within seconds; what is not acknowledged by then never is."""
+        await self._watching.stop()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await discard_producer(producer)
+
     async def publish(self, event: Event) -> tuple[Receipt, ...]:
         """Publish and wait for Kafka's acknowledgement (acks=all).
 

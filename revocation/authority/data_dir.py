@@ -1,5 +1,6 @@
 """The ledger's folder belongs to one log: offsets of another mean nothing in it."""
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +27,7 @@ def claim(folder: Path, *, cluster_id: str | None, topic_prefix: str) -> None:
     own = {"cluster_id": cluster_id, "topic_prefix": topic_prefix}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        known = orjson.loads(note.read_bytes()) if note.exists() else {}
+        known = _read(note)
         for name, value in own.items():
             before = known.get(name)
             if before is not None and value is not None and before != value:
@@ -37,6 +38,30 @@ def claim(folder: Path, *, cluster_id: str | None, topic_prefix: str) -> None:
                     "from the topic of entries"
                 )
         known |= {name: value for name, value in own.items() if value is not None}
+        _require_writable(folder)
         note.write_bytes(orjson.dumps(known))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"data_dir {folder} cannot be used: {error}") from error
+    except OSError as error:
+        raise SettingsError(
+            f"data_dir {folder} cannot be used: {error}; name a folder in "
+            "REVOCATION_DATA_DIR that this user may write, on a disk with space left"
+        ) from error
+
+
+def _read(note: Path) -> dict[str, str]:
+    try:
+        known = orjson.loads(note.read_bytes()) if note.exists() else {}
+    except ValueError:
+        known = None
+    if not isinstance(known, dict):
+        raise SettingsError(
+            f"data_dir {note.parent} cannot be used: {_NAME} is damaged; empty the "
+            "folder: the ledger is recovered from the topic of entries"
+        )
+    return known
+
+
+def _require_writable(folder: Path) -> None:
+    """Look at all that is there: RocksDB would stop at a file in the middle of work."""
+    for path in (folder, *folder.rglob("*")):
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(f"{path} cannot be read and written by this user")

@@ -50,6 +50,20 @@ class LedgerTable(faust.Table[bytes, bytes]):
         super().__init__(*arguments, **options)
         self._counts: dict[int, int] = {}
 
+    async def on_rebalance(self, *partitions: Any, **options: Any) -> None:
+        """Open the databases of the partitions that are assigned.
+
+        Faust would log two tracebacks and not say what to do.
+        """
+        try:
+            await super().on_rebalance(*partitions, **options)
+        except Exception as error:  # noqa: BLE001 - whatever RocksDB raises
+            abort_process(
+                "the ledger cannot be opened; see that data_dir has space and that no "
+                "other process uses it, or empty it: it is recovered from the log",
+                error,
+            )
+
     def recall(self, partition: int, target: Target) -> Entry | None:
         """Return the target's entry, if there is one."""
         value = self._rows(partition).get(record_key(target))

@@ -1,5 +1,6 @@
 """What operators type. Each module holds the commands of one concern."""
 
+import math
 from typing import Annotated, Final
 
 import typer
@@ -9,5 +10,21 @@ EXIT_NEGATIVE: Final = 3
 
 EXIT_DEAD_LETTERS: Final = 4
 """The exit code of `status` where nothing is wrong but that there are dead letters."""
+
+
+def read_seconds(text: str) -> float:
+    """Read how long to wait.
+
+    Raises:
+        typer.BadParameter: it is no time that passes.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise typer.BadParameter("give a number of seconds above 0, such as 10")
+    return seconds
+
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]

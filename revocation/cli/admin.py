@@ -38,5 +38,11 @@ def export(
     """Write JSON Schemas, AsyncAPI and OpenAPI documents."""
     from revocation.export import schemas as generated  # noqa: PLC0415
 
-    for path in generated.export(folder):
+    try:
+        paths = generated.export(folder)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"cannot write to {folder}: {error}; name a folder that can be written"
+        ) from error
+    for path in paths:
         typer.echo(path)

@@ -1,6 +1,5 @@
 """The commands that ask whether a token counts."""
 
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
@@ -9,6 +8,7 @@ import typer
 import uvloop
 
 from revocation.cli import EXIT_NEGATIVE, JsonOption
+from revocation.cli.standard_streams import DashArgument, read_stdin
 from revocation.cli.stations import RegionOption, chosen
 from revocation.decision import Reason, Verdict
 from revocation.events.whole_token import peek
@@ -22,10 +22,11 @@ ResourceOption = Annotated[
 
 
 def check(
+    dash: DashArgument = "-",
+    *,
     region: RegionOption = None,
     route: RouteOption = "read",
     resource: ResourceOption = None,
-    *,
     as_json: JsonOption = False,
 ) -> None:
     """Say whether a token was revoked; exit code 0 if it still counts, else 3.
@@ -34,7 +35,7 @@ def check(
     verified: this command answers about revocation only; see `verify`. It asks the
     region's store: REVOCATION_STORE_URL, or the region's in REVOCATION_REGIONS.
     """
-    claims, kid = _read_claims(sys.stdin.buffer.read())
+    claims, kid = _read_claims(read_stdin("the token or its claims", dash))
 
     async def ask(verifier: RemoteVerifier) -> Verdict:
         return await verifier.check_async(
@@ -45,10 +46,11 @@ def check(
 
 
 def verify(
+    dash: DashArgument = "-",
+    *,
     region: RegionOption = None,
     route: RouteOption = "read",
     resource: ResourceOption = None,
-    *,
     as_json: JsonOption = False,
 ) -> None:
     """Say whether a compact JWT is genuine and still counts; exit code 0, else 3.
@@ -57,7 +59,7 @@ def verify(
     processes. REVOCATION_ISSUERS says whose tokens are trusted. It asks the region's
     store: REVOCATION_STORE_URL, or the region's in REVOCATION_REGIONS.
     """
-    token = sys.stdin.read().strip()
+    token = read_stdin("the token", dash).decode("utf-8", "replace").strip()
 
     async def ask(verifier: RemoteVerifier) -> Verdict:
         verification = await verifier.verify_async(
@@ -83,7 +85,7 @@ def _answer(
 
     verdict = uvloop.run(run())
     if as_json:
-        typer.echo(orjson.dumps({**verdict.to_json(), "region": settings.region}))
+        typer.echo(orjson.dumps(_to_json(verdict, settings.region)))
     else:
         word = "active" if verdict else f"REJECTED: {verdict.reason}"
         typer.echo(f"{word} in {settings.region}, {_age(verdict)}")
@@ -108,7 +110,13 @@ def _read_claims(given: bytes) -> tuple[dict[str, Any], str | None]:
     return peeked.claims, peeked.header.get("kid")
 
 
+def _to_json(verdict: Verdict, region: str) -> dict[str, Any]:
+    """Return the verdict; nothing looked up has no age, rather than one of 57 years."""
+    unknown = {} if verdict.as_of else {"as_of": None, "staleness_ms": None}
+    return {**verdict.to_json(), **unknown, "region": region}
+
+
 def _age(verdict: Verdict) -> str:
     if verdict.as_of:
         return f"as of {verdict.staleness_ms / 1_000:.3f} s ago"
-    return "nothing known" if verdict.reason is Reason.NOT_READY else "not looked up"
+    return "age unknown" if verdict.reason is Reason.NOT_READY else "not looked up"

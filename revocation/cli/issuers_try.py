@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from revocation.claims.claims import Rules
 from revocation.claims.complaints import matches_issuer
 from revocation.cli import EXIT_NEGATIVE
 from revocation.cli.explanation import show
+from revocation.cli.standard_streams import read_stdin
 from revocation.clock import now_ms
 from revocation.entries import NO_EXPIRY
 from revocation.jwt.authenticator import Key
@@ -158,7 +158,7 @@ def _read(words: list[str]) -> str:
         raise typer.BadParameter("give one token, without white space, or -")
     (word,) = words
     if word == "-":
-        return sys.stdin.buffer.read().decode("utf-8", "replace").strip()
+        return read_stdin("the token").decode("utf-8", "replace").strip()
     return word.strip()
 
 

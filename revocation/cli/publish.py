@@ -3,7 +3,6 @@
 import contextlib
 import inspect
 import shlex
-import sys
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -24,16 +23,17 @@ from pydantic.fields import FieldInfo
 
 from revocation import events
 from revocation.claims.complaints import is_id
-from revocation.cli import JsonOption
+from revocation.cli import JsonOption, read_seconds
 from revocation.cli.publish_lines import Published, publish_lines, unknown_issuers
+from revocation.cli.publish_warnings import warn_of_past_exp, warn_of_unknown_issuers
 from revocation.cli.regions import open_regions, require_agreements
+from revocation.cli.standard_streams import read_stdin
 from revocation.clock import now_ms
 from revocation.entries import UnixMs
 from revocation.errors import NotAppliedError
 from revocation.events import EVENT_TYPES, CloudEvent, Event
 from revocation.events.whole_token import WHOLE_TOKEN, peek
 from revocation.kafka.clients import FAILURES
-from revocation.nearest import nearest
 from revocation.operate.dead_letters import find_parked
 from revocation.publisher import Publisher
 from revocation.receipts import Receipt, wait_applied
@@ -53,7 +53,12 @@ WaitOption = Annotated[
         metavar="applied[:all|:REGION]",
     ),
 ]
-TimeoutOption = Annotated[float, typer.Option(help="Seconds that --wait may take.")]
+TimeoutOption = Annotated[
+    float,
+    typer.Option(
+        help="Seconds that --wait may take.", parser=read_seconds, metavar="SECONDS"
+    ),
+]
 
 
 @app.callback()
@@ -82,8 +87,10 @@ def publish(
 
 
 def _read(file: Path) -> bytes:
+    if str(file) == "-":
+        return read_stdin("the events")
     try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise typer.BadParameter(f"cannot read --file: {error}") from error
 
@@ -110,6 +117,7 @@ def _add_command(model: type[CloudEvent]) -> None:
             time=None if time is None else time.replace(tzinfo=time.tzinfo or UTC),
             **{name: value for name, value in given.items() if value is not None},
         )
+        warn_of_past_exp(event, now_ms())
         send = partial(_publish_one, event)
         uvloop.run(_report(send, wait, timeout, as_json=as_json))
 
@@ -242,7 +250,7 @@ async def _report(
     async with _readers(wait) as readers:
         began = now_ms()
         report, receipts = await send()
-        _warn(report["unknown_issuers"])
+        warn_of_unknown_issuers(report["unknown_issuers"])
         report["applied_ms"] = None
         try:
             if readers:
@@ -270,16 +278,6 @@ async def _require_none_parked(receipts: Iterable[Receipt], *, since: UnixMs) ->
         raise NotAppliedError(
             f"parked in the dead letters, so nothing is revoked: {named}; see "
             "docs/events.md for the codes, mend the cause, and send it again"
-        )
-
-
-def _warn(issuers: Iterable[str]) -> None:
-    for issuer in issuers:
-        near = nearest(issuer, PublisherSettings().issuers)
-        typer.echo(
-            f"warning: no verifier configured here knows the issuer {issuer}; the "
-            f"nearest in REVOCATION_ISSUERS is {near}",
-            err=True,
         )
 
 

@@ -12,6 +12,8 @@ from aiokafka import TopicPartition
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from revocation.cli import read_seconds
+from revocation.cli.interruption import interruptible
 from revocation.clock import now_ms
 from revocation.errors import NotAppliedError
 from revocation.identity import compare
@@ -34,7 +36,12 @@ TakeOverOption = Annotated[
     ),
 ]
 TimeoutOption = Annotated[
-    float, typer.Option(help="Seconds to wait until the region is complete.")
+    float,
+    typer.Option(
+        help="Seconds to wait until the region is complete.",
+        parser=read_seconds,
+        metavar="SECONDS",
+    ),
 ]
 
 
@@ -56,7 +63,17 @@ def rebuild(
             f"no region {region!r}; REVOCATION_REGIONS has {known}"
         )
     settings = ProjectorSettings(region=region, store_url=urls[region])
-    seconds = uvloop.run(_rebuild(settings, timeout, take_over=take_over))
+
+    async def run() -> float:
+        with interruptible(
+            lambda: (
+                f"{region} may be incomplete; its projectors go on without this "
+                "command, and `revocation status` says how far they are"
+            )
+        ):
+            return await _rebuild(settings, timeout, take_over=take_over)
+
+    seconds = uvloop.run(run())
     typer.echo(f"{region} is complete again after {seconds:.1f} s")
 
 

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from revocation.cli import EXIT_DEAD_LETTERS, EXIT_NEGATIVE, JsonOption
+from revocation.cli.interruption import interruptible
 from revocation.cli.regions import open_regions, require_agreements
 from revocation.cli.status_table import render
 from revocation.clock import now_ms
@@ -61,7 +62,12 @@ def status(*, as_json: JsonOption = False) -> None:
     settings = RegionsSettings()
     # What it would log about a broker that is away stands in the report.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    report = uvloop.run(_report(settings))
+
+    async def run() -> Report:
+        with interruptible(lambda: "not all parts have answered yet"):
+            return await _report(settings)
+
+    report = uvloop.run(run())
     typer.echo(orjson.dumps(report.to_json()) if as_json else render(report, _paint))
     if report.problems:
         raise typer.Exit(EXIT_DEAD_LETTERS if report.works else EXIT_NEGATIVE)

@@ -7,11 +7,13 @@ import socket
 import threading
 from collections.abc import Callable
 from typing import Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, make_server
-from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import make_wsgi_app
 from prometheus_client.exposition import ThreadingWSGIServer
+
+from revocation.errors import SettingsError
 
 _TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
 
@@ -25,7 +27,7 @@ def serve(complain: Callable[[], str], *, host: str, port: int) -> None:
         port: where to listen.
 
     Raises:
-        OSError: it cannot listen there.
+        SettingsError: it cannot listen there.
     """
     metrics = make_wsgi_app()
 
@@ -36,13 +38,24 @@ def serve(complain: Callable[[], str], *, host: str, port: int) -> None:
         start_response("503 Service Unavailable" if complaint else "200 OK", [_TEXT])
         return [f"{complaint or 'ok'}\n".encode()]
 
-    (family, *_), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-
-    class Server(ThreadingWSGIServer):
-        address_family = family
-
-    server = make_server(host, port, answer, Server, handler_class=_Quiet)
+    server = _listen(answer, host, port)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+
+
+def _listen(answer: WSGIApplication, host: str, port: int) -> WSGIServer:
+    try:
+        (family, *_), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+        class Server(ThreadingWSGIServer):
+            address_family = family
+
+        return make_server(host, port, answer, Server, handler_class=_Quiet)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot serve metrics and health on {host}:{port} ({error}); set "
+            "REVOCATION_METRICS_HOST and REVOCATION_METRICS_PORT to an address of this "
+            "machine and a free port, or end what listens there"
+        ) from error
 
 
 class _Quiet(WSGIRequestHandler):

@@ -5,12 +5,11 @@ each start, so whoever comes next can end it. An `up` that fails or is interrupt
 what it had started before it gives up.
 """
 
-import fcntl
 import os
 import secrets
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
@@ -26,6 +25,7 @@ from revocation.local.kafka_server import Kafka
 from revocation.local.local_server import LocalServer
 from revocation.local.plan import DEFAULT_PARTITIONS, DEFAULT_REGIONS, Launch, Plan
 from revocation.local.process import Process, free_ports
+from revocation.local.system_folder import STATE_FILE, holds_system, only_command
 from revocation.local.system_state import SystemRegion, SystemState, SystemStatus
 from revocation.local.valkey_server import Valkey
 
@@ -76,7 +76,7 @@ class Embedded:
             EmbeddedError: it is up already, or something did not start; then nothing
                 of it is left running.
         """
-        with process.terminable(), self._alone():
+        with process.terminable(), only_command(self.folder):
             self._refuse_if_up()
             try:
                 return self._bring_up()
@@ -92,9 +92,10 @@ class Embedded:
 
         The data stay in the folder and are there again after the next `up`.
         """
-        if not self.folder.exists():
+        if not holds_system(self.folder):
+            self._tell(f"nothing is up in {self.folder}")
             return []
-        with self._alone(), process.uninterrupted():
+        with only_command(self.folder), process.uninterrupted():
             return self._take_down()
 
     def start(self, name: str) -> Process:
@@ -104,7 +105,7 @@ class Embedded:
             EmbeddedError: it runs, is unknown, or does not come up; then it is ended.
         """
         self.state()
-        with self._alone():
+        with only_command(self.folder):
             state = self.state()
             station = _station(state, name)
             if process.alive(station):
@@ -128,7 +129,7 @@ class Embedded:
             EmbeddedError: there is no such station.
         """
         self.state()
-        with self._alone():
+        with only_command(self.folder):
             station = _station(self.state(), name)
             if not process.alive(station):
                 return False
@@ -171,20 +172,7 @@ class Embedded:
 
     @property
     def _state_file(self) -> Path:
-        return self.folder / "state.json"
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other commands out of the folder; the kernel forgets dead holders."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise EmbeddedError(
-                    f"another command is at work in {self.folder}; try again after it"
-                ) from None
-            yield
+        return self.folder / STATE_FILE
 
     def _refuse_if_up(self) -> None:
         state = SystemState.read(self._state_file)
@@ -201,6 +189,8 @@ class Embedded:
         stores = {
             region: Valkey(self.folder / f"store-{region}") for region in self._regions
         }
+        if withheld := process.withheld_variables():
+            self._tell(f"not passed on to the stations: {', '.join(withheld)}")
         plan = self._plan(broker, stores)
         self._write_secrets(plan)
         state = _new_state(plan)
@@ -284,7 +274,11 @@ class Embedded:
                 log=self._log(launch.name),
             )
             state = state.with_station(started)
-            state.write(self._state_file)
+            try:
+                state.write(self._state_file)
+            except OSError:
+                process.kill(started)
+                raise
         return state
 
     def _take_down(self) -> list[str]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from pydantic import BaseModel, ConfigDict
 
 from revocation.errors import EmbeddedError, PrerequisiteError
+from revocation.settings.settings_source import CACHE_VARIABLE
 
 if TYPE_CHECKING:
     import psutil
@@ -101,6 +102,12 @@ def environment(added: Mapping[str, str]) -> dict[str, str]:
         if not key.startswith(_OWN_VARIABLES)
     }
     return {**inherited, **added}
+
+
+def withheld_variables() -> list[str]:
+    """Name the settings in this environment that no child inherits."""
+    ours = (key for key in os.environ if key.startswith(_OWN_VARIABLES))
+    return sorted(key for key in ours if key != CACHE_VARIABLE)
 
 
 def alive(process: Process) -> bool:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from revocation.errors import EmbeddedError
 from revocation.local.process import LOOPBACK, Process, alive
+from revocation.local.system_folder import usable
 
 _ANSWER_SECONDS = 2
 
@@ -42,17 +43,17 @@ class SystemState(BaseModel):
         """Return what the file says, or None when there is none.
 
         Raises:
-            EmbeddedError: the file cannot be understood.
+            EmbeddedError: the file cannot be read or understood.
         """
+        with usable(path.parent):
+            try:
+                content = path.read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
         try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
+            return cls.model_validate_json(content)
         except ValidationError as error:
-            raise EmbeddedError(
-                f"{path} is not of this version ({error.error_count()} faults); end "
-                "what it started by the version that wrote it, then delete its folder"
-            ) from None
+            raise EmbeddedError(f"{path} {_explain(error)}") from None
 
     def write(self, path: Path) -> None:
         """Replace the file: whoever reads sees the old state or the new one, whole."""
@@ -109,6 +110,18 @@ class SystemStatus(BaseModel):
         return all(station.alive for station in self.stations) and all(
             region.ready for region in self.regions.values()
         )
+
+
+def _explain(error: ValidationError) -> str:
+    if error.errors()[0]["type"] == "json_invalid":
+        return (
+            "is damaged, so what it started is not known; look with `ps` for Kafka, "
+            "Valkey and stations of it, end them, then delete its folder"
+        )
+    return (
+        f"is not of this version ({error.error_count()} faults); end what it started "
+        "by the version that wrote it, then delete its folder"
+    )
 
 
 def observe(state: SystemState) -> SystemStatus:

@@ -1,5 +1,6 @@
 """Settings of the stations that events flow through, and of who publishes or waits."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -17,6 +18,8 @@ from revocation.tls import Tls
 from revocation.topics import Topics
 
 _RECONNECT_SECONDS: Final = 4.0
+_BROKER: Final = re.compile(r"(\[[\w:.%]+\]|[\w.-]+)(:(?P<port>\d{1,5}))?")
+_MAX_PORT: Final = 65_535
 
 Region = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
@@ -100,6 +103,18 @@ class KafkaSettings(LimitSettings):
     partitions: int = Field(12, ge=1, le=1_024)
     """Partitions of each topic; can never be changed without losing the order."""
     replication_factor: int = Field(3, ge=1)
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _hosts_and_ports(cls, value: str) -> str:
+        for each in value.split(","):
+            found = _BROKER.fullmatch(each.strip())
+            if found is None or int(found["port"] or 0) > _MAX_PORT:
+                raise ValueError(
+                    f"{each!r} is no host:port; separate several by commas, as in "
+                    "kafka-1:9092,kafka-2:9092, and put an IPv6 address in brackets"
+                )
+        return value
 
     @property
     def topics(self) -> Topics:

@@ -4,6 +4,11 @@
 """
 
 import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +119,43 @@ def test_nothing_is_published_to_another_topic(
     assert refused.code == 1
     assert complaint in refused.err.splitlines()[-1]
     assert "Traceback" not in refused.err
+
+
+# Interrupted --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["status"], "interrupted: not all parts have answered yet\n"),
+        (["rebuild", "eu"], "interrupted: eu may be incomplete; its projectors go on "),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_ends_in_one_line(
+    tmp_path: Path, words: list[str], said: str, number: int
+) -> None:
+    """While it waits for a broker and a store that accept and say nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        settings = Installation(tmp_path, place, partitions=4).env(
+            regions=json.dumps({"eu": f"redis://{place}"})
+        )
+        command = subprocess.Popen(
+            [sys.executable, "-m", "revocation", *words],
+            env=settings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with command, silent.accept()[0]:
+            command.send_signal(number)
+            out, err = command.communicate(timeout=30)
+    assert (command.returncode, out) == (128 + number, "")
+    assert err.startswith(said)
+    assert err.count("\n") == 1
 
 
 # All commands -------------------------------------------------------------------------

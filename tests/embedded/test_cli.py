@@ -1,13 +1,18 @@
 """`revocation embedded` as a person or a script sees it."""
 
+import errno
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from revocation.cli.embedded import app
 from revocation.errors import EmbeddedError
+from revocation.local import process
+from revocation.local.embedded_system import Embedded
 from revocation.local.process import Process, alive, kill, spawn
 from revocation.local.system_state import SystemState
 
@@ -60,6 +65,97 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path, words: tuple[str, ...]) -> N
 def test_nothing_is_up(tmp_path: Path) -> None:
     """An error for the entry point, which makes exit code 1 of it."""
     assert isinstance(run("status", "--folder", tmp_path).exception, EmbeddedError)
+
+
+COMMANDS = (
+    ("up", "--regions", "eu"),
+    ("down",),
+    ("status",),
+    ("start", "kafka"),
+    ("stop", "kafka"),
+)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
+@pytest.mark.parametrize("is_in_the_way", ["lock", "state.json"])
+def test_a_folder_that_cannot_be_used_is_said(
+    tmp_path: Path, words: tuple[str, ...], is_in_the_way: str
+) -> None:
+    """By each command, and not by a traceback; root may write what is read-only."""
+    (tmp_path / is_in_the_way).mkdir()
+
+    error = run(*words, "--folder", tmp_path).exception
+
+    assert isinstance(error, EmbeddedError)
+    assert str(tmp_path) in str(error)
+
+
+def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
+    """Only `up` would make one; the others find nothing there."""
+    (tmp_path / "file").write_text("mine")
+
+    up, down, *others = [
+        run(*words, "--folder", tmp_path / "file") for words in COMMANDS
+    ]
+
+    assert "File exists" in str(up.exception)
+    assert "--folder" in str(up.exception)
+    assert (down.exit_code, down.exception) == (0, None)
+    assert "nothing is up in" in down.stderr
+    for each in others:
+        assert "nothing is up in" in str(each.exception)
+
+
+def test_nothing_is_written_into_a_folder_of_something_else(tmp_path: Path) -> None:
+    """Neither by `up`, which refuses, nor by `down`, which has nothing to do."""
+    (tmp_path / "thesis.tex").write_text("mine")
+
+    up = run("up", "--folder", tmp_path)
+    down = run("down", "--folder", tmp_path)
+
+    assert "holds no local system; name an empty or a new folder" in str(up.exception)
+    assert down.exit_code == 0
+    assert [each.name for each in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_up_says_which_variables_no_station_gets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or somebody would look for the fault in a value that nobody has read."""
+    monkeypatch.setenv("REVOCATION_LEEWAY_SECONDS", "3")
+    lines: list[str] = []
+
+    def interrupt(line: str) -> None:
+        lines.append(line)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Embedded(tmp_path / "system", tell=interrupt).up()
+
+    assert lines[0] == "not passed on to the stations: REVOCATION_LEEWAY_SECONDS"
+
+
+def test_a_station_that_cannot_be_written_down_is_ended(
+    tmp_path: Path, kafka_station: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk; nobody would find it to end it."""
+    kill(kafka_station)
+    started: list[Process] = []
+
+    def start(*arguments: Any, **options: Any) -> Process:
+        started.append(spawn(*arguments, **options))
+        return started[-1]
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(process, "spawn", start)
+    monkeypatch.setattr(SystemState, "write", full)
+    error = run("start", "kafka", "--folder", tmp_path).exception
+
+    assert isinstance(error, EmbeddedError)
+    assert "No space left" in str(error)
+    assert [alive(each) for each in started] == [False]
 
 
 def test_status_in_json(tmp_path: Path, kafka_station: Process) -> None:

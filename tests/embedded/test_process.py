@@ -22,6 +22,7 @@ from revocation.local.process import (
     terminable,
     uninterrupted,
     wait_until,
+    withheld_variables,
 )
 
 Shell = Callable[..., Process]
@@ -51,6 +52,19 @@ def said(process: Process, *, word: str = "\n") -> str:
         seconds=10,
     )
     return process.log.read_text()
+
+
+def test_settings_of_the_callers_shell_are_withheld_and_named(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may point at another installation; where downloads lie is no setting."""
+    monkeypatch.setenv("REVOCATION_LEEWAY_SECONDS", "3")
+    monkeypatch.setenv("REVOCATION_CACHE_DIR", "/somewhere")
+
+    output = said(shell("env; echo the end"), word="the end")
+
+    assert "REVOCATION_" not in output
+    assert withheld_variables() == ["REVOCATION_LEEWAY_SECONDS"]
 
 
 def test_a_stranger_under_a_reused_pid_is_never_ended(shell: Shell) -> None:

@@ -128,6 +128,23 @@ def test_a_state_of_another_version_is_refused(tmp_path: Path) -> None:
         SystemState.read(tmp_path / "state.json")
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\0"])
+def test_a_damaged_state_is_refused(tmp_path: Path, content: bytes) -> None:
+    """No version wrote it, so none can end what it names."""
+    (tmp_path / "state.json").write_bytes(content)
+
+    with pytest.raises(EmbeddedError, match=r"state\.json is damaged.*`ps`"):
+        SystemState.read(tmp_path / "state.json")
+
+
+def test_a_state_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    """Another user's, for instance; root reads everything but no folder."""
+    (tmp_path / "state.json").mkdir()
+
+    with pytest.raises(EmbeddedError, match=r"cannot work on .*directory.*--folder"):
+        SystemState.read(tmp_path / "state.json")
+
+
 def test_a_ready_region(sidecar: Sidecar) -> None:
     """Ready, and how far behind."""
     as_of = int(time.time() * 1_000) - 1_500

@@ -151,6 +151,19 @@ async def test_a_publisher_that_is_not_started_says_so(publisher):
         await publisher.publish(ALICE)
 
 
+async def test_a_publisher_is_left_without_waiting_for_kafka(monkeypatch):
+    """Whoever interrupts a command need not wait for a broker that is away."""
+    producer = PlayedProducer()
+    monkeypatch.setattr(module, "new_producer", lambda *_, **__: producer)
+    publisher = Publisher(SETTINGS)
+    await publisher.start()
+    waiting = await publisher.send(ALICE)
+    await publisher.abandon()
+    assert (producer.stopped, waiting.done()) == (True, False)
+    waiting.cancel()
+    await publisher.stop()
+
+
 async def test_claims_that_nobody_looks_for_are_refused_at_once(producer):
     """The setting says what they look for; it is that of the whole installation."""
     device = event(events.ClaimsRevoked, claims={"device_id": "d-1"})

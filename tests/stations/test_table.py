@@ -10,6 +10,7 @@ from faust.types import TP
 from hypothesis import HealthCheck, given, settings, strategies as st
 from structlog.testing import capture_logs
 
+from revocation.authority import ledger_table
 from revocation.authority.faust_app import Authority
 from revocation.entries import Entry, Kind, Position, Target, merge
 from revocation.updates import Update, encode_update
@@ -40,6 +41,21 @@ def update(*entries, partition=PARTITION):
 
 def reached(ledger, partition=PARTITION):
     return ledger.data.persisted_offset(TP("played.entries", partition))
+
+
+async def test_a_database_that_cannot_be_opened_ends_the_process(ledger, monkeypatch):
+    """With one line that says what to do: a full disk, another process, damage."""
+    ended = []
+
+    async def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("IO error: No space left on device")
+
+    monkeypatch.setattr(ledger.data, "on_rebalance", fail)
+    monkeypatch.setattr(ledger_table, "abort_process", lambda *said: ended.append(said))
+    await ledger.on_rebalance(set(), set(), set())
+    ((said, error),) = ended
+    assert said.startswith("the ledger cannot be opened; see that data_dir has space")
+    assert "No space left" in str(error)
 
 
 # Rows ---------------------------------------------------------------------------------

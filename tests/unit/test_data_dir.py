@@ -1,5 +1,9 @@
 """The ledger's folder follows one log."""
 
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
 from revocation.authority.data_dir import claim
@@ -33,8 +37,32 @@ def test_a_broker_that_does_not_say_its_cluster_is_believed(tmp_path):
 
 def test_a_folder_that_cannot_be_used_is_said(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingsError, match="cannot be used"):
+    with pytest.raises(SettingsError, match=r"cannot be used.*REVOCATION_DATA_DIR"):
         claim(tmp_path / "file", cluster_id="one", topic_prefix="revocation")
-    (tmp_path / "log.json").write_text("{")
-    with pytest.raises(SettingsError, match="cannot be used"):
+
+
+@pytest.mark.parametrize("damaged", [b"{", b"", b"[]", b"\xff"])
+def test_a_damaged_note_is_said(tmp_path, damaged):
+    (tmp_path / "log.json").write_bytes(damaged)
+    with pytest.raises(SettingsError, match=r"log\.json is damaged; empty the folder"):
+        claim(tmp_path, cluster_id="one", topic_prefix="revocation")
+
+
+def test_a_database_that_cannot_be_written_is_said_before_the_start(
+    tmp_path, monkeypatch
+):
+    """RocksDB would fail in the middle of a rebalance; root may write everything."""
+    database = tmp_path / "v1" / "tables" / "ledger-0.db"
+    database.mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, _: path != database)
+    with pytest.raises(SettingsError, match=r"ledger-0\.db cannot be read and written"):
+        claim(tmp_path, cluster_id="one", topic_prefix="revocation")
+
+
+def test_a_full_disk_is_said(tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(SettingsError, match=r"No space left.*space left"):
         claim(tmp_path, cluster_id="one", topic_prefix="revocation")

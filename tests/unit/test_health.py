@@ -1,10 +1,12 @@
 """`/metrics` and `/healthz` of the authority and of projectors."""
 
+import socket
 import urllib.error
 import urllib.request
 
 import pytest
 
+from revocation.errors import SettingsError
 from revocation.http.health import serve
 from revocation.local.process import LOOPBACK, free_ports
 
@@ -50,3 +52,16 @@ def test_it_listens_on_version_6_as_well():
     (port,) = free_ports(1)
     serve(str, host="::1", port=port)
     assert get(f"http://[::1]:{port}/healthz") == (200, b"ok\n")
+
+
+def test_a_port_in_use_is_said_with_the_settings_to_change():
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"{LOOPBACK}:{port} .*in use.*PORT"):
+            serve(str, host=LOOPBACK, port=port)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_this_machine_is_said(host):
+    with pytest.raises(SettingsError, match=f"{host}:9464 .*METRICS_HOST"):
+        serve(str, host=host, port=9464)

@@ -211,6 +211,30 @@ def test_a_topic_prefix_is_what_kafka_allows(prefix):
 # Secrets ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "servers",
+    [
+        "kafka",
+        "kafka_1:9092,kafka-2.example:9093",
+        "a:1, b:2",
+        "[::1]:9092",
+        "10.0.0.1:1",
+    ],
+)
+def test_brokers_are_hosts_and_ports(servers):
+    assert KafkaSettings(bootstrap_servers=servers).bootstrap_servers == servers
+
+
+@pytest.mark.parametrize(
+    "servers",
+    ["kafka:port", "kafka:65536", "a:1,", "a b", "[::1", "::1:9092", "PLAIN://a:1"],
+)
+def test_what_is_no_broker_is_refused_with_what_to_write(servers):
+    """Else the Kafka client ends in a traceback, or looks for it in vain."""
+    with pytest.raises(SettingsError, match=r"BOOTSTRAP_SERVERS: '.*' is no host:port"):
+        KafkaSettings(bootstrap_servers=servers)
+
+
 def test_there_is_no_default_secret():
     with pytest.raises(SettingsError, match="REVOCATION_PEPPER_FILE: Field required"):
         PepperSettings()
