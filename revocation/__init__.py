@@ -15,7 +15,7 @@ If you are here to read the code, start with these, in the order of the flow:
 - `web/`, `sidecar/`: ask for web services, in Python and in other languages,
 - `guard/`: asks for issuers, before they refresh.
 
-`docs/architecture.md` has the whole tree, and the journey of an event and of a token.
+`docs/architecture.md` has the whole tree, and the way of an event and of a token.
 """
 
 from revocation.decision import Reason, StalenessPolicy, Verdict
