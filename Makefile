@@ -32,10 +32,13 @@ check: prerequisites $(PROJECT) ## lint, format and types
 	@$(RUN) -m mypy
 	@$(RUN) -m mypy tests/typing/service.py
 
-bench: setup ## run the benchmarks, one after the other
-	@set -e; for script in $(BENCHMARKS); do \
-	  echo "== $$script"; $(RUN) "$$script"; \
-	done
+bench: setup ## run all benchmarks; ARGS=--quick for a few seconds of each
+	@number=0; failed=; for script in $(BENCHMARKS); do \
+	  number=$$((number + 1)); \
+	  echo "== $$number of $(words $(BENCHMARKS)): $$script"; \
+	  $(RUN) "$$script" $(ARGS) || failed="$$failed $$script"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 schemas: setup ## write schemas/ anew: JSON Schemas, AsyncAPI, OpenAPI, test vectors
 	@$(RUN) -m revocation schemas export schemas

@@ -41,5 +41,5 @@ def report(title: str, figures: Sequence[Figure]) -> None:
 
 def percentiles(values: Sequence[float]) -> tuple[float, float, float]:
     """Return p50, p99 and the maximum, rounded to 0.1."""
-    cuts = quantiles(values, n=100)
+    cuts = quantiles(values, n=100, method="inclusive")
     return round(cuts[49], 1), round(cuts[98], 1), round(max(values), 1)

@@ -7,14 +7,12 @@ the store is back.
 
 import asyncio
 import contextlib
-import multiprocessing
-import os
 import time
-from collections import deque
 from math import inf
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from _soak_asker import Load, Told, ask
+from _soak_asker import Told
+from _soak_asking import Asking
 from _soak_questions import NEWS, REPORTS, WRITE, Questions, Revocable
 from _soak_record import Event, Record, Second, quantile_ms
 from _soak_system import REGION, Seen, System
@@ -22,8 +20,6 @@ from _soak_system import REGION, Seen, System
 from revocation.publisher import Publisher
 from revocation.receipts import wait_applied
 
-WARM_UP_SECONDS: Final = 15
-OUTAGE_SECONDS: Final = 10
 REVOCATIONS_PER_SECOND: Final = 3
 MAX_WRONG: Final = 20
 """After as many there is no need to go on."""
@@ -47,73 +43,23 @@ _METRICS: Final = (
 )
 """What shows that all of it did happen."""
 _LAST_REVOCATION_SECONDS: Final = 5
+_SEEN_SECONDS: Final = 10
+_LOOK_SECONDS: Final = 0.1
 _APPLIED_TIMEOUT_SECONDS: Final = 60
 
 
-class Asking:
-    """The asker's process, as seen from here."""
+class Pace(NamedTuple):
+    """How long a run takes, its parts, and what is waited for; all in seconds.
 
-    def __init__(self, load: Load) -> None:
-        """Start it; it asks as soon as it can."""
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=ask, args=(load, theirs), daemon=True)
-        self._process.start()
-        theirs.close()
-        self._replies: deque[asyncio.Future[Any]] = deque()
-        self.told: asyncio.Queue[Told | None] = asyncio.Queue()
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._pipe.fileno(), self._read)
-        # Not as uvloop left it: a message longer than its buffer would come in parts.
-        os.set_blocking(self._pipe.fileno(), True)
+    `hurries`: goes on as soon as a change was seen, and not only when it is due.
+    `patience`: so many times as long as is promised a change may take.
+    """
 
-    def _read(self) -> None:
-        try:
-            while self._pipe.poll():
-                message = self._pipe.recv()
-                if message is None or isinstance(message, Told):
-                    self.told.put_nowait(message)
-                else:
-                    reply = self._replies.popleft()
-                    if not reply.done():
-                        reply.set_result(message)
-        except EOFError:
-            self._loop.remove_reader(self._pipe.fileno())
-            self.told.put_nowait(None)
-
-    async def turn(self, course: str, status: int, since: float) -> None:
-        """See `Course.turn`; returns when it is known there."""
-        await self._ask("turn", course, status, since)
-
-    def close(self, course: str, until: float) -> None:
-        """See `Course.close`."""
-        self._pipe.send(("close", course, until))
-
-    async def took(self) -> dict[str, float]:
-        """Return how long each turn took to be seen; see `Course.took`."""
-        took = await self._ask("took")
-        return {course: each for course, each in took.items() if each is not None}
-
-    def begin(self) -> None:
-        """Count from now on."""
-        self._pipe.send(("begin",))
-
-    def end(self) -> None:
-        """Ask no more; what is still counted comes, and then None."""
-        self._pipe.send(("end",))
-
-    def kill(self) -> None:
-        """End the process, if it still runs."""
-        with contextlib.suppress(ValueError, OSError):
-            self._loop.remove_reader(self._pipe.fileno())
-        self._process.kill()
-        self._process.join()
-
-    async def _ask(self, *order: object) -> Any:
-        reply = self._loop.create_future()
-        self._replies.append(reply)
-        self._pipe.send(order)
-        return await reply
+    seconds: float
+    warm_up: float = 15
+    outage: float = 10
+    hurries: bool = False
+    patience: float = 1
 
 
 class Outcome(NamedTuple):
@@ -131,14 +77,14 @@ class Run:
     """Ten minutes in the life of a sidecar."""
 
     def __init__(
-        self, system: System, asking: Asking, questions: Questions, *, seconds: float
+        self, system: System, asking: Asking, questions: Questions, pace: Pace
     ) -> None:
         """Prepare."""
         self._system = system
         self._asking = asking
         self._questions = questions
         self._gaps = list(questions.in_gaps)
-        self._seconds = seconds
+        self._pace = pace
         self._begin = 0.0
         self._told: list[Told] = []
         self._noted: list[Second] = []
@@ -155,7 +101,7 @@ class Run:
     async def run(self, rate: float) -> Outcome:
         """Warm up, and then run for as long as was said, or until much is wrong."""
         noting = asyncio.create_task(self._note())
-        await asyncio.wait({noting}, timeout=WARM_UP_SECONDS)
+        await asyncio.wait({noting}, timeout=self._pace.warm_up)
         if not noting.done():
             await self._act(noting)
         if noting.done():
@@ -184,7 +130,7 @@ class Run:
         async with Publisher() as publisher:
             work = asyncio.gather(
                 *(self._revoke_all(publisher), self._disturb()),
-                asyncio.sleep(self._seconds),
+                asyncio.sleep(self._pace.seconds),
             )
             await asyncio.wait({work, noting}, return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -204,7 +150,7 @@ class Run:
             seen, now = await self._system.look(), time.monotonic()
             self._told.append(told)
             second = _second(told, before, seen, now - at)
-            if told.at <= self._seconds:
+            if told.at <= self._pace.seconds:
                 self._noted.append(second)
             if told.at % 10 == 0:
                 print(_line(second, told), flush=True)
@@ -215,7 +161,7 @@ class Run:
     # Revoking ------------------------------------------------------------------------
 
     async def _revoke_all(self, publisher: Publisher) -> None:
-        last = self._begin + self._seconds - _LAST_REVOCATION_SECONDS
+        last = self._begin + self._pace.seconds - _LAST_REVOCATION_SECONDS
         async with asyncio.TaskGroup() as group:
             for number, each in enumerate(self._questions.revocable):
                 due = self._begin + number / REVOCATIONS_PER_SECOND
@@ -230,7 +176,8 @@ class Run:
         receipts = await publisher.publish(each.event)
         readers = {REGION: self._system.store}
         await wait_applied(receipts, readers, timeout_seconds=_APPLIED_TIMEOUT_SECONDS)
-        self._due[course] = max(time.monotonic() + APPLIED_SECONDS, self._back_due)
+        due = time.monotonic() + APPLIED_SECONDS * self._pace.patience
+        self._due[course] = max(due, self._back_due)
         if self._due[course] == self._back_due:
             self._delayed.add(course)
         if self._away:
@@ -264,7 +211,7 @@ class Run:
             (0.9, lambda: self._change_rules(changed=False)),
         )
         for part, act in plan:
-            due = self._begin + part * self._seconds
+            due = self._begin + part * self._pace.seconds
             await asyncio.sleep(due - time.monotonic())
             await act()
 
@@ -274,15 +221,15 @@ class Run:
         self._leave()
         await asyncio.to_thread(self._system.kill_store)
         asking.close(WRITE, time.monotonic() + bound + _SLACK_SECONDS)
-        await asyncio.sleep(OUTAGE_SECONDS)
+        await asyncio.sleep(self._pace.outage)
         await asking.turn(WRITE, 200, time.monotonic())
         await asyncio.to_thread(self._system.launch_store)
         back = time.monotonic()
-        asking.close(WRITE, back + BACK_SECONDS)
-        self._return(back + BACK_SECONDS)
+        due = back + BACK_SECONDS * self._pace.patience
+        asking.close(WRITE, due)
+        self._return(due)
         self._tell("store killed, and back with its data", since, back)
-        await asyncio.sleep(BACK_SECONDS)
-        await self._note_took("writes pass again", WRITE)
+        await self._note_took("writes pass again", BACK_SECONDS, WRITE)
 
     async def _lose_record(self) -> None:
         asking, since = self._asking, time.monotonic()
@@ -291,7 +238,7 @@ class Run:
         await asking.turn(course, 401, since)
         self._leave()
         await self._system.lose(revoked)
-        due = time.monotonic() + GAP_SECONDS
+        due = time.monotonic() + GAP_SECONDS * self._pace.patience
         asking.close(course, due)
         # Right only past the bound; passing is right all the time.
         await asking.turn(WRITE, 503, since + self._system.bound_s - _OLDEST_SECONDS)
@@ -299,23 +246,26 @@ class Run:
         asking.close(WRITE, due)
         self._return(due)
         self._tell(LOSS, since, since)
-        await asyncio.sleep(GAP_SECONDS)
-        await self._note_took("what was lost is known", course)
+        await self._note_took("what was lost is known", GAP_SECONDS, course)
 
     async def _change_rules(self, *, changed: bool) -> None:
         asking, since = self._asking, time.monotonic()
         await asking.turn(NEWS, 200 if changed else 401, since)
         await asking.turn(REPORTS, 403 if changed else 200, since)
         self._system.change_rules(changed=changed)
-        due = time.monotonic() + RULES_SECONDS
+        due = time.monotonic() + RULES_SECONDS * self._pace.patience
         for course in (NEWS, REPORTS):
             asking.close(course, due)
         self._tell("rules changed" if changed else "rules back", since, since)
-        await asyncio.sleep(RULES_SECONDS)
-        await self._note_took("rules in force", NEWS, REPORTS)
+        await self._note_took("rules in force", RULES_SECONDS, NEWS, REPORTS)
 
-    async def _note_took(self, what: str, *courses: str) -> None:
-        took = await self._asking.took()
+    async def _note_took(self, what: str, due: float, *courses: str) -> None:
+        if not self._pace.hurries:
+            await asyncio.sleep(due)
+        end, took = time.monotonic() + _SEEN_SECONDS, await self._asking.took()
+        while not took.keys() >= {*courses} and time.monotonic() < end:
+            await asyncio.sleep(_LOOK_SECONDS)
+            took = await self._asking.took()
         # Unseen within its time: whoever asks later is told that it is wrong.
         seen = max(took.get(course, inf) for course in courses)
         self._took[what] = max(seen, self._took.get(what, 0.0))

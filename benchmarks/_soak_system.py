@@ -15,12 +15,13 @@ from typing import Final, NamedTuple
 
 import httpx
 import orjson
+from _options import new_prefix
 from _soak_questions import AUDIENCE, ISSUER, LEEWAY_SECONDS, Revocable, rules
 from _soak_record import mb_of
 from redis.asyncio import Redis
 
 from revocation.entries import Entry, Kind, Offset, Position, Target, UnixMs
-from revocation.local import Kafka, Valkey
+from revocation.local import Valkey
 from revocation.local.plan import Launch, Plan
 from revocation.local.process import (
     Process,
@@ -219,33 +220,25 @@ def _spawn(launch: Launch, folder: Path) -> Process:
 
 
 @contextlib.contextmanager
-def on_cores(cores: list[int]) -> Iterator[None]:
-    """Start what is started in here on some cores."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-@contextlib.contextmanager
-def running(folder: Path, keys: bytes, *, broken: bool) -> Iterator[System]:
-    """Run everything but the sidecar; the folder is empty, and a short path.
+def running(
+    folder: Path, servers: str, keys: bytes, *, broken: bool
+) -> Iterator[System]:
+    """Run everything but Kafka and the sidecar.
 
     Args:
-        folder: for all data.
+        folder: for all data; a short path.
+        servers: where Kafka is.
         keys: the issuer's key set.
         broken: whether the rules are to protect nothing.
     """
     store = Valkey(folder / "store-eu", persistent=True)
-    with Kafka(folder / "kafka") as kafka, store:
+    with store:
         plan = Plan(
             folder=folder,
-            bootstrap_servers=kafka.bootstrap_servers,
+            bootstrap_servers=servers,
             store_urls={REGION: store.url},
             sidecar_ports={REGION: free_ports(1)[0]},
-            settings={"leeway_seconds": LEEWAY_SECONDS},
+            settings={"leeway_seconds": LEEWAY_SECONDS, "topic_prefix": new_prefix()},
         )
         plan.pepper_file.write_text(secrets.token_hex(32))
         plan.config_file.write_text(plan.config)

@@ -16,17 +16,17 @@ entries, new ones 6.0 to 8.4 us, the pipeline 220 us (62 and 26 to 36 times as l
 remote 8.4 to 10.5 us, the pool 88 to 102 us (9.7 to 10.4 times). A million entries
 loaded in 8 to 11 s with pauses of at most 37 ms. Other work slows all by up to two.
 
-    python benchmarks/check.py [--rounds 5] [--seconds 0.5]
+    python benchmarks/check.py [--entries 1000000] [--rounds 5] [--seconds 0.5]
+        [--quick]
 """
 
-import argparse
 import asyncio
 import os
 import random
 import tempfile
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -37,6 +37,7 @@ import orjson
 import uvloop
 from _figures import Figure, report
 from _identity import IDENTITY
+from _options import parse, parser
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
@@ -64,7 +65,7 @@ from revocation.verifier.base_verifier import VerifierParts
 MIN_OF_PIPELINE = 50
 MIN_OF_POOL = 10
 MAX_GROWTH = 3
-SIZES: Final = (10_000, 100_000, 1_000_000)
+_FILL: Final = 10_000
 TASKS: Final = 64
 _EACH: Final = 10
 _ISSUER: Final = "https://idp.example/"
@@ -139,9 +140,10 @@ async def fill(store: RedisStore, size: int) -> None:
     await store.check_suitable()
     await store.begin("epoch", IDENTITY)
     now = now_ms()
-    for first in range(0, size, 10_000):
-        entries = [entry(number, now) for number in range(first, first + 10_000)]
-        at = Offset(first + 10_000)
+    for first in range(0, size, _FILL):
+        after = min(first + _FILL, size)
+        entries = [entry(number, now) for number in range(first, after)]
+        at = Offset(after)
         mark = Mark(at, at, now_ms(), at, rebuilt=True)
         await store.apply("epoch", Batch(entries, {0: mark}, {}))
 
@@ -233,10 +235,12 @@ async def longest_pause(over: asyncio.Event) -> float:
     return worst * 1_000
 
 
-async def replicas(url: str) -> tuple[dict[int, Verifier], list[Figure]]:
+async def replicas(
+    url: str, sizes: Sequence[int]
+) -> tuple[dict[int, Verifier], list[Figure]]:
     """Return a verifier over a region of each size, and what loading them took."""
     started, loading = {}, []
-    for size in SIZES:
+    for size in sizes:
         layout = Layout(f"s{size}", (_PEPPER,))
         store = RedisStore(url, layout, limits=Limits(_HOUR_MS, _HOUR_MS, 0))
         await fill(store, size)
@@ -265,7 +269,7 @@ class Measured:
         self._today = Today(url)
         self._claims = cycle(parsed(RECURRING))
         self._verifiers = verifiers
-        layout = Layout(f"s{SIZES[0]}", (_PEPPER,))
+        layout = Layout(f"s{min(verifiers)}", (_PEPPER,))
         store = RedisStore(url, layout, limits=Limits(_HOUR_MS, _HOUR_MS, 0))
         self._remote = RemoteVerifier(parts(BatchingReader(store)))
         self.rounds: dict[str, list[float]] = {}
@@ -278,10 +282,7 @@ class Measured:
             pipeline = self._today.pipeline
             self._note("pipeline", await paced_async(seconds, pipeline))
             for size, verifier in self._verifiers.items():
-                for name, make in (
-                    ("recurring", recurring_tokens),
-                    ("new", new_tokens),
-                ):
+                for name, make in _MAKES.items():
                     self._note(f"{name} {size}", replica_us(seconds, verifier, make))
             pool = partial(together, self._today.pipeline)
             remote = partial(together, self._check_remote)
@@ -298,47 +299,50 @@ class Measured:
         self.rounds.setdefault(name, []).append(microseconds)
 
 
-def figures(rounds: dict[str, list[float]]) -> list[Figure]:
+def figures(sizes: Sequence[int], rounds: dict[str, list[float]]) -> list[Figure]:
     """Return the medians, each beside what it is to be compared with."""
     took = {name: round(median(each), 3) for name, each in rounds.items()}
     pipeline, exists, pool = took["pipeline"], took["exists"], took["pool"]
     most = pipeline / MIN_OF_PIPELINE
-    made = [Figure("check.exists", took["recurring 100000"], exists, None, "us")]
-    for size in SIZES:
+    small, middle, large = sizes
+    made = [Figure("check.exists", took[f"recurring {middle}"], exists, None, "us")]
+    for size in sizes:
         for which in ("recurring", "new"):
             ours = took[f"{which} {size}"]
             name = f"check.replica.{which}.{size}"
             made.append(Figure(name, ours, pipeline, most, "us"))
     for which in ("recurring", "new"):
-        small, large = took[f"{which} {SIZES[0]}"], took[f"{which} {SIZES[-1]}"]
-        limit = small * MAX_GROWTH
-        made.append(Figure(f"check.growth.{which}", large, small, limit, "us"))
+        few, many = took[f"{which} {small}"], took[f"{which} {large}"]
+        limit = few * MAX_GROWTH
+        made.append(Figure(f"check.growth.{which}", many, few, limit, "us"))
     made.append(Figure("check.remote", took["remote"], pool, pool / MIN_OF_POOL, "us"))
     return made
 
 
-async def run(url: str, rounds: int, seconds: float) -> None:
+async def run(url: str, entries: int, rounds: int, seconds: float) -> None:
     """Fill, alternate, report."""
-    verifiers, loading = await replicas(url)
+    sizes = entries // 100, entries // 10, entries
+    verifiers, loading = await replicas(url, sizes)
     measured = Measured(url, verifiers)
     await measured.measure(rounds, seconds)
     for verifier in verifiers.values():
         await verifier.stop()
-    report("One check", [*loading, *figures(measured.rounds)])
+    report("One check", [*loading, *figures(sizes, measured.rounds)])
 
 
 def main() -> None:
     """Start a store on another core, measure, end it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.5)
-    asked = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--entries", type=int, default=1_000_000, help="at most")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seconds", type=float, default=0.5)
+    asked = parse(options, entries=10_000, rounds=1, seconds=0.05)
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as name:
         os.sched_setaffinity(0, cores[1:2] or cores)
         with Valkey(Path(name) / "valkey") as store:
             os.sched_setaffinity(0, cores[:1])
-            uvloop.run(run(store.url, asked.rounds, asked.seconds))
+            uvloop.run(run(store.url, asked.entries, asked.rounds, asked.seconds))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,9 @@ such work), as a part of it: nothing while there is no entry; for recurring toke
 claim; 41 % for three sets; 3 % where the token lacks the claim. For a device that is
 new half of what the check of a new token takes, most of it for its digest.
 
-    python benchmarks/claim_sets.py [--rounds 300]
+    python benchmarks/claim_sets.py [--rounds 300] [--quick]
 """
 
-import argparse
 import asyncio
 import contextlib
 import random
@@ -27,6 +26,7 @@ from typing import Any, Final
 import orjson
 from _figures import Figure, report
 from _identity import IDENTITY
+from _options import parse, parser
 from check import _PEPPER, _POLICIES, _RULES, entry, now_ms, payload
 
 from revocation.claims.claim_sets import ClaimSet
@@ -141,9 +141,9 @@ async def run(rounds: int) -> None:
 
 def main() -> None:
     """Measure in this process alone."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=300)
-    asyncio.run(run(parser.parse_args().rounds))
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=300)
+    asyncio.run(run(parse(options, rounds=3).rounds))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ first question of its token got. Alternating rounds; the median counts. `cpu` is
 server's time for one question, the kernel's for it included; `own` is what of it is not
 that of `bare`, beside the whole.
 
-    python benchmarks/ext_authz.py [--rounds 5] [--seconds 2]
+    python benchmarks/ext_authz.py [--rounds 5] [--seconds 2] [--entries 100000]
+        [--quick]
 
 Seen on two cores of an AMD EPYC, Python 3.11, grpcio 1.85, uvloop 0.23; medians of five
 rounds, four runs, of which others used the machine as well in three (load 3 to 6, so
@@ -38,7 +39,6 @@ itself. No option of gRPC's that was tried made `bare` cheaper (optimization_tar
 bdp_probe, minimal_stack).
 """
 
-import argparse
 import contextlib
 import os
 import subprocess
@@ -50,11 +50,13 @@ from statistics import median, quantiles
 from typing import Final
 
 import uvloop
+from _cores import ALL_CORES, on_cores
 from _ext_authz import SERVERS, address_of
 from _figures import Figure, report
 from _http2 import Connection
+from _options import parse, parser
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest, CheckResponse
-from sidecar import ALL_CORES, Running, Took, load, write_tokens
+from sidecar import Running, Took, fill_region, write_tokens
 
 from revocation.local import Valkey
 from revocation.sidecar.ext_authz import SERVICE
@@ -146,7 +148,7 @@ class Asking:
             seconds=seconds,
         )
         cpu = self._server.cpu_seconds() - before
-        cuts = quantiles(each, n=100)
+        cuts = quantiles(each, n=100, method="inclusive")
         return Took(
             rate=round(len(each) / took),
             p50=round(cuts[49] * 1e3, 3),
@@ -191,23 +193,23 @@ def figures(took: dict[Key, Took]) -> list[Figure]:
 
 def main() -> None:
     """Start the store and the servers, measure, end them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2)
-    options = parser.parse_args()
-    cores = sorted(ALL_CORES)
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seconds", type=float, default=2)
+    options.add_argument("--entries", type=int, default=100_000)
+    asked = parse(options, rounds=1, seconds=0.1, entries=1_000)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        os.sched_setaffinity(0, cores[1:2] or cores)
+        os.sched_setaffinity(0, ALL_CORES[1:2] or ALL_CORES)
         store = stack.enter_context(Valkey(folder / "valkey"))
-        os.sched_setaffinity(0, cores[:1])
-        uvloop.run(load(store.url))
+        with on_cores(ALL_CORES[:1]):
+            uvloop.run(fill_region(store.url, asked.entries))
         tokens, revoked = write_tokens(folder)
-        servers = {
-            name: stack.enter_context(serving(name, folder, store.url))
-            for name in SERVERS
-        }
-        os.sched_setaffinity(0, cores[1:2] or cores)
+        with on_cores(ALL_CORES[:1]):
+            servers = {
+                name: stack.enter_context(serving(name, folder, store.url))
+                for name in SERVERS
+            }
         messages = [question(each) for each in tokens.read_text().split()]
         asking = {
             name: Asking(
@@ -218,7 +220,7 @@ def main() -> None:
         }
         for name, each in asking.items():
             each.learn(messages, question(revoked), decides=name == "ours")
-        took = measure(asking, options.rounds, options.seconds)
+        took = measure(asking, asked.rounds, asked.seconds)
     report("One question of Envoy", figures(took))
 
 

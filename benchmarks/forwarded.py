@@ -12,9 +12,9 @@ On two shared cores, 6,000 logouts, medians of five: 370 us of CPU for a misplac
 `conclude` alone: 95 us in all for a misplaced one, 54 for a well-placed one.
 
     python benchmarks/forwarded.py [--records 8000] [--rounds 5] [--before FOLDER]
+        [--bootstrap-servers HOST:PORT] [--quick]
 """
 
-import argparse
 import asyncio
 import os
 import subprocess
@@ -30,6 +30,7 @@ from typing import Any, Final, Self
 import orjson
 import uvloop
 from _figures import Figure, report
+from _options import add_kafka, kafka, new_prefix, parse, parser
 
 from revocation import events
 from revocation.authority.conclude import Record, conclude, origin
@@ -37,7 +38,6 @@ from revocation.entries import Entry, Offset, Position, Target, UnixMs
 from revocation.events import Event, UserLoggedOut, encode
 from revocation.kafka.clients import new_consumer, new_producer
 from revocation.kafka.provisioning import provision
-from revocation.local import Kafka
 from revocation.settings import AuthoritySettings
 from revocation.topics import partition_of, record_key
 
@@ -133,7 +133,7 @@ async def run(
     servers: str, folder: Path, records: int, *, away: int, tree: Path
 ) -> tuple[float, float]:
     """Have a new authority conclude on a new log."""
-    name = folder.name
+    name = new_prefix()
     settings = AuthoritySettings(
         bootstrap_servers=servers,
         topic_prefix=name,
@@ -235,15 +235,15 @@ async def measure(
 
 def main() -> None:
     """Start a broker, measure, end it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=8_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--before", type=Path)
-    asked = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--records", type=int, default=8_000)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--before", type=Path, help="an older checkout")
+    add_kafka(options)
+    asked = parse(options, records=200, rounds=1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with Kafka(folder / "kafka") as kafka:
-            servers = kafka.bootstrap_servers
+        with kafka(asked, folder) as servers:
             uvloop.run(
                 measure(servers, folder, asked.records, asked.rounds, asked.before)
             )

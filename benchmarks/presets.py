@@ -6,7 +6,7 @@ and tokens of those. All are checked in alternating rounds, from the claims set 
 verdict; the median of the rounds' differences counts. With `--beside` usual tokens are
 also checked by another checkout of this project, in processes of their own, in turns.
 
-    python benchmarks/presets.py [--rounds 200] [--beside PATH]
+    python benchmarks/presets.py [--rounds 200] [--beside PATH] [--quick]
 
 Seen on two shared cores at other work, where a check of new tokens took 7.9 to 10.4 us:
 -1.6 to +0.6 us, which is noise, but for names in objects (`clerk` 0.8 to 1.7 us more,
@@ -14,7 +14,6 @@ Seen on two shared cores at other work, where a check of new tokens took 7.9 to 
 costs nothing. Beside the release before claims had names: 0.97 for usual tokens.
 """
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -30,6 +29,7 @@ from typing import Any, Final
 import orjson
 from _figures import Figure, report
 from _identity import IDENTITY
+from _options import parse, parser
 from check import _PEPPER, _POLICIES, entry, now_ms, payload
 
 from revocation.claims.claim_mapping import ClaimMapping
@@ -50,8 +50,6 @@ MAX_BESIDE: Final = 1.05
 _ISSUER: Final = "https://idp.example/"
 _DAY_MS: Final = 86_400_000
 _TOKENS: Final = 64
-_TURNS: Final = 9
-"""How often each checkout is asked."""
 _USUAL: Final = "usual"
 
 Claims = dict[str, Any]
@@ -137,12 +135,12 @@ async def measure(rounds: int) -> list[Figure]:
     ]
 
 
-def beside(path: Path, rounds: int) -> Figure:
+def beside(path: Path, rounds: int, turns: int) -> Figure:
     """Check usual tokens here and in another checkout, in turns."""
     here = Path(__file__).parents[1]
     took: tuple[list[float], list[float]] = ([], [])
     command = [sys.executable, here / "benchmarks" / "_usual.py", str(rounds)]
-    for _ in range(_TURNS):
+    for _ in range(turns):
         for checkout, each in zip((here, path), took, strict=True):
             env = {**os.environ, "PYTHONPATH": str(checkout)}
             each.append(float(subprocess.check_output(command, env=env)))
@@ -152,13 +150,14 @@ def beside(path: Path, rounds: int) -> Figure:
 
 def main() -> None:
     """Measure in this process, and another checkout in others."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=200)
-    parser.add_argument("--beside", type=Path)
-    asked = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=200)
+    options.add_argument("--beside", type=Path, help="another checkout")
+    options.add_argument("--turns", type=int, default=9, help="of each checkout")
+    asked = parse(options, rounds=3, turns=1)
     figures = asyncio.run(measure(asked.rounds))
     if asked.beside is not None:
-        figures.append(beside(asked.beside.absolute(), asked.rounds))
+        figures.append(beside(asked.beside.absolute(), asked.rounds, asked.turns))
     report("Presets: what a check costs more", figures)
 
 

@@ -1,14 +1,14 @@
-"""From publishing a revocation to its token being rejected, in three regions.
+"""From publishing a revocation to its token being rejected, in each region.
 
 Ours: 1,000 single revocations at 200/s through the whole embedded system; a watcher
 process per region judges each token until it is rejected. Alternative, in the same run
 and on the same broker: a bare chain without authority, watermark or feed (producer,
 topic, aiokafka consumer, one SET, one reader that polls EXISTS), one region.
 
-    python benchmarks/propagation.py [--count 1000] [--rate 200]
+    python benchmarks/propagation.py [--count 1000] [--rate 200] [--warm-up 25]
+        [--regions eu us ap] [--quick]
 """
 
-import argparse
 import asyncio
 import multiprocessing
 import os
@@ -21,6 +21,7 @@ from typing import Any
 
 import uvloop
 from _figures import Figure, percentiles, report
+from _options import parse, parser
 from redis.asyncio import Redis
 
 from revocation.decision import Rules, Token, decide, read_token
@@ -28,6 +29,7 @@ from revocation.entries import UnixMs
 from revocation.events import Event, TokenRevoked, UserLoggedOut
 from revocation.kafka.clients import new_consumer, new_producer
 from revocation.local import Embedded, SystemState
+from revocation.local.plan import DEFAULT_REGIONS
 from revocation.publisher import Publisher
 from revocation.settings import KafkaSettings, PublisherSettings, VerifierSettings
 from revocation.store.redis_store import RedisStore
@@ -36,7 +38,6 @@ ISSUER = "https://idp.example/"
 P50_LIMIT_MS = 20
 P99_LIMIT_MS = 60
 _POLL_SECONDS = 0.005
-_WARM_UP_SECONDS = 25
 _JAVA_OPTIONS = "-XX:TieredStopAtLevel=4 -XX:+UseSerialGC"
 """The broker with its second compiler, as in production; tests start faster without."""
 
@@ -144,8 +145,10 @@ def ours(state: SystemState, count: int, rate: float) -> dict[str, list[float]]:
         )
         for name, region in state.regions.items()
     ]
-    for process in processes:
+    for process, (_, theirs) in zip(processes, pipes.values(), strict=True):
         process.start()
+        # So that a process that ends is an EOFError here, and not an endless wait.
+        theirs.close()
     mine = [pipe[0] for pipe in pipes.values()]
     for pipe in mine:
         pipe.recv()
@@ -199,18 +202,21 @@ async def bare(state: SystemState, count: int, rate: float) -> list[float]:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=1_000)
-    parser.add_argument("--rate", type=float, default=200.0)
-    asked = parser.parse_args()
-    os.environ["_JAVA_OPTIONS"] = _JAVA_OPTIONS
+    options = parser(__doc__)
+    options.add_argument("--count", type=int, default=1_000)
+    options.add_argument("--rate", type=float, default=200.0)
+    options.add_argument("--warm-up", type=float, default=25.0, help="in seconds")
+    options.add_argument("--regions", nargs="+", default=DEFAULT_REGIONS)
+    asked = parse(options, count=50, warm_up=0.5, regions=["eu"])
+    if not asked.quick:
+        os.environ["_JAVA_OPTIONS"] = _JAVA_OPTIONS
     with (
         tempfile.TemporaryDirectory() as folder,
-        Embedded(Path(folder) / "system", tell=print) as system,
+        Embedded(Path(folder) / "system", regions=asked.regions, tell=print) as system,
     ):
         state = system.state()
         os.environ["REVOCATION_CONFIG"] = str(state.config_file)
-        ours(state, int(_WARM_UP_SECONDS * asked.rate), asked.rate)
+        ours(state, int(asked.warm_up * asked.rate), asked.rate)
         took = ours(state, asked.count, asked.rate)
         floor = percentiles(uvloop.run(bare(state, asked.count, asked.rate)))
     figures = []

@@ -9,7 +9,8 @@ Times count from when the store answers again or, without data, is complete agai
 is who knows of a heartbeat after that. `busiest`: the share of the 1,000 that connected
 in one tenth of a second. `write`: the longest that a projector waited for one.
 
-    python benchmarks/reconnects.py [--sidecars 1000] [--entries 2000] [--picture FILE]
+    python benchmarks/reconnects.py [--sidecars 1000] [--entries 2000] [--away 3]
+        [--picture FILE] [--quick]
 
 Seen on two cores of an AMD EPYC that others used as well (load 4 to 5), Python 3.11,
 Valkey 9.1, 2,000 entries; docs/images/reconnects.svg is this run:
@@ -30,20 +31,19 @@ With data all were fresh after 1.9 to 3.3 s in four runs, and the others after 1
 2.5 s. The three earlier runs had four heartbeats a second, and, but for the one with
 5,000 entries, 10 ms where `pacing.py` now has 25:
 
-- 2,000: all fresh after 12.3 s; without turns 681 were after a minute.
-- 5,000: after a minute 720 were fresh and 712 without turns, half of all after 58 and
-  32 s: here the turns were slower.
+- 2,000: all fresh after 12.3 s; without admission 681 were after a minute.
+- 5,000: after a minute 720 were fresh and 712 without it, half of all after 58 and
+  32 s: here admission was slower.
 - 10,000: 307 and 185.
 
-In the last two the store took 14 and 11 s of CPU in that minute with turns, so it was
+In the last two the store took 14 and 11 s of CPU in that minute with it, so it was
 not what they waited for; probably it was the two processes that the feeds share. Feeds
-with a core of their own were not measured. With turns nobody lost a connection; without
+with a core of their own were not measured. With it nobody lost a connection; without
 they made 5,662 and 9,433.
 
 A snapshot took 3.8 us of the store's CPU for each entry: 3.8 s for a million.
 """
 
-import argparse
 import asyncio
 import contextlib
 import multiprocessing
@@ -62,6 +62,7 @@ from typing import Final, NamedTuple
 import uvloop
 from _figures import Figure, report
 from _identity import IDENTITY
+from _options import parse, parser
 from _reconnecting import LAYOUT, Outcome, follow
 from _reconnects_picture import Line, draw
 from _soak_picture import require_matplotlib
@@ -75,7 +76,6 @@ from revocation.store.redis_store import RedisStore
 
 BIN_SECONDS: Final = 0.1
 _PROCESSES: Final = 2
-_AWAY_SECONDS: Final = 3
 _COLD_SECONDS: Final = 2
 _BEAT_SECONDS: Final = 0.5
 _WATCH_SECONDS: Final = 60.0
@@ -169,8 +169,10 @@ def fleet(url: str, count: int, *, protected: bool) -> Iterator[list[Pipe]]:
         )
         for _, far in pipes
     ]
-    for process in processes:
+    for process, (_, far) in zip(processes, pipes, strict=True):
         process.start()
+        # So that a process that ends is an EOFError here, and not an endless wait.
+        far.close()
     ours = [near for near, _ in pipes]
     for pipe in ours:
         pipe.recv()
@@ -224,7 +226,9 @@ async def projecting(server: Valkey, entries: int) -> AsyncIterator[Projector]:
         beating.cancel()
 
 
-async def measure(count: int, entries: int, *, protected: bool) -> Runs:
+async def measure(
+    count: int, entries: int, away_seconds: float, *, protected: bool
+) -> Runs:
     """Kill the store twice, and see what its followers do."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -232,22 +236,25 @@ async def measure(count: int, entries: int, *, protected: bool) -> Runs:
     ):
         async with projecting(server, entries) as projector:
             with fleet(server.url, count, protected=protected) as pipes:
-                at = await restart(server)
+                at = await restart(server, away_seconds)
                 with_data = await watch(pipes, server, projector, killed_at=at)
-                at = await restart(server, losing=server.folder / "appendonlydir")
-                await asyncio.sleep(_COLD_SECONDS)
+                data = server.folder / "appendonlydir"
+                at = await restart(server, away_seconds, losing=data)
+                await asyncio.sleep(min(_COLD_SECONDS, away_seconds))
                 await projector.fill()
                 without = await watch(pipes, server, projector, killed_at=at)
     return Runs(with_data, without)
 
 
-async def restart(server: Valkey, *, losing: Path | None = None) -> float:
+async def restart(
+    server: Valkey, away_seconds: float, *, losing: Path | None = None
+) -> float:
     """Kill the store and start it again; returns when it was killed."""
     server.kill()
     killed_at = time.time()
     if losing is not None:
         shutil.rmtree(losing)
-    await asyncio.sleep(_AWAY_SECONDS)
+    await asyncio.sleep(away_seconds)
     await asyncio.to_thread(server.launch)
     return killed_at
 
@@ -263,7 +270,7 @@ def figures(ours: Runs, bare: Runs, count: int) -> list[Figure]:
             made.append(Figure(label, round(mine, 2), round(theirs, 2), None, unit))
 
         add("busiest", one.busiest / count, other.busiest / count, "of all")
-        add("connections", len(one.connected), len(other.connected), "")
+        add("connections", len(one.connected), len(other.connected), "connections")
         for label, share in (("half", 0.5), ("p99", 0.99), ("all", 1.0)):
             mine, theirs = (each.fresh_after(share, count) for each in (one, other))
             add(f"fresh.{label}", mine, theirs, "s")
@@ -275,7 +282,7 @@ def figures(ours: Runs, bare: Runs, count: int) -> list[Figure]:
 
 def panels(ours: Runs, bare: Runs) -> dict[str, list[Line]]:
     """Return what to draw."""
-    variants = {"jitter and turns": ours, "neither": bare}
+    variants = {"jitter and admission": ours, "neither": bare}
     titles = {
         "with_data": "back with its data",
         "without_data": "back empty, and filled again",
@@ -302,16 +309,19 @@ def allow_files(wanted: int) -> None:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sidecars", type=int, default=1_000)
-    parser.add_argument("--entries", type=int, default=2_000)
-    parser.add_argument("--picture", type=Path, help="where to draw it, as SVG")
-    asked = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--sidecars", type=int, default=1_000)
+    options.add_argument("--entries", type=int, default=2_000)
+    options.add_argument("--away", type=float, default=3, help="in seconds")
+    options.add_argument("--picture", type=Path, help="where to draw it, as SVG")
+    asked = parse(options, sidecars=20, entries=200, away=0.5)
     if asked.picture is not None:
         require_matplotlib()
     allow_files(_FILES_EACH * asked.sidecars + 1_000)
     ours, bare = (
-        uvloop.run(measure(asked.sidecars, asked.entries, protected=protected))
+        uvloop.run(
+            measure(asked.sidecars, asked.entries, asked.away, protected=protected)
+        )
         for protected in (True, False)
     )
     count = asked.sidecars

@@ -5,20 +5,22 @@ question: HTTP, the ES256 token verified (its signature by the cache, as in sess
 many requests), rules, 100,000 entries that came through a real Valkey and the feed, the
 answer. `aiohttp`: the `jti` is taken from the token, which nobody verifies, and one
 `GET` of redis.asyncio decides; `aiohttp-jwt` verifies the token with PyJWT first. All
-serve with uvloop in one process on one core; wrk, with 1 or 32 connections, and the
-store are on another. Alternating rounds; the median counts. `cpu` is the server's time
-for one question, the kernel's for it included: what a core can bear, and what others
-on the machine disturb least.
+serve with uvloop in one process on one core; the load generator, with 1 or 32
+connections, and the store are on another. Alternating rounds; the median counts. `cpu`
+is the server's time for one question, the kernel's for it included: what a core can
+bear, and what others on the machine disturb least.
 
-    apt-get install wrk
-    python benchmarks/sidecar.py [--rounds 3] [--seconds 3] [--tried]
+    python benchmarks/sidecar.py [--rounds 3] [--seconds 3] [--entries 100000]
+        [--generator wrk] [--tried] [--quick]
 
-`--tried` also asks the servers that were tried, as far as they are installed (granian
-is no dependency), each with the same handler.
+The generator is wrk where it is installed (`apt-get install wrk`), and else `_ask.py`,
+which may reach its own limit before ours does; `cpu` is sound with either. `--tried`
+also asks the servers that were tried, as far as they are installed (granian is no
+dependency), each with the same handler.
 
 Measured at 32 in flight on two cores of an AMD EPYC with little beside it (load 1 to
 2), Python 3.11, uvloop 0.23, aiohttp 3.14, PyJWT 2.15, uvicorn 0.54, granian 2.8;
-medians of three rounds of two seconds:
+medians of three rounds of two seconds with wrk:
 
                       check: 1/s   p99 ms  cpu us   authz: 1/s   p99 ms  cpu us
     ours                  23,490      3.9      41       21,324      5.6      39
@@ -40,19 +42,17 @@ believes any token there; if it verifies them as ours does, ours is 7 times as f
 
 What it takes, alone in a process and in us: reading the request and writing the answer
 8, the handler 9 (`check`) and 12 (`authz`, whose path names a resource). The kernel
-takes 7. Until answers to what arrived together left together (`outbox.py`), ours took
-63 and 88 us and was 2.6 and 1.4 times as fast as aiohttp: each answer woke wrk on the
-other core, and each request found the caches cold.
+takes 7. Until answers to what arrived together left together (`write_batcher.py`), ours
+took 63 and 88 us and was 2.6 and 1.4 times as fast as aiohttp: each answer woke wrk on
+the other core, and each request found the caches cold.
 
 The server is our own for what it refuses and how it ends, too, which can be read and
 tested here: framing that two parsers agree on, limits to the byte, unix sockets with a
 mode, certificates that are read again. granian was not tried for those.
 """
 
-import argparse
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -67,7 +67,10 @@ from typing import Final, NamedTuple
 
 import orjson
 import uvloop
+from _cores import ALL_CORES, on_cores
 from _figures import Figure, report
+from _load import OWN, Load, available
+from _options import parse, parser
 from _sidecars import AUDIENCE, ISSUER, JWKS, PREFIX, SERVERS
 from check import _HOUR_MS, _PEPPER, fill
 from joserfc import jwt
@@ -80,7 +83,6 @@ from revocation.store.redis_store import RedisStore
 
 MIN_OF_AIOHTTP: Final = 4
 MAX_P99_MS: Final = 3.0
-ENTRIES: Final = 100_000
 TOKENS: Final = 256
 _HERE: Final = Path(__file__).parent
 _QUESTIONS: Final = ("check", "authz")
@@ -90,7 +92,7 @@ _NEEDS: Final = {"uvicorn": "uvicorn", "granian": "granian", "aiohttp": "aiohttp
 
 
 class Took(NamedTuple):
-    """Questions a second and ms, by wrk; the server's us of CPU for each question."""
+    """Questions a second and ms, by the generator; the server's us of CPU for each."""
 
     rate: float
     p50: float
@@ -152,7 +154,7 @@ def serving(name: str, folder: Path, url: str) -> Iterator[Running]:
             process.kill()
 
 
-def ask(port: int, token: str) -> int:
+def status(port: int, token: str) -> int:
     """Return the status of forward-auth."""
     headers = {
         "authorization": f"Bearer {token}",
@@ -169,46 +171,31 @@ def ask(port: int, token: str) -> int:
         return error.code
 
 
-def wrk(
-    server: Running, question: str, tokens: Path, in_flight: int, seconds: float
-) -> Took:
-    """Ask for so long, from another core."""
-    command = ["wrk", "-t1", f"-c{in_flight}", f"-d{seconds}s", "-s"]
-    command += [str(_HERE / "_ask.lua"), f"http://127.0.0.1:{server.port}", "--"]
-    cores = sorted(os.sched_getaffinity(0))
-    allowed = ",".join(map(str, ALL_CORES - set(cores) or cores))
+def ask(load: Load, server: Running, question: str, in_flight: int) -> Took:
+    """Ask a server from another core."""
     before = server.cpu_seconds()
-    done = subprocess.run(
-        ["taskset", "-c", allowed, *command, question, str(tokens)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    with on_cores(ALL_CORES[1:] or ALL_CORES):
+        answers = load.ask(server.port, question, in_flight)
     cpu = server.cpu_seconds() - before
-    told = orjson.loads(done.stdout.strip().rsplit("\n", 1)[1])
-    if told["failed"]:
-        raise SystemExit(f"{told['failed']} of {told['requests']} questions failed")
     return Took(
-        rate=round(told["requests"] / told["seconds"]),
-        p50=round(told["p50"] / 1e3, 3),
-        p99=round(told["p99"] / 1e3, 3),
-        cpu=round(cpu / told["requests"] * 1e6, 1),
+        rate=round(answers.rate),
+        p50=round(answers.p50, 3),
+        p99=round(answers.p99, 3),
+        cpu=round(cpu / answers.requests * 1e6, 1),
     )
 
 
 Key = tuple[str, str, int]
 
 
-def measure(
-    servers: dict[str, Running], tokens: Path, rounds: int, seconds: float
-) -> dict[Key, Took]:
+def measure(servers: dict[str, Running], load: Load, rounds: int) -> dict[Key, Took]:
     """Alternate between the servers; return the medians."""
     found: dict[Key, list[Took]] = {}
     for number in range(rounds):
         for question in _QUESTIONS:
             for in_flight in _IN_FLIGHT:
                 for name, server in servers.items():
-                    took = wrk(server, question, tokens, in_flight, seconds)
+                    took = ask(load, server, question, in_flight)
                     found.setdefault((name, question, in_flight), []).append(took)
         print(f"round {number + 1} of {rounds}")
     return {
@@ -246,52 +233,54 @@ class Limits(NamedTuple):
     p99: float | None = None
 
 
-async def load(url: str) -> None:
-    """Fill a region."""
+async def fill_region(url: str, entries: int) -> None:
+    """Fill a region with so many."""
     store = RedisStore(
         url, Layout(PREFIX, (_PEPPER,)), limits=Lifetimes(_HOUR_MS, _HOUR_MS, 0)
     )
-    await fill(store, ENTRIES)
+    await fill(store, entries)
     await store.stop()
+
+
+def servers_of(*, tried: bool) -> list[str]:
+    """Return the names of the servers to ask, as far as they are installed."""
+    return [
+        name
+        for name in SERVERS
+        if find_spec(_NEEDS.get(name.split("-")[0], "os")) is not None
+        and (tried or name in _ALWAYS)
+    ]
 
 
 def main() -> None:
     """Start the store and the servers, measure, end them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--tried", action="store_true")
-    asked = parser.parse_args()
-    if shutil.which("wrk") is None:
-        raise SystemExit("no wrk on the PATH: apt-get install wrk")
-    names = [
-        name
-        for name in SERVERS
-        if find_spec(_NEEDS.get(name.split("-")[0], "os")) is not None
-        and (asked.tried or name in _ALWAYS)
-    ]
-    cores = sorted(ALL_CORES)
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--seconds", type=float, default=3)
+    options.add_argument("--entries", type=int, default=100_000)
+    options.add_argument("--generator", choices=available(), default=available()[0])
+    options.add_argument("--tried", action="store_true")
+    asked = parse(options, rounds=1, seconds=0.1, entries=1_000, generator=OWN)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        os.sched_setaffinity(0, cores[1:2] or cores)
-        store = stack.enter_context(Valkey(folder / "valkey"))
-        os.sched_setaffinity(0, cores[:1])
-        uvloop.run(load(store.url))
+        with on_cores(ALL_CORES[1:2] or ALL_CORES):
+            store = stack.enter_context(Valkey(folder / "valkey"))
+        os.sched_setaffinity(0, ALL_CORES[:1])
+        uvloop.run(fill_region(store.url, asked.entries))
         tokens, revoked = write_tokens(folder)
         servers = {
             name: stack.enter_context(serving(name, folder, store.url))
-            for name in names
+            for name in servers_of(tried=asked.tried)
         }
         accepted = tokens.read_text().split()[0]
         for name, server in servers.items():
-            statuses = (ask(server.port, accepted), ask(server.port, revoked))
+            statuses = (status(server.port, accepted), status(server.port, revoked))
             if not name.startswith("aiohttp") and statuses != (200, 401):
                 raise SystemExit(f"{name} answers {statuses}")
-        took = measure(servers, tokens, asked.rounds, asked.seconds)
-    report("One question to the sidecar", figures(took))
+        load = Load(asked.generator, tokens, asked.seconds)
+        took = measure(servers, load, asked.rounds)
+    report(f"One question to the sidecar, asked by {asked.generator}", figures(took))
 
-
-ALL_CORES: Final = frozenset(os.sched_getaffinity(0))
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,9 @@ Kafka, authority, projector, a Valkey that keeps its data, feed. Two things do n
 100,000 entries that are there at first, and the two records that the feed is to lose.
 These are written to the store as the projector would.
 
-    python benchmarks/soak.py [--minutes 10] [--rate 5000] [--picture FILE.svg]
+    python benchmarks/soak.py [--minutes 10] [--rate 5000] [--entries 100000]
+        [--picture FILE.svg] [--record FILE.json] [--bootstrap-servers HOST:PORT]
+        [--broken] [--quick]
 
 After a fifth of the time the store is killed (SIGKILL), and 10 s later started again
 with its data. Later the feed twice loses a record: a revocation is written and cut off
@@ -58,13 +60,16 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
-from statistics import quantiles
+from statistics import mean, quantiles
 from typing import Final
 
 import orjson
 import uvloop
+from _cores import on_cores
 from _figures import Figure, report
+from _options import add_kafka, kafka, parse, parser
 from _soak_asker import Load
+from _soak_asking import Asking
 from _soak_picture import draw, require_matplotlib
 from _soak_questions import MIX, Issuer, gone_before, make
 from _soak_record import Buckets, add_up, memory, quantile_ms, quiet
@@ -74,12 +79,11 @@ from _soak_run import (
     LOSS,
     REVOCATIONS_PER_SECOND,
     RULES_SECONDS,
-    WARM_UP_SECONDS,
-    Asking,
     Outcome,
+    Pace,
     Run,
 )
-from _soak_system import REGION, System, on_cores, running
+from _soak_system import REGION, System, running
 from rich.console import Console
 from rich.table import Table
 
@@ -87,7 +91,6 @@ from revocation.local.process import terminable
 from revocation.publisher import Publisher
 from revocation.receipts import wait_applied
 
-ENTRIES: Final = 100_000
 _MIN_MINUTES: Final = 1.0
 
 
@@ -95,9 +98,11 @@ async def soak(
     system: System, issuer: Issuer, asked: argparse.Namespace, cores: list[int]
 ) -> Outcome:
     """Prepare the region, and run."""
-    seconds = asked.minutes * 60
+    pace = Pace(asked.minutes * 60)
+    if asked.quick:
+        pace = pace._replace(warm_up=2, outage=6, hurries=True, patience=3)
     await system.until_complete()
-    await system.fill(ENTRIES)
+    await system.fill(asked.entries)
     async with Publisher() as publisher:
         receipts = [
             receipt
@@ -110,13 +115,13 @@ async def soak(
     await system.until_ready()
     questions = make(
         issuer,
-        revocable=int(seconds * REVOCATIONS_PER_SECOND) + 10,
+        revocable=int(pace.seconds * REVOCATIONS_PER_SECOND) + 10,
         begin=time.monotonic(),
-        seconds=seconds + WARM_UP_SECONDS,
+        seconds=pace.seconds + pace.warm_up,
     )
     asking = Asking(Load(system.socket, asked.rate, cores[1:] or cores, questions))
     try:
-        return await Run(system, asking, questions, seconds=seconds).run(asked.rate)
+        return await Run(system, asking, questions, pace).run(asked.rate)
     finally:
         asking.kill()
         await system.stop()
@@ -135,12 +140,12 @@ def figures(outcome: Outcome) -> list[Figure]:
     answers = sum(each.answers for each in told)
     loaded = [each.since for each in record.events if each.name == LOSS]
     memories = memory(record.seconds, loaded)
-    cpu = sum(each.cpu for each in record.seconds) / len(record.seconds)
+    cpu = mean(each.cpu for each in record.seconds)
     made = [
         ("wrong", told[-1].wrong, 0, "answers"),
         ("lost", told[-1].lost, 0, "questions"),
         ("answers", answers, None, "answers"),
-        ("rate", round(answers / len(record.seconds), 1), None, "1/s"),
+        ("rate", round(mean(each.answers for each in record.seconds), 1), None, "1/s"),
         ("cpu", round(cpu * 100, 1), None, "% of a core"),
         *_latencies("latency", every, max(each.longest for each in told)),
         *_latencies(
@@ -215,19 +220,19 @@ def show(outcome: Outcome) -> None:
 
 def arguments() -> argparse.Namespace:
     """Return what was asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--rate", type=float, default=5_000)
-    parser.add_argument("--picture", type=Path, help="draw it here, as SVG")
-    parser.add_argument("--record", type=Path, help="keep what was noted, as JSON")
-    parser.add_argument(
+    options = parser(__doc__)
+    options.add_argument("--minutes", type=float, default=10)
+    options.add_argument("--rate", type=float, default=5_000)
+    options.add_argument("--entries", type=int, default=100_000)
+    options.add_argument("--picture", type=Path, help="draw it here, as SVG")
+    options.add_argument("--record", type=Path, help="keep what was noted, as JSON")
+    options.add_argument(
         "--broken", action="store_true", help="all paths are public: must fail"
     )
-    asked = parser.parse_args()
-    if asked.minutes < _MIN_MINUTES:
-        parser.error("the events need a minute; give --minutes 1 or more")
+    add_kafka(options)
+    asked = parse(options, minutes=0.25, rate=1_000, entries=1_000)
+    if asked.minutes < _MIN_MINUTES and not asked.quick:
+        options.error("the events need a minute; give --minutes 1 or more")
     if asked.picture is not None:
         require_matplotlib()
     return asked
@@ -242,8 +247,9 @@ def main() -> None:
     with ExitStack() as stack:
         stack.enter_context(terminable())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        servers = stack.enter_context(kafka(asked, folder))
         system = stack.enter_context(
-            running(folder, issuer.published, broken=asked.broken)
+            running(folder, servers, issuer.published, broken=asked.broken)
         )
         outcome = uvloop.run(soak(system, issuer, asked, cores))
         words = system.last_words

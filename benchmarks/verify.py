@@ -7,7 +7,7 @@ duplicate members, kinds of tokens or other header members. `checks` is a cold
 verification with a key that believes every signature: all but the cryptography.
 Alternating rounds in one process; the median of the rounds' means counts.
 
-    python benchmarks/verify.py [--seconds 0.3] [--rounds 7]
+    python benchmarks/verify.py [--seconds 0.3] [--rounds 7] [--quick]
 
 Measured on two cores of an AMD EPYC that others used as well (load 2), Python 3.11,
 PyJWT 2.15, joserfc 1.8, two runs, in microseconds:
@@ -19,7 +19,6 @@ PyJWT 2.15, joserfc 1.8, two runs, in microseconds:
     EdDSA      145 - 159   159 - 201  153 - 161  20 - 23          1.1
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -28,6 +27,7 @@ from typing import Any, Final
 
 import jwt as pyjwt
 from _figures import Figure, report
+from _options import parse, parser
 from joserfc import jwt as joserfc
 from joserfc.jwk import ECKey, Key as Jwk, OctKey, OKPKey, RSAKey
 
@@ -184,10 +184,10 @@ def measure(seconds: float, rounds: int) -> list[Figure]:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=0.3)
-    parser.add_argument("--rounds", type=int, default=7)
-    asked = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--seconds", type=float, default=0.3)
+    options.add_argument("--rounds", type=int, default=7)
+    asked = parse(options, seconds=0.02, rounds=1)
     report("Verifying a token", measure(asked.seconds, asked.rounds))
 
 
