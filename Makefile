@@ -10,7 +10,7 @@ KAFKA := $(VENV)/.kafka
 BENCHMARKS := $(filter-out benchmarks/soak.py,$(wildcard benchmarks/[!_]*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-proxies test check bench schemas soak lock clean prerequisites languages
+.PHONY: help setup demo demo-proxies test check bench schemas docs soak lock clean prerequisites languages
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -43,6 +43,9 @@ bench: setup ## run all benchmarks; ARGS=--quick for a few seconds of each
 schemas: setup ## write schemas/ anew: JSON Schemas, AsyncAPI, OpenAPI, test vectors
 	@$(RUN) -m revocation schemas export schemas
 	@$(RUN) -m tests.recipe.vectors
+
+docs: setup ## write docs/reference/ anew: every setting and metric
+	@$(RUN) -m tests.reference
 
 soak: setup ## ten minutes of load on a sidecar while its store and rules change
 	@$(RUN) benchmarks/soak.py $(ARGS)

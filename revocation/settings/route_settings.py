@@ -17,9 +17,10 @@ class RouteSettings(Settings):
     write_max_staleness_ms: int = Field(5_000, ge=0)
     """Writes are rejected when the region knows nothing newer than this."""
     read_max_staleness_ms: int = Field(60_000, ge=0)
+    """Reads are rejected when the region knows nothing newer than this."""
     routes: dict[RouteClass, StalenessPolicy] = Field(default_factory=dict)
-    """More route classes, or `read` and `write` in detail: `fresh_ms`,
-    `max_staleness_ms`, `beyond` (`deny`, `allow` or `introspect`)."""
+    """More route classes, or `read` and `write` in detail: `fresh_ms` (5,000),
+    `max_staleness_ms` (5,000) and `beyond` (`deny`, or `allow` or `introspect`)."""
 
     @property
     def policies(self) -> Mapping[str, StalenessPolicy]:

@@ -99,10 +99,14 @@ class KafkaSettings(LimitSettings):
     """How to reach Kafka, and the topics there."""
 
     bootstrap_servers: str = "localhost:9092"
+    """Brokers to begin with, as `host:port`, separated by commas. Clients connect in
+    plain text. Verifiers and sidecars do so for `report_rejections` only."""
     topic_prefix: str = Field("revocation", pattern=r"^[a-zA-Z0-9._-]{1,100}$")
+    """Begins the name of each topic and consumer group: one for each installation."""
     partitions: int = Field(12, ge=1, le=1_024)
     """Partitions of each topic; can never be changed without losing the order."""
     replication_factor: int = Field(3, ge=1)
+    """How many brokers keep each record; `topics init` creates topics with it."""
 
     @field_validator("bootstrap_servers")
     @classmethod
@@ -183,6 +187,7 @@ class StoreSettings(PepperSettings, TlsSettings, LimitSettings):
     """One region's store."""
 
     region: Region
+    """Whose store `store_url` is; lower-case letters, digits and dashes."""
     store_password_file: Path | None = None
     """The password of the user in `store_url`, rather than in the URL itself."""
     store_url: str = Field(repr=False)
@@ -240,9 +245,12 @@ class _WorkerSettings(KafkaSettings):
     session_timeout_ms: int = Field(6_000, ge=1_000)
     """A worker silent for longer loses its partitions to another."""
     heartbeat_interval_ms: int = Field(1_500, ge=100)
+    """How often a worker tells its group that it lives; at most a third of
+    `session_timeout_ms`."""
     metrics_host: str = "127.0.0.1"
+    """The address that `/metrics` and `/healthz` are served on."""
     metrics_port: int = Field(0, ge=0, le=65_535)
-    """Where `/metrics` is served; 0 means nowhere."""
+    """The port of `/metrics` and `/healthz`; 0 means that neither is served."""
 
     @property
     def stall_seconds(self) -> float:
@@ -326,6 +334,7 @@ class RegionsSettings(RouteSettings, PepperSettings, TlsSettings, KafkaSettings)
     regions: dict[Region, str] = Field({}, repr=False, validate_default=True)
     """Store URL of each region, as JSON: `{"eu": "redis://...", "us": "..."}`."""
     store_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,16}$")] = "r"
+    """Begins every key, as a Redis Cluster hash tag; the same in all regions."""
 
     @field_validator("regions")
     @classmethod

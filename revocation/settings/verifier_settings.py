@@ -38,6 +38,7 @@ class IntrospectionClient(BaseModel):
     issuer: Issuer
     """The `iss` of the tokens that are sent there, and no others."""
     client_id: str = Field(min_length=1)
+    """The client that asks, as the issuer knows it."""
     secret_file: Path
     """The client's secret, for HTTP Basic (RFC 6749 section 2.3.1)."""
 
@@ -55,8 +56,11 @@ class OneRegionSettings(Settings):
     """Whose store a command asks that asks one region."""
 
     region: Region | None = None
+    """The region to ask; `--region` says the same."""
     regions: dict[Region, str] = Field({}, repr=False)
+    """Store URL of each region, as JSON; used where `store_url` is not set."""
     store_url: str | None = Field(None, repr=False)
+    """The store to ask, whatever `regions` says."""
 
     @property
     def found(self) -> dict[str, Any]:
@@ -119,35 +123,37 @@ class VerifierSettings(TokenSettings, RouteSettings, StoreSettings, KafkaSetting
     fallback_store_url: str | None = Field(None, repr=False)
     """Asked where a policy says `introspect`: the store of another region."""
     fallback_sidecar_url: str | None = None
-    """The same: a sidecar of another region."""
+    """Asked where a policy says `introspect`: a sidecar of another region."""
     introspection: IntrospectionClient | None = None
-    """The same: the issuer."""
+    """Asked where a policy says `introspect`: the issuer itself (RFC 7662)."""
     fallback_timeout_ms: int = Field(500, ge=1, le=60_000)
-    """The longest that all of them together may take."""
+    """The longest that all fallbacks together may take."""
 
     report_rejections: bool = False
-    """Tell the rejections topic of revoked tokens that are used."""
+    """Publish uses of revoked tokens to the rejections topic."""
     instance: str = Field(default_factory=socket.gethostname)
-    """Tells this verifier from others of the region, in those events."""
+    """Tells this verifier from others of its region, in rejection events."""
 
 
 class SidecarSettings(VerifierSettings):
     """A sidecar: a verifier over HTTP, for services and for proxies."""
 
     sidecar_host: str = "127.0.0.1"
+    """The address to listen on by TCP."""
     sidecar_port: int = Field(8_181, ge=0, le=65_535)
-    """TCP; 0 takes a free port."""
+    """The port to listen on by TCP; 0 takes a free one."""
     sidecar_tcp: bool = True
-    """Whether to listen on TCP at all; off where a socket is enough."""
+    """Whether to listen on TCP at all; false where a unix socket is enough."""
     sidecar_socket: Path | None = None
     """A unix socket to listen on as well."""
     sidecar_socket_mode: str = Field("660", pattern=r"^0?[0-7]{3}$")
-    """Who may connect to it, as for chmod."""
+    """The mode of unix sockets, gRPC's included: who may connect, as for chmod."""
     sidecar_grpc: str | None = Field(None, min_length=1)
     """Where Envoy asks by gRPC: `unix:/run/...` or `host:port`."""
     sidecar_cert_file: Path | None = None
     """Serve TCP by TLS with this chain; read again when it changes."""
     sidecar_key_file: Path | None = None
+    """The private key of `sidecar_cert_file`, as PEM."""
     sidecar_client_ca_file: Path | None = None
     """Clients over TLS must show a certificate of one of these authorities."""
 
@@ -170,13 +176,15 @@ class SidecarSettings(VerifierSettings):
     """What a proxy is told in place of a status: `{"nginx": {"400": 403}}`."""
 
     sidecar_callers_file: Path | None = None
-    """Who may introspect: lines of `name sha256:<digest of the secret>`."""
+    """A file of those who may introspect: lines of `name sha256:<digest of the
+    secret>`."""
     sidecar_introspection_scope: str | None = None
-    """Who may introspect: those whose token has this scope."""
+    """A scope: who has a token with it may introspect."""
     sidecar_introspection_route: RouteClass = "read"
-    """The route class whose policy answers then."""
+    """The route class whose policy answers `/introspect`."""
 
     sidecar_max_connections: int = Field(4_096, ge=1)
+    """How many connections may be open at once; one more is answered with 503."""
     sidecar_max_header_bytes: int = Field(32_768, ge=1_024, le=1_048_576)
     """The request line and all header fields; more is 431. Room for the issuers'
     longest tokens (`max_token_bytes`) and 8 KiB is needed."""
@@ -185,7 +193,7 @@ class SidecarSettings(VerifierSettings):
     sidecar_idle_seconds: float = Field(300.0, gt=0)
     """How long a connection may wait; longer than proxies keep theirs."""
     sidecar_drain_seconds: float = Field(10.0, ge=0)
-    """After SIGTERM: how long answers may take that are under way."""
+    """How long answers under way may take after SIGTERM."""
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:
