@@ -10,7 +10,7 @@ KAFKA := $(VENV)/.kafka
 BENCHMARKS := $(filter-out benchmarks/soak.py,$(wildcard benchmarks/[!_]*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-proxies test check bench schemas docs soak lock clean prerequisites languages
+.PHONY: help setup demo demo-proxies test check bench schemas docs soak jars lock clean prerequisites languages
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -50,6 +50,9 @@ docs: setup ## write docs/reference/ anew: every setting and metric
 soak: setup ## ten minutes of load on a sidecar while its store and rules change
 	@$(RUN) benchmarks/soak.py $(ARGS)
 
+jars: prerequisites $(PROJECT) ## write the list of Kafka's jars and their sums
+	@$(RUN) -m tests.embedded.jar_list
+
 lock: prerequisites $(PROJECT) ## write requirements.lock; ARGS=--upgrade for newer
 	@$(RUN) -m uv pip compile pyproject.toml --quiet --universal \
 	  --python-version 3.11 --all-extras --group dev --generate-hashes \
@@ -69,12 +72,10 @@ prerequisites:
 	    "install one and name it: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
 	  echo "$(PYTHON) has no venv: apt-get install python3-venv, or the like" >&2; exit 1; }
-	@test -e $(KAFKA) || command -v java > /dev/null || { \
-	  echo "no java on the PATH: the local Kafka needs Java 17 or later:" \
-	    "apt-get install default-jre-headless, or the like" >&2; exit 1; }
-	@test -e $(KAFKA) || command -v mvn > /dev/null || { \
-	  echo "no mvn on the PATH: Maven fetches the local Kafka, once:" \
-	    "apt-get install maven, or the like" >&2; exit 1; }
+	@$(PYTHON) -c 'import platform as p, sys; sys.exit((p.system(), p.libc_ver()[0]) \
+	    != ("Linux", "glibc") or p.machine() not in ("x86_64", "aarch64"))' || { \
+	  echo "this needs Linux with glibc on x86-64 or ARM64: for other machines there are" \
+	    "no packages of Java and Valkey; use a container of such a Linux" >&2; exit 1; }
 
 # One is enough; the demo says so itself where the other is missing.
 languages:
@@ -95,6 +96,6 @@ $(PROJECT): $(DEPENDENCIES) pyproject.toml
 	  --no-build-isolation --editable .
 	@touch $@
 
-$(KAFKA): $(PROJECT) revocation/embedded/pom.xml
+$(KAFKA): $(PROJECT) revocation/local/jars.sha256
 	@$(RUN) -m revocation embedded fetch
 	@touch $@

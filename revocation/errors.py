@@ -11,7 +11,8 @@
     │   ├── MalformedForwardedError
     │   └── MalformedUpdateError
     ├── SettingsError
-    │   └── DisagreementError
+    │   ├── DisagreementError
+    │   └── MissingExtraError
     ├── TopicError
     ├── PublishError
     ├── NotAppliedError
@@ -103,6 +104,12 @@ class DisagreementError(SettingsError):
     code = "settings_disagree"
 
 
+class MissingExtraError(SettingsError):
+    """What was asked for needs an extra that is not installed."""
+
+    code = "missing_extra"
+
+
 class TopicError(RevocationError):
     """A topic is missing or configured so that revocations could be lost."""
 
@@ -176,6 +183,6 @@ class EmbeddedError(RevocationError):
 
 
 class PrerequisiteError(EmbeddedError):
-    """A program this machine needs (Java, Maven ...) is missing."""
+    """A program or package that the local system needs is missing."""
 
     code = "prerequisite_missing"

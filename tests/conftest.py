@@ -4,7 +4,7 @@ import gc
 import os
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -13,6 +13,7 @@ import pytest
 from revocation.local import Kafka, Valkey
 from revocation.local.jars import CACHE_VARIABLE
 from tests.installation import Install, Installation
+from tests.optional import hint
 
 StoreFactory = Callable[..., Valkey]
 
@@ -35,6 +36,12 @@ def pytest_configure() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files, so that both workers end at the same time."""
+    items.sort(key=lambda item: item.get_closest_marker("connected") is None)
+
+
 def pytest_collection_finish() -> None:
     """Keep thousands of collected tests out of each collection of garbage.
 
@@ -42,6 +49,17 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter,
+) -> Generator[None, None, None]:
+    """Say last, but for the counts, what was skipped and how to run it."""
+    yield
+    skipped = terminalreporter.stats.get("skipped", [])
+    if line := hint(str(report.longrepr) for report in skipped):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(autouse=True)

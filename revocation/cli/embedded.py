@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from revocation.extras import require_extra
 from revocation.local import jars
 from revocation.local.embedded_system import DEFAULT_FOLDER, Embedded
 from revocation.local.plan import DEFAULT_PARTITIONS, DEFAULT_REGIONS
@@ -21,8 +22,8 @@ from revocation.local.system_state import SystemState, SystemStatus
 
 app = typer.Typer(
     help="The whole system on this machine without Docker: real Kafka, real Valkey.\n\n"
-    "Needs Java 17 or later and, once, Maven. What `up` starts goes on after the "
-    "command ends, until `down`.",
+    "Java and Valkey are packages; Kafka is fetched once. What `up` starts goes on "
+    "after the command ends, until `down`.",
     no_args_is_help=True,
 )
 
@@ -60,6 +61,7 @@ def up(
 
     Interrupted or failed, it ends again what it had started.
     """
+    require_extra("embedded", "revocation embedded up")
     system = Embedded(
         folder, regions=_split(regions), partitions=partitions, tell=_progress()
     )
@@ -109,7 +111,8 @@ def stop(
 
 @app.command()
 def fetch() -> None:
-    """Get Kafka's jars now, so that `up` needs no network; checks Java too."""
+    """Get Kafka's jars now, so that `up` needs no network."""
+    require_extra("embedded", "revocation embedded fetch")
     jars.java()
     typer.echo(jars.fetch(_progress()))
 
@@ -170,6 +173,7 @@ def demo() -> None:
     Starts a real Kafka broker, three stores and every station in a temporary folder,
     plays five revocations and then measures 200. Ctrl-C at any time ends everything.
     """
-    from revocation.local.demo import demo as run  # noqa: PLC0415 - needs extras
+    require_extra("demo", "revocation demo")
+    from revocation.local.demo import demo as run  # noqa: PLC0415 - needs its extra
 
     run()

@@ -10,7 +10,7 @@ import uvloop
 
 from revocation.cli import EXIT_NEGATIVE
 from revocation.cli.toml_text import toml_issuer, toml_lifetime
-from revocation.jwt.jwks import require_extra
+from revocation.extras import require_extra
 from revocation.jwt.key_source import Pace
 from revocation.jwt.presets import preset
 from revocation.jwt.presets.likely import likely
@@ -53,7 +53,7 @@ def discover_issuer(
     exactly this issuer, and reads the key set. What was found is said on stderr; exit
     code 3 if nothing can be used. Fill in the audiences.
     """
-    require_extra()
+    require_extra("jwt", "revocation issuers discover")
     from revocation.jwt.issuer_discovery import issuer_of  # noqa: PLC0415 - needs the extra
 
     try:

@@ -18,9 +18,9 @@ from revocation.cli.explanation import show
 from revocation.cli.standard_streams import read_stdin
 from revocation.clock import now_ms
 from revocation.entries import NO_EXPIRY
+from revocation.extras import require_extra
 from revocation.jwt.authenticator import Key
 from revocation.jwt.explain import explain, judging_issuer, take_apart_within
-from revocation.jwt.jwks import require_extra
 from revocation.jwt.key_source import KeyIndex, Pace, read_keys
 from revocation.jwt.presets import Preset, preset
 from revocation.jwt.presets.likely import likely
@@ -255,7 +255,7 @@ def _audiences(found: Preset, claims: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _read_keys(trust: _Trust, claims: Mapping[str, Any]) -> _Keys | None:
-    require_extra()
+    require_extra("jwt", "revocation issuers try")
     issuer = judging_issuer(claims, trust.issuers)
     if issuer is None:
         return None

@@ -12,6 +12,7 @@ import typer
 import uvloop
 
 from revocation.errors import StoreUnavailableError
+from revocation.extras import require_extra
 from revocation.http.health import serve
 from revocation.settings import AuthoritySettings, ProjectorSettings, SidecarSettings
 from revocation.store.redis_store import RedisStore
@@ -34,7 +35,8 @@ def authority() -> None:
     Start more for scale; they share the partitions. Start one under another
     REVOCATION_AUTHORITY_ID as a hot standby without a failover gap.
     """
-    import faust  # noqa: PLC0415 - only this command needs the authority's extras
+    require_extra("authority", "revocation authority")
+    import faust  # noqa: PLC0415 - an extra, that only this command needs
 
     from revocation.authority.authority_watch import AuthorityWatch  # noqa: PLC0415
     from revocation.authority.data_dir import claim  # noqa: PLC0415
@@ -104,7 +106,8 @@ def sidecar(region: RegionOption = None) -> None:
 
     SIGHUP reads the rules and the certificates again, as a change of the files does.
     """
-    from revocation.sidecar.sidecar import Sidecar  # noqa: PLC0415 - needs its extras
+    require_extra("sidecar", "revocation sidecar")
+    from revocation.sidecar.sidecar import Sidecar  # noqa: PLC0415 - needs its extra
 
     settings = SidecarSettings(**chosen(region))
 

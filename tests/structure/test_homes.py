@@ -13,7 +13,7 @@ METRIC_TYPES = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
 
 ENVIRONMENT_HOMES = {
     "settings/": "where the environment becomes settings",
-    "local/": "passes its own environment on to child processes, finds Java",
+    "local/": "passes its own environment on to child processes, finds the cache",
 }
 
 

@@ -4,7 +4,7 @@ from tests.structure.sources import MODULES, imported_modules, part_of, reached_
 
 LAYERS = (
     ("errors", "entries", "lifecycle", "logs", "metrics", "nearest"),
-    ("background", "claims", "clock", "http", "tls", "topics"),
+    ("background", "claims", "clock", "extras", "http", "tls", "topics"),
     ("decision", "identity"),
     ("events", "jwt", "updates"),
     ("ledger", "settings"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from revocation.errors import SettingsError
+from revocation.extras import require_extra
 from revocation.jwt.compact import read_json
 from revocation.verifier.fallback.fallback_source import Source
 
@@ -41,7 +42,7 @@ class PostingSource(Source):
         """
         super().__init__(timeout_ms=timeout_ms, max_concurrent=max_concurrent)
         _check_url(url, allow_plain_http=allow_plain_http)
-        _require_httpx(self.name)
+        require_extra("jwt", f"the fallback `{self.name}`")
         self._url = url
         self._ca_file = ca_file
         self._client: httpx.AsyncClient | None = None
@@ -121,16 +122,6 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _require_httpx(name: str) -> None:
-    try:
-        import httpx  # noqa: F401, PLC0415 - an extra
-    except ImportError:
-        raise SettingsError(
-            f"the fallback `{name}` needs the package httpx; "
-            "`pip install 'revocation[jwt]'` installs it"
-        ) from None
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext | bool:
