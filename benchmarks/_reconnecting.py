@@ -92,7 +92,7 @@ def _take_protection_out() -> None:
         return RedisConnection(*args, **{**options, "retries": True})
 
     pacing.random = SimpleNamespace(uniform=lambda _, most: most)  # type: ignore[assignment]
-    LoadAdmission.has_come = True  # type: ignore[assignment, method-assign]
+    LoadAdmission.is_admitted = True  # type: ignore[assignment, method-assign]
     store_feed.RedisConnection = connection  # type: ignore[misc, assignment]
 
 

@@ -1,21 +1,21 @@
 """Event-driven token revocation with provable freshness.
 
-If you are here to read the code, start with these, in the order of the flow:
+To read the code, follow the flow:
 
-- `events/`: what producers say happened (CloudEvents),
+- `events/`: the events that producers publish (CloudEvents),
 - `ledger.py`: the rule from events to entries (pure),
-- `entries.py`: what the authority concludes, and how entries merge (pure),
+- `entries.py`: the entries that the authority derives, and how they merge (pure),
 - `authority/`: runs the ledger on Faust,
-- `projector/`: keeps a region's store,
-- `store/`: what lies in Redis,
+- `projector/`: maintains a region's store,
+- `store/`: the data in Redis,
 - `claims/`: what a token's claims name (pure),
 - `decision.py`: the rule from claims and entries to a verdict (pure),
-- `verifier/`: asks it, from memory or for each check,
-- `jwt/`: whether a token is genuine and meant for us,
-- `web/`, `sidecar/`: ask for web services, in Python and in other languages,
-- `guard/`: asks for issuers, before they refresh.
+- `verifier/`: applies that rule, from memory or with a lookup per check,
+- `jwt/`: whether a token is genuine and intended for this service,
+- `web/`, `sidecar/`: check requests of web services, in Python and other languages,
+- `guard/`: checks refresh tokens for issuers.
 
-`docs/architecture.md` has the whole tree, and the way of an event and of a token.
+`docs/architecture.md` shows the whole tree and the path of an event and of a token.
 """
 
 from revocation.decision import Reason, StalenessPolicy, Verdict

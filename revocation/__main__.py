@@ -61,7 +61,7 @@ def main() -> None:
         _fail(error, EXIT_NEGATIVE)
     except RevocationError as error:
         _fail(error, EXIT_FAILED)
-    except Exception as error:  # noqa: BLE001 - a traceback of its own would be no JSON
+    except Exception as error:  # noqa: BLE001 - a bare traceback would not be JSON
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             typer.echo(f"no_space: {error}; free some, and try again", err=True)
             # Python would try to write what is left of it, and say so by a traceback.

@@ -1,7 +1,7 @@
-"""Tasks that have to run for as long as their owner does.
+"""Tasks that must run for as long as their owner does.
 
-For parts that live in somebody else's process, which they cannot end: where a station
-would end and be started again, these tasks are started again alone.
+For code inside another application's process, which it must not end: where a station
+exits and is restarted, here only the task is restarted.
 """
 
 import asyncio
@@ -14,15 +14,15 @@ from revocation import metrics
 
 _log = structlog.get_logger()
 
-_LOOK_SECONDS: Final = 1.0
+_CHECK_SECONDS: Final = 1.0
 _CANCEL_AGAIN_SECONDS: Final = 0.1
 
 
 class Background:
-    """A task that is started again when it ends, or when it does not `beat` in time.
+    """A task that is restarted when it ends, or when it does not `beat` in time.
 
-    A timer of the event loop looks after it, not a task, so nothing has to look after
-    that again.
+    An event-loop timer supervises it rather than a task, so the supervisor itself
+    needs no supervision.
     """
 
     def __init__(
@@ -36,8 +36,9 @@ class Background:
 
         Args:
             name: what it does; the cause in `revocation_stalls_total`.
-            run: what runs, for ever. It is cancelled to be started again.
-            silent_seconds: how long it may do without a `beat`.
+            run: the coroutine function, which never returns; a hung run is cancelled
+                and started again.
+            silent_seconds: the longest time between two calls of `beat`.
         """
         self._name = name
         self._run = run
@@ -48,12 +49,12 @@ class Background:
         self._is_hung = False
 
     def start(self) -> None:
-        """Run from now on, in the running loop; may be called twice."""
+        """Start the task in the running loop; may be called twice."""
         if self._timer is None:
             self._begin()
 
     async def stop(self) -> None:
-        """End it; may be called twice."""
+        """Stop the task; may be called twice."""
         timer, self._timer = self._timer, None
         task, self._task = self._task, None
         if timer is not None:
@@ -62,7 +63,7 @@ class Background:
             await end_task(task)
 
     def beat(self, *, pause_seconds: float = 0.0) -> None:
-        """Say that it goes on, after at most this pause; called by what runs."""
+        """Report progress; the task calls this before it pauses for at most this."""
         now = asyncio.get_running_loop().time()
         self._expected_at = now + pause_seconds + self._silent_seconds
 
@@ -70,35 +71,35 @@ class Background:
         self._is_hung = False
         self.beat()
         self._task = asyncio.create_task(self._run(), name=self._name)
-        self._look_later()
+        self._schedule_check()
 
-    def _look_later(self) -> None:
+    def _schedule_check(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(_LOOK_SECONDS, self._look)
+        self._timer = loop.call_later(_CHECK_SECONDS, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         task = self._task
         if task is not None and not task.done():
             if asyncio.get_running_loop().time() > self._expected_at:
-                self._note("hung")
+                self._report("hung")
                 task.cancel()
-            self._look_later()
+            self._schedule_check()
             return
         if task is not None:
             failed = not task.cancelled() and task.exception()
-            self._note(repr(failed) if failed else "ended")
+            self._report(repr(failed) if failed else "ended")
         self._begin()
 
-    def _note(self, cause: str) -> None:
+    def _report(self, cause: str) -> None:
         if not self._is_hung:
             metrics.STALLS.labels(self._name).inc()
-            _log.error("task is started again", task=self._name, cause=cause)
+            _log.error("task restarted", task=self._name, cause=cause)
         self._is_hung = True
 
 
 async def end_task(task: asyncio.Task[Any]) -> None:
-    """Cancel a task until it has ended; what it raises nobody needs any more."""
+    """Cancel a task until it has ended; its result and error are discarded."""
     while not task.done():
-        # Again: a client that was just about to answer may swallow the first.
+        # Repeatedly: a client that is about to answer may swallow a cancellation.
         task.cancel()
         await asyncio.wait({task}, timeout=_CANCEL_AGAIN_SECONDS)

@@ -1,7 +1,7 @@
 """The rule that turns claims and entries into a verdict. Pure: no IO, no clock.
 
-`read_token` says what must be looked up for a token, `decide` what the answer means.
-Every verifier, in memory or remote, uses these two and nothing else.
+`read_token` returns the targets to look up for a token; `decide` turns the entries
+found into a verdict. Every verifier, in memory or remote, uses these two alone.
 """
 
 from collections.abc import Mapping
@@ -30,39 +30,39 @@ __all__ = [
 ]
 
 Found = Mapping[Target, Entry]
-"""The entries that exist among the targets looked up."""
+"""The entries that exist, by the target that was looked up."""
 
 
 class Reason(StrEnum):
-    """Why a token counts or not. The codes are stable."""
+    """Why a token is accepted or rejected. The codes are stable."""
 
     ACTIVE = "active"
-    """Nothing known speaks against the token."""
+    """Nothing revokes the token, as far as is known."""
     NOT_READY = "not_ready"
-    """The region's cache is empty or half loaded: nobody knows."""
+    """The region's cache is empty or incomplete, so the state is unknown."""
     MALFORMED = "malformed"
-    """No compact JWT that is accepted: its size, form, encoding or header."""
+    """Not an acceptable compact JWT: its size, form, encoding or header."""
     ISSUER_UNTRUSTED = "issuer_untrusted"
-    """Nobody said to trust tokens of this `iss`."""
+    """The `iss` is not among the trusted issuers."""
     TYPE_REFUSED = "type_refused"
-    """Another kind of token: its `typ`, or claims that only the other kind has."""
+    """Another kind of token, by its `typ` or by claims that only that kind has."""
     ALGORITHM_REFUSED = "algorithm_refused"
-    """Signed with an algorithm that its issuer is not allowed, or `none`."""
+    """Signed with an algorithm not allowed for its issuer, or `none`."""
     KEY_UNKNOWN = "key_unknown"
-    """The issuer's key set has no key for it."""
+    """The issuer's key set has no matching key."""
     SIGNATURE_INVALID = "signature_invalid"
     """Not signed by the issuer's key."""
     AUDIENCE_REFUSED = "audience_refused"
-    """Meant for somebody else."""
+    """Intended for another audience."""
     NOT_YET_VALID = "not_yet_valid"
     """Before `nbf`."""
     UNVERIFIABLE = "unverifiable"
     """The token lacks a claim that a check needs, has one that no event can name, or is
     dated further ahead than cut-offs reach."""
     EXPIRED = "expired"
-    """Past `exp`; denylist entries end there too, so nothing could be said."""
+    """Past `exp`; denylist entries end there too, so revocation is unknown."""
     LIFETIME_EXCEEDED = "lifetime_exceeded"
-    """Lives longer than allowed, and so might outlive its denylist entry."""
+    """Lives longer than allowed, so it might outlive its denylist entry."""
     KEY_REVOKED = "key_revoked"
     """Signed with a revoked key."""
     ISSUER_REVOKED = "issuer_revoked"
@@ -82,17 +82,17 @@ class Reason(StrEnum):
     GRANT_REVOKED = "grant_revoked"
     """Issued before the user withdrew the grant from this client."""
     CLAIMS_REVOKED = "claims_revoked"
-    """Has claims that were cut off after it was issued, or that are disabled."""
+    """Has claims that were revoked after it was issued, or that are disabled."""
     SESSION_ENDED = "session_ended"
     """The session ended."""
     TOKEN_REVOKED = "token_revoked"  # noqa: S105 - a code, not a secret
     """The token itself was revoked."""
     RESOURCE_DELETED = "resource_deleted"
-    """Issued before the resource asked for was deleted."""
+    """Issued before the requested resource was deleted."""
     INTROSPECTION_INACTIVE = "introspection_inactive"
-    """The issuer, asked because the region was behind, says it does not count."""
+    """The region was behind, and introspection at the issuer returned inactive."""
     STALE = "stale"
-    """Nothing known speaks against it, but what is known is too old."""
+    """Nothing revokes the token as far as is known, but that knowledge is too old."""
 
 
 REJECTING: Final[Mapping[Reason, Kind]] = {
@@ -110,9 +110,9 @@ REJECTING: Final[Mapping[Reason, Kind]] = {
     Reason.TOKEN_REVOKED: Kind.TOKEN,
     Reason.RESOURCE_DELETED: Kind.RESOURCE,
 }
-"""The reasons that an entry rejects for, and its kind; all others are about the token.
+"""The reasons for which an entry rejects, with its kind; the rest concern the token.
 
-Where several entries reject a token, the verdict names the first of this order.
+If several entries reject a token, the verdict names the first in this order.
 """
 
 if missing := [*{*Kind} - {*REJECTING.values()}]:
@@ -120,7 +120,7 @@ if missing := [*{*Kind} - {*REJECTING.values()}]:
 
 
 class Freshness(NamedTuple):
-    """How much of the log a region's cache knows.
+    """How much of the log a region's cache reflects.
 
     `as_of`: every event acknowledged before this instant, by the brokers' clock, has
     been applied. `ready`: the cache is complete.
@@ -136,17 +136,17 @@ class Beyond(StrEnum):
     DENY = "deny"
     """Reject: data accuracy over token acceptance."""
     ALLOW = "allow"
-    """Accept, count it, and say so in the verdict."""
+    """Accept, count it, and mark the verdict as stale."""
     INTROSPECT = "introspect"
-    """Ask a fallback that may be fresh; reject when there is none, or no answer."""
+    """Ask a fallback that may be fresh; reject if there is none or it fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StalenessPolicy:
     """What a route class does when the cache is behind.
 
-    Past `fresh_ms` an answer counts as given while stale; past `max_staleness_ms`
-    `beyond` decides.
+    Past `fresh_ms` verdicts are marked as stale; past `max_staleness_ms` `beyond`
+    decides.
     """
 
     fresh_ms: int = 5_000
@@ -154,7 +154,7 @@ class StalenessPolicy:
     beyond: Beyond = Beyond.DENY
 
     def __post_init__(self) -> None:
-        """Take the text of a `Beyond` for it; a ValueError names what is none."""
+        """Convert text to a `Beyond`; a ValueError names an unknown one."""
         object.__setattr__(self, "beyond", Beyond(self.beyond))
 
 
@@ -166,13 +166,13 @@ DEFAULT_POLICIES: Final[Mapping[str, StalenessPolicy]] = {
 
 
 class Verdict(NamedTuple):
-    """The answer about one token, and as of when it is true. True when active.
+    """The answer about one token, and as of when it holds. True when active.
 
     `as_of`: every event acknowledged before this instant, by the brokers' clock, was
     taken into account. `staleness_ms`: the verifier's clock minus `as_of`. `stale`: the
-    answer was given past the route class's `fresh_ms`. `entry`: what rejects, if an
-    entry does. `detail`: what is wrong with a token; it names claims, and of their
-    values shows only how far in the future a date lies.
+    staleness exceeds the route class's `fresh_ms`. `entry`: the entry that rejects, if
+    any. `detail`: what is wrong with the token; it names claims but not their values,
+    except for how far in the future a date lies.
     """
 
     active: bool
@@ -184,16 +184,16 @@ class Verdict(NamedTuple):
     detail: str | None = None
 
     def __bool__(self) -> bool:
-        """Return `active`: `if verdict:` must not let everybody in."""
+        """Return `active`: without it, `if verdict:` would admit every token."""
         return self.active
 
     @property
     def receipt(self) -> str | None:
-        """The receipt of the event that rejects, if one does."""
+        """The receipt of the event that rejects, if any."""
         return None if self.entry is None else self.entry.source.receipt
 
     def to_json(self) -> dict[str, Any]:
-        """Return what may leave the process: no identifier is in it."""
+        """Return the members that may leave the process: they hold no identifier."""
         return {
             "active": self.active,
             "reason": self.reason,
@@ -205,7 +205,7 @@ class Verdict(NamedTuple):
         }
 
 
-def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
+def decide(  # noqa: PLR0913 - everything that a verdict depends on
     token: Token | str,
     found: Found,
     freshness: Freshness,
@@ -222,17 +222,17 @@ def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
     Args:
         token: what `read_token` returned.
         found: the entries found for `token.targets()`.
-        freshness: how much of the log the answer rests on.
-        policy: what the route class does when that is too old.
-        rules: what the installation asks of its tokens.
-        now: the latest that it may be, the verifier's clock and `skew_ms`.
-        skew_ms: how far the verifier's clock may be off, so that it is `now` less twice
-            as much at the earliest.
+        freshness: how much of the log the entries reflect.
+        policy: what the route class does when they are too old.
+        rules: what the installation requires of its tokens.
+        now: the latest possible time: the verifier's clock plus `skew_ms`.
+        skew_ms: how far the verifier's clock may be off; the earliest possible time is
+            `now` minus twice that.
     """
     ready, as_of = freshness
     staleness = now - as_of
     if staleness < 0:
-        staleness = _of_the_future(-staleness, rules)
+        staleness = _staleness_ahead(-staleness, rules)
     entry = detail = None
     if not ready:
         reason = Reason.NOT_READY
@@ -248,15 +248,15 @@ def decide(  # noqa: PLR0913 - the whole of what a verdict depends on
         elif expires_at - issued_at > longest:
             reason = Reason.LIFETIME_EXCEEDED
         elif found:
-            reason, entry = _find_fault(token, found, rules, now)
+            reason, entry = _find_rejection(token, found, rules, now)
         else:
             reason = _ACTIVE
-    active, most = reason is _ACTIVE, policy.max_staleness_ms
-    if active and staleness > most:
+    active, max_staleness = reason is _ACTIVE, policy.max_staleness_ms
+    if active and staleness > max_staleness:
         active = policy.beyond is Beyond.ALLOW
         reason = reason if active else Reason.STALE
-    stale = staleness > policy.fresh_ms or staleness > most
-    # A third of the cost of calling the class, which is a tenth of a check.
+    stale = staleness > policy.fresh_ms or staleness > max_staleness
+    # Costs a third of calling the class, which would be a tenth of a check.
     return _new(Verdict, (active, reason, as_of, staleness, stale, entry, detail))
 
 
@@ -265,22 +265,22 @@ _new: Final = tuple.__new__
 
 
 def _describe_ahead(ahead_ms: float, rules: Rules) -> str:
-    """Say how far in the future a token is dated; in whole seconds, never too few."""
+    """Say how far in the future a token is dated, in seconds, rounded up."""
     return (
         f"the `iat` claim is {ceil(ahead_ms / 1_000)} s in the future; at most "
         f"{rules.clock_allowance_ms / 1_000:g} s are accepted (clock_allowance_seconds)"
     )
 
 
-def _of_the_future(ahead: int, rules: Rules) -> int:
-    """Return how old knowledge may be whose watermark lies in the future.
+def _staleness_ahead(ahead: int, rules: Rules) -> int:
+    """Return the staleness to assume when the watermark lies in the future.
 
-    It says that a clock is wrong by so much at least; so is the age.
+    Some clock is wrong by at least that much, and so may be the staleness.
     """
     return ahead if ahead > rules.clock_allowance_ms else 0
 
 
-def _find_fault(
+def _find_rejection(
     token: Token, found: Found, rules: Rules, now: UnixMs
 ) -> tuple[Reason, Entry | None]:
     for entry in sorted(found.values(), key=_precedence):
@@ -291,9 +291,9 @@ def _find_fault(
 
 
 _REASONS: Final = {kind: reason for reason, kind in REJECTING.items()}
-"""The reason that an entry of each kind gives, except for a user's own."""
+"""The reason for which an entry of each kind rejects; users have several."""
 
-_ORDER: Final = {kind: place for place, kind in enumerate(_REASONS)}
+_ORDER: Final = {kind: index for index, kind in enumerate(_REASONS)}
 
 
 def _precedence(entry: Entry) -> int:
@@ -307,17 +307,17 @@ def _judge(token: Token, entry: Entry, rules: Rules, now: UnixMs) -> Reason | No
     if kind in DENYLIST_KINDS:
         rejected = now < entry.expires_at
     else:
-        reached = token.issued_at <= entry.not_before + rules.clock_allowance_ms
-        rejected = reached or entry.status is not Status.ACTIVE
+        cut_off = token.issued_at <= entry.not_before + rules.clock_allowance_ms
+        rejected = cut_off or entry.status is not Status.ACTIVE
     return _REASONS[kind] if rejected else None
 
 
 def _judge_user(token: Token, entry: Entry, rules: Rules) -> Reason | None:
-    """Judge by status, then counter, then clock.
+    """Judge by status, then version, then clock.
 
-    Close to the cut-off the clocks cannot tell old from new: a counter that is high
-    enough is believed, and without one the token is rejected. From before that a
-    counter saves nothing, so one that was once wrong cannot keep an old token alive.
+    Close to the cut-off, clocks cannot tell old tokens from new: a version that is high
+    enough is trusted there, and a token without one is rejected. A token clearly older
+    is rejected whatever its version, so a wrong version cannot keep an old token alive.
     """
     if entry.status is Status.DELETED:
         return Reason.USER_DELETED
@@ -328,7 +328,7 @@ def _judge_user(token: Token, entry: Entry, rules: Rules) -> Reason | None:
         return Reason.VERSION_SUPERSEDED
     allowance = rules.clock_allowance_ms
     if version is None:
-        reached = token.issued_at <= entry.not_before + allowance
+        cut_off = token.issued_at <= entry.not_before + allowance
     else:
-        reached = token.issued_at < entry.not_before - allowance
-    return Reason.ISSUED_BEFORE_CUT_OFF if reached else None
+        cut_off = token.issued_at < entry.not_before - allowance
+    return Reason.ISSUED_BEFORE_CUT_OFF if cut_off else None

@@ -1,6 +1,6 @@
-"""What the authority concludes: entries. `updates.py` has what carries them.
+"""The entries that the authority derives from events; `updates.py` transports them.
 
-An `Entry` is absolute state about one target, never a delta; two entries of one target
+An `Entry` is the absolute state of one target, never a delta; two entries of one target
 `merge` into one, in any order, any number of times, with the same result (a join
 semilattice).
 """
@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, NewType
 
 UnixMs = NewType("UnixMs", int)
-"""Milliseconds since the epoch, by the clock that the name around it says."""
+"""Milliseconds since the epoch; whose clock it is follows from the context."""
 
 Offset = NewType("Offset", int)
 """A record's offset within its partition."""
@@ -24,7 +24,8 @@ MAX_ID_CHARACTERS: Final = 512
 ISSUER_PATTERN: Final = r"^[!#-\[\]-{}~]+$"
 """Printable ASCII without space, `"`, `|` and `\\`: all that a URI may hold, and more.
 
-So a bar ends the issuer in a key, and a bulk event's update stays within its limit.
+So a bar always ends the issuer in a key, and the update of a bulk event stays within
+its size limit.
 """
 
 RESOURCE_PATTERN: Final = r"^[^:]+:[\s\S]"
@@ -33,7 +34,7 @@ RESOURCE_PATTERN: Final = r"^[^:]+:[\s\S]"
 _ROUNDING_MS: Final = 1_000
 
 RECENT_EVENTS: Final = 8
-"""How many event ids an entry remembers, to know a producer's retry."""
+"""How many event fingerprints an entry keeps, to recognise a producer's retry."""
 
 
 class Kind(StrEnum):
@@ -58,7 +59,7 @@ class Kind(StrEnum):
     RESOURCE = "resource"
     """A piece of data, `type:id`, for instance `dataset:42`."""
     CLAIMS = "claims"
-    """Values of claims that were made revocable; see `claim_sets.claims_id`."""
+    """Values of revocable claims; see `claim_sets.claims_id`."""
 
 
 class Status(StrEnum):
@@ -67,22 +68,22 @@ class Status(StrEnum):
     ACTIVE = "active"
     """Only older tokens are rejected (cut-off, version)."""
     DISABLED = "disabled"
-    """Every token is rejected, until a later event enables it again."""
+    """Every token is rejected until a later event enables the subject again."""
     DELETED = "deleted"
     """Every token is rejected, for ever."""
 
 
 DENYLIST_KINDS: Final = frozenset({Kind.TOKEN, Kind.SESSION})
-"""Kinds whose entries only say "rejected until `expires_at`" and need no ledger."""
+"""Kinds whose entries mean only "rejected until `expires_at`" and need no history."""
 
 NO_EXPIRY: Final = UnixMs(2**53 - 1)
 """`expires_at` when the event does not say when the token expires.
 
-The largest number that every JSON reader keeps exactly, so that it wins each merge.
+The largest integer that every JSON parser keeps exactly, so it wins each merge.
 """
 
 STANDING_KINDS: Final = frozenset({Kind.KEY, Kind.CLIENT, Kind.TENANT, Kind.ISSUER})
-"""Kinds whose entries never expire in a region: few, and broad."""
+"""Kinds whose entries never expire in a region: they are few and broad."""
 
 _SEVERITY: Final = {Status.ACTIVE: 0, Status.DISABLED: 1, Status.DELETED: 2}
 
@@ -95,32 +96,32 @@ class Target(NamedTuple):
     id: str
 
     def __str__(self) -> str:
-        """Return `issuer|kind|id`: unambiguous, as no issuer or kind holds a bar."""
+        """Return `issuer|kind|id`: unambiguous, as no issuer or kind contains a bar."""
         return f"{self.issuer}|{self.kind}|{self.id}"
 
     def __repr__(self) -> str:
-        """Leave out the id, which may be somebody's: logs and tracebacks show this.
+        """Hide the id, which may be personal data: logs and tracebacks show this.
 
-        A number that means something in this process only tells targets apart.
+        A hash that is meaningful within this process only distinguishes targets.
         """
         return f"Target({self.kind}, {self.issuer}, #{hash(self.id) & 0xFFFFFFFF:08x})"
 
 
 def longest_ms(seconds: int) -> int:
-    """Return how long a token with the longest lifetime lives at most, in ms.
+    """Return a longest lifetime in ms, with a second added for rounding.
 
-    A second more than it says: issuers round `iat` and `exp`, each in its own way.
+    Issuers round `iat` and `exp`, each in its own way.
     """
     return seconds * 1_000 + _ROUNDING_MS
 
 
 def grant_id(user: str, client: str) -> str:
-    """Return `client|user`, in the client `%` as `%25` and `|` as `%7C`."""
+    """Return `client|user`, with `%` as `%25` and `|` as `%7C` in the client."""
     return f"{client.replace('%', '%25').replace('|', '%7C')}|{user}"
 
 
 class Position(NamedTuple):
-    """Where in the events topic a record is, and when the broker appended it."""
+    """The position of a record in the events topic, and when it was appended."""
 
     partition: int
     offset: Offset
@@ -128,14 +129,14 @@ class Position(NamedTuple):
 
     @property
     def receipt(self) -> str:
-        """The receipt of the event there: `partition-offset`."""
+        """The receipt of the event at this position: `partition-offset`."""
         return f"{self.partition}-{self.offset}"
 
 
 class Limits(NamedTuple):
     """How long tokens and sessions live at most, and the leeway on top, in ms.
 
-    `leeway_ms`: how long past a token's `exp` any verifier's clock may still accept it.
+    `leeway_ms`: how long past a token's `exp` any verifier may still accept it.
     """
 
     longest_token_ms: int
@@ -144,10 +145,11 @@ class Limits(NamedTuple):
 
     @property
     def relevance_ms(self) -> int:
-        """How long after its cut-off a subject entry can touch a living token.
+        """How long after its cut-off a subject entry can apply to a live token.
 
-        Twice: the token may be dated later than the cut-off, by an issuer's clock that
-        is ahead, and be accepted past its `exp`, by a verifier's that is behind.
+        The leeway counts twice: an issuer's clock that is ahead may date the token
+        later than the cut-off, and a verifier's that is behind may accept it past its
+        `exp`.
         """
         return self.longest_token_ms + 2 * self.leeway_ms
 
@@ -158,19 +160,18 @@ RecentEvent = tuple[UnixMs, Offset, str]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Absolute state of one target, as of the events applied to it.
+    """The absolute state of one target, as of the events applied to it.
 
     `source`: the latest of them, by broker time. `expires_at` is used by denylist kinds
-    only: when the token itself expires, and in an entry read from a store, when the
+    only: when the token itself expires or, in an entry read from a store, when the
     denial ends there. `version` is used by users only; `forwarded_bumps` of it come
-    from events that were forwarded. `status_time` and `status_partition` say when and
-    where the status was set; 0 and -1: never.
+    from forwarded events. `status_time` and `status_partition`: when and where the
+    status was set; 0 and -1 if never.
 
-    Two members matter to authorities only. `recent` holds the broker times, offsets and
+    Only authorities use two members. `recent` holds the broker times, offsets and
     fingerprints of the latest events applied, oldest first, at most `RECENT_EVENTS`.
-    `seen` holds the highest offset applied of each partition, where that is not the
-    offset of `source`: nothing, unless events of the target come from several
-    partitions.
+    `seen` holds the highest offset applied of each partition, except where `source` has
+    that offset; it is empty unless events of the target come from several partitions.
     """
 
     target: Target
@@ -187,11 +188,11 @@ class Entry:
 
     @property
     def standing(self) -> bool:
-        """Whether the entry matters for ever, not only to tokens that live now."""
+        """Whether the entry applies for ever, not only to tokens that live now."""
         return self.status is not Status.ACTIVE or self.target.kind in STANDING_KINDS
 
     def applied(self, partition: int) -> Offset:
-        """Return the highest offset applied of a partition; -1 means none."""
+        """Return the highest offset applied from a partition; -1 if none."""
         for each, offset in self.seen:
             if each == partition:
                 return offset
@@ -199,12 +200,12 @@ class Entry:
         return source.offset if source.partition == partition else Offset(-1)
 
     def relevant_until(self, limits: Limits) -> UnixMs | None:
-        """Return when no living token can be touched any more; None means never.
+        """Return when the entry ceases to apply to any live token; None means never.
 
         A denial lasts until no verifier accepts the token. The issuer's clock may be
         ahead by the leeway, so a token may expire that much later than the longest
-        lifetime from the event; one that claims more is rejected for that. The tokens
-        of a session may outlive it, so its own end shortens no denial of theirs.
+        lifetime after the event; one with a longer lifetime is rejected for that. The
+        tokens of a session may outlive it, so its end does not shorten their denial.
         """
         if self.target.kind in DENYLIST_KINDS:
             alive = self.source.time + limits.longest_token_ms + limits.leeway_ms
@@ -219,18 +220,18 @@ class Entry:
 
 
 def merge(one: Entry, other: Entry) -> Entry:
-    """Join two entries of one target: the greater of each, and the later status.
+    """Join two entries of one target: the greater of each member, the later status.
 
-    `deleted` is final. Otherwise the status set later counts, and of two set at the
-    same time the more severe. Of the version, what events of the target's own partition
-    and what forwarded ones came to is joined apart: authorities take the two in
-    different order, so each of two entries may lack an event that the other has.
+    `deleted` is final. Otherwise the status set later wins, and of two set at the same
+    time the more severe. The shares of the version that come from the target's own
+    partition and from forwarded events are joined separately: authorities interleave
+    the two differently, so each of two entries may lack an event that the other has.
     """
     forwarded = max(one.forwarded_bumps, other.forwarded_bumps)
     own = max(one.version - one.forwarded_bumps, other.version - other.forwarded_bumps)
     status = other if _status_order(other) > _status_order(one) else one
     denied = one.target.kind in DENYLIST_KINDS
-    source = max(one.source, other.source, key=_place_order if denied else _time_order)
+    source = max(one.source, other.source, key=_offset_order if denied else _time_order)
     return Entry(
         one.target,
         source,
@@ -247,7 +248,7 @@ def merge(one: Entry, other: Entry) -> Entry:
 
 
 def with_seen(entry: Entry, at: Position) -> Entry:
-    """Return the entry with the event at a place among those applied, and no more."""
+    """Return the entry with one more position among those applied."""
     seen = _seen(entry.source, entry, Entry(entry.target, at))
     return entry if seen == entry.seen else replace(entry, seen=seen)
 
@@ -255,13 +256,13 @@ def with_seen(entry: Entry, at: Position) -> Entry:
 def _recent(
     one: tuple[RecentEvent, ...], other: tuple[RecentEvent, ...]
 ) -> tuple[RecentEvent, ...]:
-    if one[-1:] < other[:1]:  # as each event that comes in its time
+    if one[-1:] < other[:1]:  # the usual case: events in order of time
         return (*one, *other)[-RECENT_EVENTS:]
     return one if one == other else tuple(sorted({*one, *other})[-RECENT_EVENTS:])
 
 
 def _seen(source: Position, one: Entry, other: Entry) -> tuple[tuple[int, Offset], ...]:
-    """Join the highest offsets of both; what `source` says is left out."""
+    """Join the highest offsets of both, without the one that `source` has."""
     mine, theirs = one.source, other.source
     if not (one.seen or other.seen) and mine.partition == theirs.partition:
         highest = max(mine.offset, theirs.offset)
@@ -285,6 +286,6 @@ def _time_order(source: Position) -> tuple[int, int, int]:
     return source.time, source.partition, source.offset
 
 
-def _place_order(source: Position) -> tuple[int, int, int]:
-    """Order denials by what a store keeps of their sources: no time."""
+def _offset_order(source: Position) -> tuple[int, int, int]:
+    """Order denials without the time, which a store does not keep for them."""
     return source.offset, source.partition, source.time

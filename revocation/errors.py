@@ -1,4 +1,4 @@
-"""Every error this package raises, in one tree.
+"""Every error that this package raises, in one tree.
 
     RevocationError
     ├── ContractError
@@ -27,7 +27,7 @@
         └── PrerequisiteError
 
 `code` is stable: it is the metric label and the dead-letter reason. `retriable` says
-whether the same call may succeed later without anybody changing anything.
+whether the same call may succeed later without any change.
 """
 
 
@@ -51,25 +51,25 @@ class MalformedEventError(ContractError):
 
 
 class UnknownEventTypeError(ContractError):
-    """The CloudEvent's `type` is none that this service knows."""
+    """The CloudEvent's `type` is unknown to this service."""
 
     code = "unknown_event_type"
 
 
 class InvalidEventError(ContractError):
-    """A known type whose attributes or data break its schema."""
+    """A known type whose attributes or data violate its schema."""
 
     code = "invalid_event"
 
 
 class TokenAsIdError(ContractError):
-    """A whole JWT where an id is due: no token would be found by it."""
+    """A whole JWT in place of an id: it matches no token."""
 
     code = "token_as_id"
 
 
 class OversizedRecordError(ContractError):
-    """The record is larger than any event may be."""
+    """The record exceeds the size limit of events."""
 
     code = "oversized_record"
 
@@ -81,13 +81,13 @@ class ClaimsNotRevocableError(ContractError):
 
 
 class MalformedForwardedError(ContractError):
-    """A record of the forwarded topic that no authority wrote."""
+    """A record of the forwarded topic that was not written by an authority."""
 
     code = "malformed_forwarded"
 
 
 class MalformedUpdateError(ContractError):
-    """A record of the entries topic that no authority wrote."""
+    """A record of the entries topic that was not written by an authority."""
 
     code = "malformed_update"
 
@@ -99,7 +99,7 @@ class SettingsError(RevocationError):
 
 
 class DisagreementError(SettingsError):
-    """A process and the region it works on have settings that must be the same."""
+    """Settings of a process differ from those of its region and must not."""
 
     code = "settings_disagree"
 
@@ -124,7 +124,7 @@ class PublishError(RevocationError):
 
 
 class NotAppliedError(RevocationError):
-    """A receipt was not applied in every asked region within the time limit."""
+    """A receipt was not applied in every requested region within the time limit."""
 
     code = "not_applied"
     retriable = True
@@ -144,7 +144,7 @@ class ReplicaFullError(RevocationError):
 
 
 class StoreError(RevocationError):
-    """A regional store cannot do what it was asked."""
+    """A regional store cannot carry out a request."""
 
     code = "store_error"
 
@@ -163,14 +163,14 @@ class StoreUnsuitableError(StoreError):
 
 
 class StoreColdError(StoreError):
-    """The store's epoch is missing or another one: it must be rebuilt from the log."""
+    """The store's epoch is missing or has changed: rebuild it from the log."""
 
     code = "store_cold"
     retriable = True
 
 
 class StoreMovedBackError(StoreError):
-    """The store's position is behind what was written: read positions, seek, resume."""
+    """The store's position is behind what was written: reread it, seek, resume."""
 
     code = "store_moved_back"
     retriable = True

@@ -1,10 +1,10 @@
-"""What a region's store says of itself, so that parts that must agree are compared.
+"""The settings that a region's store was written with, for readers to compare. Pure.
 
-A store of digests cannot show that it is read in the wrong way: whoever has another
-pepper finds nothing, and nothing looks like "not revoked". So each epoch of a region
-states, without secrets, the settings that give its entries their meaning. Projectors
-write an `Identity` when they begin an epoch and refuse to work on one that
-is not theirs; verifiers compare it with what they expect. Pure.
+A store of digests cannot show that it is read the wrong way: a reader with another
+pepper finds nothing, which looks like "not revoked". So each epoch of a region records,
+without secrets, the settings that give its entries their meaning. Projectors write an
+`Identity` when they begin an epoch and refuse to work on one that is not theirs;
+verifiers compare it with their own settings.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ from revocation.entries import UnixMs, longest_ms
 from revocation.errors import DisagreementError
 
 LAYOUT_VERSION: Final = 3
-"""Of keys, values, marks and functions; rises with any change that readers notice."""
+"""Of keys, values, marks and functions; raised by any change visible to readers."""
 
 _FINGERPRINT_BYTES: Final = 8
 _NEVER: Final = UnixMs(0)
@@ -27,7 +27,7 @@ _FINGERPRINTED: Final = b"revocation pepper"
 
 
 class Lifetimes(NamedTuple):
-    """How long things live, in seconds; named as the settings are."""
+    """Lifetimes in seconds, named like the settings."""
 
     max_token_lifetime_seconds: int
     max_session_seconds: int
@@ -37,10 +37,10 @@ class Lifetimes(NamedTuple):
 
     @property
     def window_ms(self) -> UnixMs:
-        """How long an entry may matter, and a standing one may go unrefreshed."""
+        """How long an entry may apply, and a standing one may go unrefreshed."""
         token = longest_ms(self.max_token_lifetime_seconds)
         longest = max(token, self.max_session_seconds * 1_000)
-        # Twice: an issuer's clock may be ahead by the grace, a verifier's behind by it.
+        # Twice: an issuer's clock may be ahead by as much as a verifier's is behind.
         grace = 2 * (self.leeway_seconds + self.clock_allowance_seconds)
         return UnixMs(longest + (grace + self.refresh_period_seconds) * 1_000)
 
@@ -51,26 +51,26 @@ _BOUNDS: Final = (
     "leeway_seconds",
     "clock_allowance_seconds",
 )
-"""The lifetimes that say how long a revocation must be kept."""
+"""The lifetimes that determine how long a revocation must be kept."""
 
 _REFRESH: Final = "refresh_period_seconds"
 _CLAIMS: Final = "revocable_claims"
 
 
 def fingerprint(pepper: bytes) -> str:
-    """Return what tells a pepper from others and does not give it away."""
+    """Return a digest that identifies a pepper without revealing it."""
     keyed = blake2b(_FINGERPRINTED, key=pepper[:64], digest_size=_FINGERPRINT_BYTES)
     return keyed.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """The settings that an epoch of a region was begun with.
+    """The settings with which an epoch of a region began.
 
     `cluster_id`: of the Kafka cluster whose log the region follows; None if the broker
-    does not say. `peppers`: fingerprints of those that entries may lie under, the one
-    that is written first. `rotated_at`: when that became the first, in ms.
-    `revocable_claims`: what every reader must look for.
+    reports none. `peppers`: fingerprints of those that entries may be keyed with; new
+    entries use the first. `rotated_at`: when that became the first, in ms.
+    `revocable_claims`: the claim sets that every reader must look for.
     """
 
     region: str
@@ -85,7 +85,7 @@ class Identity:
 
 
 class Expectation(NamedTuple):
-    """What a reader of a region needs the region to be."""
+    """What a reader requires of a region."""
 
     region: str
     peppers: Sequence[str]
@@ -95,17 +95,16 @@ class Expectation(NamedTuple):
     def require(self, identity: Identity | None) -> None:
         """Accept a region that this reader can read.
 
-        A reader whose lifetimes are shorter than the region's is stricter than needed,
-        which is what a planned change of them leads through. So is one that looks for
-        more claim sets.
+        A reader whose lifetimes are shorter than the region's is merely stricter than
+        needed, as happens during a planned change. So is one with more claim sets.
 
         Raises:
             DisagreementError: names each setting, the region's value and ours.
         """
         if identity is None:
             raise DisagreementError(
-                f"the store of {self.region} says nothing of its settings that this "
-                "release can read; run the same release in the whole region"
+                f"the store of {self.region} has no settings that this release can "
+                "read; run the same release in the whole region"
             )
         found = list(self._find_differences(identity))
         if found:
@@ -127,7 +126,7 @@ class Expectation(NamedTuple):
             theirs = getattr(identity.lifetimes, name)
             ours = getattr(self.lifetimes, name)
             if ours > theirs:
-                yield _difference(name, theirs, ours, "at most that is safe")
+                yield _difference(name, theirs, ours, "at most the region's is safe")
         if not set(identity.revocable_claims) <= set(self.revocable_claims):
             yield _difference(
                 _CLAIMS,
@@ -138,7 +137,7 @@ class Expectation(NamedTuple):
 
 
 class Stated(NamedTuple):
-    """What an authority states of its settings, as its pulses carry it."""
+    """The settings that an authority states in its pulses."""
 
     lifetimes: Mapping[str, int]
     revocable_claims: tuple[ClaimSet, ...] = ()
@@ -147,9 +146,9 @@ class Stated(NamedTuple):
 def require_authority(stated: Stated, own: Identity) -> None:
     """Accept an authority whose log holds what a projector's region needs.
 
-    Its lifetimes may be longer, which is what a planned change leads through. Entries
-    that stand for ever must come again at least as often as the projector relies on.
-    What it accepts events about, the region must state, or no verifier had to look.
+    Its lifetimes may be longer, as during a planned change. It must repeat standing
+    entries at least as often as the projector relies on. The claim sets that it accepts
+    must all be stated by the region, or verifiers need not look for them.
 
     Args:
         stated: what the authority states.
@@ -162,9 +161,9 @@ def require_authority(stated: Stated, own: Identity) -> None:
     limits = {name: (theirs.get(name, 0), ours[name]) for name in _BOUNDS}
     wrong: dict[str, tuple[object, object]]
     wrong = {name: both for name, both in limits.items() if both[0] < both[1]}
-    refreshed = theirs.get(_REFRESH, 0), ours[_REFRESH]
-    if refreshed[0] > refreshed[1]:
-        wrong[_REFRESH] = refreshed
+    refresh = theirs.get(_REFRESH, 0), ours[_REFRESH]
+    if refresh[0] > refresh[1]:
+        wrong[_REFRESH] = refresh
     accepted, listed = stated.revocable_claims, own.revocable_claims
     if not set(accepted) <= set(listed):
         wrong[_CLAIMS] = describe(accepted), describe(listed)
@@ -179,11 +178,12 @@ def require_authority(stated: Stated, own: Identity) -> None:
 
 
 class Comparison(NamedTuple):
-    """What a projector makes of the region that it is to keep.
+    """How a region's identity differs from a projector's settings.
 
-    `foreign`: the store is somebody else's. `changed`: entries were written by other
-    settings, so a rebuild is needed. `outdated`: an older release wrote them; rebuild
-    without asking. `adopted`: the identity as it is to be if none of these holds.
+    `foreign`: the store belongs to another region or installation. `changed`: entries
+    were written with other settings, so a rebuild is needed. `outdated`: an older
+    release wrote them; rebuild without asking. `adopted`: the identity to write if none
+    of these holds.
     """
 
     foreign: tuple[str, ...]
@@ -192,7 +192,7 @@ class Comparison(NamedTuple):
     adopted: Identity
 
     def refuse_foreign(self) -> None:
-        """Let nobody write to a store that is somebody else's.
+        """Refuse to write to the store of another region or installation.
 
         Raises:
             DisagreementError: names each setting, the region's value and ours.
@@ -202,12 +202,12 @@ class Comparison(NamedTuple):
             raise _disagreement(
                 region,
                 self.foreign,
-                "; give each its own store or store_prefix, or take this one over by "
+                "; give each its own store or store_prefix, or take this one over with "
                 f"`revocation rebuild {region} --take-over`",
             )
 
     def refuse_changed(self) -> None:
-        """Let nobody write among entries of other settings.
+        """Refuse to write among entries written with other settings.
 
         Raises:
             DisagreementError: names each setting, the region's value and ours.
@@ -217,8 +217,8 @@ class Comparison(NamedTuple):
             raise _disagreement(
                 region,
                 self.changed,
-                "; if the values here are right, `revocation rebuild "
-                f"{region}` with them empties the store and reads the log again, as "
+                f"; if the values here are right, run `revocation rebuild {region}` "
+                "with them: it empties the store and reads the log again, as "
                 "REVOCATION_ON_CHANGED_SETTINGS=rebuild does at each start",
             )
 
@@ -227,15 +227,14 @@ def compare(region: Identity | None, own: Identity, now: UnixMs) -> Comparison:
     """Compare a region's identity with the one that a projector would give it.
 
     A rotation of the pepper, a longer refresh period, further claim sets and a cluster
-    id that was not known are adopted in place. A claim set that this projector lacks
-    stays until a rebuild: another one may write entries of it. The pepper before is
-    needed until a rebuild: nothing else shows that all has been written under the new
-    one.
+    id unknown so far are adopted in place. A claim set that this projector lacks stays
+    until a rebuild: another projector may write entries of it. The previous pepper is
+    needed until a rebuild: nothing else shows that every entry uses the new one.
 
     Args:
-        region: what the store says; None if it says nothing.
-        own: what this projector's settings say.
-        now: when a rotation that is adopted began.
+        region: the identity in the store; None if there is none.
+        own: the identity that follows from this projector's settings.
+        now: the time to record for a rotation that is adopted.
     """
     if region is None:
         return Comparison((), (), outdated=True, adopted=own)
@@ -263,7 +262,7 @@ def compare(region: Identity | None, own: Identity, now: UnixMs) -> Comparison:
     if rotated is None:
         changed.append(_pepper_difference(region.peppers, own.peppers))
         rotated = region
-    # The longer one, or two projectors would adopt in turns for ever.
+    # The longer one, or two projectors would overwrite each other's for ever.
     refresh = max(each.lifetimes.refresh_period_seconds for each in (region, own))
     adopted = replace(
         rotated,
@@ -279,12 +278,15 @@ def compare(region: Identity | None, own: Identity, now: UnixMs) -> Comparison:
 
 
 def _rotate(region: Identity, own: Identity, now: UnixMs) -> Identity | None:
-    """Return the region with the peppers that readers need from now on, if any do."""
+    """Return the region with the peppers that readers need from now on.
+
+    None if the region's entries cannot be read with this projector's peppers.
+    """
     written, *others = region.peppers
     if own.peppers[0] == written:
         return region
     if own.peppers[0] in others:
-        return region  # Not restarted yet: what it writes is still read.
+        return region  # Not restarted yet: what it writes can still be read.
     if written in own.peppers and not others:
         peppers = (own.peppers[0], written)
         return replace(region, peppers=peppers, rotated_at=now)
@@ -298,13 +300,13 @@ def encode_identity(identity: Identity) -> bytes:
 
 
 def decode_identity(value: bytes) -> Identity | None:
-    """Decode what `encode_identity` wrote; None if that is of a form not known here."""
+    """Decode what `encode_identity` wrote; None if the form is unknown here."""
     try:
         document = orjson.loads(value)
         lifetimes = document["lifetimes"]
-        # There was none when layouts had versions below 3.
+        # Layouts below version 3 had none.
         document = {_CLAIMS: [], **document}
-        # A later release may state more, and its layout says so.
+        # A later release may have more members; its layout version shows that.
         known = {each.name: document[each.name] for each in fields(Identity)}
         known["peppers"] = tuple(document["peppers"])
         known[_CLAIMS] = tuple(map(tuple, document[_CLAIMS]))
@@ -315,13 +317,13 @@ def decode_identity(value: bytes) -> Identity | None:
 
 
 def _difference(setting: str, theirs: object, ours: object, hint: str = "") -> str:
-    said = f"{setting} is {theirs} in the region and {ours} here"
-    return f"{said} (REVOCATION_{setting.upper()}{', ' if hint else ''}{hint})"
+    values = f"{setting} is {theirs} in the region and {ours} here"
+    return f"{values} (REVOCATION_{setting.upper()}{', ' if hint else ''}{hint})"
 
 
 def _pepper_difference(theirs: Iterable[str], ours: Iterable[str]) -> str:
     return (
-        f"entries lie under the pepper {' and '.join(theirs)}, and here are "
+        f"the region's entries use the pepper {' and '.join(theirs)}, this process has "
         f"{' and '.join(ours)} (fingerprints; pepper_file and previous_pepper_file)"
     )
 

@@ -1,8 +1,8 @@
 """The rule that turns events into entries. Pure: no IO, no clock, no Kafka.
 
-The result is a function of the log alone (the event, its place, its broker time), so
-two authorities that read the same log conclude the same. The place and time of an event
-that was forwarded are those of its record in the events topic.
+The result is a function of the log alone (the event, its position and broker time), so
+two authorities that read the same log derive the same entries. A forwarded event keeps
+the position and time of its record in the events topic.
 """
 
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ from revocation.entries import (
 from revocation.events import EVENT_TYPES, CloudEvent, Event
 
 FUTURE_TOLERANCE_MS: Final = 5_000
-"""How far in the future of its record's time a producer's cut-off may lie."""
+"""How far a producer's cut-off may lie past its record's time."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -37,10 +37,10 @@ _FINGERPRINT_BYTES: Final = 12
 
 
 class Effect(NamedTuple):
-    """What an event asks for, once for each of its targets.
+    """What an event does to each of its targets.
 
-    `bump`: by how much the version rises. `cut`: tokens issued before are rejected;
-    `at_record_time`: before the record, whatever time the producer gave.
+    `bump`: the increment of the version. `cut`: it sets a cut-off, at the event's time
+    or, with `at_record_time`, at the record's, whatever time the producer gave.
     """
 
     bump: int = 0
@@ -51,7 +51,7 @@ class Effect(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The event counts. `clamped`: a time of the producer's was not to be believed."""
+    """The event was applied. `clamped`: the producer gave an implausible time."""
 
     entry: Entry
     clamped: bool = False
@@ -61,7 +61,7 @@ class Accepted:
 class Duplicate:
     """Seen before. The entry is emitted again: its first output may have been lost.
 
-    It says of a repetition in another record that this record is known as well.
+    For a repetition in another record the entry also notes that record's offset.
     """
 
     entry: Entry
@@ -69,14 +69,14 @@ class Duplicate:
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """The event comes too late to change anything; `entry` is what holds."""
+    """The event comes too late to change anything; `entry` is the current state."""
 
     entry: Entry
 
 
 Result = Accepted | Duplicate | Superseded
 
-# A status, and a deletion, are cut at the record's time: whatever the producer's clock
+# Disabling and deleting cut off at the record's time: whatever the producer's clock
 # says, no token from before the record may survive them.
 _LOG_OUT: Final = Effect(bump=1, cut=True)
 _DISABLE: Final = Effect(bump=1, cut=True, at_record_time=True, status=Status.DISABLED)
@@ -101,7 +101,7 @@ _BROAD_EFFECTS: Final[Mapping[bool | None, Effect]] = {
     True: Effect(cut=True, at_record_time=True, status=Status.DISABLED),
     False: Effect(cut=True, status=Status.ACTIVE),
 }
-"""By `disable`, of `_Broad` events."""
+"""Of `_Broad` events, by `disable`."""
 
 _Broad = (
     events.ClientRevoked
@@ -109,11 +109,15 @@ _Broad = (
     | events.IssuerRevoked
     | events.ClaimsRevoked
 )
-"""What one type of event cuts off, disables or enables."""
+"""Events whose one type cuts off, disables or enables."""
 
 
 def _require_effects(known: Iterable[type[CloudEvent]]) -> None:
-    """Let no type of event have the effect of others because nobody thought of it."""
+    """Fail at import for an event type without an effect of its own.
+
+    Raises:
+        TypeError: names the types.
+    """
     listed = {*_EFFECTS, *_Broad.__args__, events.DataDeleted}
     if missing := [each.__name__ for each in known if each not in listed]:
         raise TypeError(f"no effect is listed for {', '.join(missing)}")
@@ -124,28 +128,28 @@ _require_effects(EVENT_TYPES.values())
 
 def effect_of(event: Event) -> Effect:
     """Return what an event does to its targets."""
-    # Looked up first: `isinstance` is slow for pydantic's models.
+    # A lookup first: `isinstance` is slow for pydantic models.
     effect = _EFFECTS.get(type(event))
     if effect is not None:
         return effect
     if isinstance(event, events.DataDeleted):
         return _DELETE if event.data.resource is None else _WIPE
-    assert isinstance(event, _Broad)  # noqa: S101 - `_require_effects` saw to it
+    assert isinstance(event, _Broad)  # noqa: S101 - `_require_effects` ensures it
     return _BROAD_EFFECTS[event.data.disable]
 
 
 def fingerprint(event: Event) -> str:
-    """Return what tells an event from all others, and is the same for its retry.
+    """Return a digest that is unique to an event and the same for its retries.
 
-    CloudEvents has `source` and `id` name an event, and two producers may count alike;
-    `type` keeps a producer that names two different acts alike from losing one. It is
-    short, and shows nothing that an `id` might hold.
+    In CloudEvents `source` and `id` together identify an event, since two producers may
+    use the same ids; with `type` a producer that reuses an id for another type of event
+    loses neither. The digest is short and reveals nothing that an `id` may hold.
     """
     named = f"{event.type} {len(event.source)} {event.source}{event.id}"
     return blake2b(named.encode(), digest_size=_FINGERPRINT_BYTES).hexdigest()
 
 
-def apply(  # noqa: PLR0913 - what is known, what happened, and where
+def apply(  # noqa: PLR0913 - the state, the event and its position
     current: Entry | None,
     event: Event,
     target: Target,
@@ -157,23 +161,23 @@ def apply(  # noqa: PLR0913 - what is known, what happened, and where
     """Apply one event to one of its targets.
 
     Args:
-        current: the target's entry so far; None for denylist kinds, always.
+        current: the target's entry so far; always None for denylist kinds.
         event: what happened.
         target: one of `events.targets(event)`.
-        at: where the event's record lies, and its LogAppendTime.
+        at: the position of the event's record, with its LogAppendTime.
         limits: how long tokens and sessions live at most.
-        forwarded: whether the event was published in another partition than that of
+        forwarded: whether the event was published to another partition than that of
             its target.
     """
     if target.kind in DENYLIST_KINDS:
         return _deny(event, target, at, limits)
-    known_as = fingerprint(event)
+    own_fingerprint = fingerprint(event)
     known = current is not None
     if current is None:
         current = Entry(target, at)
     elif _applied(current, at):
         return Duplicate(current)
-    elif any(known_as == recent for *_, recent in current.recent):
+    elif any(own_fingerprint == recent for *_, recent in current.recent):
         return Duplicate(with_seen(current, at))
     effect = effect_of(event)
     if effect.status is Status.ACTIVE and current.status is Status.DELETED:
@@ -183,7 +187,7 @@ def apply(  # noqa: PLR0913 - what is known, what happened, and where
         cut_off, clamped = _cut_off(event, effect, at, limits)
     version = _version(current, event, effect)
     bumped = version - current.version if forwarded else 0
-    said = Entry(
+    change = Entry(
         target,
         at,
         version,
@@ -192,46 +196,46 @@ def apply(  # noqa: PLR0913 - what is known, what happened, and where
         status_time=_status_time(current, effect, at),
         status_partition=-1 if effect.status is None else at.partition,
         forwarded_bumps=current.forwarded_bumps + bumped,
-        recent=((at.time, at.offset, known_as),),
+        recent=((at.time, at.offset, own_fingerprint),),
     )
-    return Accepted(merge(current, said) if known else said, clamped)
+    return Accepted(merge(current, change) if known else change, clamped)
 
 
 def _applied(current: Entry, at: Position) -> bool:
-    """Know a record that is taken again, and all copies of a record but the first.
+    """Whether a record was applied before, itself or as a forwarded copy.
 
-    One offset for each partition is enough, as the first copies of its records arrive
-    in their order, whatever twins and paused workers add. Whoever forwards begins at a
-    record before which every copy is acknowledged (those before a commit are, and those
-    before the source of an update) and leaves none out. So when the copy of one record
-    is there for the first time, its sender, or somebody before it, has written those of
-    the records before.
+    One offset per partition is enough, because the first copies of its records arrive
+    in order, whatever twins and paused workers add. A worker starts to forward at a
+    record before which every copy is acknowledged (as are those before a commit, and
+    those before the source of an update) and skips none. So when the copy of a record
+    first appears, its sender or an earlier one has written the copies of all records
+    before it.
     """
     return at.offset <= current.applied(at.partition)
 
 
 def _deny(event: Event, target: Target, at: Position, limits: Limits) -> Accepted:
-    """Say when the token expires; how long that matters is decided by each region.
+    """Record when the token expires; each region decides how long to keep the denial.
 
-    So an authority whose lifetimes are too short ends no denial early: the log has all
-    that a region with the right ones needs.
+    So an authority whose lifetimes are set too short ends no denial early: the log
+    holds all that a region with the right lifetimes needs.
     """
     exp, clamped = getattr(event.data, "exp", None), False
     expires_at = NO_EXPIRY
     if exp is not None:
         session = target.kind is Kind.SESSION
         longest = limits.longest_session_ms if session else limits.longest_token_ms
-        # Older than any token can be: a slip of units, such as a duration.
+        # Earlier than any token could expire: a wrong unit, such as a duration.
         clamped = exp * 1000 < at.time - longest
         expires_at = NO_EXPIRY if clamped else UnixMs(exp * 1000)
     return Accepted(Entry(target, at, expires_at=expires_at), clamped)
 
 
 def _status_time(current: Entry, effect: Effect, at: Position) -> UnixMs:
-    """Order statuses by time, and those of one partition as they are in the log.
+    """Order statuses by time, and within one partition by the log.
 
-    Of two events in one millisecond, or with a broker's clock that was set back between
-    them, the time alone would not do.
+    Time alone does not order two events of the same millisecond, nor two between which
+    a broker's clock was set back.
     """
     if effect.status is None:
         return UnixMs(0)
@@ -240,7 +244,7 @@ def _status_time(current: Entry, effect: Effect, at: Position) -> UnixMs:
 
 
 def _version(current: Entry, event: Event, effect: Effect) -> Version:
-    """Count on, or to where the producer's own counter is by now."""
+    """Increment the version, or raise it to the producer's own if that is higher."""
     counted = current.version + effect.bump
     if current.target.kind is not Kind.USER:
         return Version(counted)
@@ -250,15 +254,15 @@ def _version(current: Entry, event: Event, effect: Effect) -> Version:
 def _cut_off(
     event: Event, effect: Effect, at: Position, limits: Limits
 ) -> tuple[UnixMs, bool]:
-    """Clamp: a slip of units must not lock users out for 50,000 years (RFC 8417).
+    """Clamp: a wrong unit must not lock users out for 50,000 years (RFC 8417).
 
-    A time too far back gives way to the record's, which is later: an authority whose
-    lifetimes are too short cuts off more tokens, never fewer.
+    A time too far in the past is replaced by the record's, which is later: an authority
+    whose lifetimes are set too short cuts off more tokens, never fewer.
     """
     if effect.at_record_time or event.time is None:
         return at.time, False
-    asked = UnixMs((event.time - _EPOCH) // _MILLISECOND)
+    requested = UnixMs((event.time - _EPOCH) // _MILLISECOND)
     earliest = at.time - limits.longest_token_ms
-    if earliest <= asked <= at.time + FUTURE_TOLERANCE_MS:
-        return asked, False
+    if earliest <= requested <= at.time + FUTURE_TOLERANCE_MS:
+        return requested, False
     return at.time, True

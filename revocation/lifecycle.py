@@ -1,4 +1,4 @@
-"""What is started and stopped: connections, tasks, and what is made of them."""
+"""Starting and stopping: of connections, of tasks, and of objects that own them."""
 
 import abc
 from types import TracebackType
@@ -9,22 +9,25 @@ class Part(Protocol):
     """Something that runs for as long as a verifier does."""
 
     async def start(self) -> None:
-        """Begin."""
+        """Start."""
 
     async def stop(self) -> None:
-        """End; may be called twice."""
+        """Stop; may be called twice."""
 
 
 class Lifecycle(abc.ABC):
-    """Starts and stops. An async context manager, which stops also if a start fails."""
+    """Something that starts and stops: an async context manager.
+
+    It stops also when its start fails.
+    """
 
     @abc.abstractmethod
     async def start(self) -> None:
-        """Begin."""
+        """Start."""
 
     @abc.abstractmethod
     async def stop(self) -> None:
-        """End; may be called twice, and where `start` failed or was never called."""
+        """Stop; may be called twice, and if `start` failed or was never called."""
 
     async def __aenter__(self) -> Self:
         """Start."""
@@ -46,7 +49,7 @@ class Lifecycle(abc.ABC):
 
 
 class Composite(Lifecycle):
-    """Starts its parts in their order, and stops them in the reverse."""
+    """Starts its parts in order and stops them in reverse order."""
 
     def __init__(self) -> None:
         """Prepare, without parts."""

@@ -1,8 +1,8 @@
-"""Logging: fixed phrases with key-values, as JSON lines on stderr.
+"""Logging: fixed phrases with key-value pairs, as JSON lines on stderr.
 
-Identifiers of users, sessions and tokens are never logged; receipts are. What repeats
-while a broker or a store is away is logged once, and from then on once in ten seconds,
-with the number of lines that were held back.
+Identifiers of users, sessions and tokens are never logged; receipts are. Lines that
+repeat while a broker or a store is away are logged once, then once every ten seconds,
+with the number of lines held back.
 """
 
 import logging
@@ -28,10 +28,10 @@ _RENDERED: Final[tuple[Processor, ...]] = (
 
 
 class Outages:
-    """Lets one line about an outage pass in ten seconds, and counts the others.
+    """Admits one line about an outage every ten seconds, and counts the others.
 
-    Our own lines name the outage they belong to by the key `outage`. Those of the Kafka
-    libraries belong to Kafka's, unless they bring an exception: that may be news.
+    Our own lines name their outage by the key `outage`. Those of the Kafka libraries
+    belong to Kafka's, unless they have an exception, which may be new.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Outages:
 
         Args:
             outage: what the line is about.
-            now: in seconds of any steady clock.
+            now: in seconds of a monotonic clock.
         """
         with self._lock:
             passed_at = self._passed_at.get(outage)
@@ -56,7 +56,7 @@ class Outages:
             return self._held_back.pop(outage, 0)
 
     def of_ours(self, _: Any, __: str, event: EventDict) -> EventDict:
-        """Hold back, as a processor of structlog."""
+        """Hold lines back, as a structlog processor."""
         outage = event.get("outage")
         held_back = 0 if outage is None else self.admit(outage, time.monotonic())
         if held_back is None:
@@ -64,7 +64,7 @@ class Outages:
         return {**event, "held_back": held_back} if held_back else event
 
     def of_libraries(self, record: logging.LogRecord) -> bool:
-        """Hold back, as a filter of logging."""
+        """Hold records back, as a logging filter."""
         is_new = record.levelno >= logging.CRITICAL
         if is_new or not record.name.startswith(_LIBRARIES):
             return True
@@ -75,10 +75,7 @@ class Outages:
 
 
 def configure_logging() -> None:
-    """Send structlog and the libraries' logging to stderr, warnings of the latter.
-
-    What no thread catches is logged as well.
-    """
+    """Send structlog, the libraries' warnings and uncaught exceptions to stderr."""
     outages = Outages()
     structlog.configure(
         processors=[

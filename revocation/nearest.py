@@ -1,4 +1,4 @@
-"""What was probably meant."""
+"""Suggestions: the known text closest to the one given."""
 
 import difflib
 from bisect import bisect
@@ -7,27 +7,27 @@ from typing import Final
 
 _FEW: Final = 256
 _MAX: Final = 64
-"""How many of more than a few are compared; each takes a tenth of a millisecond."""
+"""How many of a longer list are compared; each takes a tenth of a millisecond."""
 
 
 def nearest(given: str, known: Iterable[str]) -> str | None:
-    """Return the known text that it is most like, in any case; None without any.
+    """Return the closest known text, ignoring case; None if there is none.
 
-    Of very many only those are looked at that begin or end most alike.
+    Of a long list, only texts with a similar beginning or end are compared.
     """
     by_lower = {each.lower(): each for each in sorted(known)}
     lowered = given.lower()
-    alike = by_lower if len(by_lower) <= _FEW else _alike(lowered, [*by_lower])
-    near = difflib.get_close_matches(lowered, alike, n=1, cutoff=0)
+    similar = by_lower if len(by_lower) <= _FEW else _similar(lowered, [*by_lower])
+    near = difflib.get_close_matches(lowered, similar, n=1, cutoff=0)
     return by_lower[near[0]] if near else None
 
 
-def _alike(given: str, known: Sequence[str]) -> Iterator[str]:
-    yield from _around(given, sorted(known))
+def _similar(given: str, known: Sequence[str]) -> Iterator[str]:
+    yield from _neighbours(given, sorted(known))
     backwards = sorted(each[::-1] for each in known)
-    yield from (each[::-1] for each in _around(given[::-1], backwards))
+    yield from (each[::-1] for each in _neighbours(given[::-1], backwards))
 
 
-def _around(given: str, ordered: Sequence[str]) -> Sequence[str]:
+def _neighbours(given: str, ordered: Sequence[str]) -> Sequence[str]:
     at = bisect(ordered, given)
     return ordered[max(0, at - _MAX // 4) : at + _MAX // 4]

@@ -1,4 +1,4 @@
-"""The publisher: the first station, used by producers in Python and by the CLI."""
+"""The publisher: the first station, used by Python producers and by the CLI."""
 
 import asyncio
 import time
@@ -64,7 +64,8 @@ class Publisher(Lifecycle):
 
         Raises:
             PublishError: no broker answers.
-            TopicError: the topic has not as many partitions as the settings say.
+            TopicError: the topic is missing or has another number of partitions than
+                the settings.
         """
         self._producer = await self._connect()
         self._watching.start()
@@ -86,7 +87,7 @@ class Publisher(Lifecycle):
         return producer
 
     async def _require_partitions(self, producer: AIOKafkaProducer) -> None:
-        """Look before the first event: aiokafka waits a minute for a missing topic."""
+        """Check before the first event: aiokafka waits a minute for a missing topic."""
         topic, partitions = self._settings.topics.events, self._settings.partitions
         await producer.client.set_topics([topic])
         found = len(producer.client.cluster.partitions_for_topic(topic) or ())
@@ -97,7 +98,7 @@ class Publisher(Lifecycle):
         if found != partitions:
             raise TopicError(
                 f"topic {topic} has {found} partitions, settings say {partitions}; "
-                "set REVOCATION_PARTITIONS to what is there"
+                f"set REVOCATION_PARTITIONS to {found}"
             )
 
     async def stop(self) -> None:
@@ -117,14 +118,14 @@ class Publisher(Lifecycle):
     async def publish(self, event: Event) -> tuple[Receipt, ...]:
         """Publish and wait for Kafka's acknowledgement (acks=all).
 
-        Returns one receipt; for a bulk event one for each partition concerned. To try
-        again after an error, publish the same event object: its id keeps it from
-        counting twice.
+        Returns one receipt, or for a bulk event one for each partition concerned. To
+        retry after an error, publish the same event object: its id prevents it from
+        being applied twice.
 
         Raises:
-            ClaimsNotRevocableError: it names claims that are no set of the setting
-                `revocable_claims`; nothing was sent.
-            OversizedRecordError: the event is larger than any may be; nothing was sent.
+            ClaimsNotRevocableError: the event names claims that are not a set of the
+                setting `revocable_claims`; nothing was sent.
+            OversizedRecordError: the event exceeds the size limit; nothing was sent.
             PublishError: not acknowledged; the event may or may not be in the log.
         """
         return await (await self.send(event))
@@ -132,20 +133,20 @@ class Publisher(Lifecycle):
     async def send(self, event: Event) -> "asyncio.Future[tuple[Receipt, ...]]":
         """Hand the event to the producer without waiting for the acknowledgement.
 
-        The order of calls is the order in the log, per target. Await the result for
+        Per target, the order of calls is the order in the log. Await the result for
         the receipts.
 
         Raises:
-            ContractError: as `publish`; nothing was sent.
-            PublishError: not acknowledged; here, or when the result is awaited.
+            ContractError: as for `publish`; nothing was sent.
+            PublishError: not acknowledged; raised here or when the result is awaited.
         """
         if self._producer is None:
             raise PublishError("the publisher is not started; use `async with`")
         require_revocable(event.data, self._settings.revocable_claims)
-        # Encoded before the first is sent: an event is refused whole or not at all.
+        # All are encoded before the first is sent: an event is refused as a whole.
         records = [
-            (place, events.encode(part), record_key(target))
-            for place, part, target in _parts(event, self._settings.partitions)
+            (partition, events.encode(part), record_key(target))
+            for partition, part, target in _parts(event, self._settings.partitions)
         ]
         self._unsettled += 1
         try:
@@ -169,13 +170,13 @@ class Publisher(Lifecycle):
     async def _receipts(self, deliveries: Sequence[Any]) -> tuple[Receipt, ...]:
         is_acknowledged = False
         try:
-            places = await asyncio.gather(*deliveries)
+            sent = await asyncio.gather(*deliveries)
             is_acknowledged = True
         except FAILURES as error:
             raise _not_acknowledged(error) from error
         finally:
             self._settle(is_acknowledged=is_acknowledged)
-        return tuple(Receipt(place.partition, Offset(place.offset)) for place in places)
+        return tuple(Receipt(each.partition, Offset(each.offset)) for each in sent)
 
     # A producer that hangs -----------------------------------------------------------
 
@@ -185,17 +186,17 @@ class Publisher(Lifecycle):
         self._has_failed = not is_acknowledged
 
     async def _keep_watch(self) -> None:
-        """Replace the producer when it acknowledges nothing although Kafka answers."""
+        """Replace the producer when nothing is acknowledged although Kafka answers."""
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
             self._watching.beat()
-            stall = self._watch.look(time.monotonic(), self._expectations())
+            stall = self._watch.check(time.monotonic(), self._expectations())
             if stall is None:
                 continue
             topic = self._settings.topics.events
             if await ask_log(self._settings, topic) is not None:
                 await self._replace_producer(stall)
-            self._watch.pardon(time.monotonic())
+            self._watch.reset(time.monotonic())
 
     def _expectations(self) -> Iterator[ProgressExpectation]:
         is_due = self._unsettled > 0 or self._has_failed
@@ -207,9 +208,9 @@ class Publisher(Lifecycle):
             yield from client_expectations(producers, seconds=_STALL_SECONDS)
 
     async def _replace_producer(self, stall: Stall) -> None:
-        """End the old one first: it may send nothing after what the new one sends."""
+        """Stop the old producer first: it must send nothing once the new one does."""
         metrics.STALLS.labels("publisher").inc()
-        _log.error("producer is replaced", cause=str(stall))
+        _log.error("replacing producer", cause=str(stall))
         if self._producer is not None:
             await discard_producer(self._producer)
         try:
@@ -237,5 +238,5 @@ def _parts(event: Event, partitions: int) -> Iterator[tuple[int, Event, Target]]
 def _not_acknowledged(error: BaseException) -> PublishError:
     return PublishError(
         f"Kafka did not acknowledge the event ({error!r}); publish the same event "
-        "again: its id keeps it from counting twice"
+        "again: its id prevents it from being applied twice"
     )

@@ -1,4 +1,4 @@
-"""Receipts: where an event lies in the log, and waiting until it is applied."""
+"""Receipts: an event's position in the log, and waiting until it is applied."""
 
 import asyncio
 import time
@@ -14,7 +14,7 @@ _LAST_POLL_SECONDS = 0.1
 
 
 class Receipt(NamedTuple):
-    """The place of an acknowledged event; `str(receipt)` is `partition-offset`."""
+    """The position of an acknowledged event; `str(receipt)` is `partition-offset`."""
 
     partition: int
     offset: Offset
@@ -25,14 +25,14 @@ class Receipt(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse what `str` gave.
+        """Parse the text that `str` returns.
 
         Raises:
-            ValueError: the text is no receipt.
+            ValueError: the text is not a receipt.
         """
         partition, _, offset = text.partition("-")
         if not (partition.isdecimal() and offset.isdecimal()):
-            raise ValueError(f"{text!r} is no receipt; one looks like 3-1742")
+            raise ValueError(f"{text!r} is not a receipt; one looks like 3-1742")
         return cls(int(partition), Offset(int(offset)))
 
     def applied_in(self, region: Region) -> bool:
@@ -53,18 +53,18 @@ async def wait_applied(
 ) -> dict[str, float]:
     """Wait until every region has applied every receipt.
 
-    Returns the milliseconds that each region took, from the call.
+    Returns the milliseconds that each region took, counted from the call.
 
     Raises:
         NotAppliedError: names the regions that did not within the time limit.
     """
-    wanted = tuple(receipts)
+    expected = tuple(receipts)
     began = time.perf_counter()
     took: dict[str, float] = {}
 
     async def watch(name: str, reader: StoreReader) -> None:
         delay = _FIRST_POLL_SECONDS
-        while not await _applied(wanted, reader):
+        while not await _applied(expected, reader):
             await asyncio.sleep(delay)
             delay = min(delay * 1.2, _LAST_POLL_SECONDS)
         took[name] = (time.perf_counter() - began) * 1_000

@@ -1,4 +1,4 @@
-"""How a store's server proves who it is over TLS (RFC 8446), and we to it."""
+"""TLS (RFC 8446) to a store: how the server and this client authenticate."""
 
 import ssl
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class Tls:
     """Certificates for `rediss://`, as PEM files.
 
     `ca_file`: the only authorities that are trusted; without it, those of the system.
-    `cert_file` and `key_file`: what we show to a server that asks for it (mutual TLS).
+    `cert_file` and `key_file`: the client certificate for mutual TLS.
     """
 
     ca_file: Path | None = None
@@ -21,14 +21,14 @@ class Tls:
     key_file: Path | None = None
 
     def __bool__(self) -> bool:
-        """Tell whether anything is set."""
+        """Return whether any file is set."""
         return any((self.ca_file, self.cert_file, self.key_file))
 
     def context(self) -> ssl.SSLContext:
-        """Return what checks the server's certificate and its host name. TLS 1.2 on.
+        """Return a context that checks certificate and host name; TLS 1.2 or later.
 
         Raises:
-            SettingsError: a file cannot be read, or key and certificate do not fit.
+            SettingsError: a file cannot be read, or key and certificate do not match.
         """
         if (self.cert_file is None) != (self.key_file is None):
             raise SettingsError(
@@ -39,7 +39,7 @@ class Tls:
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
             if self.cert_file is not None and self.key_file is not None:
-                # Never asks the terminal for a passphrase: there may be none.
+                # With a password given, OpenSSL never prompts on the terminal.
                 context.load_cert_chain(self.cert_file, self.key_file, password="")
         except (OSError, ValueError) as error:
             raise SettingsError(
@@ -51,4 +51,4 @@ class Tls:
 
 
 NO_TLS: Final = Tls()
-"""No certificates but the system's."""
+"""The system's certificate authorities, and no client certificate."""

@@ -1,7 +1,7 @@
-"""The Kafka topics: names, the settings that promises rest on, who goes where.
+"""The Kafka topics: names, required settings, and partitioning.
 
-One target is always in one partition, and an update lies in the partition number of the
-record that caused it, so all topics have equally many partitions.
+A target is always in one partition, and an update has the partition number of the
+record that caused it, so all topics have the same number of partitions.
 """
 
 import struct
@@ -12,28 +12,28 @@ from typing import Final
 from revocation.entries import Target
 
 PULSE_KEY: Final = b"revocation.pulse"
-"""Key of a pulse: a record whose place and time in the log is all it says."""
+"""The key of a pulse, a record that matters only by its position and time."""
 
 PULSE_VALUE: Final = b"{}"
 
 MAX_EVENT_BYTES: Final = 262_144
-"""The largest event; 1,000 users of 200 bytes fit."""
+"""The largest event; it holds 1,000 users of 200 bytes each."""
 
 MAX_UPDATE_BYTES: Final = 2_097_152
-"""The largest update: what 1,000 users of one event come to, with their history."""
+"""The largest update: entries of 1,000 users of one event, with their history."""
 
 _DAY_MS: Final = 86_400_000
 _MAX_RECORD_BYTES: Final = 1_048_576
-_MAX_PASSED_ON_BYTES: Final = 2 * _MAX_RECORD_BYTES
-"""A forwarded record or dead letter: a record of the events topic and more headers."""
+_MAX_COPY_BYTES: Final = 2 * _MAX_RECORD_BYTES
+"""A forwarded record or dead letter: a record of the events topic with more headers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicSpec:
-    """A topic as it must be. `minimum` holds settings that may be larger, not less.
+    """The required settings of a topic; those in `minimum` may be larger.
 
-    `telemetry`: no revocation depends on it, so it is made with these settings, and
-    neither missing nor changed a reason for a station not to start.
+    `telemetry`: no revocation depends on the topic, so stations start even if it is
+    missing or has other settings than it was created with.
     """
 
     name: str
@@ -51,42 +51,42 @@ class Topics:
 
     @property
     def events(self) -> str:
-        """What producers say happened."""
+        """Events from producers."""
         return f"{self.prefix}.events"
 
     @property
     def forwarded(self) -> str:
-        """Events that lay in another partition than their target's.
+        """Events that were published to another partition than their target's.
 
-        Only authorities may write it: what is here counts as a copy of another record.
+        Only authorities may write here: each record counts as a copy of another.
         """
         return f"{self.prefix}.forwarded"
 
     @property
     def entries(self) -> str:
-        """What the authority concluded."""
+        """Updates from the authority."""
         return f"{self.prefix}.entries"
 
     @property
     def dead_letters(self) -> str:
-        """What could not be read, in its original bytes."""
+        """Records that could not be read, in their original bytes."""
         return f"{self.prefix}.dead-letters"
 
     @property
     def rejections(self) -> str:
-        """Which revoked tokens were presented, sampled; digests only."""
+        """Rejections of revoked tokens, sampled; digests only."""
         return f"{self.prefix}.rejections"
 
     def specs(
         self, *, partitions: int, replication_factor: int, window_ms: int
     ) -> tuple[TopicSpec, ...]:
-        """Return the topics as they must be.
+        """Return the specifications of all topics.
 
         `cleanup.policy=delete`: in a compacted topic the last record of a key wins, and
         a paused authority may append an older entry after a newer one.
-        `retention.bytes`: a limit in bytes would cut the log before its time.
-        `LogAppendTime`: one clock, the brokers', dates every record (KIP-32).
-        `unclean.leader.election`: a replica that is behind must not become the truth.
+        `retention.bytes`: a size limit would truncate the log before its time.
+        `LogAppendTime`: the brokers' clock alone dates every record (KIP-32).
+        `unclean.leader.election`: a replica that is behind must not become the leader.
         `min.insync.replicas`: an acknowledged record must outlive its leader.
 
         Args:
@@ -94,13 +94,13 @@ class Topics:
             replication_factor: of each topic.
             window_ms: how long a record must stay readable for a region to be rebuilt.
         """
-        logged = {
+        log_settings = {
             "cleanup.policy": "delete",
             "message.timestamp.type": "LogAppendTime",
             "retention.bytes": "-1",
             "unclean.leader.election.enable": "false",
         }
-        kept = {
+        durable = {
             "retention.ms": window_ms,
             "min.insync.replicas": min(2, max(1, replication_factor - 1)),
         }
@@ -108,21 +108,21 @@ class Topics:
             TopicSpec(
                 name=self.events,
                 partitions=partitions,
-                exact=logged,
-                minimum={**kept, "max.message.bytes": _MAX_RECORD_BYTES},
+                exact=log_settings,
+                minimum={**durable, "max.message.bytes": _MAX_RECORD_BYTES},
             ),
             TopicSpec(
                 name=self.entries,
                 partitions=partitions,
-                exact=logged,
-                minimum={**kept, "max.message.bytes": MAX_UPDATE_BYTES},
+                exact=log_settings,
+                minimum={**durable, "max.message.bytes": MAX_UPDATE_BYTES},
             ),
             *(
                 TopicSpec(
                     name=name,
                     partitions=partitions,
-                    exact=logged,
-                    minimum={**kept, "max.message.bytes": _MAX_PASSED_ON_BYTES},
+                    exact=log_settings,
+                    minimum={**durable, "max.message.bytes": _MAX_COPY_BYTES},
                 )
                 for name in (self.forwarded, self.dead_letters)
             ),
@@ -130,13 +130,13 @@ class Topics:
         )
 
     def _rejections_spec(self, partitions: int) -> TopicSpec:
-        """Bound it in time and bytes: unlike the others, it may be cut short."""
+        """Limit it in time and bytes: unlike the others, it may be truncated."""
         return TopicSpec(
             name=self.rejections,
             partitions=partitions,
             exact={
                 "cleanup.policy": "delete",
-                # Only whole segments are deleted.
+                # Kafka deletes only whole segments.
                 "segment.bytes": str(64 * _MAX_RECORD_BYTES),
             },
             minimum={
@@ -154,7 +154,7 @@ def record_key(target: Target) -> bytes:
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """Return the partition of a record key, as Kafka's Java client chooses it."""
+    """Return the partition of a record key, as Kafka's Java client computes it."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 

@@ -1,7 +1,7 @@
-"""Updates: what carries entries from the authority to the regions, and its bytes.
+"""Updates: the records that carry entries from the authority to the regions.
 
-An `Update` is one record of the entries topic: what the authority concluded, and what
-may be claimed once it is applied. A pulse is an update that concludes nothing.
+An `Update` is one record of the entries topic: entries, and the positions in the log
+that count as applied once it is applied. A pulse is an update without entries.
 """
 
 from dataclasses import dataclass
@@ -26,21 +26,21 @@ from revocation.identity import Stated
 _NO_OFFSET: Final = Offset(-1)
 
 NOWHERE: Final = Position(-1, _NO_OFFSET, UnixMs(0))
-"""The source of an update that claims nothing of the events topic."""
+"""The source of an update that makes no claim about the events topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Entries, and what is known once they and all updates before them are applied.
+    """Entries, and what holds once they and all earlier updates are applied.
 
     `source`: the record of the events topic, in the partition of the update, up to
-    which everything is concluded; `NOWHERE` claims nothing.
-    `awaits`: the records up to there count as applied only when the (partition, offset)
-    in the forwarded topic are that events among them were forwarded to.
+    which all events are processed; `NOWHERE` makes no claim.
+    `awaits`: positions (partition, offset) in the forwarded topic to which some of
+    those events were forwarded; they must be applied before `source` counts as applied.
     `forwarded`: the offset in the forwarded topic, in the partition of the update, up
-    to which everything is concluded; -1 claims nothing.
-    `rerouted`: as `awaits`, in the events topic; only in records from before there was
-    a forwarded topic, so it is read and never written.
+    to which all events are processed; -1 makes no claim.
+    `rerouted`: like `awaits`, in the events topic; found only in records older than the
+    forwarded topic, so it is read and never written.
     `stated`: settings of the authority that wrote it; in pulses.
     """
 
@@ -53,7 +53,7 @@ class Update:
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """Encode as JSON; defaults are left out."""
+    """Encode as JSON, without defaults."""
     return orjson.dumps(_entry_to_json(entry))
 
 
@@ -70,10 +70,7 @@ def decode_entry(value: bytes) -> Entry:
 
 
 def encode_update(update: Update) -> bytes:
-    """Encode as JSON, for a record in the same partition as `update.source`.
-
-    `rerouted` is left out.
-    """
+    """Encode as JSON, without `rerouted`, for a record in the source's partition."""
     document: dict[str, Any] = {}
     if update.source is not NOWHERE:
         document["offset"] = update.source.offset
@@ -92,7 +89,7 @@ def encode_update(update: Update) -> bytes:
 
 
 def decode_update(value: bytes, partition: int) -> Update:
-    """Decode a record of the entries topic that lies in `partition`.
+    """Decode a record of the entries topic.
 
     Raises:
         MalformedUpdateError: these bytes are not an update.
@@ -105,7 +102,7 @@ def decode_update(value: bytes, partition: int) -> Update:
             source = Position(partition, document["offset"], document["time"])
             _require_counts(*source)
         elif forwarded is None:
-            document["entries"]  # claims nothing, so it has entries
+            document["entries"]  # without a position, entries are required
         if forwarded is not None:
             _require_counts(forwarded)
         return Update(
@@ -162,19 +159,19 @@ def _entry_from_json(document: dict[str, Any]) -> Entry:
     get = document.get
     issuer, name = document["issuer"], document["id"]
     if type(issuer) is not str or type(name) is not str:
-        raise TypeError("issuer and id are text")
+        raise TypeError("issuer and id must be strings")
     partition, offset, time = document["source"]
     version, not_before = get("version", 0), get("not_before", 0)
     forwarded, expires_at = get("forwarded_bumps", 0), get("expires_at", 0)
-    status_time, set_in = 0, -1
+    status_time, status_partition = 0, -1
     if "status" in document:
-        # Older entries have an offset instead, of the same partition as the source,
-        # and none has a status from after its source.
+        # Older entries have neither; their status is no later than their source, and
+        # of the same partition.
         status_time = get("status_time", time)
-        set_in = get("status_partition", partition)
+        status_partition = get("status_partition", partition)
     _require_counts(
         *(partition, offset, time, version, not_before, expires_at),
-        *(status_time, set_in + 1, forwarded),
+        *(status_time, status_partition + 1, forwarded),
     )
     return Entry(
         Target(_KINDS[document["kind"]], issuer, name),
@@ -184,7 +181,7 @@ def _entry_from_json(document: dict[str, Any]) -> Entry:
         expires_at,
         _STATUSES[get("status", "active")],
         UnixMs(status_time),
-        set_in,
+        status_partition,
         forwarded,
         tuple(map(_recent_from_json, get("recent", ()))),
         _pairs(get("seen", ())),
@@ -192,11 +189,11 @@ def _entry_from_json(document: dict[str, Any]) -> Entry:
 
 
 def _recent_from_json(members: list[Any]) -> RecentEvent:
-    # Older entries have no time: their events are older than any that has one.
+    # Older entries have no time: their events precede all that have one.
     time, offset, fingerprint = members if len(members) != _UNTIMED else (0, *members)
     whole = type(time) is int and type(offset) is int
     if not whole or type(fingerprint) is not str:
-        raise TypeError("recent events are a time, an offset and a text")
+        raise TypeError("a recent event is a time, an offset and a fingerprint")
     return time, offset, fingerprint
 
 

@@ -1,11 +1,11 @@
-"""Notices that a station makes no progress, whatever the cause, and ends it.
+"""Detects that a station makes no progress, whatever the cause, and ends it.
 
-A station says what has to move on (`ProgressExpectation`); `StallWatch` tells what did
-not, and `Watchdog` asks once a second, from a thread with an event loop of its own, so
-that nothing that hangs in the station can hang it as well.
+A station declares what must progress (`ProgressExpectation`); `StallWatch` finds what
+has not, and `Watchdog` checks once a second, from a thread with an event loop of its
+own, so that nothing that hangs in the station can hang the watchdog.
 
-While Kafka or the store does not answer nothing is expected of a station: to start it
-again would not help.
+While Kafka or the store does not answer, nothing is expected of a station: restarting
+it would not help.
 """
 
 import asyncio
@@ -23,26 +23,27 @@ from revocation.kafka.clients import KafkaClient, ended_tasks, metadata_wait
 _log = structlog.get_logger()
 
 EXIT_STALLED: Final = 75
-"""EX_TEMPFAIL of sysexits.h: start me again."""
+"""EX_TEMPFAIL of sysexits.h: a restart may help."""
 
 INTERVAL_SECONDS: Final = 1.0
 FIRST_SECONDS: Final = 30.0
-"""A station that starts has much to load, and others may keep the machine busy."""
+"""A starting station has much to load, and the machine may be busy."""
 
 TASK_SECONDS: Final = 2.0
-"""A task that has ended stays so, but another may be about to take its place."""
+"""A task that has ended never resumes, but a successor may be about to start."""
 
 STOP_SECONDS: Final = 25.0
 
-_LAST_WORDS_SECONDS: Final = 1.0
+_ABORT_DELAY_SECONDS: Final = 1.0
 _LATE_SECONDS: Final = 2.0
 
 
 class ProgressExpectation(NamedTuple):
-    """Something that must move on: as long as it is `due`, `value` changes in time.
+    """Something that must progress: while it is `due`, `value` must change in time.
 
-    `cause` names it in the metric, `detail` tells it from others of the same cause.
-    `seconds`: how long it may stay as it is, `first_seconds` if it has not moved yet.
+    `cause` is the metric's label; `detail` distinguishes those of the same cause.
+    `seconds`: how long `value` may stay unchanged; `first_seconds`: before its first
+    change, if that is longer.
     """
 
     cause: str
@@ -54,58 +55,58 @@ class ProgressExpectation(NamedTuple):
 
 
 class Stall(NamedTuple):
-    """What did not move on, and for how many seconds."""
+    """An expectation that was not met, and for how many seconds."""
 
     expectation: ProgressExpectation
     seconds: float
 
     def __str__(self) -> str:
-        """Say it to an operator."""
+        """Return a message for operators."""
         expectation = self.expectation
         named = f"{expectation.cause} {expectation.detail}".strip()
         return f"{named}: no progress for {self.seconds:.0f} s"
 
 
-class _Seen:
-    __slots__ = ("has_moved", "since", "value")
+class _Progress:
+    __slots__ = ("has_changed", "since", "value")
 
     def __init__(self, value: object, since: float) -> None:
         self.value = value
         self.since = since
-        self.has_moved = False
+        self.has_changed = False
 
 
 class StallWatch:
-    """Tells which expectations have not been met for too long. Pure: time is given."""
+    """Finds expectations that have not been met for too long. Pure: time is passed."""
 
     def __init__(self) -> None:
-        """Begin with nothing seen."""
-        self._seen: dict[tuple[str, str], _Seen] = {}
+        """Prepare, without expectations."""
+        self._progress: dict[tuple[str, str], _Progress] = {}
 
-    def look(
+    def check(
         self, now: float, expectations: Iterable[ProgressExpectation]
     ) -> Stall | None:
-        """Return one that stalls, or None; `now` is in seconds of any steady clock."""
-        before, self._seen = self._seen, {}
+        """Return the first stall, or None; `now` is in seconds of a monotonic clock."""
+        before, self._progress = self._progress, {}
         stalls = []
         for each in expectations:
             key = each.cause, each.detail
-            seen = self._seen[key] = before.get(key) or _Seen(each.value, now)
-            if seen.value != each.value:
-                seen.value, seen.since, seen.has_moved = each.value, now, True
+            last = self._progress[key] = before.get(key) or _Progress(each.value, now)
+            if last.value != each.value:
+                last.value, last.since, last.has_changed = each.value, now, True
             if not each.due:
-                seen.since = now
+                last.since = now
             limit = each.seconds
-            if not seen.has_moved:
+            if not last.has_changed:
                 limit = max(limit, each.first_seconds)
-            if now - seen.since >= limit:
-                stalls.append(Stall(each, now - seen.since))
+            if now - last.since >= limit:
+                stalls.append(Stall(each, now - last.since))
         return stalls[0] if stalls else None
 
-    def pardon(self, now: float) -> None:
-        """Count from now on: nothing could be expected until now."""
-        for seen in self._seen.values():
-            seen.since = now
+    def reset(self, now: float) -> None:
+        """Restart every time limit: nothing could be expected until now."""
+        for last in self._progress.values():
+            last.since = now
 
 
 async def _nothing() -> tuple[ProgressExpectation, ...]:
@@ -115,9 +116,8 @@ async def _nothing() -> tuple[ProgressExpectation, ...]:
 class Watchdog:
     """Watches one station from a thread, until the process ends.
 
-    `complaint` says what is wrong, for `/healthz`; it is empty while nothing is. A
-    second after the first complaint the process ends with exit code 75, unless what
-    stalled has moved on.
+    `problem` describes a stall, for `/healthz`, and is empty without one. A second
+    after a stall is found the process ends with exit code 75, unless it has passed.
     """
 
     def __init__(
@@ -132,24 +132,25 @@ class Watchdog:
         """Prepare.
 
         Args:
-            always: what is expected even while nobody else answers.
-            if_answered: what is expected while Kafka and the store answer; returns None
-                when they do not. Runs in the watchdog's own loop.
-            confirm: whether Kafka takes writes as well; asked before a complaint.
+            always: what is expected even while neither Kafka nor the store answers.
+            if_answered: what is expected while both answer; returns None when they do
+                not. Runs in the watchdog's own loop.
+            confirm: whether Kafka accepts writes as well; called before a stall is
+                reported.
         """
         self._always = always
         self._if_answered = if_answered
         self._confirm = confirm
         self._watches = (StallWatch(), StallWatch())
-        self._complained_at: float | None = None
-        self.complaint = ""
+        self._reported_at: float | None = None
+        self.problem = ""
 
     def start(self) -> None:
-        """Watch from now on."""
+        """Start the thread."""
         threading.Thread(target=self._main, name="watchdog", daemon=True).start()
 
     def _main(self) -> None:
-        # asyncio's own loop, not uvloop's: no fault is shared with the station's.
+        # asyncio's own loop, not uvloop's, so that it shares no fault with the station.
         with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
             runner.run(self._run())
 
@@ -159,70 +160,70 @@ class Watchdog:
             await asyncio.sleep(INTERVAL_SECONDS)
             late = time.monotonic() - slept_at - INTERVAL_SECONDS
             try:
-                await self.look(pardon=late > _LATE_SECONDS)
-            except Exception:  # noqa: BLE001 - it must go on looking
-                _log.exception("watchdog cannot look")
+                await self.check(paused=late > _LATE_SECONDS)
+            except Exception:  # noqa: BLE001 - it must go on checking
+                _log.exception("watchdog check failed")
 
-    async def look(self, *, pardon: bool = False) -> None:
-        """Look once; `pardon` if the whole process, or machine, stood still."""
-        stall = self._look_always(pardon=pardon) or await self._look_if_answered(
-            pardon=pardon
+    async def check(self, *, paused: bool = False) -> None:
+        """Check once; `paused` if the whole process, or machine, stood still."""
+        stall = self._check_always(paused=paused) or await self._check_if_answered(
+            paused=paused
         )
         if stall is None:
-            self.complaint, self._complained_at = "", None
+            self.problem, self._reported_at = "", None
             return
-        self.complaint = str(stall)
-        if self._complained_at is None:
-            self._complained_at = time.monotonic()
+        self.problem = str(stall)
+        if self._reported_at is None:
+            self._reported_at = time.monotonic()
             metrics.STALLS.labels(stall.expectation.cause).inc()
-            _log.error("no progress", cause=self.complaint)
-        elif time.monotonic() - self._complained_at >= _LAST_WORDS_SECONDS:
-            abort_process(self.complaint)
+            _log.error("no progress", cause=self.problem)
+        elif time.monotonic() - self._reported_at >= _ABORT_DELAY_SECONDS:
+            abort_process(self.problem)
 
-    def _look_always(self, *, pardon: bool) -> Stall | None:
+    def _check_always(self, *, paused: bool) -> Stall | None:
         watch = self._watches[0]
         now = time.monotonic()
-        if pardon:
-            watch.pardon(now)
-        return watch.look(now, self._always())
+        if paused:
+            watch.reset(now)
+        return watch.check(now, self._always())
 
-    async def _look_if_answered(self, *, pardon: bool) -> Stall | None:
+    async def _check_if_answered(self, *, paused: bool) -> Stall | None:
         watch = self._watches[1]
         expectations = await self._if_answered()
         now = time.monotonic()
-        if expectations is None or pardon:
-            watch.pardon(now)
+        if expectations is None or paused:
+            watch.reset(now)
             return None
-        stall = watch.look(now, expectations)
-        is_new = stall is not None and self._complained_at is None
+        stall = watch.check(now, expectations)
+        is_new = stall is not None and self._reported_at is None
         if is_new and self._confirm is not None and not await self._confirm():
-            watch.pardon(time.monotonic())
+            watch.reset(time.monotonic())
             return None
         return stall
 
 
-def abort_process(complaint: str) -> None:
+def abort_process(cause: str) -> None:
     """End the process at once: what hangs cannot be stopped in an orderly way."""
-    _log.critical("ending, to be started again", cause=complaint, code=EXIT_STALLED)
+    _log.critical("exiting for a restart", cause=cause, code=EXIT_STALLED)
     os._exit(EXIT_STALLED)
 
 
 def client_expectations(
     clients: Mapping[str, KafkaClient], *, seconds: float
 ) -> Iterator[ProgressExpectation]:
-    """Expect of aiokafka's clients, by name, that their background tasks go on."""
+    """Expect the background tasks of aiokafka clients, given by name, to run."""
     for kind, client in clients.items():
         for name in ended_tasks(client):
             yield ProgressExpectation(
                 "task", None, due=True, seconds=TASK_SECONDS, detail=f"{kind} {name}"
             )
-        waited_for = metadata_wait(client)
-        is_due = waited_for is not None
-        yield ProgressExpectation("metadata", waited_for, is_due, seconds, kind)
+        pending = metadata_wait(client)
+        is_due = pending is not None
+        yield ProgressExpectation("metadata", pending, is_due, seconds, kind)
 
 
 def stopping(
     *, is_stopping: bool, seconds: float = STOP_SECONDS
 ) -> ProgressExpectation:
-    """Expect that a station that is to stop does so."""
+    """Expect a station that was told to stop to do so."""
     return ProgressExpectation("stop", None, is_stopping, seconds)

@@ -1,7 +1,7 @@
-"""The authority: reads events, keeps the ledger, writes entries. Runs on Faust.
+"""The authority reads events, keeps the ledger and writes entries. It runs on Faust.
 
 Read `conclude.py` (what one record leads to; pure), then `ledger_table.py` (where the
-ledger lives), then `faust_app.py` (in which order records are sent, acknowledged and
-committed; `ordered_producer.py` keeps that order) and `forwarded_reader.py` (how
-records that other partitions forwarded come in).
+ledger lives), then `faust_app.py` (the order in which records are sent, acknowledged
+and committed; `ordered_producer.py` keeps it) and `forwarded_reader.py` (reads the
+records that other partitions forwarded).
 """

@@ -1,9 +1,9 @@
-"""What has to move on in a worker of the authority, seen from outside of it.
+"""The progress that the watchdog expects of an authority worker, seen from outside.
 
-An authority that works concludes its own pulses, several each second. That its group
-commits them and that new ones come is read from Kafka, over a connection of its own:
-both need every part of the worker. Beside it only the loops are watched whose work
-another worker, or a twin, would do unnoticed.
+A healthy authority concludes its own pulses, several each second. The watch reads from
+Kafka, over its own connection, that the group commits them and that new ones arrive:
+both need every part of the worker. Apart from that it watches only the loops whose work
+another worker, or a twin, could do unnoticed.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from revocation.watchdog import (
 
 
 class AuthorityWatch:
-    """Tells a watchdog what to expect of a worker of the authority."""
+    """Lists what a watchdog can expect of an authority worker."""
 
     def __init__(self, authority: Authority, settings: AuthoritySettings) -> None:
         """Prepare."""
@@ -30,11 +30,11 @@ class AuthorityWatch:
         self._sent = [0] * settings.partitions
 
     def always(self) -> list[ProgressExpectation]:
-        """Return what must move on even while Kafka does not answer."""
+        """Return what must progress even while Kafka is unreachable."""
         return [stopping(is_stopping=self._authority.should_stop)]
 
     async def if_answered(self) -> list[ProgressExpectation] | None:
-        """Return what must move on; None if Kafka does not answer."""
+        """Return what must progress; None if Kafka does not answer."""
         settings = self._settings
         topics, group = settings.topics, settings.authority_id
         log = await ask_log(settings, topics.events, group, beside=topics.forwarded)
@@ -46,9 +46,9 @@ class AuthorityWatch:
         return [*working, *clients]
 
     async def confirm(self) -> bool:
-        """Tell whether Kafka takes writes: a worker cannot conclude while it does not.
+        """Return whether Kafka accepts writes: without them no worker can conclude.
 
-        What is written is a pulse for each partition.
+        It writes a pulse to each partition.
         """
         producer = new_producer(
             self._settings, client_id="watchdog", request_timeout_ms=3_000
@@ -71,7 +71,7 @@ class AuthorityWatch:
             await producer.stop()
 
     def _concluding(self, log: LogState) -> Iterable[ProgressExpectation]:
-        # One without partitions is spare, or was left out by what hangs in it.
+        # A worker without partitions is a spare, or a hang has cost it its partitions.
         owned = sorted(self._authority.owned or log.ends)
         committed = tuple(log.committed[at] for at in owned)
         yield ProgressExpectation(
@@ -95,7 +95,7 @@ class AuthorityWatch:
         settings = self._settings
         seconds = settings.stall_seconds + settings.pulse_interval_ms / 1_000
         owned = sorted(self._authority.owned)
-        # Without those of `confirm`, which say nothing about the worker.
+        # Pulses from `confirm` do not count: they say nothing about the worker.
         ends = tuple(log.ends[at] - self._sent[at] for at in owned)
         yield ProgressExpectation("pulses", ends, bool(owned), seconds)
         for loop, turns in self._authority.turns.items():

@@ -1,8 +1,8 @@
 """What one record of the events topic leads to. Pure: nothing is sent or stored.
 
-What belongs in the ledger of another partition is forwarded there, in a topic that only
-authorities may write. Its header says where and when the event was published, and
-nothing in the events topic is ever taken for such a copy.
+What belongs in the ledger of another partition is forwarded there, through a topic that
+only authorities may write. A header says where and when the event was published; a
+record of the events topic never counts as such a copy.
 """
 
 import re
@@ -42,8 +42,8 @@ _PLACE: Final = re.compile(rb"([0-9]{1,16})-([0-9]{1,16})-([0-9]{1,16})")
 class Record(NamedTuple):
     """A record of the events topic, or of the forwarded topic.
 
-    `partition` is where it lies, so whose ledger it is for; `at` is where and when the
-    event was published: of a forwarded record, what `origin` returns.
+    `partition` is where the record lies, and thus whose ledger it is for; `at` is where
+    and when the event was published: for a forwarded record, what `origin` returns.
     """
 
     partition: int
@@ -62,10 +62,10 @@ class Forward(NamedTuple):
 
 
 class Conclusion(NamedTuple):
-    """What to emit, what to keep, what to forward, and what to count.
+    """What to emit, keep, forward and count.
 
-    `left_out`: optional members of the event that could not be read. `forwarded`: it
-    was published in another partition, where all about it was told.
+    `left_out`: optional members of the event that could not be read. `forwarded`: the
+    event was published in another partition, which already counted and logged it.
     """
 
     entries: tuple[Entry, ...]
@@ -94,9 +94,9 @@ def conclude(
 
     Args:
         record: of the events topic or the forwarded topic.
-        recall: what the ledger of the record's partition holds.
-        limits: how long tokens and sessions live at most.
-        partitions: how many each topic has.
+        recall: looks a target up in the ledger of the record's partition.
+        limits: the maximum lifetimes of tokens and sessions.
+        partitions: the number of partitions of each topic.
         revocable_claims: the claim sets that events may be about.
 
     Raises:
@@ -108,8 +108,8 @@ def conclude(
     forwarded = record.partition != record.at.partition
     if elsewhere and forwarded:
         raise MalformedForwardedError(
-            "it is about a target of another partition; only authorities may write "
-            "the forwarded topic"
+            "its target belongs to another partition; only authorities may write the "
+            "forwarded topic"
         )
     results: Counter[str] = Counter()
     clamped = 0
@@ -136,19 +136,19 @@ def origin(headers: Headers, partition: int) -> Position:
 
     Args:
         headers: of the record.
-        partition: where the record lies.
+        partition: of the forwarded topic, where the record lies.
 
     Raises:
         MalformedForwardedError: no authority wrote this record.
     """
-    # The last of that name: a producer may have sent one, before ours.
+    # `dict` keeps the last of that name, which is ours: a producer may send one too.
     match = _PLACE.fullmatch(dict(headers).get(_ORIGIN) or b"")
     if match is not None:
         published_in, offset, time = map(int, match.groups())
         if published_in != partition and max(published_in, offset, time) <= _MAX_COUNT:
             return Position(published_in, Offset(offset), UnixMs(time))
     raise MalformedForwardedError(
-        f"its header {_ORIGIN} is no partition-offset-time of another partition; only "
+        f"its header {_ORIGIN} is not partition-offset-time of another partition; only "
         "authorities may write the forwarded topic"
     )
 
@@ -158,7 +158,7 @@ def _sort(
 ) -> tuple[list[Target], dict[int, list[Target]]]:
     """Return the targets to conclude on here, and those of other partitions.
 
-    A denial needs no ledger, so it is concluded wherever it lies.
+    A denial needs no ledger, so any partition concludes it.
     """
     here: list[Target] = []
     elsewhere: dict[int, list[Target]] = {}
@@ -174,7 +174,7 @@ def _sort(
 def _forward(
     record: Record, event: Event, partition: int, targets: list[Target]
 ) -> Forward:
-    """Forward the original bytes; of a bulk event the part that belongs there."""
+    """Forward the original bytes, or the part of a bulk event that belongs there."""
     value, headers = record.value or b"", record.headers
     if isinstance(event, UsersRevoked):
         value = events.encode(events.about(event, (target.id for target in targets)))

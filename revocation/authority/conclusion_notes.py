@@ -1,4 +1,4 @@
-"""What the authority counts and logs of what it concludes: places and names only."""
+"""Counts and logs what the authority concludes; receipts and names only."""
 
 from collections.abc import Collection
 from functools import lru_cache
@@ -14,12 +14,12 @@ _log = structlog.get_logger()
 
 
 def note(conclusion: Conclusion, at: Position, issuers: Collection[str]) -> None:
-    """Count a conclusion, and say what about its event is not as it should be.
+    """Count a conclusion, and warn about faults of its event.
 
     Args:
         conclusion: on a record of the events topic or of the forwarded topic.
         at: where the record lies.
-        issuers: those that verifiers trust; none, if that is not known.
+        issuers: those that verifiers trust; empty if unknown.
     """
     for result, times in conclusion.results.items():
         metrics.EVENTS.labels(conclusion.event_type, result).inc(times)
@@ -45,5 +45,5 @@ def _warn(conclusion: Conclusion, at: Position, issuers: Collection[str]) -> Non
 
 @lru_cache(maxsize=32)
 def _nearest(issuer: str, issuers: tuple[str, ...]) -> str | None:
-    """Look once: a producer with the wrong issuer sends many events."""
+    """Cache the search: a producer with a wrong issuer sends many events."""
     return nearest(issuer, issuers)

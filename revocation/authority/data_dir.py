@@ -1,4 +1,4 @@
-"""The ledger's folder belongs to one log: offsets of another mean nothing in it."""
+"""Ties the ledger's folder to one log: another log's offsets mean nothing in it."""
 
 import os
 from pathlib import Path
@@ -12,15 +12,15 @@ _NAME: Final = "log.json"
 
 
 def claim(folder: Path, *, cluster_id: str | None, topic_prefix: str) -> None:
-    """Note which log the folder follows, or refuse one that follows another.
+    """Record which log the folder follows, or refuse a folder that follows another.
 
     Args:
-        folder: `data_dir`; made if it is missing.
-        cluster_id: of the Kafka cluster, if the broker says one (KIP-78).
+        folder: `data_dir`; created if missing.
+        cluster_id: of the Kafka cluster, if the broker reports one (KIP-78).
         topic_prefix: of the installation.
 
     Raises:
-        DisagreementError: names both.
+        DisagreementError: names both logs.
         SettingsError: the folder cannot be used.
     """
     note = folder / _NAME
@@ -32,10 +32,10 @@ def claim(folder: Path, *, cluster_id: str | None, topic_prefix: str) -> None:
             before = known.get(name)
             if before is not None and value is not None and before != value:
                 raise DisagreementError(
-                    f"data_dir {folder} holds the ledger of another log: {name} was "
-                    f"{before} and is {value} now; name another folder in "
-                    "REVOCATION_DATA_DIR, or empty this one: the ledger is recovered "
-                    "from the topic of entries"
+                    f"data_dir {folder} holds the ledger of another log: its "
+                    f"{name} was {before} and is {value} now; set another folder in "
+                    "REVOCATION_DATA_DIR, or empty this one: the authority recovers "
+                    "the ledger from the entries topic"
                 )
         known |= {name: value for name, value in own.items() if value is not None}
         _require_writable(folder)

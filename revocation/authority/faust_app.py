@@ -1,18 +1,18 @@
 """The authority's Faust application: one ordered path from events to entries.
 
-The commit protocol, per partition; the numbers stand in the code below:
+The commit protocol, per partition; comments in the code mark the steps by number:
 
-1. Take a record, conclude, and keep the conclusion in the table.
-2. Send what was concluded to the same partition number, through one idempotent
-   producer, in the order of the records.
+1. Take a record, conclude, and store the conclusion in the table.
+2. Send the conclusion to the same partition number, through one idempotent producer, in
+   the order of the records.
 3. Acknowledge the record to Faust once Kafka has acknowledged everything sent for it
    and for the records before it. Faust commits acknowledged offsets only.
 
-A forwarded record is not acknowledged: its update says that it is concluded, and a
-worker that has recovered reads on behind the last that says so.
+A forwarded record is not acknowledged: its update states that it is concluded, and a
+recovered worker continues after the last record so marked.
 
 A kill between 1 and 2 leaves the table ahead of the log: the record is taken again and
-its entry emitted again. An output that fails for good ends the process before 3.
+its entry emitted again. An output that fails permanently ends the process before 3.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ _log = structlog.get_logger()
 
 
 class _Held(NamedTuple):
-    """A record taken, and where it was forwarded or parked, for the next update."""
+    """A record taken, with the deliveries that the next update must wait for."""
 
     event: EventT[bytes]
     deliveries: list[Delivery]
@@ -65,7 +65,7 @@ class Authority(faust.App):
     """A worker of the authority."""
 
     has_joined = False
-    """Whether it has been a member of its group."""
+    """Whether it has ever joined its consumer group."""
 
     _pulses = 0
 
@@ -73,7 +73,7 @@ class Authority(faust.App):
         super().__init__(**faust_options(settings))
         self._settings = settings
         self._topics = settings.topics
-        self._outlet = OrderedProducer(settings)
+        self._output = OrderedProducer(settings)
         self._in_order = InOrder()
         self._held: defaultdict[int, list[_Held]] = defaultdict(list)
         self._owned: set[int] = set()
@@ -98,7 +98,7 @@ class Authority(faust.App):
         )
         self._ledger = cast("LedgerTable", table)
         self._own_writes = OwnWrites(self._ledger, lambda: self._owned)
-        self._refresher = Reemitter(
+        self._reemitter = Reemitter(
             self._ledger,
             self._emit_again,
             period_seconds=settings.refresh_period_seconds,
@@ -115,19 +115,19 @@ class Authority(faust.App):
         return transport
 
     async def on_start(self) -> None:
-        """Open the way out before anything is consumed."""
+        """Start the producer before anything is consumed."""
         await super().on_start()
-        await self._outlet.start()
+        await self._output.start()
         await self._forwarded_reader.start()
 
     async def on_shutdown(self) -> None:
-        """Flush and close the way out after everything else has stopped."""
+        """Flush and stop the producer after everything else has stopped."""
         await super().on_shutdown()
         await self._forwarded_reader.stop()
-        await self._outlet.stop()
+        await self._output.stop()
 
     def concluded(self, partition: int) -> Offset:
-        """Return the offset of the events topic up to which anybody has concluded."""
+        """Return the events topic's offset up to which any authority has concluded."""
         return self._ledger.concluded(partition).events
 
     async def _assigned(self, *arguments: Any, **_: Any) -> None:
@@ -147,36 +147,36 @@ class Authority(faust.App):
             self._latest.pop(partition, None)
         self._own_writes.drop(partitions)
 
-    # For whoever watches it, from any thread -----------------------------------------
+    # For the watchdog, from any thread ------------------------------------------------
 
     @property
     def owned(self) -> frozenset[int]:
-        """The partitions that it concludes on."""
+        """The partitions that it is assigned."""
         return frozenset(self._owned)
 
     @property
     def turns(self) -> dict[str, int]:
-        """How often each of its loops has gone round."""
-        return {"pulses": self._pulses, "refresh": self._refresher.turns}
+        """How many iterations each of its loops has made."""
+        return {"pulses": self._pulses, "refresh": self._reemitter.turns}
 
     @property
     def recovered(self) -> tuple[int, ...]:
-        """How far its table is read back: grows before it concludes on anything."""
-        # Faust makes what is missing when it is asked for, and not from any thread.
+        """How far its table is recovered: grows before it concludes anything."""
+        # The public property creates a missing recovery, which is not thread-safe.
         recovery = cast("Any", self.tables)._recovery  # noqa: SLF001
         return () if recovery is None else tuple(dict(recovery.active_offsets).values())
 
     @property
     def following_forwarded(self) -> dict[int, Offset]:
-        """The offset that it takes next of each partition of forwarded events."""
+        """The next offset to take from each partition of the forwarded topic."""
         return self._forwarded_reader.following
 
     @property
     def clients(self) -> dict[str, KafkaClient]:
-        """Its clients of Kafka that were started."""
+        """Its started Kafka clients."""
         clients = {
             "consumer": self._consumer and cast("Any", self._consumer).client,
-            "producer": self._outlet.client,
+            "producer": self._output.client,
             "forwarded consumer": self._forwarded_reader.client,
         }
         return {kind: client for kind, client in clients.items() if client is not None}
@@ -187,14 +187,14 @@ class Authority(faust.App):
             await self.sleep(self._settings.pulse_interval_ms / 1_000)
             self._pulses += 1
             for partition in sorted(self._owned):
-                await self._outlet.pulse(partition)
+                await self._output.pulse(partition)
 
     @Service.task
     async def _refresh(self) -> None:
-        await self._refresher.run(self._recovered)
+        await self._reemitter.run(self._recovered)
 
     def _recovered(self) -> set[int]:
-        """Return the partitions from which records were taken: not before recovery."""
+        """Return the partitions that have delivered records, so have recovered."""
         return self._owned & self._latest.keys()
 
     @Service.task
@@ -202,7 +202,7 @@ class Authority(faust.App):
         await self._forwarded_reader.run()
 
     async def _emit_again(self, partition: int, entry: Entry) -> None:
-        """Emit a standing entry: it claims no place, whatever is still to come."""
+        """Emit a standing entry; its update claims no position."""
         await self._send(partition, Update(entries=(entry,)))
 
     async def _consume(self, stream: faust.StreamT[bytes]) -> None:
@@ -210,31 +210,30 @@ class Authority(faust.App):
         async for event in cast("Any", stream).noack().events():
             if event.message.partition not in self._latest:
                 self._read_forwarded(event.message.partition)
-            self._miss_none(event.message)
+            self._require_no_gap(event.message)
             await self._take(event)
 
     def _read_forwarded(self, partition: int) -> None:
-        """Begin behind what anybody has concluded: the ledger is recovered by now."""
+        """Begin after what any authority has concluded; the ledger has recovered."""
         self._forwarded[partition] = self._ledger.concluded(partition).forwarded
         self._forwarded_reader.begin(partition, Offset(self._forwarded[partition] + 1))
 
-    def _miss_none(self, message: Any) -> None:
-        """End the process if a record was fetched before this one, but never came.
+    def _require_no_gap(self, message: Any) -> None:
+        """End the process if the record fetched before this one never arrived.
 
-        Nothing behind it was acknowledged, so whoever takes the partition next reads it
-        again.
+        Nothing after it was acknowledged, so the partition's next owner reads it again.
         """
         latest = self._latest.get(message.partition, -1)
         if latest < message.follows < message.offset:
             missed = f"{message.partition}@{message.follows}"
-            abort_process("a record was fetched and not taken", LookupError(missed))
+            abort_process("a fetched record never arrived", LookupError(missed))
         self._latest[message.partition] = message.offset
 
     async def _take(self, event: EventT[bytes]) -> None:
         message = event.message
         time = UnixMs(round(message.timestamp * 1_000))
         at = Position(message.partition, Offset(message.offset), time)
-        self._refresher.log_time_ms = max(self._refresher.log_time_ms, at.time)
+        self._reemitter.log_time_ms = max(self._reemitter.log_time_ms, at.time)
         if message.key == PULSE_KEY:
             await self._take_pulse(event, at)
             return
@@ -244,19 +243,19 @@ class Authority(faust.App):
             self._held[at.partition].append(_Held(event, parked))
             return
         self._remember(at, conclusion)
-        sent = [await self._outlet.forward(*each) for each in conclusion.forwards]
+        sent = [await self._output.forward(*each) for each in conclusion.forwards]
         self._held[at.partition].append(_Held(event, sent))
         if conclusion.entries:
             await self._emit(Update(at, conclusion.entries))
 
     async def _take_forwarded(self, record: Any) -> None:
-        """Conclude at once: of the events before it nothing is claimed."""
+        """Conclude immediately: the update claims nothing about earlier events."""
         partition, offset = record.partition, Offset(record.offset)
         at = Position(partition, offset, UnixMs(record.timestamp))
         entries: tuple[Entry, ...] = ()
         conclusion = self._conclude(record, partial(origin, partition=partition))
         if isinstance(conclusion, RevocationError):
-            # Before anything claims that all up to here is concluded.
+            # The update below claims that everything up to here is concluded or parked.
             await (await self._park(record, at, conclusion))
         else:
             self._remember(at, conclusion)
@@ -279,7 +278,7 @@ class Authority(faust.App):
         except ContractError as error:
             return error
         except Exception as error:  # noqa: BLE001 - no record may stop the others
-            # Not the message, which may quote what the record is about.
+            # Not the error's message: it may quote the record's content.
             where = traceback.format_tb(error.__traceback__)
             kind, place = type(error).__name__, f"{partition}-{message.offset}"
             _log.error("conclusion failed", receipt=place, kind=kind, where=where)
@@ -297,10 +296,11 @@ class Authority(faust.App):
             self._ledger.remember(at.partition, entry)  # 1.
 
     async def _emit(self, update: Update) -> Delivery:
-        """Send an update that also answers for the records held before it.
+        """Send an update that also covers the records held before it.
 
-        Waits until those are acknowledged where they were forwarded or parked: an
-        update says "all before me is here, or in the places that I name".
+        Waits until Kafka has acknowledged those in the topics that they were forwarded
+        to or parked in: an update states "all before me is here, or at the positions
+        that I name".
         """
         partition = update.source.partition
         held = self._held.pop(partition, ())
@@ -323,7 +323,7 @@ class Authority(faust.App):
         delivery.add_done_callback(partial(self._own_writes.reached, partition, update))
 
     async def _send(self, partition: int, update: Update) -> Delivery:
-        delivery = await self._outlet.update(partition, update)
+        delivery = await self._output.update(partition, update)
         delivery.add_done_callback(partial(self._own_writes.note, partition))
         return delivery
 
@@ -331,7 +331,7 @@ class Authority(faust.App):
         self, message: Any, at: Position, error: RevocationError
     ) -> Delivery:
         headers = dead_letter_headers(error, message.topic, at)
-        delivery = await self._outlet.dead_letter(
+        delivery = await self._output.dead_letter(
             at.partition,
             message.key,
             message.value,

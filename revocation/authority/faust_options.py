@@ -1,4 +1,4 @@
-"""What Faust is told of the authority's settings."""
+"""The authority's settings in Faust's terms."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from revocation.settings import AuthoritySettings
 
 
 def faust_options(settings: AuthoritySettings) -> dict[str, Any]:
-    """Return Faust's settings; those not named keep Faust's defaults.
+    """Return Faust's settings; all others keep Faust's defaults.
 
     Static membership, a short session and a RocksDB table that survives the process:
     a killed worker is back in about two seconds. Faust's own session lasts 60 s.

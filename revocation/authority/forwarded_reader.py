@@ -1,11 +1,11 @@
-"""Reads the forwarded topic, apart from Faust, in no group.
+"""Reads the forwarded topic without Faust and without a consumer group.
 
-A worker reads the partitions whose ledger it has. How far they are concluded is in the
-entries topic, as all that the ledger is, so nothing is committed.
+A worker reads the partitions whose ledger it holds. The entries topic, which recovers
+the ledger, also records how far they are concluded, so nothing is committed.
 
-In Faust's consumer an idle topic would hold up the events: aiokafka has one fetch on
-its way to a broker, and while events are buffered, one for forwarded records alone may
-wait for 1.5 s.
+In Faust's consumer an idle topic would delay the events: aiokafka has one fetch in
+flight per broker, and while events are buffered, a fetch for forwarded records alone
+may wait for 1.5 s.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ _POLL_MS: Final = 200
 
 @dataclass(slots=True)
 class _Reading:
-    """Of one partition, from its `begin` until it is dropped."""
+    """The state of one partition, from `begin` to `drop`."""
 
     following: Offset
 
 
 class ForwardedReader:
-    """Hands over the records of some partitions, each partition in its order."""
+    """Hands over the records of some partitions, in order within each partition."""
 
     _consumer: AIOKafkaConsumer
 
@@ -46,12 +46,12 @@ class ForwardedReader:
 
     @property
     def following(self) -> dict[int, Offset]:
-        """The offset to be taken next, of each partition that is read."""
+        """The next offset to take from each partition that is read."""
         return {at: each.following for at, each in dict(self._reading).items()}
 
     @property
     def client(self) -> AIOKafkaConsumer | None:
-        """Its client of Kafka, once it was started."""
+        """Its Kafka client; None before `start`."""
         return getattr(self, "_consumer", None)
 
     async def start(self) -> None:
@@ -71,17 +71,17 @@ class ForwardedReader:
         self._changed.set()
 
     def drop(self, partitions: Iterable[int]) -> None:
-        """Hand over nothing more of partitions that belong to another worker now."""
+        """Hand over nothing more from partitions that another worker now owns."""
         for partition in partitions:
             self._reading.pop(partition, None)
         self._changed.set()
 
     async def run(self) -> None:
-        """Read for ever. A failure ends the process: nobody else would read these."""
+        """Read forever. A failure ends the process: nobody else reads these records."""
         try:
             while True:
                 await self._read()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must be seen
+        except Exception as error:  # noqa: BLE001 - none may go unnoticed
             abort_process("forwarded events cannot be read", error)
 
     async def _read(self) -> None:
@@ -95,7 +95,7 @@ class ForwardedReader:
         for tp, records in batches.items():
             for record in records:
                 if self._changed.is_set():
-                    return  # what is left is fetched again
+                    return  # the rest is fetched again
                 reading = self._reading[tp.partition]
                 await self._take(record)
                 reading.following = Offset(record.offset + 1)

@@ -1,8 +1,8 @@
-"""Where the ledger lives: a Faust table whose changelog is the entries topic itself.
+"""The ledger's storage: a Faust table whose changelog is the entries topic itself.
 
-One write per event instead of two, and output and state cannot disagree. A record of
-that topic is merged into the table, never put over what is there: a paused worker or a
-twin may have appended an older entry after a newer one.
+That makes one write per event instead of two, and output and state cannot disagree.
+Recovery merges each record into the table and never overwrites a row: a paused worker
+or a twin may have appended an older entry after a newer one.
 """
 
 from collections import defaultdict
@@ -24,7 +24,7 @@ from revocation.updates import Update, decode_entry, decode_update, encode_entry
 _log = structlog.get_logger()
 
 _WALKED = b"\0walked"
-"""The row that remembers how far `walk` came; sorts before every record key."""
+"""The row that records how far `walk` has come; sorts before every record key."""
 
 _CONCLUDED = b"\0concluded"
 """The row that holds what `concluded` returns."""
@@ -33,10 +33,10 @@ _NOT_ENTRIES = frozenset({_WALKED, _CONCLUDED, RocksDBStore.offset_key})
 
 
 class Concluded(NamedTuple):
-    """Up to where a partition is concluded, by whatever authority; -1 means nowhere.
+    """The offsets up to which a partition is concluded, by any authority; -1: none.
 
     `events`: in the events topic. `forwarded`: in the forwarded topic. Everything up to
-    there is in the entries topic, forwarded or parked, and acknowledged there.
+    them is in the entries topic, forwarded or parked, and acknowledged by Kafka.
     """
 
     events: Offset
@@ -44,7 +44,7 @@ class Concluded(NamedTuple):
 
 
 class LedgerTable(faust.Table[bytes, bytes]):
-    """The ledger, one RocksDB per partition; written without Faust's changelog."""
+    """The ledger, one RocksDB per partition; writes bypass Faust's changelog."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -65,19 +65,19 @@ class LedgerTable(faust.Table[bytes, bytes]):
             )
 
     def recall(self, partition: int, target: Target) -> Entry | None:
-        """Return the target's entry, if there is one."""
+        """Return the target's entry, or None."""
         value = self._rows(partition).get(record_key(target))
         return None if value is None else decode_entry(value)
 
     def remember(self, partition: int, entry: Entry) -> None:
-        """Keep the target's entry."""
+        """Store the target's entry."""
         rows, key = self._rows(partition), record_key(entry.target)
         if partition in self._counts and rows.get(key) is None:
             self._counts[partition] += 1
         rows.put(key, encode_entry(entry))
 
     def forget(self, partition: int, target: Target) -> None:
-        """Drop the target's entry."""
+        """Delete the target's entry."""
         rows, key = self._rows(partition), record_key(target)
         if partition in self._counts and rows.get(key) is not None:
             self._counts[partition] -= 1
@@ -90,34 +90,34 @@ class LedgerTable(faust.Table[bytes, bytes]):
             self._counts[partition] = sum(key not in _NOT_ENTRIES for key in keys)
         return self._counts[partition]
 
-    def walk(self, partition: int, most: int) -> list[Entry]:
-        """Return the next entries of an endless round through a partition."""
+    def walk(self, partition: int, limit: int) -> list[Entry]:
+        """Return the next entries of an endless cycle through a partition."""
         rows = self._rows(partition)
         last = rows.get(_WALKED) or _WALKED
-        found = list(islice(_rows_after(rows, last), most))
-        found += islice(_rows_after(rows, _WALKED), most - len(found))
+        found = list(islice(_rows_after(rows, last), limit))
+        found += islice(_rows_after(rows, _WALKED), limit - len(found))
         if found:
             rows.put(_WALKED, found[-1][0])
         return [decode_entry(value) for _, value in found]
 
     def holds_until(self, partition: int) -> Offset:
-        """Return the offset of the entries topic up to which the table holds all."""
+        """Return the entries topic's offset up to which the table is complete."""
         topic = self.changelog_topic.get_topic_name()
         offset = self.data.persisted_offset(TP(topic, partition))
         return Offset(-1 if offset is None else offset)
 
     def reached(self, partition: int, offset: Offset) -> None:
-        """Note that the table holds all up to this offset of the entries topic."""
+        """Record that the table is complete up to this offset of the entries topic."""
         topic = self.changelog_topic.get_topic_name()
         self.data.set_persisted_offset(TP(topic, partition), offset)
 
     def concluded(self, partition: int) -> Concluded:
-        """Return up to where the table knows the partition to be concluded."""
+        """Return the offsets up to which the partition is known to be concluded."""
         value = self._rows(partition).get(_CONCLUDED) or b"-1 -1"
         return Concluded(*map(Offset, map(int, value.split())))
 
     def note_concluded(self, partition: int, updates: Iterable[Update]) -> None:
-        """Note what updates claim that are in the entries topic."""
+        """Record what updates in the entries topic claim."""
         known = self.concluded(partition)
         events, forwarded = known
         for update in updates:
@@ -127,13 +127,13 @@ class LedgerTable(faust.Table[bytes, bytes]):
             self._rows(partition).put(_CONCLUDED, b"%d %d" % (events, forwarded))
 
     def apply_changelog_batch(self, batch: Iterable[EventT[bytes]]) -> None:
-        """Merge records of the entries topic into the table, while recovering.
+        """Merge records of the entries topic into the table during recovery.
 
-        Faust would log whatever fails here and go on without it.
+        Faust itself would log a failure here and carry on without the records.
         """
         try:
             self._merge_all(batch)
-        except Exception as error:  # noqa: BLE001 - half a ledger would count anew
+        except Exception as error:  # noqa: BLE001 - half a ledger would restart versions
             abort_process("the ledger cannot be recovered", error)
 
     def _merge_all(self, batch: Iterable[EventT[bytes]]) -> None:
@@ -167,8 +167,8 @@ class LedgerTable(faust.Table[bytes, bytes]):
         self.remember(partition, merge(known, entry) if known else entry)
 
     def _rows(self, partition: int) -> Any:
-        # Faust's store finds the partition through the event being processed, of which
-        # there is none while recovering or refreshing.
+        # Faust's store takes the partition from the event being processed; recovery and
+        # refresh have none.
         return cast("Any", self.data)._db_for_partition(partition)  # noqa: SLF001
 
 

@@ -1,4 +1,4 @@
-"""The one ordered way out of the authority, and the order of acknowledgements."""
+"""The authority's only producer, and the order of its acknowledgements."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ _log = structlog.get_logger()
 _EXIT_UNSENT: Final = 70
 _MAX_WAITING: Final = 2_000
 _MAX_UPDATE_VALUE: Final = MAX_UPDATE_BYTES - 8_192
-"""The key and Kafka's own bytes need some room."""
+"""Leaves room for the key and Kafka's own bytes."""
 
 
 class _Waiting(NamedTuple):
@@ -39,13 +39,13 @@ class _Waiting(NamedTuple):
 class OrderedProducer:
     """Sends through one idempotent producer: per partition, in the order of the calls.
 
-    Records are handed over at most once in `batch_interval_ms`: aiokafka then makes one
-    request of them for all partitions, and every projector wakes once for all of them.
-    A record that comes alone is not held up.
+    Records are handed over at most once per `batch_interval_ms`: aiokafka then sends
+    one request for all partitions, and every projector wakes up once for all of them. A
+    single record is not delayed.
 
-    What cannot be delivered ends the process at once (exit code 70): anything sent
-    later in that partition would claim to have everything before it. The records are
-    not committed, so whoever takes the partition next concludes on them again.
+    A failed delivery ends the process at once (exit code 70): a later record in that
+    partition would claim that everything before it is present. The records are not
+    committed, so the partition's next owner concludes on them again.
     """
 
     _producer: AIOKafkaProducer
@@ -62,7 +62,7 @@ class OrderedProducer:
 
     @property
     def client(self) -> AIOKafkaProducer | None:
-        """The producer, once there is one; for whoever watches it."""
+        """The producer, for the watchdog; None before `start`."""
         return getattr(self, "_producer", None)
 
     async def start(self) -> None:
@@ -77,14 +77,14 @@ class OrderedProducer:
         """Flush and disconnect."""
         self._stopping = True
         self._filled.set()
-        # Not cancelled: between two records of a partition there must be no gap.
+        # Not cancelled: there must be no gap between two records of a partition.
         await self._handing_over
         await self._producer.stop()
 
     async def update(self, partition: int, update: Update) -> Delivery:
-        """Send an update to the partition number of the records that it is about.
+        """Send an update to the partition number of its source records.
 
-        One that is too large is sent in parts, of which the last claims what it does.
+        An update that is too large is split; only the last part carries its claims.
         """
         value, entries = encode_update(update), update.entries
         if len(value) > _MAX_UPDATE_VALUE and len(entries) > 1:
@@ -105,7 +105,7 @@ class OrderedProducer:
         return await self._send(self._topics.forwarded, value, key, partition, headers)
 
     async def pulse(self, partition: int) -> Delivery:
-        """Mark the present place and time in a partition of the events topic."""
+        """Mark the current position and time in a partition of the events topic."""
         return await self._send(self._topics.events, PULSE_VALUE, PULSE_KEY, partition)
 
     async def dead_letter(
@@ -160,7 +160,7 @@ class OrderedProducer:
                     partition=record.partition,
                     headers=list(record.headers),
                 )
-            except Exception as error:  # noqa: BLE001 - nothing may follow, whatever it is
+            except Exception as error:  # noqa: BLE001 - no record may follow a lost one
                 abort_process("record could not be sent", error)
             sent.add_done_callback(partial(_pass_on, record.delivery))
 
@@ -175,13 +175,13 @@ def _pass_on(delivery: Delivery, sent: Delivery) -> None:
 
 
 def abort_process(what: str, error: BaseException) -> NoReturn:
-    """End the process now, before anything later is sent."""
+    """End the process now, before anything else is sent."""
     _log.critical(what, error=repr(error), exit_code=_EXIT_UNSENT)
     os._exit(_EXIT_UNSENT)
 
 
 class _Taken:
-    """A record taken, and how many of its outputs are still on their way."""
+    """A record taken, and how many of its outputs are still in flight."""
 
     __slots__ = ("acknowledge", "waiting")
 
@@ -191,7 +191,7 @@ class _Taken:
 
 
 class InOrder:
-    """Acknowledges records in the order taken, each when all before it are delivered.
+    """Acknowledges records in the order taken, each once all before it are delivered.
 
     Faust may commit past a record that is acknowledged out of order (faust #312).
     """
@@ -215,7 +215,7 @@ class InOrder:
             self._settle(partition)
 
     def drop(self, partitions: Iterable[int]) -> None:
-        """Forget partitions that now belong to another worker."""
+        """Forget partitions that another worker now owns."""
         for partition in partitions:
             self._taken.pop(partition, None)
 

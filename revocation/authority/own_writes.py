@@ -1,4 +1,4 @@
-"""Up to where a restart need not read the entries topic again."""
+"""How much of the entries topic a restart can skip."""
 
 from collections.abc import Callable, Iterable, Set as AbstractSet
 from typing import Any
@@ -9,10 +9,10 @@ from revocation.updates import Update
 
 
 class OwnWrites:
-    """Knows up to where nobody else has written to a partition of entries.
+    """Tracks the offset up to which only this worker has written to a partition.
 
-    A worker that was paused may write here again before it learns that another took
-    over meanwhile; its table then lacks what that one wrote.
+    A paused worker may write again before it learns that another has taken over; its
+    table then lacks what the other wrote.
     """
 
     def __init__(
@@ -23,7 +23,7 @@ class OwnWrites:
         self._alone_until: dict[int, Offset | None] = {}
 
     def note(self, partition: int, delivery: Any) -> None:
-        """Note where Kafka has put an update of ours."""
+        """Record the offset at which Kafka stored one of our updates."""
         if partition not in self._owned():
             return
         offset = Offset(delivery.result().offset)
@@ -34,13 +34,13 @@ class OwnWrites:
         self._alone_until[partition] = offset if follows else None
 
     def reached(self, partition: int, pulse: Update, _: Any) -> None:
-        """Have a restart read on from here, now that a pulse's update is delivered."""
+        """Let a restart continue from here, now that a pulse's update is delivered."""
         reached = self._alone_until.get(partition)
         if reached is not None:
             self._table.note_concluded(partition, [pulse])
             self._table.reached(partition, reached)
 
     def drop(self, partitions: Iterable[int]) -> None:
-        """Forget partitions that now belong to another worker."""
+        """Forget partitions that another worker now owns."""
         for partition in partitions:
             self._alone_until.pop(partition, None)

@@ -1,7 +1,7 @@
-"""Emits every standing entry again, once per period, so that none ages out of the log.
+"""Emits every standing entry again once per period, so that none ages out of the log.
 
-A region rebuilt from the window then has seen each of them. The versions that the
-ledger must remember travel along; entries that no living token can meet are dropped.
+A region rebuilt from the log's window thus sees each of them. The versions that the
+ledger must remember travel along; entries that can affect no living token are dropped.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ _TICK_SECONDS = 1.0
 
 
 class Reemitter:
-    """Walks the ledger's partitions evenly, so many entries each second.
+    """Walks through the ledger's partitions at an even rate.
 
-    Where a walk is, is kept in the table: else a worker that is restarted daily would
-    never reach the last rows.
+    The table keeps the position of each walk: otherwise a worker that restarts daily
+    would never reach the last rows.
     """
 
     def __init__(
@@ -34,14 +34,14 @@ class Reemitter:
         self._ticks = max(1.0, period_seconds / _TICK_SECONDS)
         self._limits = limits
         self._credits: dict[int, float] = {}
-        """How many entries of a partition are due by now, and the part of a next."""
+        """By partition, how many entries are due, with the fraction of the next."""
         self.turns = 0
-        """How often it has looked for what is due; grows once a second."""
+        """How often it has looked for due entries; grows once a second."""
         self.log_time_ms = 0
-        """The latest broker time seen; entries are dropped by it, not by our clock."""
+        """The latest broker time seen; decides, not our clock, which entries expire."""
 
     async def run(self, owned: Callable[[], AbstractSet[int]]) -> None:
-        """Refresh for ever the partitions that are owned."""
+        """Re-emit the entries of the owned partitions forever."""
         while True:
             await asyncio.sleep(_TICK_SECONDS)
             self.turns += 1
@@ -53,21 +53,22 @@ class Reemitter:
 
     async def _advance(self, partition: int) -> None:
         rows = self._table.count(partition)
-        # Begins with one, or a worker restarted often would never come to the next.
+        # Starts at 1, or a worker that restarts often would never advance.
         credit = self._credits.get(partition, 1.0) + rows / self._ticks
         self._credits[partition] = credit % 1
         entries = self._table.walk(partition, min(int(credit), rows))
-        # Before the first wait: what is in the table may have changed after it.
+        # Before the first await: the table may change during it.
         standing = [entry for entry in entries if not self._forget(partition, entry)]
         for entry in standing:
             await self._emit(partition, entry)
             metrics.REFRESHED.inc()
 
     def _forget(self, partition: int, entry: Entry) -> bool:
-        """Drop an entry that no living token can meet; a version is never dropped.
+        """Drop an entry that can affect no living token; never drop a version.
 
-        Regions keep theirs by their own limits: what is dropped too early for them was
-        emitted before, and an event about its target leads to an entry that joins it.
+        Regions expire entries by their own limits: an entry dropped too early for them
+        was emitted before, and a new event about its target leads to an entry that
+        merges with it.
         """
         until = entry.relevant_until(self._limits)
         if until is None or until >= self.log_time_ms or entry.version:

@@ -1,8 +1,8 @@
-"""Faust's consumer, made to seek before it reads, and to say what it has read.
+"""Faust's consumer, changed to seek before it reads and to link its messages.
 
-Once tables are recovered, Faust 0.15.3 has streams' partitions fetched, then seeks them
-to what was committed, one after the other, and then empties the streams' buffers. What
-is fetched in between and not taken yet is lost: nothing seeks back to it.
+After recovery, Faust 0.15.3 starts to fetch the streams' partitions, then seeks them to
+the committed offsets, one after the other, and then empties the streams' buffers.
+Records fetched in between and not yet taken are lost: nothing seeks back to them.
 """
 
 import sys
@@ -13,15 +13,15 @@ from aiokafka import AIOKafkaConsumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 
-_LOOK_AGAIN_SECONDS: Final = 0.1
+_RECHECK_SECONDS: Final = 0.1
 
 
 class SeekingConsumer(Consumer):
-    """Fetches from partitions that are to be resumed when flow is: after the seek.
+    """Resumes partitions only when the flow resumes: after the seek.
 
-    Each message has `follows`: the offset of the message made before it from the same
-    partition, or -1 if there was none since the last seek. The log itself may have
-    holes; this chain has none.
+    Each message has `follows`: the offset of the previous message from the same
+    partition, or -1 if it is the first since the last seek. The log itself may have
+    gaps; this chain has none.
     """
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
@@ -29,12 +29,12 @@ class SeekingConsumer(Consumer):
 
     @property
     def client(self) -> AIOKafkaConsumer | None:
-        """The consumer in Faust's thread, once there is one."""
-        return self._thread._consumer  # noqa: SLF001 - Faust does not show it
+        """The consumer in Faust's thread; None before it starts."""
+        return self._thread._consumer  # noqa: SLF001 - Faust has no public way
 
     def _reset_state(self) -> None:
         super()._reset_state()
-        self._active_partitions = _Chosen()
+        self._active_partitions = _ActivePartitions()
         self._to_resume: frozenset[TP] = frozenset()
         self._latest: dict[TP, int] = {}
 
@@ -45,21 +45,21 @@ class SeekingConsumer(Consumer):
         super().pause_partitions(paused)
 
     def resume_partitions(self, tps: Iterable[TP]) -> None:
-        """Have partitions fetched from when flow is resumed."""
+        """Fetch from partitions once the flow resumes."""
         self._to_resume |= frozenset(tps)
 
     def resume_flow(self) -> None:
-        """Fetch, also from the partitions to be resumed that are still assigned."""
+        """Resume the flow, with the marked partitions that are still assigned."""
         to_resume, self._to_resume = self._to_resume, frozenset()
         if to_resume:
             super().resume_partitions(to_resume & self.assignment())
         super().resume_flow()
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek to what was committed, but behind what is known to be concluded.
+        """Seek to the committed offsets, or past what is known to be concluded.
 
-        So a new group does not replay the past: it would send events on and park bad
-        records once more. Where nothing is known, seek to the beginning.
+        A new group thus does not replay the past, which would forward events and park
+        bad records again. Where nothing is known, seek to the beginning.
         """
         self._latest.clear()
         offsets = dict(await super().seek_to_committed())
@@ -84,9 +84,9 @@ class SeekingConsumer(Consumer):
         active_partitions: set[TP] | None,
         timeout: float,  # noqa: ASYNC109 - Faust's name for it
     ) -> Any:
-        # A fetch that waits is not told of partitions that are resumed meanwhile.
+        # A waiting fetch does not notice partitions that resume meanwhile.
         if self.app.rebalancing:
-            timeout = min(timeout, _LOOK_AGAIN_SECONDS)
+            timeout = min(timeout, _RECHECK_SECONDS)
         return await super()._getmany(active_partitions, timeout)
 
     def _to_message(self, tp: TP, record: Any) -> Any:
@@ -98,14 +98,14 @@ class SeekingConsumer(Consumer):
 
 class _ConsumerThread(AIOKafkaConsumerThread):
     def on_crash(self, msg: str, *fmt: Any, **_: Any) -> None:
-        """Log what ends the thread; by itself it would print it."""
+        """Log what ends the thread; Faust would print it to stderr."""
         self.log.error("%s", msg.format(*fmt), exc_info=sys.exc_info())
 
 
-class _Chosen(set[TP]):
-    """The partitions to fetch from; none of them, when empty.
+class _ActivePartitions(set[TP]):
+    """The partitions to fetch from; truthy even when empty.
 
-    aiokafka takes what is falsy for "all", also when it becomes so during a fetch.
+    aiokafka takes a falsy value as "all", also when it becomes empty during a fetch.
     """
 
     def __bool__(self) -> bool:

@@ -1,4 +1,4 @@
-"""Settings: which claims of an issuer's tokens name what can be revoked. No IO."""
+"""Settings: which claims of an issuer's tokens name revocable targets. No IO."""
 
 from typing import Annotated, Self
 
@@ -12,37 +12,38 @@ MaybeClaim = ClaimName | Annotated[str, Field(max_length=0)]
 
 
 class ClaimMapping(BaseModel):
-    r"""Which claims name what, as `claim_names` reads names: `act.sub`, `app\.tenant`.
+    r"""Which claims name which targets: `sub`, `act.sub`, `app\.tenant`.
 
-    What no claim names, no event can reach: `revocation issuers show` says it.
+    `claim_names.py` defines the syntax. Events about a target that no claim names reach
+    no token; `revocation issuers show` lists these.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     user_claim: ClaimName = "sub"
-    """The user, or whoever acts for itself; the `user` of events."""
+    """The user, or a client acting for itself; the `user` of events."""
     token_id_claim: MaybeClaim = "jti"  # noqa: S105 - a claim, not a secret
     """The token; empty where tokens have no id."""
     session_claims: tuple[ClaimName, ...] = ("sid",)
-    """The session, the `sid` of events; each that a token has counts."""
+    """The session, the `sid` of events; every one that a token has counts."""
     client_claims: tuple[ClaimName, ...] = ("client_id", "azp")
-    """The client; each that a token has counts."""
+    """The client; every one that a token has counts."""
     tenant_claim: MaybeClaim = "tenant"
     """The tenant; empty where there is none."""
     version_claim: MaybeClaim = ""
-    """The user's version, where the issuer puts it in (`current_version`). Nothing else
-    is to be named here: what never changes, or is no count, is no version."""
+    """The user's version, if the issuer puts it into tokens (`current_version`). Name
+    no other claim: a value that never changes, or is not a counter, is no version."""
     optional_claims: tuple[ClaimName, ...] = ()
-    """Those of `user_claim` and `token_id_claim` that a token may lack; what they would
-    name cannot be revoked for such a token."""
+    """Those of `user_claim` and `token_id_claim` that a token may lack; events about
+    that user or token then do not reach it."""
     required_claims: tuple[ClaimName, ...] = ()
     """Further claims that a token must have."""
     iat_backdated_seconds: int = Field(0, ge=0, le=900)
-    """By how much the issuer dates each token before the instant at which it is made.
-    Tokens dated less far back are then refused until as much time has passed."""
+    """How far before its creation the issuer dates each token. Tokens that are dated
+    less far back are refused until that much time has passed."""
     max_token_lifetime_seconds: int | None = Field(None, ge=1, le=31 * 86_400)
-    """How long its tokens live from when they are made, at most as long as those of the
-    installation."""
+    """The longest lifetime of the issuer's tokens, from their creation; it cannot
+    exceed that of the installation."""
 
     @model_validator(mode="after")
     def _no_claim_twice(self) -> Self:
@@ -56,13 +57,13 @@ class ClaimMapping(BaseModel):
         if unknown:
             raise ValueError(
                 f"optional_claims has `{unknown[0]}`, which is neither user_claim nor "
-                "token_id_claim; all others are optional as it is"
+                "token_id_claim; all other claims are optional anyway"
             )
         return self
 
     @property
     def names(self) -> ClaimNames:
-        """The names, as tokens are read by them."""
+        """The names in the form in which tokens are read."""
         needed = (self.user_claim, *filter(None, (self.token_id_claim,)))
         required = [name for name in needed if name not in self.optional_claims]
         longest = self.max_token_lifetime_seconds

@@ -1,9 +1,9 @@
-r"""How claims are named, what is found there, and what an issuer's mean. Pure.
+r"""How settings name claims, and how a named claim is found. Pure.
 
 `sub` is a member of the claims set; `act.sub` is the member `sub` of the object `act`
-(RFC 8693 section 4.1). A dot that belongs to a member's own name is written `\.`, as in
+(RFC 8693 section 4.1). A dot within a member's own name is written `\.`, as in
 `kubernetes\.io.namespace`. A name with a colon is a URI (RFC 7519 section 4.2) and is
-taken as it stands: `https://app.example/tenant`.
+taken literally: `https://app.example/tenant`.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field
 
 ALWAYS: Final = ("iss", "iat", "exp")
-"""Claims that every token needs, whoever issues it."""
+"""Claims that every token needs, from any issuer."""
 
 _MAX_NAME_CHARACTERS: Final = 256
 _MAX_DEPTH: Final = 4
@@ -24,35 +24,35 @@ _DOT: Final = re.compile(r"(?<!\\)\.")
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """What is found where a name cannot be followed; `why` quotes no value."""
+    """The result for a name that cannot be resolved; `why` quotes no value."""
 
     why: str
 
 
 @lru_cache(maxsize=1_024)
 def split_name(name: str) -> tuple[str, ...]:
-    """Return the members that a name leads through.
+    """Return the members on the path of a name.
 
     Raises:
-        ValueError: it is empty, has an empty part or leads too deep.
+        ValueError: the name is empty, has an empty part or is nested too deeply.
     """
     if ":" in name:
         return (name,)
     parts = tuple(part.replace("\\.", ".") for part in _DOT.split(name))
     if not all(parts):
         raise ValueError(
-            f"{name!r} has an empty part; a dot of a member's own name is written `\\.`"
+            f"{name!r} has an empty part; write a dot within a member's name as `\\.`"
         )
     if len(parts) > _MAX_DEPTH:
-        raise ValueError(f"{name!r} leads through more than {_MAX_DEPTH} members")
+        raise ValueError(f"{name!r} has more than {_MAX_DEPTH} parts")
     return parts
 
 
 def find_claim(claims: Mapping[str, Any], name: str) -> Any:
-    """Return what a claims set holds under a name: None if it does not, or null.
+    """Return the value of a claim; None if it is absent or null.
 
-    `Unreadable` where what should be an object is none, or where a member of the claims
-    set has the whole of a nested name: two readings, of which one would be wrong.
+    `Unreadable` if a part of the path is not an object, or if the claims set also has a
+    member with the whole nested name, which would be ambiguous.
     """
     first, *rest = split_name(name)
     found = claims.get(first)
@@ -64,17 +64,17 @@ def find_claim(claims: Mapping[str, Any], name: str) -> Any:
     for part in rest:
         if found is None:
             return None
-        # The first is as good and takes a tenth of the time.
+        # The first test usually suffices and takes a tenth of the time.
         if type(found) is not dict and not isinstance(found, Mapping):
-            return Unreadable(f"a part of `{name}` is no object")
+            return Unreadable(f"a part of `{name}` is not an object")
         found = found.get(part)
     return found
 
 
 def put_claim(claims: dict[str, Any], name: str | None, value: Any) -> None:
-    """Put a value where `find_claim` finds it; nowhere without a name.
+    """Set the value that `find_claim` returns for a name; do nothing for None.
 
-    Objects on the way are replaced by copies: they may be somebody else's.
+    Objects on the path are replaced by copies, since the caller may own them.
     """
     if name is None:
         return
@@ -94,18 +94,18 @@ def _check(name: str) -> str:
 ClaimName = Annotated[
     str, Field(min_length=1, max_length=_MAX_NAME_CHARACTERS), AfterValidator(_check)
 ]
-"""A claim as settings name it."""
+"""The name of a claim in settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimNames:
-    """Which claims of an issuer's tokens name what can be revoked, and when it began.
+    """Which claims of an issuer's tokens name revocable targets, and how `iat` is set.
 
-    Names are those of `claim_names`. `token_id`, `tenant` and `version` may be None:
-    the tokens have no such claim. Of `sessions` and `clients` each that a token has
-    counts. `required`: what a token must have, beside `iss`, `iat` and `exp`.
-    `backdated_ms`: by how much `iat` lies before the instant at which a token is made.
-    `longest_ms`: the longest lifetime, if shorter than that of the installation.
+    `token_id`, `tenant` and `version` are None if the tokens have no such claim. Of
+    `sessions` and `clients` every one that a token has counts. `required`: the claims
+    that a token must have besides `iss`, `iat` and `exp`. `backdated_ms`: how far `iat`
+    lies before the creation of a token. `longest_ms`: the longest lifetime, if shorter
+    than that of the installation.
     """
 
     user: str = "sub"
@@ -120,13 +120,13 @@ class ClaimNames:
 
     @property
     def identifiers(self) -> tuple[str, ...]:
-        """The claims by which something can be revoked; their values are ids."""
+        """The claims that name targets; their values are ids."""
         named = (self.user, self.token_id, *self.sessions, *self.clients, self.tenant)
         return tuple(name for name in named if name is not None)
 
     @property
     def members(self) -> frozenset[str]:
-        """The members of a claims set that a check looks at."""
+        """The members of a claims set that a check reads."""
         version = () if self.version is None else (self.version,)
         names = (*ALWAYS, *self.identifiers, *version, *self.required)
         return frozenset(split_name(name)[0] for name in names)

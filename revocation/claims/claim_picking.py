@@ -1,6 +1,6 @@
-"""Picks what most tokens name out of their claims, in one go. Pure.
+"""A fast path that picks the usual ids out of a token's claims. Pure.
 
-A check spends a third of its time here, so what an issuer's claims are called is bound
+A check spends a third of its time here, so the names of an issuer's claims are bound
 once and not looked up for each token.
 """
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from revocation.claims.claim_names import ClaimNames, split_name
-from revocation.claims.complaints import matches_issuer
+from revocation.claims.claim_problems import matches_issuer
 from revocation.entries import MAX_ID_CHARACTERS, Kind
 
 NAMED_KINDS: Final = (
     *(Kind.TOKEN, Kind.SESSION, Kind.USER, Kind.CLIENT),
     *(Kind.TENANT, Kind.ISSUER, Kind.KEY),
 )
-"""The kinds of which most tokens name one at most, in the order of `Token.names`."""
+"""The kinds of which most tokens name at most one, in the order of `Token.names`."""
 
 SESSION_AT: Final = NAMED_KINDS.index(Kind.SESSION)
 USER_AT: Final = NAMED_KINDS.index(Kind.USER)
@@ -24,24 +24,24 @@ CLIENT_AT: Final = NAMED_KINDS.index(Kind.CLIENT)
 _Get = Callable[..., Any]
 Pick = Callable[[dict[Any, Any], _Get, str, Any], tuple[str, ...] | None]
 """Takes claims, their method `get`, their `iss` and a `kid`; returns an id for each of
-`NAMED_KINDS`, empty where there is none, or None where a closer look is needed."""
+`NAMED_KINDS`, empty where there is none, or None if the token needs the slow path."""
 
 
 def make_pick(claim_names: ClaimNames) -> Pick:
-    """Return what picks the names out of the claims of an issuer's tokens."""
+    """Return a function that picks the ids out of the claims of an issuer's tokens."""
     version = claim_names.version
     if version is not None and split_name(version) != (version,):
         return _pick_nothing
     names = dict.fromkeys((*claim_names.identifiers, *claim_names.required))
-    ways = [(name, *split_name(name)) for name in names]
-    hidden = [(name, *way) for name, *way in ways if way != [name]]
-    return _lift(_bind(claim_names), hidden) if hidden else _bind(claim_names)
+    paths = [(name, *split_name(name)) for name in names]
+    nested = [(name, *path) for name, *path in paths if path != [name]]
+    return _lift(_bind(claim_names), nested) if nested else _bind(claim_names)
 
 
 def _bind(claim_names: ClaimNames) -> Pick:
     """Bind the names once: looking them up for each token would cost a quarter more.
 
-    A claim that an issuer does not have is looked up as None, which no JSON holds.
+    A claim that an issuer does not have is looked up as None, which is no JSON name.
     """
     user, token_id, tenant = claim_names.user, claim_names.token_id, claim_names.tenant
     session, *sessions = claim_names.sessions or (None,)
@@ -72,7 +72,7 @@ def _bind(claim_names: ClaimNames) -> Pick:
             "" if kid is None else kid,
         )
         try:
-            joined = "".join(names)  # One look at them all; only text can be joined.
+            joined = "".join(names)  # Checks all at once: only text can be joined.
         except TypeError:
             return None
         for other, at in others:
@@ -84,20 +84,20 @@ def _bind(claim_names: ClaimNames) -> Pick:
     return pick
 
 
-def _lift(pick: Pick, hidden: Sequence[tuple[str, ...]]) -> Pick:
-    """Return what picks names also out of objects.
+def _lift(pick: Pick, nested: Sequence[tuple[str, ...]]) -> Pick:
+    """Return a function that also picks ids out of nested objects.
 
     Args:
-        pick: what picks them where each claim stands under its whole name.
-        hidden: such a name, and the members that it leads through.
+        pick: picks ids if each claim is a member under its whole name.
+        nested: for each nested claim its name, then the members on its path.
     """
 
     def pick_lifted(
         claims: dict[Any, Any], _get: _Get, issuer: str, kid: Any
     ) -> tuple[str, ...] | None:
         lifted = claims.copy()
-        for name, first, *rest in hidden:
-            # A claim that has the whole name of another would be another reading.
+        for name, first, *rest in nested:
+            # A member with the whole nested name would be ambiguous.
             if name in claims:
                 return None
             found = claims.get(first)
@@ -112,4 +112,4 @@ def _lift(pick: Pick, hidden: Sequence[tuple[str, ...]]) -> Pick:
 
 
 def _pick_nothing(_claims: dict[Any, Any], _get: _Get, _issuer: str, _kid: Any) -> None:
-    """Have a closer look taken: at a version in an object."""
+    """Send every token to the slow path, which reads a nested version."""

@@ -1,13 +1,13 @@
-r"""Claims that an installation made revocable, alone or combined. Pure.
+r"""Revocable claims of an installation, alone or combined. Pure.
 
-A claim set is the names of some claims: `device_id`, or `azp` with `device_id`. An
-event gives a value for each claim of one set, and is about every token of its issuer
-that has all of them. Both sides write that as one id, `azp=web&device_id=d-1`: names in
-order, names and values percent-encoded but for what RFC 3986 section 2.3 calls
-unreserved.
+A claim set is a set of claim names: `device_id`, or `azp` with `device_id`. An event
+gives a value for each claim of one set, and is about every token of its issuer that has
+all of these values. Events and tokens are matched by an id, `azp=web&device_id=d-1`:
+names in order, with all but the unreserved characters of RFC 3986 section 2.3
+percent-encoded in names and values.
 
-Text stands for itself, whole numbers and booleans for their JSON text: `5` and `"5"`
-are one value, so rather too many tokens are rejected than too few. A list has the value
+Text stands for itself, integers and booleans for their JSON text: `5` and `"5"` are one
+value, so that too many tokens are rejected rather than too few. A list has the value
 of each of its members. Empty text and null are no value.
 """
 
@@ -27,27 +27,27 @@ from revocation.entries import MAX_ID_CHARACTERS
 from revocation.errors import ClaimsNotRevocableError
 
 MAX_CLAIMS: Final = 4
-"""The most claims of one set."""
+"""The maximum number of claims in one set."""
 MAX_SETS: Final = 16
-"""The most sets of an installation."""
+"""The maximum number of sets of an installation."""
 MAX_COMBINATIONS: Final = 1_024
-"""The most ids that one token may have, of all sets together."""
+"""The maximum number of ids that one token may have, over all sets."""
 MAX_WHOLE: Final = 2**53 - 1
-"""The largest number that every JSON reader keeps exactly."""
+"""The largest integer that every JSON parser keeps exactly."""
 
-_REMEMBERED: Final = 16_384
-"""About how many ids, and members of lists, a reader remembers."""
+_CACHE_SIZE: Final = 16_384
+"""About how many ids, and members of lists, a reader caches."""
 _UNRESERVED: Final = re.compile("[A-Za-z0-9._~-]+")
 
 ClaimSet = tuple[str, ...]
-"""The names of the claims of a set, in order."""
+"""The names of a set's claims, in order."""
 
 
 # The setting --------------------------------------------------------------------------
 
 
 def _as_sets(value: Any) -> Any:
-    """Let a name stand for the set of that claim alone."""
+    """Accept a single name as a set of that claim alone."""
     if isinstance(value, list | tuple):
         return [[each] if isinstance(each, str) else each for each in value]
     return value
@@ -71,7 +71,7 @@ RevocableClaims = Annotated[
     BeforeValidator(_as_sets),
     AfterValidator(_in_order),
 ]
-"""The claim sets of an installation, each a name or a list of names."""
+"""The claim sets of an installation, each given as a name or a list of names."""
 
 
 # Events -------------------------------------------------------------------------------
@@ -81,31 +81,31 @@ def claims_id(claims: Mapping[str, Any]) -> str:
     """Return the id of the claims that an event names.
 
     Raises:
-        ValueError: a value is none that an event may give.
+        ValueError: an event may not give such a value.
     """
     written = {_encode(name): _write(value) for name, value in claims.items()}
     if None in written.values():
-        raise ValueError("a claim is neither text, a whole number nor a boolean")
+        raise ValueError("a claim must be text, a whole number or a boolean")
     return "&".join(f"{name}={written[name]}" for name in sorted(written))
 
 
 def require_revocable_names(names: Iterable[str], sets: Iterable[ClaimSet]) -> None:
-    """Accept the names of claims that are a set of the installation.
+    """Accept claim names that are a set of the installation.
 
     Raises:
-        ClaimsNotRevocableError: no verifier looks for them. It does not say which they
-            are: they may be anything.
+        ClaimsNotRevocableError: no verifier looks for them. The message does not quote
+            the names, which may be anything.
     """
     known = [*map(frozenset, sets)]
     if frozenset(names) not in known:
         raise ClaimsNotRevocableError(
-            "data.claims names no set of `revocable_claims`, so nobody would look for "
-            f"it; there {'are ' + describe(sets) if known else 'is none'}"
+            "data.claims does not match a set of `revocable_claims`, so no verifier "
+            f"would look for it; the sets are: {describe(sets)}"
         )
 
 
 def describe(sets: Iterable[ClaimSet]) -> str:
-    """Return sets as people read them, for instance `azp with device_id`."""
+    """Return sets in words, for instance `azp with device_id`."""
     return ", ".join(" with ".join(names) for names in sets) or "none"
 
 
@@ -113,10 +113,9 @@ def describe(sets: Iterable[ClaimSet]) -> str:
 
 
 class ClaimReader:
-    """Reads what claims sets name of some sets; what text names is remembered.
+    """Reads the ids that tokens have under some claim sets; caches those of text.
 
-    `members`: the claims that there are to read, if they are members of claims sets
-    and in no object.
+    `members`: the names of the claims to read, or None if some of them are nested.
     """
 
     def __init__(self, sets: Iterable[ClaimSet]) -> None:
@@ -124,24 +123,24 @@ class ClaimReader:
         self.sets = tuple(map(_sort, sets))
         names = dict.fromkeys(name for each in self.sets for name in each)
         self._names = tuple(names)
-        self._places = [[*map(self._names.index, each)] for each in self.sets]
-        self._begins = [[f"{_encode(name)}=" for name in each] for each in self.sets]
-        ways = [split_name(name) for name in names]
-        self._firsts = [first for first, *_ in ways]
-        self._hidden = [
-            (at, name, way[1:])
-            for at, (name, way) in enumerate(zip(names, ways, strict=True))
-            if len(way) > 1
+        self._indexes = [[*map(self._names.index, each)] for each in self.sets]
+        self._prefixes = [[f"{_encode(name)}=" for name in each] for each in self.sets]
+        paths = [split_name(name) for name in names]
+        self._firsts = [first for first, *_ in paths]
+        self._nested = [
+            (at, name, path[1:])
+            for at, (name, path) in enumerate(zip(names, paths, strict=True))
+            if len(path) > 1
         ]
-        self.members = None if self._hidden else tuple(self._firsts)
+        self.members = None if self._nested else tuple(self._firsts)
         self._known: dict[tuple[Any, ...], tuple[str, ...]] = {}
-        self._room = _REMEMBERED
+        self._room = _CACHE_SIZE
 
     def read(self, claims: Mapping[str, Any]) -> tuple[str, ...] | str:
-        """Return the ids of what a claims set names of the sets, or a complaint.
+        """Return the ids of a claims set under the sets, or what is wrong with it.
 
-        A set of which the token lacks a claim names nothing, whatever the others are.
-        The complaint names a claim that no event can name, never its value.
+        A set yields no id if the token lacks one of its claims. The problem is a claim
+        that no event can name; the text never quotes its value.
         """
         values = self.pick_values(claims)
         if len(values) == 1 and type(values[0]) is str:
@@ -153,86 +152,86 @@ class ClaimReader:
         return self._read(values) if known is None else known
 
     def pick_values(self, claims: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return what a claims set holds under each name, null where it does not."""
+        """Return the value of each name in a claims set, None if it is absent."""
         values: list[Any] = [*map(claims.get, self._firsts)]
-        for at, name, way in self._hidden:
-            held = values[at]
-            plain = len(way) == 1 and type(held) is dict and name not in claims
-            values[at] = held.get(way[0]) if plain else find_claim(claims, name)
+        for at, name, path in self._nested:
+            outer = values[at]
+            plain = len(path) == 1 and type(outer) is dict and name not in claims
+            values[at] = outer.get(path[0]) if plain else find_claim(claims, name)
         return tuple(values)
 
     def pick(self, claims: Mapping[str, Any]) -> dict[str, Any]:
-        """Return as much of a claims set as `read` needs, if it has no complaint."""
+        """Return the part of a valid claims set that `read` needs."""
         picked: dict[str, Any] = {}
         for names in self.sets:
             found = [find_claim(claims, name) for name in names]
             if not all(map(_texts, found)):
                 continue
             for name, value in zip(names, found, strict=True):
-                within, (*way, last) = picked, split_name(name)
-                for part in way:
+                within, (*path, last) = picked, split_name(name)
+                for part in path:
                     within = within.setdefault(part, {})
                 within[last] = value
         return picked
 
     def _read_text(self, value: str) -> tuple[str, ...] | str:
-        """Do as `_read` of the only claim, which is text, in a third of the time."""
+        """Read the only claim, which is text, in a third of the time of `_read`."""
         text = _write_text(value)
         if text is None and value:
-            return _complain(self._names[0], value)
-        return () if text is None else (self._begins[0][0] + text,)
+            return _describe_problem(self._names[0], value)
+        return () if text is None else (self._prefixes[0][0] + text,)
 
     def _read_lists(self, values: tuple[Any, ...]) -> tuple[str, ...] | str:
         values = tuple([tuple(each) if type(each) is list else each for each in values])
         try:
             known = self._known.get(values)
-        except TypeError:  # Something that no event can name.
+        except TypeError:  # A value that no event can name.
             known = None
         return self._read(values) if known is None else known
 
     def _read(self, values: tuple[Any, ...]) -> tuple[str, ...] | str:
         texts = [*map(_texts, values)]
         ids: list[str] = []
-        for names, places, begins in zip(
-            self.sets, self._places, self._begins, strict=True
+        for names, indexes, prefixes in zip(
+            self.sets, self._indexes, self._prefixes, strict=True
         ):
-            of_set = [texts[at] for at in places]
+            of_set = [texts[at] for at in indexes]
             if not all(of_set):
                 continue
-            for name, at, each in zip(names, places, of_set, strict=True):
+            for name, at, each in zip(names, indexes, of_set, strict=True):
                 if None in each:
-                    return _complain(name, values[at])
+                    return _describe_problem(name, values[at])
             if len(ids) + prod(map(len, of_set)) > MAX_COMBINATIONS:
                 return _TOO_MANY
-            ids += ["&".join(map(add, begins, each)) for each in product(*of_set)]
+            ids += ["&".join(map(add, prefixes, each)) for each in product(*of_set)]
         found = tuple(ids)
         if all(map(is_text, values)):
             members = sum(len(each) for each in values if type(each) is tuple)
             self._room -= len(ids) + members + 1
             if self._room < 0:
-                self._known, self._room = {}, _REMEMBERED
+                self._known, self._room = {}, _CACHE_SIZE
             self._known[values] = found
         return found
 
 
 @lru_cache(maxsize=64)
 def claim_reader(sets: tuple[ClaimSet, ...]) -> ClaimReader:
-    """Return the reader of some sets, the same each time."""
+    """Return the shared reader of some claim sets."""
     return ClaimReader(sets)
 
 
 def is_text(value: Any) -> bool:
-    """Whether it is absent, text or texts: of others, equal ones are written apart.
+    """Whether a value can be cached: it is absent, text or a list of texts.
 
-    Text that no event can name is none: where another claim of the set is absent it may
-    be of any length, and is not worth remembering.
+    Other values that compare equal, as 1 and True do, have different ids. Text too long
+    for an event is not cached either: it matters only in sets that lack another claim.
     """
     if type(value) is tuple:
         return all(map(is_text, value))
     return value is None or (type(value) is str and len(value) <= MAX_ID_CHARACTERS)
 
 
-def _complain(name: str, value: Any) -> str:
+def _describe_problem(name: str, value: Any) -> str:
     if isinstance(value, Unreadable):
         return value.why
     return f"no event can name the `{name}` claim"
@@ -243,7 +242,7 @@ def _sort(names: Iterable[str]) -> ClaimSet:
 
 
 def _texts(value: Any) -> Sequence[str | None]:
-    """Return how each value of a claim is written, once; None for what cannot be."""
+    """Return the distinct texts of a claim's values; None for one without a text."""
     if value is None or value == "":
         return ()
     if isinstance(value, Unreadable) or not isinstance(value, list | tuple):
@@ -253,7 +252,7 @@ def _texts(value: Any) -> Sequence[str | None]:
 
 
 def _write(value: Any) -> str | None:
-    """Return how a value is written in an id, or None if no event can name it."""
+    """Return the text of a value in an id, or None if no event can name it."""
     if isinstance(value, str):
         return _write_text(value)
     if isinstance(value, bool):
@@ -275,10 +274,10 @@ def _write_text(text: str) -> str | None:
 
 
 def _encode(text: str) -> str:
-    # Most are as they are; to see that takes a third of the time.
+    # Most texts need no encoding; this test takes a third of the time.
     return text if _UNRESERVED.fullmatch(text) else quote(text, safe="")
 
 
 _TOO_MANY: Final = (
-    f"its claims make more than {MAX_COMBINATIONS:,} combinations of `revocable_claims`"
+    f"its claims have more than {MAX_COMBINATIONS:,} combinations of `revocable_claims`"
 )

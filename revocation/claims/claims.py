@@ -1,8 +1,8 @@
-"""What a claims set names, and whether everything about it can be checked. Pure.
+"""The targets that a claims set names, and whether all of it can be checked. Pure.
 
-A token that no event could name, or whose age no cut-off could be compared with, could
-never be revoked: it is unverifiable, not active. Which claims name what is a matter of
-the issuer: `ClaimNames` says it, and `Rules` has those of each.
+A token that no event can name, or whose age cannot be compared with a cut-off, could
+never be revoked: it is unverifiable, not active. Issuers differ in which claims name
+which targets: `Rules` has the `ClaimNames` of each.
 """
 
 import re
@@ -19,25 +19,24 @@ from revocation.claims.claim_picking import (
     Pick,
     make_pick,
 )
+from revocation.claims.claim_problems import MAX_NUMERIC_DATE, find_problems, is_id
 from revocation.claims.claim_sets import ClaimReader, ClaimSet, claim_reader
-from revocation.claims.complaints import MAX_NUMERIC_DATE, find_complaints, is_id
 from revocation.entries import RESOURCE_PATTERN, Kind, Target, grant_id
 
 Claims = Mapping[str, Any]
-"""The claims set of a JWT whose signature somebody has verified (RFC 7519)."""
+"""The claims set of a JWT whose signature was verified (RFC 7519)."""
 
 _RESOURCE: Final = re.compile(RESOURCE_PATTERN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What an installation asks of its tokens. Times are in ms.
+    """What an installation requires of its tokens. Times are in ms.
 
-    `clock_allowance_ms`: how far ahead a token may be dated, and how far past itself a
-    cut-off reaches: as they are one number, no token outlives a cut-off by its date.
-    `leeway_ms`: how long past `exp` a token counts. `issuers`: the claim names of each
-    issuer, by its `iss`; `names` those of all others. `revocable_claims`: see
-    `claim_sets.py`.
+    `clock_allowance_ms`: how far ahead a token may be dated, and also how far a cut-off
+    reaches past its time, so no token escapes a cut-off by its date. `leeway_ms`: how
+    long past `exp` a token is accepted. `issuers`: the claim names of each issuer, by
+    its `iss`; `names`: those of all others. `revocable_claims`: see `claim_sets.py`.
     """
 
     longest_token_ms: int
@@ -50,7 +49,7 @@ class Rules:
     _readers: "Mapping[str, _Reader]" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Prepare what reads the tokens of each issuer."""
+        """Prepare the reader of each issuer's tokens."""
         readers = {
             issuer: _reader(names, self.longest_of(names))
             for issuer, names in self.issuers.items()
@@ -60,7 +59,7 @@ class Rules:
         object.__setattr__(self, "_reader", reader)
 
     def names_of(self, issuer: Any) -> ClaimNames:
-        """Return the claim names of an issuer, whatever that is."""
+        """Return the claim names of an issuer; the value may be of any type."""
         known = self.issuers.get(issuer) if isinstance(issuer, str) else None
         return self.names if known is None else known
 
@@ -71,12 +70,12 @@ class Rules:
 
 
 class Token(NamedTuple):
-    """A claims set that was read: all that a verdict needs of it, checked once.
+    """What a verdict needs of a claims set, checked once.
 
     `names` holds an id for each of `NAMED_KINDS`, empty where the token has none;
-    `more` what does not fit there: a second client or session, the resources asked for.
-    Times are in ms: `issued_at` is when the token was made, `longest` how long it may
-    live from then.
+    `more` holds the rest: a second client or session, the requested resources. Times
+    are in ms: `issued_at` is when the token was created, `longest` how long it may live
+    from then.
     """
 
     issuer: str
@@ -108,7 +107,7 @@ class Token(NamedTuple):
 
 
 _new: Final = tuple.__new__
-"""Makes a NamedTuple in a third of the time that its class takes."""
+"""Creates a NamedTuple in a third of the time that calling its class takes."""
 
 
 def read_token(
@@ -118,22 +117,22 @@ def read_token(
     kid: str | None = None,
     resources: Sequence[str] = (),
 ) -> Token | str:
-    """Read what a token names, or say what would let it slip past a check.
+    """Read the targets that a token names, or say why it could escape revocation.
 
-    The answer names a claim, never its value: that may be personal. Never raises,
-    whatever the claims are.
+    The text names a claim but never quotes its value, which may be personal. Never
+    raises, whatever the claims are.
 
     Args:
         claims: the token's claims set, signature verified.
-        rules: what the installation asks of its tokens.
+        rules: what the installation requires of its tokens.
         kid: the `kid` of the token's header.
-        resources: what the request touches, each `type:id`.
+        resources: the resources that the request concerns, each `type:id`.
     """
     token = _read_plain(claims, rules, kid) if type(claims) is dict else None
     if token is None:
-        complaint = _complaint(claims, rules, kid)
-        if complaint is not None:
-            return complaint
+        problem = _find_problem(claims, rules, kid)
+        if problem is not None:
+            return problem
         token = _read(claims, rules, kid)
     if rules.revocable_claims:
         named = name_claims(token, claims, claim_reader(rules.revocable_claims))
@@ -144,7 +143,7 @@ def read_token(
 
 
 def name_claims(token: Token, claims: Claims, reader: ClaimReader) -> Token | str:
-    """Return the token with what it names of claim sets, or a complaint."""
+    """Return the token with its ids under the claim sets, or what is wrong with it."""
     ids = reader.read(claims)
     if isinstance(ids, str):
         return ids
@@ -153,8 +152,8 @@ def name_claims(token: Token, claims: Claims, reader: ClaimReader) -> Token | st
 
 def find_client(claims: Claims, claim_names: ClaimNames) -> str | None:
     """Return the client that a token was issued to: the first that its claims name."""
-    held = (find_claim(claims, name) for name in claim_names.clients)
-    return next((each for each in held if each and isinstance(each, str)), None)
+    values = (find_claim(claims, name) for name in claim_names.clients)
+    return next((each for each in values if each and isinstance(each, str)), None)
 
 
 NamesOf = Callable[[Any], ClaimNames]
@@ -164,14 +163,14 @@ _USUAL: Final = ClaimNames()
 
 
 def usual_names(_issuer: Any) -> ClaimNames:
-    """Return the names that claims have where no issuer was told to differ."""
+    """Return the default claim names, whatever the issuer."""
     return _USUAL
 
 
 def name_resources(token: Token, resources: Sequence[str]) -> Token | str:
-    """Return the token with the resources that a request touches, or a complaint."""
+    """Return the token with the requested resources, or what is wrong with them."""
     if not all(map(_is_resource, resources)):
-        return "no event can name a resource asked for: it is not `type:id`"
+        return "no event can name a requested resource: it is not `type:id`"
     return name_more(token, Kind.RESOURCE, resources)
 
 
@@ -183,7 +182,7 @@ def name_more(token: Token, kind: Kind, ids: Iterable[str]) -> Token:
 
 
 def _read_plain(claims: dict[Any, Any], rules: Rules, kid: Any) -> Token | None:
-    """Read in one go what most tokens are like; None says to look more thoroughly."""
+    """Read a token on the fast path; None if it needs the slow one."""
     get = claims.get
     issuer, issued_at, expires_at = get("iss"), get("iat"), get("exp")
     if not (
@@ -194,7 +193,7 @@ def _read_plain(claims: dict[Any, Any], rules: Rules, kid: Any) -> Token | None:
         and 0 <= expires_at <= MAX_NUMERIC_DATE
     ):
         return None
-    # Private to this module: a method's call would cost a tenth of it all.
+    # Private to this module: a method call would cost a tenth of the whole.
     reader = rules._readers.get(issuer, rules._reader)  # noqa: SLF001
     pick, version_in, backdated, longest = reader
     names, version = pick(claims, get, issuer, kid), get(version_in)
@@ -205,7 +204,7 @@ def _read_plain(claims: dict[Any, Any], rules: Rules, kid: Any) -> Token | None:
 
 
 class _Reader(NamedTuple):
-    """What reads the tokens of an issuer that are like most."""
+    """The fast path for the tokens of one issuer."""
 
     pick: Pick
     version: str | None
@@ -222,9 +221,9 @@ def _read(claims: Claims, rules: Rules, kid: str | None) -> Token:
     claim_names = rules.names_of(claims["iss"])
 
     def named(*names: str | None) -> list[str]:
-        """Return what some claims hold; an empty name is none."""
-        held = (find_claim(claims, name) for name in names if name is not None)
-        return list(dict.fromkeys(value for value in held if value)) or [""]
+        """Return the distinct values of some claims, without empty ones."""
+        values = (find_claim(claims, name) for name in names if name is not None)
+        return list(dict.fromkeys(value for value in values if value)) or [""]
 
     session, *sessions = named(*claim_names.sessions)
     # RFC 9068 has `client_id`, OpenID Connect `azp`; if they differ, both count.
@@ -247,10 +246,10 @@ def _read(claims: Claims, rules: Rules, kid: str | None) -> Token:
     )
 
 
-def _complaint(claims: Any, rules: Rules, kid: Any) -> str | None:
+def _find_problem(claims: Any, rules: Rules, kid: Any) -> str | None:
     if not isinstance(claims, Mapping):
-        return "the claims are no JSON object"
-    return next(find_complaints(claims, rules.names_of(claims.get("iss")), kid), None)
+        return "the claims are not a JSON object"
+    return next(find_problems(claims, rules.names_of(claims.get("iss")), kid), None)
 
 
 def _is_resource(value: Any) -> bool:

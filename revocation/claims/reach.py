@@ -1,7 +1,7 @@
 """Which tokens of an issuer events reach, and which they do not. Pure.
 
-An event reaches a token by a claim that has the value which the event names. A token
-without such a claim counts until it expires, whatever is said about it.
+An event reaches a token through a claim with the value that the event names. A token
+without such a claim stays valid until it expires.
 """
 
 from typing import Final, NamedTuple
@@ -10,15 +10,15 @@ from revocation.claims.claim_names import ClaimNames
 from revocation.entries import Kind
 
 _HEADER: Final = "the header's `kid`, or that of the key"
-_REQUEST: Final = "what the request touches"
+_REQUEST: Final = "a resource of the request"
 _SETS: Final = "the claims of a set of `revocable_claims`"
 
 
 class Member(NamedTuple):
-    """A member of an event's `data`, and which claims of a token it must equal one of.
+    """A member of an event's `data`, and the claims of which it must equal one.
 
-    `claims`: none where tokens do not have it. `elsewhere`: what it is compared with
-    when that is no claim. `always`: whether every token has one of them.
+    `claims`: empty if tokens have none. `elsewhere`: what it is compared with if not
+    with a claim. `always`: whether every token has a value to compare.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Reach(NamedTuple):
 
     @property
     def reaches(self) -> bool:
-        """Whether there is a token at all that the events reach."""
+        """Whether the events can reach any token."""
         return all(member.claims or member.elsewhere for member in self.members)
 
     @property
@@ -50,7 +50,7 @@ class Reach(NamedTuple):
 
     @property
     def by(self) -> str:
-        """Say what must be the same in an event and a token; empty: nothing can be."""
+        """What must match in an event and a token; empty if nothing can."""
         if not self.reaches:
             return ""
         return ", ".join(
@@ -60,7 +60,7 @@ class Reach(NamedTuple):
 
     @property
     def missed(self) -> str:
-        """Say which tokens the events do not reach, and for how long; empty: none."""
+        """Which tokens the events do not reach, and for how long; empty if none."""
         if self.complete:
             return ""
         until = f"until `exp`, at most {self.longest_ms // 1_000} s"
@@ -128,4 +128,4 @@ EVENTS: Final = {
     Kind.CLAIMS: ("claims.revoked",),
     Kind.RESOURCE: ("data.deleted",),
 }
-"""The types of events that reject tokens, by what they are about."""
+"""The types of events that revoke tokens, by the kind of their target."""

@@ -35,7 +35,7 @@ def show(told: Explanation, now: UnixMs, assumed: Iterable[str]) -> None:
         named = _table(columns=2)
         for each in told.named:
             for event in each.events:
-                named.add_row(Text(event), Text(each.said))
+                named.add_row(Text(event), Text(each.found))
         named.add_row(Text("version"), Text(told.version))
         console.print(named)
     console.print(f"\n{_conclude(told)}", soft_wrap=True)
@@ -51,8 +51,8 @@ def _table(columns: int) -> Table:
 
 def _said(point: Point) -> str:
     if point.fault is None:
-        return point.said
-    found = f" ({point.said})" if point.said else ""
+        return point.found
+    found = f" ({point.found})" if point.found else ""
     return f"{point.fault.detail}{found}"
 
 

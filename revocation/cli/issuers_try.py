@@ -11,8 +11,8 @@ import typer
 import uvloop
 
 from revocation.claims.claim_names import find_claim
+from revocation.claims.claim_problems import matches_issuer
 from revocation.claims.claims import Rules
-from revocation.claims.complaints import matches_issuer
 from revocation.cli import EXIT_NEGATIVE
 from revocation.cli.explanation import show
 from revocation.cli.standard_streams import read_stdin

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from revocation import events
-from revocation.claims.complaints import is_id
+from revocation.claims.claim_problems import is_id
 from revocation.cli import JsonOption, read_seconds
 from revocation.cli.publish_lines import Published, publish_lines, unknown_issuers
 from revocation.cli.publish_warnings import warn_of_past_exp, warn_of_unknown_issuers

@@ -150,13 +150,13 @@ def _serve_health(
     watchdog: Watchdog,
     has_joined: Callable[[], bool],
 ) -> None:
-    def complain() -> str:
-        if watchdog.complaint or has_joined():
-            return watchdog.complaint
+    def find_problem() -> str:
+        if watchdog.problem or has_joined():
+            return watchdog.problem
         return "still waiting to join its consumer group"
 
     if settings.metrics_port:
-        serve(complain, host=settings.metrics_host, port=settings.metrics_port)
+        serve(find_problem, host=settings.metrics_host, port=settings.metrics_port)
 
 
 def _spare_the_collector(*, garbage: int = 2_000) -> None:

@@ -1,9 +1,9 @@
-"""What producers may send: CloudEvents 1.0, one model per type.
+"""The events that producers may send: CloudEvents 1.0, one model per type.
 
-`cloud_events.py` has the types and their encoding, `event_data.py` what each says,
-`binary_mode.py` the binary form, `lenient_reading.py` how the authority reads them,
-`whole_token.py` what keeps tokens out, and `rejections.py` the event that verifiers
-send.
+`cloud_events.py` has the types and their encoding, `event_data.py` the `data` of each,
+`binary_mode.py` the binary content mode, `lenient_reading.py` how the authority reads
+events, `whole_token.py` the check that an id is not a whole token, and `rejections.py`
+the event that verifiers send.
 """
 
 from revocation.events.cloud_events import (

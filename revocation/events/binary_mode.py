@@ -1,4 +1,4 @@
-"""Events whose envelope is in the record's headers.
+"""Binary content mode: the attributes are in the record's headers.
 
 CloudEvents Kafka protocol binding 1.0.2 section 3.2; the value is `data` alone.
 """
@@ -14,7 +14,7 @@ _STRUCTURED_MODE: Final = "application/cloudevents"
 
 
 def attributes(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-    """Return the envelope that headers hold; nothing, if that is in the value."""
+    """Return the attributes in the headers; empty in structured mode."""
     found = {}
     for name, raw in headers:
         lowered = name.lower()
@@ -30,7 +30,7 @@ def to_structured(envelope: dict[str, str], data: bytes) -> bytes:
     """Return the same event in structured mode.
 
     Raises:
-        MalformedEventError: the data is not one JSON document.
+        MalformedEventError: the data is not a JSON document.
     """
     try:
         orjson.loads(data)

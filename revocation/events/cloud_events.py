@@ -1,8 +1,8 @@
-"""What producers may send: CloudEvents 1.0, one model per type.
+"""The types of events, and their encoding (CloudEvents 1.0).
 
 Structured JSON mode is preferred, binary mode accepted (CloudEvents Kafka protocol
-binding 1.0.2). Unknown attributes and members are ignored, so that a newer producer's
-revocation still counts; a known one of the wrong shape is refused.
+binding 1.0.2). Unknown attributes and members are ignored, so that events of newer
+producers still apply; known ones of the wrong shape are refused.
 """
 
 import uuid
@@ -48,7 +48,7 @@ from revocation.topics import MAX_EVENT_BYTES
 
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
 FRAME_BEGIN: Final = b"\0"
-"""What a schema registry's serializers put first; JSON never begins with it."""
+"""The first byte that a schema registry's serializers write; JSON never has it."""
 
 _MAX_EVENT_ID: Final = 256
 
@@ -56,7 +56,7 @@ _MAX_EVENT_ID: Final = 256
 class CloudEvent(BaseModel):
     """The envelope that all events share (CloudEvents 1.0 section 3)."""
 
-    # An input in an error message would be somebody's identifier in somebody's log.
+    # An input in an error message could put a personal identifier into a log.
     model_config = ConfigDict(
         frozen=True, extra="ignore", strict=True, hide_input_in_errors=True
     )
@@ -84,8 +84,8 @@ class CloudEvent(BaseModel):
 
         Args:
             source: URI reference of the producer.
-            time: when it happened, with a time zone; leave it out for "just now", which
-                Kafka's clock says better than the producer's.
+            time: when it happened, with a time zone; omit it for "just now", so that
+                the brokers' clock applies and not the producer's.
             data: the members of `data`, for instance `issuer` and `user`.
 
         Raises:
@@ -219,7 +219,7 @@ Event = (
     | KeyRevoked
     | UsersRevoked
 )
-"""Any event, told apart by its `type`."""
+"""Any event, by its `type`."""
 
 EVENT_TYPES: Final[Mapping[str, type[CloudEvent]]] = {
     model.model_fields["type"].default: model for model in Event.__args__
@@ -230,7 +230,7 @@ ANY_EVENT: Final[TypeAdapter[Event]] = TypeAdapter(
     Annotated[Event, Field(discriminator="type")],
     config=ConfigDict(hide_input_in_errors=True),
 )
-"""Reads any event; told apart, as the schemas tell them."""
+"""Validates any event, with `type` as the discriminator, as in the schemas."""
 
 
 def targets(event: Event) -> tuple[Target, ...]:
@@ -242,7 +242,7 @@ def encode(event: Event) -> bytes:
     """Encode in structured JSON mode.
 
     Raises:
-        OversizedRecordError: longer than `MAX_EVENT_BYTES`; nobody would read it.
+        OversizedRecordError: longer than `MAX_EVENT_BYTES`; no authority accepts it.
     """
     value = event.model_dump_json(exclude_none=True).encode()
     _check_size(value)
@@ -254,14 +254,14 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> Ev
 
     Args:
         value: the record's value.
-        headers: the record's headers; `ce_specversion` means binary mode, unless the
-            `content-type` says structured.
+        headers: the record's headers; `ce_specversion` selects binary mode, unless
+            `content-type` is that of structured mode.
 
     Raises:
         OversizedRecordError: longer than `MAX_EVENT_BYTES`.
-        MalformedEventError: not JSON, or no CloudEvent at all.
-        UnknownEventTypeError: a CloudEvent of another type.
-        InvalidEventError: a known type that breaks its schema.
+        MalformedEventError: not JSON, or not a CloudEvent.
+        UnknownEventTypeError: a CloudEvent of an unknown type.
+        InvalidEventError: a known type that violates its schema.
         TokenAsIdError: an id is a whole JWT.
     """
     if not value:
@@ -269,9 +269,9 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> Ev
     _check_size(value)
     if value[:1] == FRAME_BEGIN:
         raise MalformedEventError(
-            "the value begins with a schema registry's frame (0x00 and the four bytes "
-            "of an id), not with JSON; set REVOCATION_EVENTS_FRAMING=confluent for the "
-            "authority, or use a serializer that writes JSON alone"
+            "the value begins with a schema registry's frame (0x00 and a four-byte "
+            "id), not with JSON; set REVOCATION_EVENTS_FRAMING=confluent for the "
+            "authority, or use a serializer that writes plain JSON"
         )
     attributes = binary_mode.attributes(headers)
     if attributes:
@@ -279,22 +279,22 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> Ev
     try:
         return ANY_EVENT.validate_json(value)
     except ValidationError as error:
-        # Without its cause: pydantic's report may quote what was sent.
+        # Without its cause: pydantic's report may quote the input.
         raise explain(error) from None
 
 
 def _check_size(value: bytes) -> None:
     if len(value) > MAX_EVENT_BYTES:
         raise OversizedRecordError(
-            f"{len(value)} bytes, at most {MAX_EVENT_BYTES} are allowed; "
+            f"the event has {len(value)} bytes, at most {MAX_EVENT_BYTES} are allowed; "
             f"split bulk events into records of {MAX_BULK_USERS} users or fewer"
         )
 
 
 def explain(error: ValidationError) -> ContractError:
-    """Turn pydantic's report into the one error that says what to mend."""
+    """Turn pydantic's report into the one error that says what to correct."""
     first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(map(str, first["loc"][1:])) or "the event"
+    path = ".".join(map(str, first["loc"][1:])) or "the event"
     match first["type"]:
         case "json_invalid":
             return MalformedEventError(f"not JSON: {first['msg']}")
@@ -305,15 +305,15 @@ def explain(error: ValidationError) -> ContractError:
             )
         case "union_tag_invalid":
             return UnknownEventTypeError(
-                f"unknown type; known are {', '.join(EVENT_TYPES)}"
+                f"unknown type; the known types are {', '.join(EVENT_TYPES)}"
             )
         case whole_token.WHOLE_TOKEN:
             return TokenAsIdError(
-                f"{place}: a whole JWT, where one of its claims is due: no token would "
-                "be found by it"
+                f"{path}: this is a whole JWT, which matches no token; send the value "
+                "of one of its claims"
             )
         case _:
-            return InvalidEventError(f"{place}: {first['msg']}")
+            return InvalidEventError(f"{path}: {first['msg']}")
 
 
 def parse(document: Mapping[str, Any]) -> Event:
@@ -325,14 +325,14 @@ def parse(document: Mapping[str, Any]) -> Event:
     try:
         value = orjson.dumps(document)
     except orjson.JSONEncodeError as error:
-        raise MalformedEventError(f"no JSON document: {error}") from None
+        raise MalformedEventError(f"not a JSON document: {error}") from None
     return decode(value)
 
 
 def about(event: UsersRevoked, users: Iterable[str]) -> UsersRevoked:
     """Return the part of a bulk event that is about some of its users.
 
-    The id stays: each user is in one part, and a retry of the whole is known in each.
+    The id stays the same: each user is in one part, so a retry is recognised in each.
     """
     data = event.data.model_copy(update={"users": tuple(users)})
     return event.model_copy(update={"data": data})

@@ -1,4 +1,4 @@
-"""Claims as events give them: a value for each, by name."""
+"""The claims that an event gives: values by name."""
 
 from typing import Annotated, Any, Final
 
@@ -13,16 +13,16 @@ _MAX_NAME: Final = 256
 
 
 def _read(value: Any) -> Any:
-    """Refuse without a word of what was sent: pydantic's report would name claims."""
+    """Validate by hand: pydantic's error locations would quote the claim names sent."""
     if not isinstance(value, dict) or not 0 < len(value) <= MAX_CLAIMS:
         raise ValueError(f"name 1 to {MAX_CLAIMS} claims")
     if not all(isinstance(name, str) and 0 < len(name) <= _MAX_NAME for name in value):
-        raise ValueError(f"the name of a claim has 1 to {_MAX_NAME} characters")
+        raise ValueError(f"the name of a claim must have 1 to {_MAX_NAME} characters")
     if any(isinstance(each, float) for each in value.values()):
-        raise ValueError("a claim is text, a whole number or a boolean")
+        raise ValueError("a claim must be text, a whole number or a boolean")
     if any(isinstance(each, str) and peek(each) for each in value.values()):
         raise PydanticCustomError(
-            WHOLE_TOKEN, "a claim is a whole JWT; send what the token has there"
+            WHOLE_TOKEN, "a claim is a whole JWT; send the token's value of that claim"
         )
     claims_id(value)
     return value

@@ -1,7 +1,7 @@
-"""What each type of event says: the `data` member of its CloudEvent.
+"""The `data` member of each type of event.
 
-One model per shape; each knows the targets that it names. Values are never converted:
-a number as a string would mean one thing here and another to a producer's own checks.
+One model per shape; each returns the targets that it names. Values are never converted:
+a number given as a string could mean one thing here and another to the producer.
 """
 
 import re
@@ -36,10 +36,10 @@ from revocation.events.event_claims import Claims
 from revocation.events.whole_token import WHOLE_TOKEN, peek
 
 MAX_BULK_USERS: Final = 1_000
-"""The most users that one bulk event may name."""
+"""The maximum number of users in one bulk event."""
 
-# Versions may use half of the integers that JSON and Lua hold exactly (2**53), so that
-# counting on from the greatest never leaves them.
+# Half of the integers that JSON and Lua represent exactly (2**53), so that increments
+# of the greatest version stay within them.
 _MAX_VERSION: Final = 2**52
 _MAX_NUMERIC_DATE: Final = 253_402_300_799
 
@@ -49,30 +49,30 @@ _RFC_3339: Final = (
 )
 
 _CLAIMS: Final = {"user": "sub", "users": "sub", "client": "client_id"}
-"""The claims that have these members; the others are called as theirs is."""
+"""The claims that correspond to these members; the others have the same name."""
 
 
-def _never_a_token(value: Any, info: ValidationInfo) -> Any:
-    """Refuse what no token would ever be found by.
+def _refuse_whole_token(value: Any, info: ValidationInfo) -> Any:
+    """Refuse a whole JWT in place of an id, which would match no token.
 
-    A `jti` is shown: it is what has to be sent. Other claims may name a person.
+    The message quotes a `jti`, so that it can be sent; other claims may be personal.
     """
     peeked = peek(value) if isinstance(value, str) else None
     if peeked is None:
         return value
     claim = _CLAIMS.get(str(info.field_name), info.field_name)
-    due = (peeked.claims or {}).get("jti") if claim == "jti" else None
+    jti = (peeked.claims or {}).get("jti") if claim == "jti" else None
     raise PydanticCustomError(
         WHOLE_TOKEN,
-        "this is a whole JWT; send its `{claim}` claim{due}",
-        {"claim": claim, "due": f", which is {due!r}" if isinstance(due, str) else ""},
+        "this is a whole JWT; send its `{claim}` claim{jti}",
+        {"claim": claim, "jti": f", which is {jti!r}" if isinstance(jti, str) else ""},
     )
 
 
 Identifier = Annotated[
     str,
     Field(min_length=1, max_length=MAX_ID_CHARACTERS),
-    BeforeValidator(_never_a_token),
+    BeforeValidator(_refuse_whole_token),
 ]
 Issuer = Annotated[
     str,
@@ -94,11 +94,11 @@ VersionNumber = Annotated[
 
 
 def _rounded_up(value: Any) -> Any:
-    """Take fractions as verifiers do: what is denied is denied a little longer."""
+    """Round fractions up: a denial then lasts a little longer, never shorter."""
     if not isinstance(value, float):
         return value
     if not isfinite(value):
-        raise ValueError("NaN and infinity are no time in seconds")
+        raise ValueError("NaN and infinity are not times")
     return ceil(value)
 
 
@@ -110,13 +110,13 @@ NumericDate = Annotated[
         {"type": "number", "exclusiveMinimum": 0, "maximum": _MAX_NUMERIC_DATE}
     ),
 ]
-"""Seconds (RFC 7519 section 2), which may have a fraction; rounded up."""
+"""Seconds since the epoch (RFC 7519 section 2); a fraction is rounded up."""
 
 
 def _rfc3339(value: Any) -> Any:
-    """Refuse what pydantic would guess at, for instance seconds or milliseconds."""
-    known = isinstance(value, str) and re.fullmatch(_RFC_3339, value)
-    if not known and not isinstance(value, datetime):
+    """Refuse input that pydantic would guess at, such as seconds or milliseconds."""
+    valid = isinstance(value, str) and re.fullmatch(_RFC_3339, value)
+    if not valid and not isinstance(value, datetime):
         raise ValueError("send RFC 3339 with a zone, such as 2026-11-21T15:00:00Z")
     return value
 
@@ -136,7 +136,7 @@ _ONE_TARGET: Final[list[JsonValue]] = [
 
 
 class _Data(BaseModel):
-    # An input in an error message would be somebody's identifier in somebody's log.
+    # An input in an error message could put a personal identifier into a log.
     model_config = ConfigDict(
         frozen=True, extra="ignore", strict=True, hide_input_in_errors=True
     )
@@ -160,7 +160,7 @@ class TokenData(_WithinTenant):
     exp: NumericDate | None = Field(
         None,
         description="The token's `exp`, in seconds, rounded up; if absent, the longest "
-        "lifetime counts.",
+        "lifetime applies.",
     )
 
     def targets(self) -> tuple[Target, ...]:
@@ -175,7 +175,8 @@ class SessionData(_WithinTenant):
     exp: NumericDate | None = Field(
         None,
         description="When the session would end, in seconds, rounded up; if absent, "
-        "the longest counts. Tokens of it that live longer stay rejected.",
+        "the longest lifetime applies. Tokens of the session that live longer stay "
+        "rejected.",
     )
 
     def targets(self) -> tuple[Target, ...]:
@@ -288,7 +289,7 @@ class KeyData(_WithinTenant):
 class UsersData(_WithinTenant):
     """Many users of one issuer."""
 
-    # Not strict only here, so that Python callers may give any sequence.
+    # Not strict, so that Python callers may pass any sequence.
     users: Annotated[
         tuple[Identifier, ...],
         Field(min_length=1, max_length=MAX_BULK_USERS, strict=False),
@@ -301,14 +302,14 @@ class UsersData(_WithinTenant):
 
 
 def require_revocable(data: BaseModel, sets: Iterable[ClaimSet]) -> None:
-    """Accept the data of any event, unless it is about claims that are no set.
+    """Accept the data of any event except about claims that are not revocable.
 
     Args:
         data: of the event.
         sets: the setting `revocable_claims`.
 
     Raises:
-        ClaimsNotRevocableError: no verifier would look for them.
+        ClaimsNotRevocableError: no verifier looks for these claims.
     """
     if isinstance(data, ClaimsData):
         require_revocable_names(data.claims, sets)

@@ -1,11 +1,12 @@
-"""How the authority reads events: what is optional and unreadable is left out.
+"""How the authority reads events: invalid optional members are dropped.
 
-A member that the event does not need costs nobody a revocation. Without its `time` the
-broker's counts, without its `exp` the longest lifetime, without its `version` the
-authority counts on; the others change nothing. What says whom or what an event is about
-must be readable, and so must `disable`: left out, it would say something else.
+An invalid member that the event does not need must not prevent a revocation. Without
+`time` the broker's time applies, without `exp` the longest lifetime; without `version`
+the authority increments its own; the others have no effect. The members that identify
+the target must be valid, and so must `disable`: without it the event would mean
+something else.
 
-Producers are held to the schemas: `events.decode`, and `new` of each model.
+`events.decode`, and `new` of each model, hold producers to the schemas.
 """
 
 import json
@@ -21,13 +22,13 @@ from revocation import events
 from revocation.errors import InvalidEventError, MalformedEventError, TokenAsIdError
 from revocation.events import ANY_EVENT, EVENT_TYPES, FRAME_BEGIN, Event, binary_mode
 
-FORGIVEN: Final = frozenset(
+DROPPABLE: Final = frozenset(
     {
         *(("time",), ("datacontenttype",), ("traceparent",)),
         *(("data", name) for name in ("exp", "version", "reason", "tenant")),
     }
 )
-"""Where the members are that an event does without, unless its type requires them."""
+"""The locations of members that an event can do without if its type permits it."""
 
 _ESCAPED_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
@@ -35,25 +36,25 @@ _FRAME_BYTES: Final = 5
 """`FRAME_BEGIN`, and the id of a schema."""
 
 _DATA: Final = "data"
-_Place = tuple[str, ...]
+_Location = tuple[str, ...]
 
 
 class Reading(NamedTuple):
-    """An event, and the names of the members that were left out of it."""
+    """An event, and the names of the members that were dropped from it."""
 
     event: Event
-    left_out: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 def unframed(value: bytes | None) -> bytes | None:
-    """Return what follows a schema registry's frame, if there is one."""
+    """Return the value without a schema registry's frame, if it has one."""
     if value is None or not value.startswith(FRAME_BEGIN):
         return value
     return value[_FRAME_BYTES:]
 
 
 def read(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> Reading:
-    """Read a record of the events topic; arguments and errors are those of `decode`."""
+    """Read a record of the events topic; arguments and errors are as for `decode`."""
     headers = tuple(headers)
     try:
         return Reading(events.decode(value, headers))
@@ -61,15 +62,15 @@ def read(value: bytes | None, headers: Iterable[tuple[str, bytes]] = ()) -> Read
         document = _load(value or b"", headers)
         if document is None:
             raise
-    left_out = _leave_out(document)
+    dropped = _drop_invalid(document)
     try:
-        return Reading(ANY_EVENT.validate_python(document), left_out)
+        return Reading(ANY_EVENT.validate_python(document), dropped)
     except ValidationError as error:
         raise events.explain(error) from None
 
 
 def _load(value: bytes, headers: Iterable[tuple[str, bytes]]) -> dict[str, Any] | None:
-    """Return the envelope as a document, or None if there is none."""
+    """Return the event as a document, or None if it is not one."""
     attributes = binary_mode.attributes(headers)
     with suppress(ValueError):
         found = _parse(value)
@@ -80,40 +81,40 @@ def _load(value: bytes, headers: Iterable[tuple[str, bytes]]) -> dict[str, Any] 
 
 
 def _parse(value: bytes) -> Any:
-    """Parse JSON whose texts may hold what is no Unicode: a part of it is told apart.
+    """Parse JSON whose strings may hold invalid Unicode, so that members can be judged.
 
     Raises:
-        ValueError: it is no JSON for other reasons.
+        ValueError: it is not JSON for another reason.
     """
     text = value.decode(errors="surrogateescape")
-    # The limits of depth and of digits are those of `decode`.
+    # Applies the same limits of depth and of digits as `decode`.
     from_json(_ESCAPED_SURROGATE.sub(r"\\ufffd", text).encode(errors="replace"))
     return json.loads(text)
 
 
-def _leave_out(document: dict[str, Any]) -> tuple[str, ...]:
-    """Take out the members that are wrong and forgiven; return their names."""
+def _drop_invalid(document: dict[str, Any]) -> tuple[str, ...]:
+    """Delete the members that are invalid and droppable; return their names."""
     try:
         ANY_EVENT.validate_python(document)
     except ValidationError as error:
-        wrong = {each["loc"] for each in error.errors(include_url=False)}
+        invalid = {each["loc"] for each in error.errors(include_url=False)}
     else:
         return ()
-    found = sorted({place for loc in wrong if (place := _forgiven(loc)) is not None})
+    found = sorted({at for loc in invalid if (at := _droppable(loc)) is not None})
     for *outer, name in found:
         within = document[outer[0]] if outer else document
         del within[name]
     return tuple(name for *_, name in found)
 
 
-def _forgiven(loc: tuple[int | str, ...]) -> _Place | None:
-    """Return the place of the member that an error is about, if it is forgiven."""
+def _droppable(loc: tuple[int | str, ...]) -> _Location | None:
+    """Return the location of the member that an error is about, if droppable."""
     if not loc or loc[0] not in EVENT_TYPES:
         return None
     tag, *within = map(str, loc)
-    place = tuple(within[: 2 if within[:1] == [_DATA] else 1])
+    location = tuple(within[: 2 if within[:1] == [_DATA] else 1])
     fields = EVENT_TYPES[tag].model_fields
-    if place[:1] == (_DATA,):
+    if location[:1] == (_DATA,):
         fields = cast("Any", fields[_DATA].annotation).model_fields
-    forgiven = place in FORGIVEN and not fields[place[-1]].is_required()
-    return place if forgiven else None
+    droppable = location in DROPPABLE and not fields[location[-1]].is_required()
+    return location if droppable else None

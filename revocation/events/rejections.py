@@ -1,9 +1,8 @@
-"""What verifiers tell of revoked tokens that were presented: one CloudEvent type.
+"""The CloudEvent by which verifiers report that revoked tokens were presented.
 
-A revoked token in use is what a stolen one looks like, and a client that retries. The
-event names nobody: a target is its digest, the same as in the region's store, so only
-who holds the pepper can tell whom it is about. Unlike the events of `events.py` it
-revokes nothing: nothing is concluded from it here, and any of them may be lost.
+A revoked token in use may be a stolen one, or a client that retries. The event contains
+no identifier: a target is its digest, as in the region's store, so only a holder of the
+pepper can identify it. Unlike the other events it revokes nothing, and may be lost.
 """
 
 from datetime import UTC, datetime
@@ -37,7 +36,7 @@ Digest = Annotated[str, Field(pattern=_DIGEST)]
 
 
 class RejectionData(BaseModel):
-    """One target whose tokens were rejected, in one region, lately."""
+    """Recent rejections of one target's tokens, in one region."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", strict=True, hide_input_in_errors=True
@@ -55,7 +54,7 @@ class RejectionData(BaseModel):
     route: str = Field(description="Route class of the latest rejection.")
     region: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
     count: Annotated[int, Field(ge=1, le=_MAX_EXACT)] = Field(
-        description="Rejections since this verifier last told of the target."
+        description="Rejections since this verifier's last report of the target."
     )
     first_seen: Milliseconds = Field(
         description="The first of them, by the verifier's clock, in milliseconds."
@@ -67,14 +66,14 @@ class RejectionData(BaseModel):
 
 
 class TokenRejected(CloudEvent):
-    """Revoked tokens are in use: the first use is told at once, more as a count."""
+    """Revoked tokens are in use: the first use is reported at once, more as a count."""
 
     type: Literal["revocation.token.rejected"] = "revocation.token.rejected"
     data: RejectionData
 
     @classmethod
-    def told_by(cls, source: str, *, last_seen: UnixMs, **data: Any) -> Self:
-        """Build the event, dated when the latest rejection happened."""
+    def report(cls, source: str, *, last_seen: UnixMs, **data: Any) -> Self:
+        """Build the event, dated at the latest rejection."""
         time = datetime.fromtimestamp(last_seen / 1_000, UTC)
         return cls.new(source=source, time=time, last_seen=last_seen, **data)
 

@@ -1,8 +1,7 @@
-"""Knows a whole JWT where an id is due, and what stands in it. Pure.
+"""Recognises a whole JWT that was given in place of an id. Pure.
 
-The most usual slip of whoever revokes a token: what is at hand is the token, not its
-`jti`. As an id it names nothing that any token has, so nothing would be revoked.
-Nothing that is read here was verified.
+A common mistake when revoking a token is to send the token and not its `jti`. As an id
+it matches no token, so nothing would be revoked. Nothing read here is verified.
 """
 
 import base64
@@ -14,22 +13,22 @@ WHOLE_TOKEN: Final = "whole_token"  # noqa: S105 - a code, not a secret
 """The type of pydantic's error where a whole JWT was given for an id."""
 
 _PARTS: Final = (3, 5)
-"""Of a signed token (RFC 7515 section 3.1) and of an encrypted one (RFC 7516)."""
+"""The parts of a signed (RFC 7515 section 3.1) and of an encrypted token (RFC 7516)."""
 _QUOTES: Final = "\"'`<>,;"
 
 
 class Peeked(NamedTuple):
-    """What a token says of itself. `claims` is None where they cannot be read."""
+    """A token's unverified content. `claims` is None if they cannot be read."""
 
     header: dict[str, Any]
     claims: dict[str, Any] | None
 
 
 def peek(text: str) -> Peeked | None:
-    """Look into a compact JWT without verifying it; None if it is none.
+    """Decode a compact JWT without verifying it; None if the text is not one.
 
-    Its header has `alg`. What it was copied along with may be there: `Authorization:
-    Bearer` or another scheme before it, quotes around it.
+    Text copied along with it is ignored: `Authorization: Bearer` or another scheme
+    before it, quotes around it. Its header must have `alg`.
     """
     if "." not in text:
         return None

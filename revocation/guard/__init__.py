@@ -1,7 +1,7 @@
-"""The refresh guard: asked by issuers before they exchange a refresh token.
+"""The refresh guard, which issuers call before they exchange a refresh token.
 
-`refreshes.py` has the question and the answer, `refresh_guard.py` decides, and
-`families.py` ends the session of a refresh token that is used twice.
+`refreshes.py` has the request and the decision, `refresh_guard.py` decides, and
+`families.py` ends the session of a reused refresh token.
 """
 
 from revocation.guard.refresh_guard import RefreshGuard

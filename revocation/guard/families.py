@@ -1,4 +1,4 @@
-"""Ends the family of a refresh token that was reused: the session, for everybody."""
+"""Ends the family of a reused refresh token: the session, for everybody."""
 
 import asyncio
 from collections import OrderedDict
@@ -24,17 +24,17 @@ class Family(NamedTuple):
 
 
 class EventPublisher(Protocol):
-    """What is asked of a publisher."""
+    """The method that is needed of a publisher."""
 
     async def publish(self, event: Event) -> tuple[Receipt, ...]:
         """Publish and wait for the acknowledgement."""
 
 
 class Families:
-    """Publishes the end of families, each once in a while.
+    """Publishes the end of families, each at most once a minute.
 
-    Whoever has a stolen refresh token may present it as often as they like; that must
-    not fill the log.
+    A thief may present a stolen refresh token any number of times, which must not fill
+    the log.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Families:
         Args:
             publisher: started.
             source: the CloudEvents `source` of the events.
-            timeout_seconds: how long to wait for an acknowledgement.
+            timeout_seconds: the limit for an acknowledgement.
         """
         self._publisher = publisher
         self._source = source
@@ -54,7 +54,7 @@ class Families:
         self._ended = OrderedDict()
 
     async def end(self, family: Family, now: UnixMs) -> tuple[Receipt, ...]:
-        """Publish, if that was not done within the last minute; returns the receipts.
+        """Publish unless that was done within the last minute; return the receipts.
 
         Raises:
             InvalidEventError: no event can name the session.

@@ -1,12 +1,13 @@
 """Guards an issuer's refresh tokens: may this one be exchanged for new tokens?
 
-Every refresh asks again for the state of the user, session, grant, client and data.
-A refresh token that was replaced by a newer one is reuse: somebody else has it, and
-nobody knows who, so the whole family, the session, is ended (RFC 9700 section 4.14.2).
+Every refresh checks the state of the user, session, grant, client and data again. The
+use of a refresh token that was already replaced is reuse: two parties have it, and
+which is the thief is unknown, so the whole family, the session, is ended (RFC 9700
+section 4.14.2).
 
-A region remembers what was revoked for as long as access tokens live. An older refresh
-token could have been revoked without anybody knowing, and is refused as unverifiable.
-`docs/refresh-guard.md` says what issuers do about it, and what they mint.
+A region keeps revocations for as long as access tokens live. An older refresh token may
+have been revoked before that, and is refused as unverifiable. `docs/refresh-guard.md`
+says what issuers do about it, and which tokens they issue.
 """
 
 import time
@@ -39,11 +40,11 @@ _OF_VERDICTS: Final[Mapping[Reason, RefreshReason]] = {
     Reason.LIFETIME_EXCEEDED: RefreshReason.UNVERIFIABLE,
     Reason.TOKEN_REVOKED: RefreshReason.REUSED,
 }
-"""All others are `revoked`. `expired` is about the lifetime that the check assumes."""
+"""All others are `revoked`. `expired` concerns the lifetime that the check assumes."""
 
 
 class RefreshGuard:
-    """Judges refreshes by a region's state, and ends families that are reused.
+    """Judges refreshes by a region's state, and ends reused families.
 
     Usage:
 
@@ -69,11 +70,11 @@ class RefreshGuard:
 
         Args:
             verifier: of the issuer's region, running.
-            publisher: started; it ends families that are reused.
+            publisher: started; it publishes the end of reused families.
             longest_session_ms: how long regions remember an ended session, the setting
                 `max_session_seconds`.
-            longest_refresh_ms: how long the issuer's refresh tokens live, if it wants
-                to be told here that regions do not remember as long.
+            longest_refresh_ms: how long the issuer's refresh tokens live; if given, it
+                is checked that regions remember as long.
             grace_ms: how long after its rotation a refresh token may still be used.
             route: the route class whose policy says what to do in a stale region.
             source: the CloudEvents `source` of events about reuse.
@@ -106,7 +107,7 @@ class RefreshGuard:
         """Return whether the refresh token may be exchanged for new tokens.
 
         Call it after the issuer's own checks (client authentication, the binding to
-        the client) and before anything is minted or stored.
+        the client) and before any token is issued or stored.
 
         Raises:
             SettingsError: there is no policy for the route class, or a version is given
@@ -120,7 +121,7 @@ class RefreshGuard:
 
     async def _decide(self, refresh: RefreshRequest, now: UnixMs) -> RefreshDecision:
         rotated_at = refresh.rotated_at
-        # First, for it is true whatever a region knows.
+        # First, since reuse does not depend on the region's state.
         if rotated_at is not None and now - rotated_at > self._grace_ms:
             return await self._end_family(refresh, now, None)
         refusal = self._refuse(refresh, now)
@@ -144,7 +145,7 @@ class RefreshGuard:
         )
 
     def _refuse(self, refresh: RefreshRequest, now: UnixMs) -> RefreshDecision | None:
-        """Refuse what no region needs to be asked about."""
+        """Refuse requests that can be judged without the region's state."""
         if refresh.expires_at <= now:
             return _refusal(RefreshReason.EXPIRED, "the refresh token has expired")
         rotated_at = refresh.rotated_at or 0
@@ -171,22 +172,22 @@ class RefreshGuard:
         return None
 
     def _claims(self, refresh: RefreshRequest) -> dict[str, Any]:
-        """Return the claims of a token that stands for the refresh token.
+        """Return claims of an access token to check in place of the refresh token.
 
-        It is as old, for cut-offs, and lives as long as a token may: what is older was
-        refused before. Whole seconds, as in every token: rather too old.
+        It has the same age, for cut-offs, and the longest lifetime: older refresh
+        tokens were refused before. Whole seconds, as in every token, rounded down.
         """
         rules, names = self._rules, self._rules.names_of(refresh.issuer)
         issued_at = (refresh.issued_at - names.backdated_ms) // 1_000
         longest = (rules.longest_of(names) + names.backdated_ms) // 1_000
-        # Those of the request count, wherever further claims have others.
+        # The members of the request take precedence over its further claims.
         claims: dict[str, Any] = {
             **refresh.claims,
             "iss": refresh.issuer,
             "iat": issued_at,
             "exp": issued_at + longest,
         }
-        # Claims that only access tokens have say nothing here, and are not looked at.
+        # Required claims that only access tokens have are irrelevant here.
         for name in names.required:
             if find_claim(refresh.claims, name) is None:
                 put_claim(claims, name, True)  # noqa: FBT003 - the value of a claim
@@ -203,10 +204,10 @@ class RefreshGuard:
     async def _compare_version(
         self, refresh: RefreshRequest, verdict: Verdict
     ) -> RefreshDecision | None:
-        """Refuse a version that the store knows to be superseded.
+        """Refuse a version that is superseded in the store.
 
-        The verdict may be older than the store. Minting the version of the store on it
-        would give a revoked refresh token new tokens that count.
+        The verdict may be older than the store. With the store's version, a revoked
+        refresh token would then yield valid tokens.
         """
         if refresh.version is None:
             return None

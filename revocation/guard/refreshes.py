@@ -1,4 +1,4 @@
-"""Refreshes: what an issuer asks of the guard, and what it is told."""
+"""The guard's request and decision."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,31 +15,30 @@ class RefreshReason(StrEnum):
     """Why a refresh is allowed or not. The codes are stable."""
 
     ALLOWED = "allowed"
-    """Nothing known speaks against it."""
+    """Nothing is known to revoke it."""
     CONCURRENT = "concurrent"
     """Allowed: replaced a moment ago, as when two requests of one client race."""
     REUSED = "reused"
     """Replaced or revoked before it was used: the session is ended for everybody."""
     REVOKED = "revoked"
-    """The user, session, grant, client or data is: the verdict says which."""
+    """The user, session, grant, client or data is revoked; see the verdict."""
     EXPIRED = "expired"
-    """Past its own end."""
+    """The refresh token has expired."""
     UNVERIFIABLE = "unverifiable"
-    """Older than what regions remember, or not to be named: log in again."""
+    """Older than regions remember, or without a usable id: log in again."""
     STALE = "stale"
-    """The region is behind, not ready or away: nobody knows, try again later."""
+    """The region is behind, not ready or unavailable: try again later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RefreshRequest:
     """A refresh token that was presented, as its issuer knows it. Times are in ms.
 
-    `session`: the family, the `sid` of all tokens that came from one login. `token_id`:
-    of this refresh token. `issued_at`: of this refresh token, not of the login.
-    `rotated_at`: when it was first replaced by a newer one. `version`: the `ver` that
-    it was issued with; None where tokens carry none. `claims`: further claims that its
-    access tokens have, of which `revocable_claims` may name some. Its `repr` shows no
-    identifier.
+    `session`: the family, the `sid` of all tokens from one login. `token_id`: of this
+    refresh token. `issued_at`: of this refresh token, not of the login. `rotated_at`:
+    when it was first replaced by a newer one. `version`: the `ver` with which it was
+    issued; None if tokens have none. `claims`: further claims of its access tokens, for
+    `revocable_claims`. Its `repr` shows no identifier.
     """
 
     issuer: str
@@ -58,12 +57,12 @@ class RefreshRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshDecision:
-    """Whether to mint new tokens, and with what. True when allowed.
+    """Whether to issue new tokens, and with which version. True when allowed.
 
-    `verdict`: what the region says, if it was asked. `version`: the `ver` of the new
+    `verdict`: by the region's state, if it was checked. `version`: the `ver` of the new
     tokens. `receipts`: of the event that ends a reused family. `error`: why that event
     was not acknowledged: the session must be ended by other means. `detail`: what to
-    do; names nobody.
+    do; it contains no identifier.
     """
 
     allowed: bool
@@ -75,15 +74,15 @@ class RefreshDecision:
     detail: str | None = None
 
     def __bool__(self) -> bool:
-        """Return `allowed`: `if decision:` must not let everybody in."""
+        """Return `allowed`: without it, `if decision:` would admit every refresh."""
         return self.allowed
 
     @property
     def latest_iat(self) -> int | None:
-        """The latest `iat`, in seconds, that the new tokens may bear, if allowed.
+        """The latest `iat`, in seconds, that the new tokens may have, if allowed.
 
-        As of then the region knew everything. A token dated later would survive what
-        was revoked in between, by a cut-off that the region had not heard of.
+        The region's state is complete up to then. A token dated later would survive a
+        cut-off in between that the region had not yet applied.
         """
         if not self.allowed or self.verdict is None:
             return None

@@ -1,4 +1,4 @@
-"""Where a request ends and what it says: the head and the body of HTTP/1.1. No IO.
+"""Parses the head and frames the body of HTTP/1.1 requests. No IO.
 
 llhttp (httptools) parses, as strictly as it can: a line that ends otherwise than with
 CR LF, a folded line, a control character, a second `Content-Length`, or one beside
@@ -36,7 +36,7 @@ _MAX_TRAILERS: Final = 4_096
 _FREE_LINES: Final = 32
 """Of chunks, and of trailers: each costs a microsecond, however short it is."""
 _MIN_MEAN: Final = 512
-"""How many bytes further chunks must have on the average."""
+"""The minimum average size of further chunks, in bytes."""
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]{0,247})?+\r\n")
 # RFC 9112 section 3.2.2; user information has no place in it (RFC 9110 section 4.2.4).
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@\s]+)(/[^?]*)?(\?.*)?")
@@ -50,7 +50,7 @@ _REST_OF_LINE: Final = len("  HTTP/1.1")
 
 
 class RequestHead(NamedTuple):
-    """What stands before the body, and how the body is framed.
+    """A request's head, and how its body is framed.
 
     `length`: the body's bytes, where `chunked` is None. `persistent`: the client would
     keep the connection. `old`: HTTP/1.0. `waits`: the client sends its body only once
@@ -69,7 +69,7 @@ class RequestHead(NamedTuple):
 
 
 class _Fields:
-    """What llhttp tells of one request."""
+    """Collects llhttp's callbacks for one request."""
 
     __slots__ = ("complete", "headers", "parts", "target", "trailing")
 
@@ -83,7 +83,7 @@ class _Fields:
         self.target = target
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # A trailer must never pass as a header (RFC 9110 section 6.5.1).
+        # A trailer must never be taken for a header (RFC 9110 section 6.5.1).
         if not self.trailing:
             self.headers.append((name.lower(), value.strip(b" \t")))
 
@@ -98,7 +98,7 @@ class _Fields:
 
 
 class Chunked:
-    """A body in chunks: its end is found here, its content is llhttp's."""
+    """A chunked body: this finds its end, and llhttp its content."""
 
     def __init__(
         self, parser: HttpRequestParser, fields: _Fields, limits: ServerLimits
@@ -118,7 +118,7 @@ class Chunked:
         return b"".join(self._fields.parts)
 
     def take(self, buffer: bytearray) -> HttpFault | None:
-        """Take what belongs to the body from the front; the rest is left."""
+        """Remove what belongs to the body from the front; leave the rest."""
         size, fault = self._find_end(buffer)
         if fault is not None:
             return fault
@@ -131,7 +131,7 @@ class Chunked:
         return None if self._fields.complete is self.complete else MALFORMED
 
     def _find_end(self, buffer: bytearray) -> tuple[int, HttpFault | None]:
-        """Return how many bytes belong to the body so far, and what is wrong."""
+        """Return how many bytes belong to the body so far, and its fault."""
         there = len(buffer)
         at = self._skip(0, there)
         while at < there and not self.complete:
@@ -142,7 +142,7 @@ class Chunked:
             else:
                 end = buffer.find(b"\r\n", at, at + _MAX_TRAILERS)
                 if end < 0:
-                    # A line too long, or ended without a CR, never gets better.
+                    # A line that is too long, or ends without CR, stays invalid.
                     most = _MAX_TRAILERS if self._trailing else _MAX_LINE
                     bad = there - at >= most or buffer.find(b"\n", at) >= 0
                     return at, MALFORMED if bad else None
@@ -183,7 +183,7 @@ class Chunked:
 def find_head(
     buffer: bytearray, limits: ServerLimits, looked_at: int = 0
 ) -> int | HttpFault | None:
-    """Return where the head ends, or why it never will; None: read on.
+    """Return where the head ends, or its fault; None: read on.
 
     Args:
         buffer: what has come so far; empty lines are taken off its front.
@@ -210,17 +210,17 @@ def find_head(
     return None if buffer.count(b"\n", looked_at) == pairs else MALFORMED
 
 
-def read_head(  # noqa: PLR0911 - one for each way to be wrong
+def read_head(  # noqa: PLR0911 - one for each fault
     raw: bytes, limits: ServerLimits, head_suffices: HeadSuffices = lambda _: False
 ) -> RequestHead | HttpFault:
-    """Return what a head says, or why it is not served.
+    """Return the parsed head, or its fault.
 
     Args:
         raw: from the request line to the empty line.
         limits: those of the target, of the number of headers and of the body.
         head_suffices: for which paths the body may be of any length.
     """
-    # Before anything is made of them; beside them, two lines end.
+    # Checked before parsing; two more line ends come on top.
     if raw.count(b"\n") > limits.headers + 2:
         return headers_too_large(limits)
     fields = _Fields()
@@ -257,7 +257,7 @@ def read_head(  # noqa: PLR0911 - one for each way to be wrong
 
 
 def _parse(parser: HttpRequestParser, raw: bytes) -> bool | HttpFault:
-    """Have a head parsed; tell whether it asks for an upgrade, or why it is none."""
+    """Parse a head; return whether it requests an upgrade, or its fault."""
     try:
         parser.feed_data(raw)
     except HttpParserUpgrade:
@@ -275,7 +275,7 @@ def _check_size(
 ) -> HttpFault | None:
     if len(fields.target) > limits.target_bytes:
         return target_too_long(limits)
-    # llhttp takes several spaces for one.
+    # llhttp accepts several spaces as one.
     exact = len(method) + len(fields.target) + _REST_OF_LINE
     return None if raw.find(b"\r\n") == exact else MALFORMED
 
@@ -295,7 +295,7 @@ def _read_framing(  # noqa: PLR0911 - as above
         return _USUAL
     options = [value for name, value in fields if name == b"connection"]
     named = {name: value for name, value in fields if name != b"connection"}
-    # One of each; a host that nobody names could be anybody's (section 3.2).
+    # Each at most once, and HTTP/1.1 requires a host (section 3.2).
     if len(named) + len(options) != len(fields) or (not old and b"host" not in named):
         return MALFORMED
     persistent = _persistent(options, old=old)
@@ -304,7 +304,7 @@ def _read_framing(  # noqa: PLR0911 - as above
     if expected is not None and expected.lower() != b"100-continue":
         return NO_EXPECTATION
     if coding is not None:
-        # Section 6.1: such a request of HTTP/1.0 is framed wrongly.
+        # Section 6.1: such an HTTP/1.0 request has faulty framing.
         if old or digits is not None:
             return MALFORMED
         if coding.lower() != b"chunked":
@@ -322,7 +322,7 @@ _USUAL: Final = _Framing(persistent=True)
 
 
 def _persistent(options: list[bytes], *, old: bool) -> bool:
-    """Whether the client would ask again on its connection (RFC 9112 section 9.3)."""
+    """Return whether the client keeps the connection open (RFC 9112 section 9.3)."""
     if not options:
         return not old
     listed = {option.strip(b" \t") for option in b",".join(options).lower().split(b",")}

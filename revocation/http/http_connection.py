@@ -1,4 +1,4 @@
-"""One connection of HTTP/1.1: requests in, answers out, in order, within limits.
+"""One HTTP/1.1 connection: requests in, answers out, in order, within limits.
 
 One request is served at a time and the others wait in the buffer, which is bounded:
 so pipelined requests are answered in order, and a client that does not read its
@@ -27,9 +27,9 @@ from revocation.http.messages import (
 from revocation.http.server_state import ServerState
 
 _TURN: Final = 32
-"""How many pipelined requests are served before others have their turn."""
+"""How many pipelined requests are served before yielding to other connections."""
 _MAX_WAITING: Final = 65_536
-"""How many bytes may wait while a request is served; then reading is paused."""
+"""How many bytes may be buffered while a request is served; then reading pauses."""
 
 
 class Phase(Enum):
@@ -46,7 +46,7 @@ class HttpConnection(asyncio.Protocol):
     """Serves one client."""
 
     def __init__(self, shared: ServerState) -> None:
-        """Prepare for a client to come."""
+        """Prepare for a client."""
         self.phase = Phase.REQUEST
         self.deadline = self.write_deadline = math.inf
         self._shared = shared
@@ -57,17 +57,17 @@ class HttpConnection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport
         self._peer = "unix"
-        # The client closed its side; writing is paused; reading is; there is more.
+        # The client closed its side; writing is paused; reading is; more is buffered.
         self._ended = self._paused = self._held = self._rescheduled = False
-        # Nothing came of a body that was announced and not waited for.
+        # An announced body was neither received nor waited for.
         self._tls = self._counted = self._bodiless = False
 
-    # What the event loop says --------------------------------------------------------
+    # Called by the event loop --------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin, or refuse when there are too many."""
+        """Begin, or refuse if there are too many connections."""
         shared = self._shared
-        # uvloop's are of no class of asyncio's.
+        # uvloop's transports derive from no asyncio class.
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
@@ -83,7 +83,7 @@ class HttpConnection(asyncio.Protocol):
         self._wait(Phase.REQUEST, shared.limits.idle_seconds)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; serve what is complete of it."""
+        """Buffer the data; serve the requests that are complete."""
         self._bodiless = False
         if self.phase is Phase.CLOSE:
             return
@@ -96,7 +96,7 @@ class HttpConnection(asyncio.Protocol):
             self._advance()
 
     def eof_received(self) -> bool:
-        """Answer what was asked before the client closed its side, then close."""
+        """Answer what was requested before the client closed its side, then close."""
         self._ended = True
         self._shared.outbox.flush()
         unfinished = self.phase is Phase.ANSWER or self._paused or self._rescheduled
@@ -110,7 +110,7 @@ class HttpConnection(asyncio.Protocol):
             self.deadline = math.inf
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Continue to serve."""
         self._paused = False
         self.write_deadline = math.inf
         if self.phase is Phase.CLOSE:
@@ -118,7 +118,7 @@ class HttpConnection(asyncio.Protocol):
         self._advance()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Forget the client, and what it asked."""
+        """Forget the client and its requests."""
         shared = self._shared
         self.deadline = self.write_deadline = math.inf
         self.phase = Phase.CLOSE
@@ -130,10 +130,10 @@ class HttpConnection(asyncio.Protocol):
         if self._bodiless:
             http_faults.note_missing_body()
 
-    # What the server says ------------------------------------------------------------
+    # Called by the server ------------------------------------------------------------
 
     def expire(self) -> None:
-        """End what took too long."""
+        """End the request or connection that took too long."""
         if self.phase is Phase.CLOSE or self._paused:
             return self._transport.abort()
         if self.phase is Phase.REQUEST:
@@ -146,12 +146,12 @@ class HttpConnection(asyncio.Protocol):
         return self._refuse(http_faults.TIMED_OUT)
 
     def close_if_idle(self) -> None:
-        """Close unless something is being asked."""
+        """Close unless a request is in progress."""
         if self.phase is Phase.REQUEST and not self._rescheduled:
             self._close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""
         self._transport.abort()
 
     # Steps ---------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class HttpConnection(asyncio.Protocol):
         self._idle()
 
     def _serve_alone(self, data: bytes) -> bool:
-        """Serve what is one request and no more, as most is; tells whether it was."""
+        """Serve data that is exactly one request, as usual; return whether it was."""
         end = data.find(END_OF_HEAD, 0, self._limits.header_bytes)
         if end + len(END_OF_HEAD) != len(data) or self._paused or self._rescheduled:
             return False
@@ -190,7 +190,7 @@ class HttpConnection(asyncio.Protocol):
         return True
 
     def _idle(self) -> None:
-        """Wait for more of a request, unless the client has no more to say."""
+        """Wait for the rest of a request, unless the client closed its side."""
         if self.phase is Phase.CLOSE:
             return
         if self._ended:
@@ -200,7 +200,7 @@ class HttpConnection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _read(self) -> bool:
-        """Read a request into `_head`; tell whether it and its body are complete."""
+        """Read a request into `_head`; return whether it and its body are complete."""
         if self._head is None:
             read = self._read_head()
             if isinstance(read, HttpFault):
@@ -228,12 +228,12 @@ class HttpConnection(asyncio.Protocol):
         return complete
 
     def _do_without_body(self, head: RequestHead) -> None:
-        """Have the head served alone and last: whatever comes next is the body's."""
+        """Serve the head alone and last: all further data belongs to its body."""
         self._bodiless = not self._buffer
         self._head = head._replace(length=0, chunked=None, persistent=False)
 
     def _read_head(self) -> RequestHead | HttpFault | None:
-        """Take a head off the buffer; None: it is incomplete."""
+        """Remove a head from the buffer; None if it is incomplete."""
         buffer = self._buffer
         end = find_head(buffer, self._limits, self._looked_at)
         self._looked_at = len(buffer) if end is None else 0
@@ -250,7 +250,7 @@ class HttpConnection(asyncio.Protocol):
         return read_head(raw, self._limits, self._shared.head_suffices)
 
     def _serve(self) -> None:
-        """Have the request in `_head` answered."""
+        """Answer the request in `_head`."""
         head = self._head
         assert head is not None  # noqa: S101 - was read
         if head.chunked is not None:
@@ -263,7 +263,7 @@ class HttpConnection(asyncio.Protocol):
         request = Request(*head[:4], body, self._peer)
         try:
             answer = self._shared.handler(request)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+        except Exception as error:  # noqa: BLE001 - the client gets an answer
             answer = http_faults.failed(error)
         if isinstance(answer, Response) or not isawaitable(answer):
             self._answer(answer)
@@ -277,7 +277,7 @@ class HttpConnection(asyncio.Protocol):
         except asyncio.CancelledError as error:
             if self.phase is not Phase.ANSWER:
                 raise
-            # Not by us: something that the handler waited for was cancelled.
+            # Not cancelled by us: something that the handler awaited was.
             response = http_faults.failed(error)
         except Exception as error:  # noqa: BLE001 - as above
             response = http_faults.failed(error)
@@ -324,7 +324,7 @@ class HttpConnection(asyncio.Protocol):
             self._finish()
 
     def _finish(self) -> None:
-        """Close for the client, but read on, so that it gets its last answer."""
+        """Close for writing but read on, so that the client gets its last answer."""
         self._buffer.clear()
         self._wait(Phase.CLOSE, self._limits.linger_seconds)
         if self._ended or not self._transport.can_write_eof():
@@ -340,7 +340,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport.close()
 
     def _hold(self) -> None:
-        """Read no more while enough is waiting."""
+        """Pause reading while enough is buffered."""
         if len(self._buffer) > _MAX_WAITING and not self._held:
             self._held = True
             self._transport.pause_reading()

@@ -1,4 +1,4 @@
-"""What the server itself answers when it cannot serve, and what it logs of that."""
+"""The server's own error answers, and what it logs about them."""
 
 import traceback
 from typing import Final
@@ -33,19 +33,19 @@ _FAILED: Final = problem(500, "internal_error", "The request could not be served
 
 
 def body_too_large(limits: ServerLimits) -> HttpFault:
-    """Return why a body is not read."""
+    """Return the fault of a body that is too large."""
     detail = f"the body may have {limits.body_bytes} bytes at most"
     return HttpFault(413, "body_too_large", detail)
 
 
 def target_too_long(limits: ServerLimits) -> HttpFault:
-    """Return why a request line is not read."""
+    """Return the fault of a target that is too long."""
     detail = f"the target may have {limits.target_bytes} bytes at most"
     return HttpFault(414, "target_too_long", detail)
 
 
 def headers_too_large(limits: ServerLimits) -> HttpFault:
-    """Return why a head is not read."""
+    """Return the fault of a head that is too large."""
     detail = (
         f"there may be {limits.headers} headers, and {limits.header_bytes} bytes "
         "with the request line"
@@ -54,7 +54,7 @@ def headers_too_large(limits: ServerLimits) -> HttpFault:
 
 
 def note_missing_body() -> None:
-    """Say that a proxy announces a body that it does not send."""
+    """Log that a proxy announces a body that it does not send."""
     note_misconfigured(
         "body",
         "Content-Length or Transfer-Encoding announces a body that is not sent; to "
@@ -63,14 +63,14 @@ def note_missing_body() -> None:
 
 
 def note_misconfigured(cause: str, detail: str) -> None:
-    """Log what a proxy's configuration lacks, once in a while, and count it."""
+    """Count what a proxy's configuration lacks, and log it at intervals."""
     metrics.PROXY_MISCONFIGURED.labels(cause).inc()
     outage = f"proxy {cause}"
     _log.warning("proxy misconfigured", outage=outage, detail=detail)
 
 
 def failed(error: BaseException) -> Response:
-    """Log where a handler failed, and not the message, which may hold what was asked.
+    """Log where a handler failed, without the message, which may quote the request.
 
     Returns:
         the answer to the client.

@@ -60,11 +60,11 @@ _log = structlog.get_logger()
 
 _MAX_TICK_SECONDS: Final = 0.5
 _TICKS_IN_A_TIME: Final = 4
-"""A time limit is kept to a quarter of the shortest, or to half a second."""
+"""Time limits are checked every quarter of the shortest, at least every 0.5 s."""
 
 
 class _Open:
-    """A socket that is listened on, and by whom just now."""
+    """A listening socket, and the server that accepts on it."""
 
     def __init__(self, listener: Listener, made: socket.socket) -> None:
         self.listener = listener
@@ -90,8 +90,8 @@ class Server(Lifecycle):
         Args:
             handler: answers requests; called in the event loop, so it must not block.
             listeners: where to listen.
-            limits: what a client may take.
-            certificates_seconds: how often to look whether certificates changed.
+            limits: what a client may use.
+            certificates_seconds: how often to check for changed certificates.
             head_suffices: for which paths no body is waited for. After the answer to
                 such a request the connection is closed: what follows is its body.
         """
@@ -116,7 +116,7 @@ class Server(Lifecycle):
         """
         self._shared = ServerState(self._handler, self.limits, self._head_suffices)
         try:
-            # Before any socket is open: who connects is served.
+            # Before any socket is open, as every connection is served.
             self._versions = {tls: tls.version() for tls in self._all_tls}
             for tls in self._all_tls:
                 tls.context()
@@ -135,12 +135,12 @@ class Server(Lifecycle):
     async def stop(
         self, *, grace_seconds: float = 10.0, idle_seconds: float = 0.25
     ) -> None:
-        """Answer what was asked, then close; may be called twice.
+        """Answer pending requests, then close; may be called twice.
 
-        From now on nobody can connect, and every answer says `connection: close`.
+        From now on no client can connect, and every answer has `connection: close`.
 
         Args:
-            grace_seconds: after that, whatever is left is cut off.
+            grace_seconds: after that, remaining connections are aborted.
             idle_seconds: for so long connections without a request are kept, for what
                 is on its way.
         """
@@ -166,7 +166,7 @@ class Server(Lifecycle):
             timer.cancel()
         self._timers.clear()
 
-    # Looking at it -------------------------------------------------------------------
+    # Inspection ----------------------------------------------------------------------
 
     @property
     def addresses(self) -> list[str]:
@@ -186,12 +186,12 @@ class Server(Lifecycle):
     # Certificates --------------------------------------------------------------------
 
     async def reload_certificates(self) -> None:
-        """Serve new connections with the files as they are now; the others go on.
+        """Serve new connections with the current files; existing ones continue.
 
         It happens by itself as well, soon after a file changed.
 
         Raises:
-            SettingsError: a file is wrong; everything goes on as before.
+            SettingsError: a file is invalid; nothing has changed.
         """
         versions = {tls: tls.version() for tls in self._all_tls}
         for tls in versions:
@@ -214,7 +214,7 @@ class Server(Lifecycle):
         try:
             await self.reload_certificates()
         except SettingsError as error:
-            # Half of a pair may have been written: looked at again, and said again.
+            # Half of a pair may have been written: checked, and logged, again later.
             _log.warning("certificates not loaded", error=str(error))
 
     async def _end_reloading(self) -> None:
@@ -233,7 +233,7 @@ class Server(Lifecycle):
     # Steps ---------------------------------------------------------------------------
 
     async def _serve(self, each: _Open) -> None:
-        """Accept on a copy of the socket: several can, so none that comes is lost."""
+        """Accept on a copy of the socket; several servers can, so no client is lost."""
         shared = self._shared
         assert shared is not None  # noqa: S101 - was started
         tls = each.listener.tls
@@ -263,7 +263,7 @@ class Server(Lifecycle):
             await asyncio.wait_for(shared.empty.wait(), max(0.0, seconds))
 
     def _tick(self) -> None:
-        """End what took too long, and come again."""
+        """End connections that took too long, and reschedule."""
         shared = self._shared
         assert shared is not None  # noqa: S101 - was started
         now = shared.loop.time()

@@ -18,14 +18,14 @@ from typing import Final
 from revocation.errors import SettingsError
 
 BACKLOG: Final = 1_024
-"""How many may wait to be accepted."""
+"""The backlog of connections to accept."""
 _MAX_PATH_BYTES: Final = 107 - len(".4194304")
-"""What `sun_path` holds (unix(7)), less the suffix of the temporary name."""
+"""The size of `sun_path` (unix(7)), less the suffix of the temporary name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerTls:
-    """Certificates to serve with, as PEM files; read again when they change.
+    """The server's certificates, as PEM files; reloaded when they change.
 
     `cert_file`: the chain, ours first. `key_file`: without a passphrase.
     `client_ca_file`: clients must show a certificate of one of these authorities.
@@ -44,7 +44,7 @@ class ServerTls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
-            # Never asks the terminal for a passphrase: there may be none.
+            # Never prompt for a passphrase: there may be no terminal.
             context.load_cert_chain(self.cert_file, self.key_file, password="")
             if self.client_ca_file is not None:
                 context.load_verify_locations(self.client_ca_file)
@@ -59,7 +59,7 @@ class ServerTls:
         return context
 
     def version(self) -> tuple[object, ...]:
-        """Return what differs once a file was replaced or written."""
+        """Return a value that changes when a file is replaced or written."""
         found: list[object] = []
         for file in self._files:
             with suppress(OSError):
@@ -75,7 +75,7 @@ class ServerTls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tcp:
-    """Every address of a host, or every address at all if that is empty; one port."""
+    """A port on every address of a host, or on all addresses if the host is empty."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -107,7 +107,7 @@ class Tcp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unix:
-    """A unix socket. `mode`: who may connect, by the file's owner and group."""
+    """A unix socket. `mode`: its permissions, which decide who may connect."""
 
     path: Path
     mode: int = 0o660
@@ -143,7 +143,7 @@ class Unix:
         yield made
 
     def require_free(self) -> None:
-        """Check that nothing is there but what a killed process left.
+        """Check that the path is free, or holds only a killed process's socket.
 
         Raises:
             SettingsError: somebody serves there, or the path cannot be a socket.
@@ -164,7 +164,7 @@ class Unix:
                 f"{self.path} is there and no socket; remove it, or choose another path"
             )
         with closing(socket.socket(socket.AF_UNIX)) as probe:
-            # A full backlog must not hold us up; it also says that somebody listens.
+            # A full backlog must not block us; it also shows that something listens.
             probe.settimeout(0)
             try:
                 probe.connect(str(self.path))
@@ -189,7 +189,7 @@ def remove(listener: Listener, inode: int | None) -> None:
 
 
 def inode(listener: Listener) -> int | None:
-    """Return what tells our unix socket's file from another's; None for TCP."""
+    """Return the identity of our unix socket's file; None for TCP."""
     return listener.path.lstat().st_ino if isinstance(listener, Unix) else None
 
 
@@ -200,7 +200,7 @@ def _listen_tcp(family: int, address: object) -> socket.socket:
         if family == socket.AF_INET6:
             # Each family has a socket of its own.
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.bind(address)  # type: ignore[arg-type] # as getaddrinfo gave it
+        made.bind(address)  # type: ignore[arg-type] # from getaddrinfo
         made.listen(BACKLOG)
     except OSError:
         made.close()

@@ -1,4 +1,4 @@
-"""What a handler is asked and what it answers, and the bytes of an answer. No IO.
+"""A handler's requests and responses, and their encoding. No IO.
 
 An answer's framing is the server's alone: handlers name neither its length nor what
 becomes of the connection, and a value that would begin another header field is refused
@@ -19,7 +19,7 @@ PROBLEM: Final = "application/problem+json"
 """The media type of problems (RFC 9457)."""
 
 NO_STORE: Final = ("cache-control", "no-store")
-"""The field of answers about somebody's token: no cache keeps them (RFC 9111)."""
+"""For answers about a token: no cache may store them (RFC 9111)."""
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 """RFC 9110 section 15.2.1."""
@@ -36,15 +36,15 @@ _BODYLESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class Request(NamedTuple):
-    """A request that was read whole.
+    """A complete request.
 
     Attributes:
         method: as sent; methods are case-sensitive.
         path: the target before `?`, as sent: neither decoded nor normalised.
         query: what follows the `?`, or nothing.
-        headers: the fields in their order, the names in lower case, without trailers.
-        body: decoded of `chunked`, at most as long as the limit.
-        peer: `address:port` of whoever asks, or `unix`.
+        headers: the fields in order, the names in lower case, without trailers. body:
+        decoded of `chunked`, at most as long as the limit. peer: `address:port` of the
+        client, or `unix`.
     """
 
     method: str
@@ -55,7 +55,7 @@ class Request(NamedTuple):
     peer: str
 
     def __repr__(self) -> str:
-        """Leave out what may be somebody's: logs and tracebacks show this."""
+        """Leave out personal data, as logs and tracebacks show this."""
         return f"Request(method={self.method!r})"
 
 
@@ -68,16 +68,16 @@ class Response(NamedTuple):
 
 
 Handler = Callable[[Request], Response | Awaitable[Response]]
-"""Answers a request. What it returns at once is sent at once, without a task."""
+"""Answers a request. A `Response`, unlike an awaitable, is sent without a task."""
 
 
 HeadSuffices = Callable[[str], bool]
-"""Whether requests of a path are answered without their body, unless it is there."""
+"""Returns whether requests to a path are answered without waiting for their body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
-    """What a client may take, of memory and of time.
+    """A client's limits in memory and time.
 
     `connections`: served at a time; more are refused with 503. `target_bytes`: 414.
     `header_bytes` (the request line included) and `headers`: 431. `body_bytes`: 413.
@@ -103,7 +103,7 @@ class ServerLimits:
 
     @property
     def shortest_seconds(self) -> float:
-        """The least of the times."""
+        """The shortest time limit."""
         return min(
             *(self.idle_seconds, self.header_seconds, self.body_seconds),
             *(self.handler_seconds, self.write_seconds, self.linger_seconds),
@@ -111,7 +111,7 @@ class ServerLimits:
 
 
 class HttpFault(NamedTuple):
-    """Why a request is not served: a problem (RFC 9457); nothing of the request."""
+    """Why a request is not served: a problem (RFC 9457) that quotes nothing of it."""
 
     status: int
     code: str
@@ -119,13 +119,13 @@ class HttpFault(NamedTuple):
 
 
 def problem(status: int, code: str, detail: str, *headers: tuple[str, str]) -> Response:
-    """Return an error as RFC 9457 has it.
+    """Return an error in the form of RFC 9457.
 
     Args:
         status: the HTTP status.
         code: the stable title, such as `body_too_large`.
-        detail: for people; nothing of the request.
-        headers: further ones.
+        detail: for people; must quote nothing of the request.
+        headers: additional ones.
     """
     content = {"type": "about:blank", "title": code, "status": status, "detail": detail}
     fields = (("content-type", PROBLEM), NO_STORE, *headers)
@@ -136,8 +136,8 @@ def encode(response: Response, *, connection: str | None, headless: bool) -> byt
     """Return the bytes of an answer (RFC 9112 sections 4 to 6).
 
     Args:
-        response: what the handler answers; its framing fields are left out.
-        connection: the `connection` field, if there is to be one.
+        response: the handler's; its framing fields are left out.
+        connection: the value of the `connection` field, if any.
         headless: the request was HEAD: all but the body is sent.
 
     Raises:
@@ -148,7 +148,7 @@ def encode(response: Response, *, connection: str | None, headless: bool) -> byt
     line = _STATUS_LINES.get(status)
     if line is None:
         raise ValueError("no final status of HTTP")
-    # Handlers have fields that come again as a tuple.
+    # Handlers reuse tuples of fields, which are cached.
     fields = _known(headers) if type(headers) is tuple else _join(headers)
     if status in _BODYLESS:
         body, length = b"", ""
@@ -161,7 +161,7 @@ def encode(response: Response, *, connection: str | None, headless: bool) -> byt
 
 
 def _join(headers: Sequence[tuple[str, str]]) -> str:
-    """Return header fields as lines; those that are the server's are left out.
+    """Return header fields as lines, without those that the server sets.
 
     Raises:
         ValueError: one would not be one field.
@@ -184,7 +184,7 @@ _dated = (0, "")
 
 
 def _date() -> str:
-    """Return the time as RFC 9110 section 5.6.7 has it, made once a second."""
+    """Return the time in the form of RFC 9110 section 5.6.7, cached for a second."""
     global _dated  # noqa: PLW0603 - a cache of one value, replaced in one step
     second, text = _dated
     now = int(time.time())

@@ -8,7 +8,7 @@ from revocation.http.messages import Handler, HeadSuffices, ServerLimits
 from revocation.http.write_batcher import WriteBatcher
 
 _MAX_REFUSED: Final = 256
-"""How many connections may be waiting to be told that there are too many."""
+"""How many refused connections may be waiting for their answer."""
 
 
 class Client(Protocol):
@@ -24,10 +24,10 @@ class Client(Protocol):
         """End what took too long."""
 
     def close_if_idle(self) -> None:
-        """Close unless something is being asked."""
+        """Close unless a request is in progress."""
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""
 
 
 class ServerState:
@@ -58,7 +58,7 @@ class ServerState:
         self.outbox = WriteBatcher(self.loop)
 
     def admit(self, client: Client) -> bool:
-        """Take a client in; tells whether it is served, or one too many."""
+        """Register a client; return whether to serve it, or refuse one too many."""
         self.connections.add(client)
         self.empty.clear()
         if self.served < self.limits.connections:
@@ -69,11 +69,11 @@ class ServerState:
 
     @property
     def crowded(self) -> bool:
-        """Whether even those are too many who are to be told that they are."""
+        """Whether there are too many connections even to refuse them with an answer."""
         return len(self.connections) > self.served + _MAX_REFUSED
 
     def dismiss(self, client: Client, *, counted: bool) -> None:
-        """Forget a client that is gone; `counted` if it was served."""
+        """Forget a disconnected client; `counted` if it was served."""
         self.served -= counted
         self.connections.discard(client)
         if not self.connections:

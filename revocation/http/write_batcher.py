@@ -1,4 +1,4 @@
-"""Answers that leave together: those to requests that arrived together.
+"""Sends answers together if their requests arrived together.
 
 Sent one by one, each answer would wake its client up, and the next request would find
 the processor's caches cold. That was a third of the server's whole time under load; see
@@ -10,11 +10,11 @@ import asyncio
 from typing import Final
 
 _MAX_TOGETHER: Final = 32
-"""How many answers leave together at most: the first of them waits for the last."""
+"""The maximum of answers in a batch, as the first waits for the last."""
 
 
 class WriteBatcher:
-    """What a server's connections send, in its order."""
+    """Collects what a server's connections send, in order."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Prepare."""
@@ -31,9 +31,9 @@ class WriteBatcher:
             self.flush()
 
     def flush(self) -> None:
-        """Send now. Before a transport is closed, or its answers would be lost."""
+        """Send now; required before a transport is closed, or its answers are lost."""
         waiting, self._waiting = self._waiting, []
         for transport, data in waiting:
-            # uvloop raises where a client is gone, and the others were told nothing.
+            # uvloop raises for a disconnected client; the others must still get theirs.
             if not transport.is_closing():
                 transport.write(data)

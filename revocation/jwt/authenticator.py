@@ -1,10 +1,10 @@
-"""From a token to a claims set that an issuer signed for us, or to why not. No IO.
+"""Authenticates a token: returns its claims set, or why it is refused. No IO.
 
 The rules are those of RFC 8725 section 3 and its successor's draft, of RFC 7519 and of
-RFC 9068; docs/token-verification.md says which rule is kept where, and by which test.
-Cheap rules come first and the signature last, so nonsense costs little; until then
-nothing that a token says is believed: its `iss` only selects among issuers that are
-trusted, its `kid` only among their keys. No rule can be switched off.
+RFC 9068; docs/token-verification.md lists where each is implemented and tested. Cheap
+rules come first and the signature last, so nonsense costs little; until then nothing in
+the token is trusted: its `iss` only selects among the trusted issuers, its `kid` only
+among their keys. No rule can be switched off.
 """
 
 from collections.abc import Mapping
@@ -29,22 +29,22 @@ from revocation.jwt.trust import TrustedIssuer, longest_token_bytes
 
 
 class Key(Protocol):
-    """What verifies: bound to one issuer and one algorithm when it was read."""
+    """A verification key, bound to one issuer and one algorithm when it was read."""
 
     @property
     def kid(self) -> str | None:
-        """Its name, if it has one."""
+        """Its key id, if it has one."""
 
     @property
     def usable_until(self) -> int:
-        """When it ceases to count, in ms since the epoch; 0 once it was withdrawn."""
+        """When it becomes unusable, in ms since the epoch; 0 once it is withdrawn."""
 
     def verify(self, signing_input: bytes, signature: bytes) -> bool:
         """Whether this key made the signature. Never raises."""
 
 
 class Keys(Protocol):
-    """Where keys are found: in memory, without waiting, from any thread."""
+    """A source of keys: in memory, without waiting, from any thread."""
 
     def find(self, issuer: str, kid: str | None, alg: str) -> Key | None:
         """Return the issuer's key for exactly this algorithm.
@@ -54,10 +54,10 @@ class Keys(Protocol):
 
 
 class Refusal(NamedTuple):
-    """Why a token does not count. `detail` names the rule and never quotes the token.
+    """Why a token is refused. `detail` names the rule and never quotes the token.
 
-    `issuer` is set when the token says it comes from a trusted issuer; with reason
-    `key_unknown` that one's key set may have changed.
+    `issuer` is set when the token names a trusted issuer; with reason `key_unknown`
+    that issuer's key set may have changed.
     """
 
     reason: Reason
@@ -66,12 +66,12 @@ class Refusal(NamedTuple):
 
 
 class Authenticated:
-    """A token that its issuer signed, for us, and that is valid by `nbf` and `exp`.
+    """A token that its issuer signed for this service, valid by `nbf` and `exp`.
 
-    `claims` cannot be changed, at any depth, since later calls share it: arrays are
-    tuples. `kid` is that of the key, also where the header names none. `token` is what
-    `claims.read_token` made of it, neither resources nor claim sets among it.
-    `expires_at` is when it is refused, in ms: `exp` and the leeway.
+    `claims` is immutable at any depth, since later calls share it: arrays are tuples.
+    `kid` is that of the key, even if the header names none. `token` is the result of
+    `claims.read_token`, without resources and claim sets. `expires_at` is when it will
+    be refused, in ms: `exp` plus the leeway.
     """
 
     __slots__ = (
@@ -96,7 +96,7 @@ class Authenticated:
         self._key = key
 
     def still_counts(self, now: UnixMs) -> bool:
-        """Whether neither its times nor its key have ended it since it was read."""
+        """Whether its times and its key still permit it."""
         return self._begins <= now < self.expires_at and now < self._key.usable_until
 
     def is_signed_by(self, issuer: str, kid: str) -> bool:
@@ -107,9 +107,9 @@ class Authenticated:
 class Authenticator:
     """Applies every rule about the token itself. Thread-safe.
 
-    What was verified is remembered by the digest of the whole token, so a token that
-    comes again costs a digest and a look at the clock. Only tokens that an issuer
-    signed are remembered: nobody else can fill the memory.
+    Verified tokens are cached by the digest of the whole token, so a repeated token
+    costs a digest and a comparison with the clock. Only tokens that an issuer signed
+    are cached, so nobody else can fill the cache.
     """
 
     def __init__(
@@ -123,34 +123,34 @@ class Authenticator:
         """Prepare.
 
         Args:
-            issuers: whom to trust, by the exact `iss`.
-            rules: what the installation asks of all tokens.
-            keys: where keys are found.
-            cache_size: how many verified tokens are remembered; 0 for none.
+            issuers: the trusted issuers, by the exact `iss`.
+            rules: what the installation requires of all tokens.
+            keys: the issuers' keys.
+            cache_size: how many verified tokens are cached; 0 for none.
         """
         named = {name: issuer.names for name, issuer in issuers.items()}
-        # What a token names of claim sets is read by whoever looks for it.
+        # Verifiers read the claim sets themselves, where they need them.
         self._rules = replace(rules, issuers=named, revocable_claims=())
         self._keys = keys
         self._trusted = {name: Trusted.of(issuer) for name, issuer in issuers.items()}
         self.max_token_bytes = longest_token_bytes(issuers.values())
-        # Two generations: as good as the least recently used here, and a hit writes
-        # nothing, so threads do not wait for each other.
+        # Two generations: as effective as LRU here, and a hit writes nothing, so
+        # threads do not wait for each other.
         self._generation = cache_size // 2
         self._young: dict[bytes, Authenticated] = {}
         self._old: dict[bytes, Authenticated] = {}
         self._lock = Lock()
 
     def authenticate(self, token: str, now: UnixMs) -> Authenticated | Refusal:
-        """Return what the token says, or why it does not count.
+        """Return the authenticated token, or why it is refused.
 
         Never raises, whatever `token` is.
 
         Args:
-            token: a compact JWT, nothing around it.
+            token: a compact JWT without surrounding text.
             now: the verifier's clock.
         """
-        # Exactly `str`: the methods of a subclass could be anybody's.
+        # Exactly `str`: a subclass could override its methods.
         if type(token) is not str or not token.isascii():
             return Refusal(*NO_TEXT)
         if len(token) > self.max_token_bytes:
@@ -165,14 +165,14 @@ class Authenticator:
         return found
 
     def trusts(self, issuer: str) -> bool:
-        """Whether tokens of an issuer can count."""
+        """Whether an issuer is trusted."""
         return issuer in self._trusted
 
     def forget(self, issuer: str, kid: str) -> None:
-        """Forget the tokens that a key signed; they must be verified again.
+        """Remove the tokens that a key signed from the cache.
 
-        Withdraw the key first (`KeyRing.drop`): that ends its tokens at once, also one
-        that another thread is just about to remember. This returns their memory.
+        Withdraw the key first (`KeyRing.drop`): that invalidates its tokens at once,
+        even one that another thread is about to cache. This frees their memory.
         """
         with self._lock:
             self._young = _without(self._young, issuer, kid)
@@ -241,9 +241,9 @@ def find_signer(
 def name_signer(
     parts: TokenParts, token: Token, key: Key, rules: Rules
 ) -> Token | TokenFault:
-    """Return the token with the name of its key.
+    """Return the token with the id of its key.
 
-    Or the revocation of the key would not be looked up for a token that has no `kid`.
+    Otherwise a token without `kid` would escape the revocation of its key.
     """
     if parts.header.kid is not None or key.kid is None:
         return token
@@ -269,10 +269,10 @@ def _freeze(value: Any) -> Any:
     return value
 
 
-NO_TEXT: Final = TokenFault(Reason.MALFORMED, "the token is no ASCII text")
+NO_TEXT: Final = TokenFault(Reason.MALFORMED, "the token is not ASCII text")
 TOO_LONG: Final = TokenFault(Reason.MALFORMED, "the token is too long")
 UNTRUSTED: Final = TokenFault(
-    Reason.ISSUER_UNTRUSTED, "the `iss` claim names no issuer that is trusted"
+    Reason.ISSUER_UNTRUSTED, "the `iss` claim names no trusted issuer"
 )
 _NO_KEY: Final = TokenFault(
     Reason.KEY_UNKNOWN, "the issuer has no key with this `kid` and `alg`"
@@ -281,7 +281,7 @@ _NO_SOLE_KEY: Final = TokenFault(
     Reason.KEY_UNKNOWN, "without `kid`, the issuer must have one key for the `alg`"
 )
 _STALE_KEY: Final = TokenFault(
-    Reason.KEY_UNKNOWN, "the issuer's key set was not read for too long"
+    Reason.KEY_UNKNOWN, "the issuer's key set could not be read for too long"
 )
 _NOT_SIGNED: Final = TokenFault(
     Reason.SIGNATURE_INVALID, "the issuer's key did not make the signature"

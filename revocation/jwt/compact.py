@@ -1,7 +1,7 @@
-"""The form of a token: JWS Compact Serialization, base64url, strict JSON. Pure.
+"""Parses a token: JWS Compact Serialization, base64url, strict JSON. Pure.
 
-What two parsers could read in two ways is refused (RFC 8725 section 2.6): whatever
-is accepted here has one reading and, bar its signature, one spelling.
+Input that two parsers could read differently is refused (RFC 8725 section 2.6): an
+accepted token has one reading and, except for its signature, one spelling.
 """
 
 import re
@@ -26,7 +26,7 @@ _TO_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 _TOO_LONG: Final = b"0" * 20
 _LONG_NEGATIVE: Final = b"-" + b"0" * 19
 _MIN: Final = -(1 << 63)
-"""What is less, or has 20 digits, would be read as a fraction."""
+"""Smaller numbers, and those of 20 digits, would be read as floats."""
 
 _UNDERSTOOD: Final = ("alg", "typ", "kid")
 _REFUSED: Final = frozenset(
@@ -41,8 +41,8 @@ _NEVER_FOLLOWED: Final = frozenset({"jku", "jwk", "x5c", "x5u"})
 class Header(NamedTuple):
     """The JOSE header's members that matter (RFC 7515 section 4).
 
-    `brings`: which of `jku`, `jwk`, `x5c` and `x5u` it has, though no key is ever taken
-    from there. Members that nobody here understands are left out: they must be ignored.
+    `brings`: which of `jku`, `jwk`, `x5c` and `x5u` it has; keys are never taken from
+    them. Members unknown here are omitted, since they must be ignored.
     """
 
     alg: str
@@ -52,7 +52,7 @@ class Header(NamedTuple):
 
 
 class TokenParts(NamedTuple):
-    """A token taken apart. Nothing in it is true before its signature is verified."""
+    """A parsed token. Nothing in it can be trusted before its signature is verified."""
 
     header: Header
     claims: dict[str, Any]
@@ -67,13 +67,13 @@ class Malformed(NamedTuple):
 
 
 def take_apart(token: str) -> TokenParts | Malformed:
-    """Take a token apart, or say which rule of form it breaks. Never raises.
+    """Parse a token, or return the rule of form that it violates. Never raises.
 
     Args:
         token: ASCII text of a length that the caller has limited.
     """
     if not _FORM.fullmatch(token):
-        return Malformed("three non-empty parts of base64url, joined by dots, are due")
+        return Malformed("a token has three parts of base64url, joined by dots")
     first, second, third = token.split(".")
     if len(first) > _MAX_HEADER_CHARACTERS:
         return Malformed("the header is too long")
@@ -85,15 +85,15 @@ def take_apart(token: str) -> TokenParts | Malformed:
         return claims
     signature = _decode(third)
     if signature is None:
-        return Malformed("the signature is no canonical base64url")
+        return Malformed("the signature is not canonical base64url")
     signed = token[: -len(third) - 1]
     return TokenParts(header, claims, signed.encode("ascii"), signature)
 
 
 def _decode(part: str) -> bytes | None:
-    """Decode base64url, refusing the spellings that differ in unused bits only.
+    """Decode base64url; refuse spellings that differ only in unused bits.
 
-    Only the canonical spelling decodes, so nobody can make twins of a token.
+    With the canonical spelling alone, nobody can produce variants of a token.
     """
     rest = len(part) % 4
     if rest:
@@ -107,39 +107,39 @@ def _decode(part: str) -> bytes | None:
 
 @lru_cache(maxsize=256)
 def _read_header(part: str) -> Header | Malformed:
-    """Read a header; all tokens of a key have the same, so it is read once.
+    """Read a header; cached, since all tokens of a key have the same one.
 
-    Strangers may fill this memory: that is half a megabyte, and then no gain.
+    Attackers can fill this cache: it then holds half a megabyte and gains nothing.
     """
     members = _read_object(part, "header")
     if isinstance(members, Malformed):
         return members
-    wrong = _wrong_header(members)
-    if wrong is not None:
-        return Malformed(wrong)
+    problem = _find_problem(members)
+    if problem is not None:
+        return Malformed(problem)
     brings = _NEVER_FOLLOWED & members.keys()
-    # An empty `kid` is none: it names no key.
+    # An empty `kid` counts as absent: it names no key.
     return Header(
         members["alg"], members.get("typ"), members.get("kid") or None, brings
     )
 
 
-def _wrong_header(members: dict[str, Any]) -> str | None:
+def _find_problem(members: dict[str, Any]) -> str | None:
     refused = _REFUSED & members.keys()
     if refused:
-        # Our own words only: a member's name is text of the token.
+        # Names of our own list only: a message must not quote the token.
         return f"the header has {', '.join(sorted(refused))}"
     if "alg" not in members:
         return "the header has no `alg`"
     if not all(type(members.get(name, "")) is str for name in _UNDERSTOOD):
-        return "a member of the header is no string"
+        return "a member of the header is not a string"
     if "kid" in members and members["kid"] and not is_kid(members["kid"]):
         return "the header's `kid` is too long or not printable ASCII"
     return None
 
 
 def is_kid(kid: str) -> bool:
-    """Whether it can be the name of a key, in a header or a key set."""
+    """Whether a text can be a key id, in a header or a key set."""
     short = 0 < len(kid) <= MAX_KID_CHARACTERS
     return short and kid.isascii() and kid.isprintable()
 
@@ -147,28 +147,28 @@ def is_kid(kid: str) -> bool:
 def _read_object(part: str, name: str) -> dict[str, Any] | Malformed:
     raw = _decode(part)
     if raw is None:
-        return Malformed(f"the {name} is no canonical base64url")
+        return Malformed(f"the {name} is not canonical base64url")
     try:
         found = read_json(raw)
     except ValueError as error:
-        # Ours say what is wrong; those of others may quote the text.
-        said = str(error) if type(error) is ValueError else "it cannot be read"
-        return Malformed(f"the {name} is no strict JSON: {said}")
+        # The parser's own errors may quote the text; those raised here do not.
+        detail = str(error) if type(error) is ValueError else "it cannot be parsed"
+        return Malformed(f"the {name} is not strict JSON: {detail}")
     if type(found) is not dict:
-        return Malformed(f"the {name} is no JSON object")
+        return Malformed(f"the {name} is not a JSON object")
     return found
 
 
 def read_json(raw: bytes) -> Any:
-    """Read JSON that has one reading only.
+    """Parse JSON that has only one reading.
 
     Refuses what RFC 8259 leaves open: duplicate members at any depth, NaN and
-    infinities, numbers that do not survive, lone surrogates, deep nesting, any
-    encoding but UTF-8. All of it is done by what runs in C and reads each byte a few
-    times: anybody may send megabytes of brackets, before any signature is verified.
+    infinities, numbers that lose precision, lone surrogates, deep nesting, any encoding
+    but UTF-8. All checks run in C and read each byte a few times: anybody may send
+    megabytes of brackets before any signature is verified.
 
     Raises:
-        ValueError: says what is wrong, without the text.
+        ValueError: describes the problem without quoting the text.
     """
     found = orjson.loads(raw)
     bare = _without_strings(raw)
@@ -176,20 +176,20 @@ def read_json(raw: bytes) -> Any:
         raise ValueError("it is nested too deeply")
     if _has_long_number(bare):
         raise ValueError("a number has too many digits")
-    # Of members with one name the last is found.
+    # The parser keeps only the last of several members with one name.
     if _without_strings(orjson.dumps(found)).count(b":") != bare.count(b":"):
         raise ValueError("a member occurs twice")
     return found
 
 
 def _without_strings(raw: bytes) -> bytes:
-    """Return what stands outside of strings, in JSON that was read."""
+    """Return the bytes outside of strings, of valid JSON."""
     plain = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
     return b"".join(plain.split(b'"')[::2])
 
 
 def _is_deep(bare: bytes) -> bool:
-    """Whether there are more than `MAX_DEPTH` levels: each turn takes one off."""
+    """Whether there are more than `MAX_DEPTH` levels: each pass removes one."""
     brackets = bare.translate(_TO_SQUARE, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
         if not brackets:

@@ -1,7 +1,7 @@
-"""Says point by point why a token passes or not. Pure.
+"""Explains point by point why a token passes or fails. Pure.
 
-The rules are those that judge tokens (`authenticator.py`), asked one by one and all of
-them. What is said here shows values of the token: it is for whoever holds the token.
+Applies every rule of `authenticator.py`, one by one. An explanation shows values of the
+token, so it is only for somebody who holds the token.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,8 +10,8 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from revocation.claims.claim_names import ALWAYS, find_claim
+from revocation.claims.claim_problems import find_unusable
 from revocation.claims.claims import Rules, Token, read_token
-from revocation.claims.complaints import find_unusable
 from revocation.claims.reach import reach
 from revocation.decision import Freshness, Reason, StalenessPolicy, decide
 from revocation.entries import Kind, UnixMs
@@ -45,7 +45,7 @@ from revocation.jwt.trust import MAX_TOKEN_BYTES, TrustedIssuer
 
 
 class PointState(StrEnum):
-    """What became of a point."""
+    """The result of a point."""
 
     PASSES = "passes"
     FAILS = "FAILS"
@@ -53,30 +53,30 @@ class PointState(StrEnum):
 
 
 class Point(NamedTuple):
-    """One thing that is asked of a token.
+    """One requirement of a token.
 
-    `said`: what was found. `fault`: what a verifier says, where the point fails.
+    `found`: the token's values. `fault`: a verifier's answer, if the point fails.
     """
 
     about: str
     state: PointState
-    said: str
+    found: str
     fault: TokenFault | None = None
 
 
 class Named(NamedTuple):
-    """Whether events about one kind of target reach the token, and by what."""
+    """Whether events about one kind of target reach the token, and by which values."""
 
     kind: Kind
     events: tuple[str, ...]
     reached: bool
-    said: str
+    found: str
 
 
 class Explanation(NamedTuple):
-    """All that can be said of a token.
+    """The explanation of one token.
 
-    `named`: empty where it cannot be read. `version`: what it says of the user's.
+    `named`: empty if it cannot be read. `version`: its claim about the user's version.
     """
 
     points: tuple[Point, ...]
@@ -85,14 +85,14 @@ class Explanation(NamedTuple):
 
     @property
     def fault(self) -> TokenFault | None:
-        """The first thing wrong: what a verifier says of the token."""
+        """The first fault, which is the one that a verifier reports."""
         return next((each.fault for each in self.points if each.fault), None)
 
 
 class _Case(NamedTuple):
-    """A token, and the issuer that it is judged by.
+    """A token, and the issuer by whose rules it is judged.
 
-    `rules`: ask for no claim, since `RULES` say which are lacking.
+    `rules`: require no claims, since `RULES` report the missing ones.
     """
 
     parts: TokenParts
@@ -109,32 +109,32 @@ def explain(
     now: UnixMs,
     keys: Keys | None = None,
 ) -> Explanation:
-    """Explain a token; the first fault is what a verifier refuses it for.
+    """Explain a token; the first fault is the one that a verifier refuses it for.
 
     Never raises, whatever the token is.
 
     Args:
-        token: a compact JWT, nothing around it.
-        issuers: whom to trust, by the exact `iss`.
-        rules: what the installation asks of all tokens.
+        token: a compact JWT without surrounding text.
+        issuers: the trusted issuers, by the exact `iss`.
+        rules: what the installation requires of all tokens.
         now: the verifier's clock.
-        keys: the issuers' keys; without, the signature is not looked at.
+        keys: the issuers' keys; without them the signature is not checked.
     """
     parts = take_apart_within(token, issuers)
     if isinstance(parts, TokenFault):
         return Explanation((_fails("form", parts), _rest("the form is wrong")))
     form = _passes("form", f"a JWT of {len(token):,} characters")
-    said = parts.claims.get("iss")
+    iss = parts.claims.get("iss")
     issuer = judging_issuer(parts.claims, issuers)
     if issuer is None:
-        untrusted = _fails("issuer", UNTRUSTED, f"`iss` is {shown(said)}")
+        untrusted = _fails("issuer", UNTRUSTED, f"`iss` is {shown(iss)}")
         return Explanation((form, untrusted, _rest("it depends on the issuer")))
     names = replace(issuers[issuer].names, required=())
     lenient = replace(rules, names=names, issuers={})
     case = _Case(parts, issuer, Trusted.of(issuers[issuer]), lenient, now)
-    points = (form, _judge_issuer(said, issuer), *_judge(case, len(token), keys))
+    points = (form, _judge_issuer(iss, issuer), *_judge(case, len(token), keys))
     read = read_token(parts.claims, lenient, kid=parts.header.kid)
-    if said != issuer or isinstance(read, str):
+    if iss != issuer or isinstance(read, str):
         return Explanation(points)
     return Explanation(points, tuple(_named(case, read)), _version(case))
 
@@ -144,33 +144,33 @@ def judging_issuer(
 ) -> str | None:
     """Return the issuer by whose rules a token is judged, if there is one.
 
-    Its own; where that is not trusted, one that has a slash more or less at the end, or
-    the only one there is.
+    It is the token's own or, if that is not trusted, one that differs only by a
+    trailing slash, or the only trusted issuer.
     """
-    said = claims.get("iss")
-    if isinstance(said, str) and said in issuers:
-        return said
-    alike = (each for each in issuers if _differ_by_slash(said, each))
-    return next(alike, next(iter(issuers)) if len(issuers) == 1 else None)
+    iss = claims.get("iss")
+    if isinstance(iss, str) and iss in issuers:
+        return iss
+    similar = (each for each in issuers if _differ_by_slash(iss, each))
+    return next(similar, next(iter(issuers)) if len(issuers) == 1 else None)
 
 
-def _differ_by_slash(said: Any, issuer: str) -> bool:
-    is_text = isinstance(said, str) and said != issuer
-    return is_text and said.removesuffix("/") == issuer.removesuffix("/")
+def _differ_by_slash(iss: Any, issuer: str) -> bool:
+    is_text = isinstance(iss, str) and iss != issuer
+    return is_text and iss.removesuffix("/") == issuer.removesuffix("/")
 
 
-def _judge_issuer(said: Any, issuer: str) -> Point:
-    if said == issuer:
-        return _passes("issuer", f"`iss` is {shown(said)}")
-    slash = ": the slash at the end" if _differ_by_slash(said, issuer) else ""
-    found = f"`iss` is {shown(said)}, trusted is {shown(issuer)}{slash}"
+def _judge_issuer(iss: Any, issuer: str) -> Point:
+    if iss == issuer:
+        return _passes("issuer", f"`iss` is {shown(iss)}")
+    slash = ": the slash at the end" if _differ_by_slash(iss, issuer) else ""
+    found = f"`iss` is {shown(iss)}, trusted is {shown(issuer)}{slash}"
     return _fails("issuer", UNTRUSTED, found)
 
 
 def take_apart_within(
     token: str, issuers: Mapping[str, TrustedIssuer]
 ) -> TokenParts | TokenFault:
-    """Take a token apart, unless it is longer than any issuer's may be."""
+    """Parse a token, unless it exceeds the length limit of every issuer."""
     if not token.isascii():
         return NO_TEXT
     longest = (each.max_token_bytes for each in issuers.values())
@@ -183,9 +183,9 @@ def take_apart_within(
 
 
 def _judge(case: _Case, length: int, keys: Keys | None) -> Iterator[Point]:
-    most = case.trusted.issuer.max_token_bytes
-    if length > most:
-        yield _fails("length", TOO_LONG, f"{length:,}; max_token_bytes is {most:,}")
+    limit = case.trusted.issuer.max_token_bytes
+    if length > limit:
+        yield _fails("length", TOO_LONG, f"{length:,}; max_token_bytes is {limit:,}")
     for about, rule in RULES.items():
         found = FOUND[about](case.parts, case.trusted)
         faults = _FAULTS.get(about, _only(rule))(case.parts, case.trusted)
@@ -203,10 +203,10 @@ def _judge(case: _Case, length: int, keys: Keys | None) -> Iterator[Point]:
 
 
 def _unnameable(case: _Case) -> Iterator[TokenFault]:
-    """Say what is wrong with claims that are there; lacking ones have been told."""
-    told = {each.detail for each in find_lacking(case.parts, case.trusted)}
+    """Yield the faults of claims that are present; `find_lacking` has the others."""
+    reported = {each.detail for each in find_lacking(case.parts, case.trusted)}
     for each in find_unusable(case.parts.claims, case.rules.names):
-        if each not in told:
+        if each not in reported:
             yield TokenFault(Reason.UNVERIFIABLE, each)
 
 
@@ -225,18 +225,18 @@ def _judge_signature(case: _Case, keys: Keys | None) -> Point:
     key = find_signer(case.parts, case.issuer, keys, case.now)
     if isinstance(key, TokenFault):
         header = case.parts.header
-        said = f"`kid` is {shown(header.kid)}, `alg` {shown(header.alg)}"
-        return _fails("signature", key, said)
-    said = f"made by the issuer's key {shown(key.kid)}"
+        found = f"`kid` is {shown(header.kid)}, `alg` {shown(header.alg)}"
+        return _fails("signature", key, found)
+    found = f"made by the issuer's key {shown(key.kid)}"
     read = read_token(case.parts.claims, case.rules, kid=case.parts.header.kid)
     if isinstance(read, str):
-        return _passes("signature", said)
+        return _passes("signature", found)
     named = name_signer(case.parts, read, key, case.rules)
-    return _point("signature", named if isinstance(named, TokenFault) else None, said)
+    return _point("signature", named if isinstance(named, TokenFault) else None, found)
 
 
 def _judge_ahead(case: _Case, timed: Token) -> Point:
-    """Ask what is asked last, together with the verdict."""
+    """Judge whether `iat` lies in the future, which a verifier does in its verdict."""
     verdict = decide(
         timed,
         {},
@@ -248,15 +248,15 @@ def _judge_ahead(case: _Case, timed: Token) -> Point:
     fault = None
     if verdict.reason is Reason.UNVERIFIABLE:
         fault = TokenFault(verdict.reason, verdict.detail or "")
-    said = moment(timed.issued_at, case.now)
+    made_at = moment(timed.issued_at, case.now)
     seconds = case.trusted.issuer.iat_backdated_seconds
-    return _point("iat", fault, backdated(said, seconds))
+    return _point("iat", fault, backdated(made_at, seconds))
 
 
 def _named(case: _Case, token: Token) -> Iterator[Named]:
-    """Say of each kind of event whether it reaches the token.
+    """Yield for each kind of target whether its events reach the token.
 
-    What a request touches is no matter of the token.
+    Resources are omitted: they depend on the request, not on the token.
     """
     names = case.trusted.issuer.names
     kinds = {target.kind for target in token.targets()}
@@ -266,10 +266,10 @@ def _named(case: _Case, token: Token) -> Iterator[Named]:
             continue
         reached = each.kind in kinds
         if each.kind is Kind.CLAIMS:
-            said = named_sets(ids, case.rules.revocable_claims)
+            found = named_sets(ids, case.rules.revocable_claims)
         else:
-            said = reached_by(each, case.parts, reached=reached)
-        yield Named(each.kind, each.events, reached, said)
+            found = reached_by(each, case.parts, reached=reached)
+        yield Named(each.kind, each.events, reached, found)
 
 
 def _version(case: _Case) -> str:
@@ -287,27 +287,27 @@ def _version(case: _Case) -> str:
 
 _Faults = Callable[[TokenParts, Trusted], Iterable[TokenFault]]
 _FAULTS: Final[Mapping[str, _Faults]] = {"required": find_lacking}
-"""What finds all faults of a point that may have several."""
+"""Functions that find all faults of a point, for points that may have several."""
 
 
 def _only(rule: Callable[[TokenParts, Trusted], TokenFault | None]) -> _Faults:
     return lambda parts, trusted: filter(None, [rule(parts, trusted)])
 
 
-def _points(about: str, faults: Iterable[TokenFault], said: str) -> Iterable[Point]:
-    return [_fails(about, fault, said) for fault in faults] or [_passes(about, said)]
+def _points(about: str, faults: Iterable[TokenFault], found: str) -> Iterable[Point]:
+    return [_fails(about, fault, found) for fault in faults] or [_passes(about, found)]
 
 
-def _point(about: str, fault: TokenFault | None, said: str) -> Point:
-    return _passes(about, said) if fault is None else _fails(about, fault, said)
+def _point(about: str, fault: TokenFault | None, found: str) -> Point:
+    return _passes(about, found) if fault is None else _fails(about, fault, found)
 
 
-def _passes(about: str, said: str) -> Point:
-    return Point(about, PointState.PASSES, said)
+def _passes(about: str, found: str) -> Point:
+    return Point(about, PointState.PASSES, found)
 
 
-def _fails(about: str, fault: TokenFault, said: str = "") -> Point:
-    return Point(about, PointState.FAILS, said, fault)
+def _fails(about: str, fault: TokenFault, found: str = "") -> Point:
+    return Point(about, PointState.FAILS, found, fault)
 
 
 def _rest(why: str) -> Point:

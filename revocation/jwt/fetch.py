@@ -1,15 +1,14 @@
-"""Reads a key set from a file or a URL, and nothing that a URL should not lead to.
+"""Reads a key set from a file or a URL, without server-side request forgery.
 
-Needs the extra `jwt`. Whoever can say where keys are read can let this process send
-requests into its own network (RFC 8725 section 3.10), so a name is resolved here, every
-address it has is checked, and the connection goes to a checked address: the name cannot
-mean another one a moment later. Certificates are still checked against the name. Only a
-proxy, where the settings name one, resolves the name itself: where it leads, and where
-not, is then the proxy's to say.
+Needs the extra `jwt`. A key set's URL could make this process send requests into its
+own network (RFC 8725 section 3.10), so the host name is resolved here, each of its
+addresses is checked, and the connection goes to a checked address: the name cannot
+change its meaning in between. Certificates are still checked against the name. A proxy,
+if the settings name one, resolves the name itself, so the proxy must restrict it.
 
-Addresses are asked as RFC 8305 section 5 connects to them: the next one soon, while
-those before may still answer. So an address that is dead, or that accepts and says
-nothing, hides no good one.
+Addresses are tried as in RFC 8305 section 5: the next one starts soon, while earlier
+ones may still answer. So an address that is dead, or accepts and sends nothing, does
+not block a good one.
 """
 
 import asyncio
@@ -29,7 +28,7 @@ from revocation.background import end_task
 
 _CONNECT_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.25
-"""Between two addresses, or less where there are many."""
+"""Between two addresses; less if there are many."""
 _OK: Final = 200
 _PORTS: Final = {"https": 443, "http": 80}
 
@@ -40,8 +39,8 @@ _NEVER_PUBLIC: Final = tuple(
     map(
         ip_network,
         (
-            "168.63.129.16/32",  # Azure's metadata, at an address that looks public
-            "192.0.0.0/24",  # Oracle Cloud's among others; some seem public, too
+            "168.63.129.16/32",  # Azure's metadata, although the address looks public
+            "192.0.0.0/24",  # Oracle Cloud's metadata and others; some look public
             "100.64.0.0/10",
             "64:ff9b:1::/48",
             "fec0::/10",
@@ -51,7 +50,7 @@ _NEVER_PUBLIC: Final = tuple(
 
 
 async def read_file(path: Path, *, max_bytes: int) -> bytes | str:
-    """Return the file's bytes, or why not."""
+    """Return the file's bytes, or why it cannot be read."""
     return await asyncio.to_thread(_read_file, path, max_bytes)
 
 
@@ -72,15 +71,15 @@ async def read_url(
     timeout_seconds: float,
     proxy: str | None = None,
 ) -> bytes | str:
-    """Return the answer's body, or why not. Never raises.
+    """Return the response body, or why it cannot be read. Never raises.
 
     Args:
-        url: `https`, or `http` where only private addresses answer.
+        url: `https`, or `http` if all its addresses are private.
         private: whether it may lead to private addresses.
-        max_bytes: the longest answer.
-        timeout_seconds: the limit for everything together.
-        proxy: the URL of a proxy to ask through. It resolves the name, so `private`
-            says nothing then.
+        max_bytes: the size limit of the body.
+        timeout_seconds: the limit for the whole call.
+        proxy: the URL of a proxy to use. It resolves the name, so `private` then has
+            no effect.
     """
     parts = urlsplit(url)
     try:
@@ -108,17 +107,17 @@ async def _resolve(parts: SplitResult) -> tuple[Address, ...]:
 
 
 def _refuse(found: Sequence[Address], *, private: bool, http: bool) -> str | None:
-    """Say why these addresses are not asked: one that is refused refuses all."""
+    """Return why these addresses are refused; a single bad one refuses them all."""
     public = [is_public(each) for each in found]
     if not private and not all(public):
-        return "it leads to an address that is not public; allow_private_addresses"
+        return "it leads to an address that is not public (allow_private_addresses)"
     if http and any(public):
-        return "http leads to a public address, where anybody could answer"
+        return "it leads to a public address by http, where anybody could answer"
     return None
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the internet: no host or service of one's own."""
+    """Whether an address is on the public internet and not in a local network."""
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour
         if address in _NAT64:
@@ -137,27 +136,27 @@ _UNREADABLE: Final = (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL)
 
 
 def _explain(error: Exception) -> str:
-    said = type(error).__name__
+    cause = type(error).__name__
     if isinstance(error, socket.gaierror):
-        said = f"no address is known of its host ({said})"
+        cause = f"its host has no known address ({cause})"
     elif isinstance(error, httpx.ConnectError):
-        said = f"no connection ({said}: {error})"
-    return f"it cannot be read: {said}"
+        cause = f"no connection ({cause}: {error})"
+    return f"it cannot be read: {cause}"
 
 
 _reading_certificates: Final = Lock()
 
 
 def _trusting() -> ssl.SSLContext:
-    """Return what trusts the system's certificates, as they are now.
+    """Return a context that trusts the system's certificates, cached until they change.
 
-    To read them takes long enough to be felt by a request: issuers of many tenants are
-    asked by the hundred, and would have no time left to answer.
+    Loading them is slow enough to matter: with the issuers of many tenants, hundreds
+    are fetched at once, and would run out of time.
     """
     paths = ssl.get_default_verify_paths()
-    places = tuple(filter(None, (paths.cafile, paths.capath)))
+    stores = tuple(filter(None, (paths.cafile, paths.capath)))
     with _reading_certificates:
-        return _read_certificates(tuple((each, _changed_at(each)) for each in places))
+        return _read_certificates(tuple((each, _changed_at(each)) for each in stores))
 
 
 @lru_cache(maxsize=1)
@@ -173,7 +172,7 @@ def _changed_at(path: str) -> int:
 
 
 async def _open(proxy: str | None = None) -> httpx.AsyncClient:
-    """Return a client for one reading: it has no cookie and no connection yet."""
+    """Return a client for one reading, without cookies and connections."""
     context = await asyncio.to_thread(_trusting)
     through = None
     if proxy is not None:
@@ -198,19 +197,19 @@ async def _get(
     parts: SplitResult, addresses: Sequence[Address], max_bytes: int, pause: float
 ) -> bytes | str:
     async with await _open() as client:
-        asking = [
+        attempts = [
             partial(_try, client, _request(client, parts, address), max_bytes)
             for address in addresses
         ]
-        return await _first_of(asking, pause)
+        return await _first_of(attempts, pause)
 
 
 async def _first_of(
-    asking: Sequence[Callable[[], Coroutine[Any, Any, bytes | str]]], pause: float
+    attempts: Sequence[Callable[[], Coroutine[Any, Any, bytes | str]]], pause: float
 ) -> bytes | str:
-    """Return the first answer there is; the next is asked after a pause or failure."""
-    waiting, running = list(reversed(asking)), set[asyncio.Task[bytes | str]]()
-    said: bytes | str = "it has no address"
+    """Return the first body; the next attempt starts after a pause or a failure."""
+    waiting, running = list(reversed(attempts)), set[asyncio.Task[bytes | str]]()
+    result: bytes | str = "it has no address"
     try:
         while waiting or running:
             if waiting:
@@ -221,19 +220,19 @@ async def _first_of(
                 return_when=asyncio.FIRST_COMPLETED,
             )
             for each in done:
-                said = each.result()
-                if isinstance(said, bytes):
-                    return said
+                result = each.result()
+                if isinstance(result, bytes):
+                    return result
     finally:
         for each in running:
             await end_task(each)
-    return said
+    return result
 
 
 def _request(
     client: httpx.AsyncClient, parts: SplitResult, address: Address
 ) -> httpx.Request:
-    """Return a request to an address, for the name."""
+    """Return a request to an address, with the host name of the URL."""
     host = f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004
     port = parts.port or _PORTS[parts.scheme]
     url = parts._replace(netloc=f"{host}:{port}").geturl()
@@ -263,7 +262,7 @@ async def _ask(
     answer = await client.send(request, stream=True)
     try:
         if answer.status_code != _OK:
-            return f"it answered with status {answer.status_code}, no redirect counts"
+            return f"it answered with status {answer.status_code} (no redirects)"
         coding = answer.headers.get("content-encoding", "identity")
         if coding.strip().lower() != "identity":
             return "it answered with compressed content, which was not asked for"

@@ -1,6 +1,6 @@
-"""What a token has at each point that is judged: values, for whoever holds it. Pure.
+"""Formats a token's values for each point of an explanation. Pure.
 
-Values are written as JSON in ASCII, so that no token can draw on a terminal.
+Values are written as JSON in ASCII, so that no token can control a terminal.
 """
 
 import json
@@ -20,7 +20,7 @@ _NUMBERS: Final = frozenset({int, float})
 
 
 def shown(value: Any) -> str:
-    """Write a value, its end left out where it is long."""
+    """Format a value; a long one is truncated."""
     if value is None:
         return "none"
     text = json.dumps(value).replace("\x7f", "\\u007f")
@@ -28,7 +28,7 @@ def shown(value: Any) -> str:
 
 
 def moment(milliseconds: float, now: float) -> str:
-    """Write an instant, and how far it is away."""
+    """Format an instant, and how far it is from now."""
     seconds = (milliseconds - now) / 1_000
     away = f"in {seconds:,.0f} s" if seconds > 0 else f"{-seconds:,.0f} s ago"
     try:
@@ -39,13 +39,13 @@ def moment(milliseconds: float, now: float) -> str:
 
 
 def reached_by(each: Reach, parts: TokenParts, *, reached: bool) -> str:
-    """Say by which values events reach a token, or what it lacks for that."""
+    """Describe the values by which events reach a token, or what it lacks."""
     if each.kind is Kind.KEY:
         kid = parts.header.kid
         return f"kid {shown(kid)}" if kid else "the key's `kid`, if it has one"
     if reached:
-        said = (f"{member.name} {_held(member, parts)}" for member in each.members)
-        return ", ".join(said)
+        values = (f"{member.name} {_held(member, parts)}" for member in each.members)
+        return ", ".join(values)
     if not each.reaches:
         return f"OUT OF REACH: {each.missed}"
     lacking = (member.claims for member in each.members if not _values(member, parts))
@@ -54,7 +54,7 @@ def reached_by(each: Reach, parts: TokenParts, *, reached: bool) -> str:
 
 
 def named_sets(ids: Sequence[str], sets: Sequence[ClaimSet]) -> str:
-    """Say what a token names of claim sets, or why that is nothing."""
+    """Describe the ids that a token has under claim sets, or why it has none."""
     if ids:
         return f"claims {', '.join(map(shown, ids))}"
     if not sets:
@@ -65,9 +65,9 @@ def named_sets(ids: Sequence[str], sets: Sequence[ClaimSet]) -> str:
     )
 
 
-def backdated(said: str, seconds: int) -> str:
-    """Say of a time that `iat` was taken for a later one, where it was."""
-    return f"{said}, with iat_backdated_seconds ({seconds}) added" if seconds else said
+def backdated(time: str, seconds: int) -> str:
+    """Note that a backdated `iat` was corrected, if it was."""
+    return f"{time}, with iat_backdated_seconds ({seconds}) added" if seconds else time
 
 
 def _held(member: Member, parts: TokenParts) -> str:
@@ -93,17 +93,17 @@ def _algorithm(parts: TokenParts, trusted: Trusted) -> str:
 
 def _kind(parts: TokenParts, trusted: Trusted) -> str:
     issuer, typ = trusted.issuer, parts.header.typ
-    said = "no `typ`" if typ is None else f"`typ` is {shown(typ)}"
+    found = "no `typ`" if typ is None else f"`typ` is {shown(typ)}"
     untyped = ", JWT or none" if issuer.allow_untyped else ""
-    return f"{said}; access tokens have {', '.join(issuer.types)}{untyped}"
+    return f"{found}; access tokens have {', '.join(issuer.types)}{untyped}"
 
 
 def _audience(parts: TokenParts, trusted: Trusted) -> str:
     names, ours = trusted.issuer.audience_claims, trusted.issuer.audiences
-    held = {name: find_claim(parts.claims, name) for name in names}
-    said = (f"`{name}` is {shown(value)}" for name, value in held.items() if value)
+    values = {name: find_claim(parts.claims, name) for name in names}
+    found = (f"`{name}` is {shown(value)}" for name, value in values.items() if value)
     us = shown(ours[0] if len(ours) == 1 else ours)
-    return f"{next(said, f'no `{names[0]}`')}; we are {us}"
+    return f"{next(found, f'no `{names[0]}`')}; we are {us}"
 
 
 def _required(_: TokenParts, trusted: Trusted) -> str:
@@ -111,11 +111,11 @@ def _required(_: TokenParts, trusted: Trusted) -> str:
 
 
 def _required_values(parts: TokenParts, trusted: Trusted) -> str:
-    said = (
-        f"`{name}` is {shown(find_claim(parts.claims, name))}, due is {shown(due)}"
-        for name, due in trusted.issuer.required_values.items()
+    found = (
+        f"`{name}` is {shown(find_claim(parts.claims, name))}, not {shown(value)}"
+        for name, value in trusted.issuer.required_values.items()
     )
-    return "; ".join(said) or "none are asked for"
+    return "; ".join(found) or "none are required"
 
 
 FOUND: Final[Mapping[str, Callable[[TokenParts, Trusted], str]]] = {

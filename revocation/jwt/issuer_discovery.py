@@ -1,7 +1,7 @@
-"""Finds out what an issuer publishes of itself: OpenID Connect Discovery and RFC 8414.
+"""Fetches the metadata of an issuer: OpenID Connect Discovery and RFC 8414.
 
-Needs the extra `jwt`. Metadata that does not name exactly the issuer that was asked for
-must not be used (RFC 8414 section 3.3): it could be anybody's.
+Needs the extra `jwt`. Metadata that does not name exactly the requested issuer must not
+be used (RFC 8414 section 3.3): it could be forged.
 """
 
 import re
@@ -26,10 +26,10 @@ _IN_PATH: Final = re.compile(r"https?://[^/]+/")
 
 
 class Metadata(NamedTuple):
-    """What an issuer says of itself.
+    """The metadata of an issuer.
 
-    `issuer`: as it was asked for, or a template with one place in braces if the
-    metadata is that of many. `algorithms`: those that it says it signs with; unchecked.
+    `issuer`: as requested, or a template with one placeholder in braces if the metadata
+    is shared by many. `algorithms`: those that it claims to sign with; unchecked.
     """
 
     issuer: str
@@ -44,10 +44,10 @@ class Metadata(NamedTuple):
 
 
 class Algorithms(NamedTuple):
-    """What a key set's keys are for.
+    """The algorithms of a key set's keys.
 
-    `guessed`: taken for keys that have no `alg` and could serve several. `left_out`:
-    how many keys verifiers then leave out, and why.
+    `guessed`: assumed for keys that have no `alg` and could serve several. `left_out`:
+    how many keys verifiers then ignore, and why.
     """
 
     names: tuple[Algorithm, ...]
@@ -56,10 +56,10 @@ class Algorithms(NamedTuple):
 
 
 def issuer_of(url: str, *, http: bool) -> str:
-    """Return the issuer of a URL that may be that of its metadata.
+    """Return the issuer for a URL, which may be that of its metadata.
 
     Raises:
-        ValueError: no metadata can be asked for there.
+        ValueError: no metadata can be requested there.
     """
     require_safe(url, "the URL", http=http)
     parts = urlsplit(url)
@@ -71,10 +71,10 @@ def issuer_of(url: str, *, http: bool) -> str:
 
 
 def places(issuer: str) -> tuple[str, str]:
-    """Return where an issuer's metadata may be.
+    """Return the URLs at which an issuer's metadata may be.
 
-    OpenID Connect appends to the path, RFC 8414 section 3.1 puts itself before it; both
-    without the slash that ends it.
+    OpenID Connect appends the well-known path to the issuer's, RFC 8414 section 3.1
+    inserts it before; both drop a trailing slash.
     """
     parts = urlsplit(issuer)
     path = parts.path.removesuffix("/")
@@ -84,12 +84,12 @@ def places(issuer: str) -> tuple[str, str]:
 
 
 async def discover(issuer: str, pace: Pace, *, private: bool) -> Metadata | list[str]:
-    """Return what an issuer says of itself, or why nothing counts, in sentences.
+    """Return an issuer's metadata, or why it cannot be used, a sentence per URL.
 
     Args:
         issuer: the exact `iss` of its tokens.
-        pace: how long to wait, and for how much.
-        private: whether it may be in the own network, and answer by plain http.
+        pace: the limits of time and size.
+        private: whether it may be in a private network, and use plain http.
     """
     refused = []
     for url in places(issuer):
@@ -105,61 +105,60 @@ def _read(raw: bytes, issuer: str, url: str, *, http: bool) -> Metadata | str:
     document = _read_document(raw)
     if isinstance(document, str):
         return document
-    said, jwks_uri = document.get("issuer"), document.get("jwks_uri")
-    if not isinstance(said, str):
+    named, jwks_uri = document.get("issuer"), document.get("jwks_uri")
+    if not isinstance(named, str):
         return "the metadata names no `issuer`"
-    if said != issuer and not _is_template_of(said, issuer):
-        return _differs(said, issuer)
+    if named != issuer and not _is_template_of(named, issuer):
+        return _differs(named, issuer)
     if not isinstance(jwks_uri, str):
         return "the metadata has no `jwks_uri`, so its keys cannot be found"
     try:
         require_safe(jwks_uri, "its `jwks_uri`", http=http)
     except ValueError as error:
         return str(error)
-    return Metadata(said, jwks_uri, tuple(_algorithms(document)), url)
+    return Metadata(named, jwks_uri, tuple(_algorithms(document)), url)
 
 
 def _read_document(raw: bytes) -> Mapping[str, Any] | str:
     try:
         document = read_json(raw)
     except ValueError:
-        return "what it answered is no strict JSON"
+        return "the answer is not strict JSON"
     is_object = isinstance(document, dict)
-    return document if is_object else "what it answered is no JSON object"
+    return document if is_object else "the answer is not a JSON object"
 
 
-def _is_template_of(said: str, issuer: str) -> bool:
-    """Whether the only difference is a place in braces and one part of the path."""
-    pieces = _PLACE.split(said)
+def _is_template_of(template: str, issuer: str) -> bool:
+    """Whether they differ only by a placeholder in one segment of the path."""
+    pieces = _PLACE.split(template)
     if len(pieces) != _BEFORE_AND_AFTER or not _IN_PATH.match(pieces[0]):
         return False
     return re.fullmatch("[^/]+".join(map(re.escape, pieces)), issuer) is not None
 
 
-def _differs(said: str, issuer: str) -> str:
-    """Say how the metadata's issuer differs from the one that was asked for."""
-    named = shown(said)
-    if said.removesuffix("/") == issuer.removesuffix("/"):
-        which = "with" if said.endswith("/") else "without"
+def _differs(named: str, issuer: str) -> str:
+    """Describe how the metadata's issuer differs from the requested one."""
+    if named.removesuffix("/") == issuer.removesuffix("/"):
+        which = "with" if named.endswith("/") else "without"
         return (
-            f"the metadata is that of {named}, {which} a slash at the end; these are "
-            "two issuers, and tokens have exactly one of them: ask for that one"
+            f"the metadata is that of {shown(named)}, {which} a trailing slash; these "
+            "are two issuers, and tokens name exactly one of them: request that"
         )
     return (
-        f"the metadata is that of {named} and not of the issuer asked for, so it must "
-        "not be used (RFC 8414 section 3.3)"
+        f"the metadata is that of {shown(named)} and not of the requested issuer, so "
+        "it must not be used (RFC 8414 section 3.3)"
     )
 
 
 async def find_algorithms(
     metadata: Metadata, usual: Sequence[Algorithm], pace: Pace, *, private: bool
 ) -> Algorithms | str:
-    """Return which algorithms the keys of an issuer are for, or why none can be used.
+    """Return the algorithms of an issuer's keys, or why no key can be used.
 
     Args:
-        metadata: says where the keys are.
-        usual: what keys without `alg` are for, in the order of preference.
-        pace: how long to wait, and for how much.
+        metadata: of the issuer.
+        usual: the algorithms to assume for keys without `alg`, preferred first.
+        pace: the limits of time and size.
         private: as for `discover`.
     """
     issuer = TrustedIssuer(
@@ -182,7 +181,7 @@ async def find_algorithms(
         guessed = next((each for each in named if each in _OF_RSA), Algorithm.RS256)
         served.add(guessed.value)
     names = tuple(each for each in _PUBLIC if each.value in served)
-    # Once more, as verifiers will read it.
+    # Again, as verifiers will read it.
     settled = read_key_set(raw, issuer.model_copy(update={"algorithms": names}))
     if not settled.keys:
         return "it has no key that can be used"
@@ -199,7 +198,7 @@ async def _fetch(url: str, pace: Pace, *, private: bool) -> bytes | str:
 
 
 def _algorithms(document: Mapping[str, Any]) -> Iterator[str]:
-    said = document.get("id_token_signing_alg_values_supported")
-    for each in said if isinstance(said, list) else ():
+    names = document.get("id_token_signing_alg_values_supported")
+    for each in names if isinstance(names, list) else ():
         if isinstance(each, str):
             yield each

@@ -1,9 +1,9 @@
-"""The trusted issuers' keys: in memory, kept fresh, and withdrawn for good (RFC 7517).
+"""The trusted issuers' keys: in memory, refreshed, and withdrawn for good (RFC 7517).
 
-An issuer's key set is the truth about its keys: one that leaves it ceases to count with
-the next reading, and so do the tokens it signed. While the set cannot be read, or has
-no key that could be used, the keys last read count on, for a while. A compromised key
-is withdrawn at once and never comes back, whatever the issuer goes on publishing.
+An issuer's key set is authoritative: a key that is removed from it becomes unusable
+with the next reading, and so do the tokens it signed. While the set cannot be read, or
+has no usable key, the keys last read stay usable for a limited time. A compromised key
+is withdrawn at once and never returns, whatever the issuer still publishes.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from revocation.jwt.keys import VerificationKey
 
 _AT_ONCE: Final = 128
-"""How many sets are read at once at the start: each has a time limit, and thousands,
-one for each tenant, would keep each other from being read in time."""
+"""How many sets are read at once at the start. Thousands, one per tenant, would slow
+each other down beyond their time limits."""
 
 
 class KeyRing(Lifecycle):
@@ -46,15 +46,15 @@ class KeyRing(Lifecycle):
         """Prepare; nothing is read yet.
 
         Args:
-            issuers: whom to trust, by the exact `iss`.
-            pace: how often and how long to ask.
-            clock: the time in ms since the epoch, the same as `authenticate` is given.
+            issuers: the trusted issuers, by the exact `iss`.
+            pace: how often the sets are read, and the limits of time and size.
+            clock: the time in ms since the epoch, as passed to `authenticate`.
 
         Raises:
             MissingExtraError: the extra `jwt` is not installed.
         """
         require_extra("jwt", "verifying tokens")
-        # The issuers of many tenants publish one set: it is read once for all of them.
+        # The issuers of many tenants share one set, which is read once for all.
         shared: dict[object, KeySource] = {}
         for issuer in issuers.values():
             if issuer.key_set not in shared:
@@ -67,28 +67,28 @@ class KeyRing(Lifecycle):
 
     @property
     def complete(self) -> bool:
-        """Whether every issuer has a key at hand that counts."""
+        """Whether every issuer has a usable key."""
         return all(source.usable for source in self._distinct)
 
     def find(self, issuer: str, kid: str | None, alg: str) -> "VerificationKey | None":
         """Return the issuer's key for exactly this algorithm, from memory.
 
         Without `kid`: the only one for the algorithm, or None if there are several. The
-        key may have become stale: see its `usable_until`.
+        key may be stale: see its `usable_until`.
         """
         source = self._sources.get(issuer)
         return None if source is None else source.find(kid, alg)
 
     def unread(self, issuer: str) -> bool:
-        """Whether no key counts because the issuer's set could not be read.
+        """Whether no key is usable because the issuer's set could not be read.
 
-        An unknown key then says nothing about the token: it is we who are not ready.
+        An unknown key is then no fault of the token: the verifier is not ready.
         """
         source = self._sources.get(issuer)
         return source is not None and bool(source.failure) and not source.usable
 
     def known(self) -> tuple[tuple[str, str], ...]:
-        """Return issuer and `kid` of every key at hand that has one."""
+        """Return issuer and `kid` of every key in memory that has one."""
         return tuple(
             (name, key.kid)
             for name, source in self._sources.items()
@@ -99,19 +99,19 @@ class KeyRing(Lifecycle):
     async def start(self) -> None:
         """Read every key set once, then keep them fresh.
 
-        A URL that does not answer is no error: its tokens have an unknown key until it
-        does.
+        A URL that does not answer is no error: until it does, its issuer's tokens are
+        refused for an unknown key.
 
         Raises:
-            SettingsError: a file cannot be read or holds no key that can be used.
+            SettingsError: a file cannot be read or has no usable key.
         """
-        sources, turns = self._distinct, asyncio.Semaphore(_AT_ONCE)
+        sources, limit = self._distinct, asyncio.Semaphore(_AT_ONCE)
 
-        async def read_in_turn(source: KeySource) -> bool:
-            async with turns:
+        async def read_limited(source: KeySource) -> bool:
+            async with limit:
                 return await source.refresh(force=True)
 
-        read = await asyncio.gather(*map(read_in_turn, sources))
+        read = await asyncio.gather(*map(read_limited, sources))
         for source, found in zip(sources, read, strict=True):
             if not found and source.issuer.jwks_file is not None:
                 await self.stop()
@@ -124,26 +124,26 @@ class KeyRing(Lifecycle):
             source.keep_fresh()
 
     async def stop(self) -> None:
-        """Cease to read; may be called twice. The keys in memory remain."""
+        """Stop refreshing; may be called twice. The keys in memory remain."""
         for source in self._distinct:
             await source.stop()
 
     async def refresh(self, issuer: str) -> bool:
-        """Read an issuer's key set now, unless that was done just before.
+        """Read an issuer's key set now, unless it was read just before.
 
-        All who ask at the same time wait for one reading. Returns whether the set was
-        read, so that `find` may now know more. Never raises.
+        Concurrent callers share one reading. Returns whether the set was read, so that
+        `find` may have new keys. Never raises.
         """
         source = self._sources.get(issuer)
         return source is not None and await source.refresh()
 
     def too_soon(self, issuer: str) -> bool:
-        """Whether `refresh` would not read: that was done just before."""
+        """Whether `refresh` would do nothing because the set was read just before."""
         source = self._sources.get(issuer)
         return source is None or source.too_soon()
 
     def request_refresh(self, issuer: str) -> None:
-        """Have an issuer's key set read soon, as often as `refresh` would; no wait."""
+        """Schedule a refresh of an issuer's key set, within the limit of `refresh`."""
         source = self._sources.get(issuer)
         if source is not None:
             source.wake(urgent=False)
@@ -151,12 +151,12 @@ class KeyRing(Lifecycle):
     def drop(self, issuer: str, kid: str) -> int:
         """Withdraw a compromised key, for as long as this process lives.
 
-        From now on it verifies nothing, under whatever `kid` its issuer publishes it,
-        and no other key is taken under this `kid`; tokens already verified by it are
-        verified again, and refused. The set is then read again for a successor.
+        From now on it verifies nothing, whatever `kid` its issuer publishes it under,
+        and no other key is accepted under this `kid`; tokens already verified with it
+        are verified again and refused. The set is then read again for a successor.
 
-        Returns how many keys were withdrawn: 0 when it was not known, which does not
-        keep it from being refused later.
+        Returns how many keys were withdrawn: 0 if it was unknown; it is refused later
+        all the same.
         """
         source = self._sources.get(issuer)
         return 0 if source is None else source.drop(kid)

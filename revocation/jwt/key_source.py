@@ -1,9 +1,9 @@
-"""One issuer's key set: when it is read, and what becomes of what was read.
+"""One issuer's key set: when it is read, and how the result is adopted.
 
-What must not happen: that strangers make us read it often (`Pace.between`), that many
-callers read it at once, that a failure stops the readings, that a reading that was
-under way brings back what was withdrawn meanwhile, that a set without a key that could
-be used, as a mistake may publish, ends all sessions.
+The design prevents that strangers cause frequent readings (`Pace.between`), that many
+callers read at once, that a failure stops further readings, that a reading in progress
+restores a key that was withdrawn meanwhile, and that a set without usable keys, as may
+be published by mistake, ends all sessions.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 _log = structlog.get_logger()
 
 _SILENT_SECONDS = 30.0
-"""Longer than a reading takes, which has its own time limit."""
+"""Longer than a reading, which has its own time limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often and how long key sets are asked for. Times are in seconds.
+    """How often key sets are read, and the limits. Times are in seconds.
 
-    `between`: unknown keys and wrong signatures make a set be read at most this often,
-    since anybody can invent them. `first_retry`: the first pause after a failure,
-    doubled after each.
+    `between`: the shortest time between two readings that unknown keys and wrong
+    signatures cause, since anybody can invent these. `first_retry`: the pause after the
+    first failure, doubled after each.
     """
 
     between: float = 10.0
@@ -48,7 +48,7 @@ class Pace:
 
 
 class KeyIndex(NamedTuple):
-    """An issuer's keys as they are looked up. Replaced as a whole, never changed."""
+    """An issuer's keys, indexed for lookup. Replaced as a whole, never changed."""
 
     keys: "tuple[VerificationKey, ...]" = ()
     named: "Mapping[tuple[str, str], VerificationKey]" = MappingProxyType({})
@@ -72,7 +72,7 @@ class KeyIndex(NamedTuple):
 
 
 async def read_keys(issuer: TrustedIssuer, pace: Pace) -> "KeySet | str":
-    """Read an issuer's key set from its file or URL, or say why not."""
+    """Read an issuer's key set from its file or URL, or return why not."""
     # Here, so that the package can be imported without the extra.
     from revocation.jwt import fetch, keys  # noqa: PLC0415
 
@@ -89,7 +89,7 @@ async def read_keys(issuer: TrustedIssuer, pace: Pace) -> "KeySet | str":
     if isinstance(raw, str):
         return raw
     try:
-        # A long one takes a while, and requests are waiting.
+        # In a thread: parsing a long set would delay requests.
         return await asyncio.to_thread(keys.read_key_set, raw, issuer)
     except ValueError as error:
         return str(error)
@@ -118,16 +118,16 @@ class KeySource:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = asyncio.Event()
         self._urgent = False
-        self._told: dict[str, int] = {}
+        self._logged: dict[str, int] = {}
 
     @property
     def keys(self) -> "tuple[VerificationKey, ...]":
-        """The keys at hand; some may have become stale."""
+        """The keys in memory; some may be stale."""
         return self._index.keys
 
     @property
     def usable(self) -> bool:
-        """Whether a key at hand counts."""
+        """Whether any key is usable."""
         now = self._clock()
         return any(now < key.usable_until for key in self._index.keys)
 
@@ -145,30 +145,30 @@ class KeySource:
         return too_soon
 
     async def refresh(self, *, force: bool = False) -> bool:
-        """See `KeyRing.refresh`; `force` reads also when that was done just before."""
+        """See `KeyRing.refresh`; `force` reads even if the set was read just before."""
         reading = self._reading
         if reading is None or reading.done():
             if not force and self.too_soon():
                 return False
             reading = asyncio.create_task(self._read(), name="read key set")
             self._reading = reading
-        # One caller that gives up must not end it for the others.
+        # Shielded: the cancellation of one caller must not affect the others.
         return await asyncio.shield(reading)
 
     def keep_fresh(self) -> None:
-        """Read again and again from now on."""
+        """Start the periodic refresh."""
         self._loop = asyncio.get_running_loop()
         self._keeping.start()
 
     async def stop(self) -> None:
-        """Cease to read; may be called twice."""
+        """Stop the periodic refresh; may be called twice."""
         reading, self._reading, self._loop = self._reading, None, None
         await self._keeping.stop()
         if reading is not None:
             await end_task(reading)
 
     def wake(self, *, urgent: bool) -> None:
-        """Have the set read soon; `urgent` also when that was done just before."""
+        """Schedule a refresh; `urgent` even if the set was read just before."""
         if urgent:
             with self._lock:
                 self._urgent = True
@@ -204,7 +204,7 @@ class KeySource:
             await self.refresh(force=due or urgent)
 
     def _pause(self) -> float:
-        """Return the seconds to wait; spread, so that verifiers do not ask as one."""
+        """Return the seconds to wait, with jitter so that verifiers spread out."""
         longest = float(self.issuer.refresh_seconds)
         if self._failures:
             retry = self._pace.first_retry * 2.0 ** (self._failures - 1)
@@ -219,8 +219,8 @@ class KeySource:
                 if found.keys:
                     self._adopt(found)
                 else:
-                    found = f"no key of it can be used: {found.complaint}"
-        except Exception as error:  # noqa: BLE001 - or keys would never be fresh again
+                    found = f"it has no usable key: {found.problem}"
+        except Exception as error:  # noqa: BLE001 - or refreshing would end for good
             found = f"it cannot be read: {type(error).__name__}"
         self._not_before = time.monotonic() + self._pace.between
         if isinstance(found, str):
@@ -231,7 +231,7 @@ class KeySource:
             return False
         self.failure, self._failures = "", 0
         metrics.JWKS_REFRESHES.labels("read").inc()
-        self._tell(found)
+        self._log_left_out(found)
         return True
 
     def _adopt(self, found: "KeySet") -> None:
@@ -247,13 +247,13 @@ class KeySource:
                 key.usable_until = 0
 
     def _withdraw(self, exposed: "frozenset[str]") -> None:
-        """Never believe keys again whose private half was published once."""
+        """Withdraw keys for good whose private half was published."""
         with self._lock:
             self._thumbprints |= exposed
             self._drop_withdrawn()
 
     def _drop_withdrawn(self) -> int:
-        """Take withdrawn keys out; the lock is held. Returns how many there were."""
+        """Remove withdrawn keys, with the lock held. Returns how many there were."""
         keys = self._index.keys
         self._index = self._without_dropped(keys)
         withdrawn = {*keys}.difference(self._index.keys)
@@ -262,13 +262,13 @@ class KeySource:
         metrics.KEYS_DROPPED.inc(len(withdrawn))
         return len(withdrawn)
 
-    def _tell(self, found: "KeySet") -> None:
-        """Say once what is left out: most sets hold keys for other purposes."""
+    def _log_left_out(self, found: "KeySet") -> None:
+        """Log ignored keys once per change: most sets have keys for other purposes."""
         counts = {flaw.value: count for flaw, count in found.left_out.items()}
-        told = {"usable": len(self._index.keys), **counts}
-        if (counts or not told["usable"]) and told != self._told:
-            _log.warning("keys left out", source=self._name, **told)
-        self._told = told
+        summary = {"usable": len(self._index.keys), **counts}
+        if (counts or not summary["usable"]) and summary != self._logged:
+            _log.warning("keys left out", source=self._name, **summary)
+        self._logged = summary
 
     def _without_dropped(self, keys: "Iterable[VerificationKey]") -> KeyIndex:
         left = tuple(

@@ -1,9 +1,8 @@
-"""From a JWK Set to keys that verify, each for one algorithm (RFC 7517, RFC 7518).
+"""Reads verification keys from a JWK Set, each for one algorithm (RFC 7517, RFC 7518).
 
-Needs the extra `jwt`. A key that is weak, foreign or ambiguous is left out and counted;
-the set's other keys count all the same, since issuers publish keys for other purposes
-beside those of tokens. A key whose private half is published anywhere in the set is
-nobody's, whatever its other entries say.
+Needs the extra `jwt`. A key that is weak, unsupported or ambiguous is left out and
+counted; the set's other keys stay usable, since issuers also publish keys for other
+purposes. A key whose private half is published anywhere in the set is never used.
 """
 
 from collections import Counter
@@ -51,17 +50,17 @@ class Flaw(StrEnum):
     """Why a key of a set is left out."""
 
     UNREADABLE = "unreadable"
-    """No JWK, of a type or curve that is not used here, or not on its curve."""
+    """Not a JWK, of an unsupported type or curve, or not a point of its curve."""
     OTHER_USE = "other_use"
-    """Its `use` or `key_ops` do not allow to verify signatures."""
+    """Its `use` or `key_ops` do not permit verifying signatures."""
     OTHER_ALGORITHM = "other_algorithm"
-    """Its algorithm is none that the issuer is allowed."""
+    """Its algorithm is not allowed for the issuer."""
     AMBIGUOUS = "ambiguous"
     """It has no `alg` and could serve several: list one, or publish `alg`."""
     WEAK = "weak"
-    """Too small, a secret that is easily guessed, or a point that proves nothing."""
+    """Too small, an easily guessed secret, or a point of small order."""
     PRIVATE = "private"
-    """Its private half is published, here or in another entry: everybody can sign."""
+    """Its private half is published, here or in another entry: anybody can sign."""
     DUPLICATE = "duplicate"
     """Another key of the set has the same `kid` and algorithm."""
 
@@ -69,8 +68,8 @@ class Flaw(StrEnum):
 class VerificationKey:
     """A key, bound to one algorithm when it was read.
 
-    `usable_until` is moved on by whoever keeps the set: ms since the epoch, and 0 when
-    the key is withdrawn, which every token verified by it sees at once.
+    `usable_until`, in ms since the epoch, is extended by the owner of the set. It is 0
+    once the key is withdrawn, which takes effect at once on every token verified by it.
     """
 
     __slots__ = (
@@ -89,7 +88,7 @@ class VerificationKey:
         self.thumbprint = thumbprint_of(jwk)
         self.usable_until = 0
         self._jwk = jwk
-        # Under its new name: joserfc warns of the old one, and checks no curve there.
+        # By its new name: joserfc warns of the old one, and checks no curve for it.
         name = "Ed25519" if algorithm in _EDWARDS else algorithm
         self._algorithm = JWSRegistry(algorithms=[name]).get_alg(name)
         self._algorithm.check_key(jwk)
@@ -106,14 +105,14 @@ class VerificationKey:
             return False
         try:
             return self._algorithm.verify(signing_input, signature, self._jwk)
-        except Exception:  # noqa: BLE001 - what stumbles has verified nothing
+        except Exception:  # noqa: BLE001 - an error means that it did not verify
             return False
 
 
 class KeySet(NamedTuple):
-    """The usable keys of a set, and how many were left out for what.
+    """The usable keys of a set, and how many were left out, by flaw.
 
-    `exposed`: the thumbprints of keys whose private half the set has.
+    `exposed`: the thumbprints of keys whose private half the set contains.
     """
 
     keys: tuple[VerificationKey, ...]
@@ -121,27 +120,27 @@ class KeySet(NamedTuple):
     exposed: frozenset[str] = frozenset()
 
     @property
-    def complaint(self) -> str:
-        """What is left out for what, in words."""
-        told = [f"{count} {flaw.value}" for flaw, count in self.left_out.items()]
-        return ", ".join(told) or "it is empty"
+    def problem(self) -> str:
+        """How many keys were left out, by flaw, in words."""
+        counts = [f"{count} {flaw.value}" for flaw, count in self.left_out.items()]
+        return ", ".join(counts) or "it is empty"
 
 
 def read_key_set(raw: bytes, issuer: TrustedIssuer) -> KeySet:
     """Read a JWK Set.
 
     Raises:
-        ValueError: it is none; the message does not quote it.
+        ValueError: it is not a JWK Set; the message does not quote it.
     """
     try:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise ValueError("it is no JSON") from None
+        raise ValueError("it is not JSON") from None
     members = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(members, list):
-        # ValueError, as documented: what was read is wrong, not what was passed.
+        # ValueError, as documented: the content is wrong, not the argument's type.
         raise ValueError(  # noqa: TRY004
-            "it has no array `keys`, as a JWK Set has"
+            "it is not a JWK Set: it has no array `keys`"
         )
     exposed = frozenset(_exposed(members))
     left_out: Counter[Flaw] = Counter()
@@ -183,18 +182,18 @@ def _read_key(member: Any, issuer: TrustedIssuer) -> VerificationKey | Flaw:
 
 
 def _import(member: Mapping[str, Any], algorithm: str) -> VerificationKey | Flaw:
-    # Before joserfc sees it: it would only warn.
+    # Checked here, because joserfc would only warn.
     if _is_weak(member, algorithm):
         return Flaw.WEAK
     if algorithm in _EDWARDS and not is_point(octets(member["x"])):
         return Flaw.UNREADABLE
-    # An empty `kid` is none, as in the header of a token.
+    # An empty `kid` counts as absent, as in a token's header.
     kid = member.get("kid") or None
     return VerificationKey(import_public(member), algorithm, kid)
 
 
 def _may_be_kid(kid: Any) -> bool:
-    """Whether a token's header could name it so: if not, no event should have to."""
+    """Whether a token's header can have this `kid`; else no event could name it."""
     return kid in (None, "") or (isinstance(kid, str) and is_kid(kid))
 
 
@@ -207,25 +206,24 @@ def _may_verify(operations: Any) -> bool:
 def _algorithm_of(
     member: Mapping[str, Any], allowed: Sequence[Algorithm]
 ) -> str | Flaw:
-    """Return the one algorithm that the key is for (RFC 8725 section 3.1)."""
-    fitting = _fitting(member)
-    if not fitting:
+    """Return the single algorithm of a key (RFC 8725 section 3.1)."""
+    possible = _possible_algorithms(member)
+    if not possible:
         return Flaw.UNREADABLE
-    said = member.get("alg")
-    if said is not None:
+    alg = member.get("alg")
+    if alg is not None:
         # The two names of Ed25519 mean the same operation.
-        meant = _EDWARDS if said in _EDWARDS else {said}
-        fitting &= meant
-    found = sorted(fitting & {each.value for each in allowed})
+        possible &= _EDWARDS if alg in _EDWARDS else {alg}
+    found = sorted(possible & {each.value for each in allowed})
     if not found:
         return Flaw.OTHER_ALGORITHM
-    if len(found) > 1 and not fitting <= _EDWARDS:
+    if len(found) > 1 and not possible <= _EDWARDS:
         return Flaw.AMBIGUOUS
     return found[0]
 
 
-def _fitting(member: Mapping[str, Any]) -> frozenset[str]:
-    """Return the algorithms that a key of this type and curve can be for."""
+def _possible_algorithms(member: Mapping[str, Any]) -> frozenset[str]:
+    """Return the algorithms that a key of this type and curve can serve."""
     kty, curve = str(member.get("kty")), member.get("crv")
     if kty == "EC":
         return frozenset({_CURVES[curve]} if curve in _CURVES else ())
@@ -257,9 +255,9 @@ def _modulus_bytes(jwk: Jwk) -> int:
 
 
 def _unique(keys: Iterable[VerificationKey]) -> Iterator[VerificationKey]:
-    """Leave out every key that another one could be taken for (RFC 7517 section 4.5).
+    """Leave out keys that share their `kid` and algorithm (RFC 7517 section 4.5).
 
-    One that is merely listed twice is kept, once.
+    A key that is merely listed twice is kept once.
     """
     groups: dict[tuple[str | None, str], dict[str, VerificationKey]] = {}
     for key in keys:

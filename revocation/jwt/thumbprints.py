@@ -1,9 +1,9 @@
-"""Which key a JWK holds, however it is spelled; and which may never be used. Pure.
+"""Identifies the key in a JWK, however it is encoded, and keys never to be used. Pure.
 
-Needs the extra `jwt`. A key is known by its RFC 7638 thumbprint, made of the numbers
-that the key has and not of their text: a zero in front, padding, another `kid`, `use`
-or `alg` make no other key. So one that was withdrawn, or whose private half somebody
-has published, does not come back in other clothes.
+Needs the extra `jwt`. A key is identified by its RFC 7638 thumbprint, computed from the
+key's numbers and not from their text: leading zeros, padding, another `kid`, `use` or
+`alg` do not make another key. So a key that was withdrawn, or whose private half was
+published, does not return in another encoding.
 """
 
 import json
@@ -30,9 +30,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from joserfc.jwk import JWKRegistry, Key as Jwk, OctKey
 
 MATERIAL: Final = frozenset({"kty", "crv", "x", "y", "n", "e", "k"})
-"""The members that are the key; all others say something about it."""
+"""The members that make up the key; all others describe it."""
 _SECRETS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth"})
-"""What only the private half has (RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037)."""
+"""Members of the private half (RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037)."""
 
 _CURVES: Final[Mapping[str, type[EllipticCurve]]] = {
     "P-256": SECP256R1,
@@ -54,7 +54,7 @@ _SMALL_ORDER: Final = frozenset({0, 1, _PRIME - 1, _ORDER_8, _PRIME - _ORDER_8})
 
 
 def import_public(member: Mapping[str, Any]) -> Jwk:
-    """Return the key, without what is said about it. Raises whatever is wrong."""
+    """Return the key, without the members that describe it. May raise anything."""
     return JWKRegistry.import_key({name: member[name] for name in MATERIAL & {*member}})
 
 
@@ -66,17 +66,17 @@ def thumbprint_of(jwk: Jwk) -> str:
 
 
 def has_private_half(member: Mapping[str, Any]) -> bool:
-    """Whether somebody has published what only the issuer may know."""
+    """Whether a published member contains the private half."""
     return not _SECRETS.isdisjoint(member)
 
 
 def exposed_by(member: Mapping[str, Any]) -> Iterator[str]:
-    """Return the thumbprints of the keys whose private half a member holds.
+    """Return the thumbprints of the keys whose private half a member contains.
 
-    Usually one: that of the public half beside it. But the private half alone tells the
-    public one, and need not belong to the one beside it.
+    Usually there is one, that of the public half beside it. But the private half alone
+    determines its public half, which may differ from the one beside it.
     """
-    for read in _WAYS:
+    for read in _READERS:
         with suppress(Exception):  # what cannot be read exposes nothing
             yield _thumbprint(read(member))
 
@@ -101,8 +101,8 @@ def is_point(raw: bytes) -> bool:
 def is_weak_point(raw: bytes) -> bool:
     """Whether signatures of such an Ed25519 key would prove nothing (RFC 8032).
 
-    Of a point of small order some signature verifies for every message, or for one in
-    eight. One that is not encoded canonically is another spelling of a key.
+    For a point of small order, some signature verifies for every message, or for one in
+    eight. A non-canonical encoding is another spelling of a key.
     """
     return _y(raw) >= _PRIME or _y(raw) in _SMALL_ORDER
 
@@ -124,12 +124,12 @@ def _product(member: Mapping[str, Any]) -> int:
     return number(member["p"]) * number(member["q"])
 
 
-def _as_said(member: Mapping[str, Any]) -> int:
+def _own_exponent(member: Mapping[str, Any]) -> int:
     return number(member["e"])
 
 
-def _as_usual(_: Mapping[str, Any]) -> int:
-    """Whoever knows the factors has the private half for each exponent."""
+def _usual_exponent(_: Mapping[str, Any]) -> int:
+    """Assume the usual exponent: the factors yield the private half for any."""
     return _USUAL_EXPONENT
 
 
@@ -146,22 +146,22 @@ def _of_scalar(crv: str, size: int, member: Mapping[str, Any]) -> Any:
     """Return the public half on a curve: the member's own, or one of its length."""
     secret, curve = octets(member["d"]), _CURVES.get(crv)
     if member.get("crv") != crv and len(secret) != size:
-        raise ValueError("it is no scalar of this curve")
+        raise ValueError("it is not a scalar of this curve")
     if curve is not None:
         return derive_private_key(int.from_bytes(secret), curve()).public_key()
     return Ed25519PrivateKey.from_private_bytes(secret).public_key()
 
 
-_WAYS: Final[tuple[Callable[[Mapping[str, Any]], Any], ...]] = (
+_READERS: Final[tuple[Callable[[Mapping[str, Any]], Any], ...]] = (
     _given,
     *(
         partial(_of_rsa, modulus, exponent)
         for modulus in (_modulus, _product)
-        for exponent in (_as_said, _as_usual)
+        for exponent in (_own_exponent, _usual_exponent)
     ),
     *(partial(_of_scalar, crv, size) for crv, size in _SCALAR_BYTES.items()),
 )
-"""Each returns a key whose private half a member holds, or raises anything."""
+"""Each returns a key whose private half a member contains, or raises anything."""
 
 
 def _thumbprint(public: Any) -> str:
@@ -176,7 +176,7 @@ def _thumbprint(public: Any) -> str:
         x = _encode(public.public_bytes_raw())
         return _digest({"crv": "Ed25519", "kty": "OKP", "x": x})
     if not isinstance(public, EllipticCurvePublicKey):
-        raise TypeError("no kind of key that is used here")
+        raise TypeError("this kind of key is not supported")
     point, size = public.public_numbers(), (public.curve.key_size + 7) // 8
     x, y = (_encode(each.to_bytes(size)) for each in (point.x, point.y))
     crv = _CURVE_NAMES[public.curve.name]

@@ -1,7 +1,7 @@
-"""The rules about a token that its signature says nothing about. Pure.
+"""The rules about a token besides its signature. Pure.
 
-Each returns what is wrong, if anything is, and what to change: at the provider, as its
-preset says, or here. Nothing quotes a value of the token.
+Each returns the fault, if any, and what to change: at the provider, according to its
+preset, or in the settings. No message quotes a value of the token.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +27,7 @@ class TokenFault(NamedTuple):
 
 
 class Trusted(NamedTuple):
-    """An issuer's rules, ready to be looked up in.
+    """An issuer's rules, prepared for lookups.
 
     `remedies`: what to change at the provider, by the claim that a token lacks.
     """
@@ -50,9 +50,9 @@ class Trusted(NamedTuple):
         )
 
     def advise(self, claim: str, here: str | None) -> str | None:
-        """Return what to change where a token lacks a claim, if anything would help."""
-        said = (self.remedies.get(claim), here)
-        return ", or ".join(each for each in said if each is not None) or None
+        """Return what to change if a token lacks a claim; None if nothing helps."""
+        options = (self.remedies.get(claim), here)
+        return ", or ".join(each for each in options if each is not None) or None
 
 
 def _check_header(parts: TokenParts, trusted: Trusted) -> TokenFault | None:
@@ -62,7 +62,7 @@ def _check_header(parts: TokenParts, trusted: Trusted) -> TokenFault | None:
     named = ", ".join(sorted(brings))
     detail = (
         f"the header has {named}, from which no key is taken; "
-        "ignored_header_members accepts such tokens all the same"
+        "list it in ignored_header_members to accept such tokens"
     )
     return TokenFault(Reason.MALFORMED, detail)
 
@@ -70,7 +70,7 @@ def _check_header(parts: TokenParts, trusted: Trusted) -> TokenFault | None:
 def _check_algorithm(parts: TokenParts, trusted: Trusted) -> TokenFault | None:
     if parts.header.alg in trusted.algorithms:
         return None
-    detail = "the `alg` is none that the issuer is allowed"
+    detail = "the `alg` is not allowed for the issuer"
     return TokenFault(Reason.ALGORITHM_REFUSED, detail)
 
 
@@ -80,7 +80,7 @@ def _check_kind(parts: TokenParts, trusted: Trusted) -> TokenFault | None:
 
 
 def _check_audience(parts: TokenParts, trusted: Trusted) -> TokenFault | None:
-    """Look at the first claim that says whom a token is meant for (RFC 9068)."""
+    """Check the first audience claim that the token has (RFC 9068)."""
     claims, names = parts.claims, trusted.issuer.audience_claims
     for name in names:
         audience = find_claim(claims, name)
@@ -92,15 +92,16 @@ def _check_audience(parts: TokenParts, trusted: Trusted) -> TokenFault | None:
             return TokenFault(Reason.AUDIENCE_REFUSED, detail)
         if not trusted.audiences.isdisjoint(named):
             return None
-        said = trusted.advise(name, _instead(claims, names))
-        detail = f"the `{name}` claim does not name us: {said}"
+        advice = trusted.advise(name, _instead(claims, names))
+        detail = f"the `{name}` claim does not name us: {advice}"
         return TokenFault(Reason.AUDIENCE_REFUSED, detail)
-    said = trusted.advise(names[0], _instead(claims, names))
-    return TokenFault(Reason.AUDIENCE_REFUSED, f"the token has no `{names[0]}`: {said}")
+    advice = trusted.advise(names[0], _instead(claims, names))
+    detail = f"the token has no `{names[0]}`: {advice}"
+    return TokenFault(Reason.AUDIENCE_REFUSED, detail)
 
 
 def _instead(claims: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    """Say which settings would make a token one that is meant for us."""
+    """Return the settings with which the token would have the right audience."""
     others = (each for each in ("azp", "client_id", "cid") if each not in names)
     other = next((each for each in others if type(claims.get(each)) is str), None)
     if other is None:
@@ -109,15 +110,15 @@ def _instead(claims: Mapping[str, Any], names: tuple[str, ...]) -> str:
 
 
 def find_lacking(parts: TokenParts, trusted: Trusted) -> Iterator[TokenFault]:
-    """Say one by one which claims a token lacks that its issuer's must have."""
+    """Yield a fault for each required claim that the token lacks."""
     for name in trusted.required:
         found = find_claim(parts.claims, name)
         if isinstance(found, Unreadable):
             yield TokenFault(Reason.UNVERIFIABLE, found.why)
         elif found in _EMPTY:
             detail = f"the token has no `{name}` claim"
-            said = trusted.advise(name, _accepting_without(name, trusted.issuer))
-            detail = detail if said is None else f"{detail}: {said}"
+            advice = trusted.advise(name, _accepting_without(name, trusted.issuer))
+            detail = detail if advice is None else f"{detail}: {advice}"
             yield TokenFault(Reason.UNVERIFIABLE, detail)
 
 
@@ -157,11 +158,11 @@ RULES: Final[Mapping[str, Callable[[TokenParts, Trusted], TokenFault | None]]] =
     "required": _check_required,
     "values": _check_values,
 }
-"""By what they look at, in the order in which they are applied."""
+"""By what they check, in the order in which they are applied."""
 
 
 class Times(NamedTuple):
-    """What a token's times are judged by; all but `nbf` were seen to be such."""
+    """A token's times and the rules for them; all but `nbf` are known to be valid."""
 
     nbf: Any
     token: Token
@@ -172,7 +173,7 @@ class Times(NamedTuple):
 def _check_nbf_is_a_time(times: Times) -> TokenFault | None:
     if type(times.nbf) in _NUMBERS:
         return None
-    return TokenFault(Reason.UNVERIFIABLE, "the `nbf` claim is no time in seconds")
+    return TokenFault(Reason.UNVERIFIABLE, "the `nbf` claim is not a time in seconds")
 
 
 def _check_exp(times: Times) -> TokenFault | None:
@@ -194,8 +195,8 @@ def _check_lifetime(times: Times) -> TokenFault | None:
         return None
     detail = (
         "`exp` is further from `iat` than tokens may live "
-        f"({token.longest // 1_000} s): have the issuer make shorter ones, or raise "
-        "max_token_lifetime_seconds"
+        f"({token.longest // 1_000} s): configure a shorter lifetime at the issuer, or "
+        "raise max_token_lifetime_seconds"
     )
     return TokenFault(Reason.LIFETIME_EXCEEDED, detail)
 
@@ -206,15 +207,15 @@ TIME_RULES: Final[tuple[tuple[str, Callable[[Times], TokenFault | None]], ...]] 
     ("nbf", _check_nbf),
     ("lifetime", _check_lifetime),
 )
-"""The same for a token's times; `read_token` comes before.
+"""The rules for a token's times, applied after `read_token`.
 
-Whether it is dated too far ahead, `decide` says: of signed tokens only, so that no
+`decide` checks whether it is dated too far ahead: only for signed tokens, so that no
 stranger can make an issuer's clock look wrong.
 """
 
 
 def times_of(parts: TokenParts, token: Token, rules: Rules, now: float) -> Times:
-    """Return what `TIME_RULES` judge."""
+    """Return the input of `TIME_RULES`."""
     return Times(parts.claims.get("nbf", 0), token, rules, now)
 
 

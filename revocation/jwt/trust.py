@@ -1,8 +1,8 @@
-"""Whom an installation trusts: the rules for the tokens of each issuer. No IO.
+"""The issuers that an installation trusts, and the rules for their tokens. No IO.
 
-What RFC 8725 section 3.1 asks of a library's caller (which algorithms) and what only an
-installation can know (whose keys, which audiences) is said here, once for each `iss`.
-Everything else is the same for all and cannot be switched off.
+These settings, one set per `iss`, are those that RFC 8725 section 3.1 requires of the
+caller (the algorithms) and those that only an installation can know (keys, audiences).
+All other rules are the same for every issuer and cannot be switched off.
 """
 
 import re
@@ -21,9 +21,9 @@ from revocation.jwt.presets import preset
 
 
 class Algorithm(StrEnum):
-    """The signature algorithms there are for tokens (RFC 7518 section 3, RFC 9864).
+    """The signature algorithms for tokens (RFC 7518 section 3, RFC 9864).
 
-    `none` is no member, so no setting can ask for it.
+    `none` is not a member, so no setting can select it.
     """
 
     ES256 = "ES256"
@@ -31,7 +31,7 @@ class Algorithm(StrEnum):
     ES512 = "ES512"
     ED25519 = "Ed25519"
     EDDSA = "EdDSA"
-    """The older name of Ed25519 (RFC 8037); Ed448 is not meant by it here."""
+    """The older name of Ed25519 (RFC 8037); Ed448 is not supported."""
     RS256 = "RS256"
     RS384 = "RS384"
     RS512 = "RS512"
@@ -44,7 +44,7 @@ class Algorithm(StrEnum):
 
     @property
     def symmetric(self) -> bool:
-        """Whether whoever verifies could also sign."""
+        """Whether the verification key can also sign."""
         return self.value.startswith("HS")
 
 
@@ -60,7 +60,7 @@ _OTHER_TYPES: Final = frozenset(
         *("id_token+jwt", "kb+jwt", "dc+sd-jwt", "vc+jwt", "vp+jwt"),
     }
 )
-"""Types of tokens that give nobody access, whoever signed them."""
+"""Types of tokens that never grant access."""
 
 _SUBTYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 
@@ -72,69 +72,69 @@ MAX_AUDIENCE_CHARACTERS: Final = 2_048
 Audience = Annotated[str, Field(min_length=1, max_length=MAX_AUDIENCE_CHARACTERS)]
 
 IGNORABLE_MEMBERS: Final = frozenset({"jku", "jwk", "x5c", "x5u"})
-"""Header members that bring a key along; never used, and refused unless ignored."""
+"""Header members that carry a key; never used, and refused unless ignored."""
 
 DEFAULT_TOKEN_BYTES: Final = 8_192
-"""How long tokens may be where nobody says otherwise."""
+"""The default size limit of tokens."""
 
 MAX_TOKEN_BYTES: Final = 65_536
-"""The longest tokens that an issuer may be allowed."""
+"""The highest size limit that can be set for an issuer."""
 
 
 class TrustedIssuer(ClaimMapping):
-    """What is asked of one issuer's access tokens, and where its keys are.
+    """The requirements for one issuer's access tokens, and where its keys are.
 
-    Exactly one of `jwks_url` and `jwks_file` is given. A `preset` fills in what is not
-    set; `trusted_issuers` says how, and what else the setting `issuers` may hold.
+    Exactly one of `jwks_url` and `jwks_file` must be given. A `preset` provides
+    defaults; `trusted_issuers.py` has the other forms of the setting `issuers`.
     """
 
     preset: str | None = None
-    """Whose tokens these are like; `revocation issuers show` lists those known."""
+    """The identity provider; `revocation issuers show` lists the known ones."""
     jwks_url: str | None = None
     """Where the issuer publishes its key set (RFC 7517 section 5), by https."""
     jwks_file: Path | None = None
     """A key set on this machine; the only place for HMAC keys."""
     algorithms: tuple[Algorithm, ...] = Field(min_length=1)
-    """The only algorithms its tokens may be signed with; HMAC never beside others."""
+    """The only algorithms its tokens may be signed with; HMAC never with others."""
     audiences: tuple[Audience, ...] = Field(min_length=1)
-    """Who we are: a token must be meant for one of these."""
+    """This service's identifiers: a token's audience must include one of them."""
     types: tuple[str, ...] = Field(("at+jwt",), min_length=1)
-    """The `typ` of its access tokens (RFC 9068); kept in lower case and without
+    """The `typ` of its access tokens (RFC 9068), in lower case and without
     `application/`."""
     allow_untyped: bool = False
-    """Also accept `typ` JWT or none, for issuers that do not follow RFC 9068. Such a
-    token must show by its claims that it is an access token."""
+    """Also accept `typ` JWT or none, for issuers that do not follow RFC 9068. The
+    claims of such a token must then show that it is an access token."""
     access_token_claims: tuple[ClaimName, ...] = (
         *("scope", "scp", "client_id", "cid", "appid"),
     )
-    """The claims of which one shows it; with none here, nothing needs to: whatever is
-    shown to be no other kind of token counts as an access token."""
+    """Claims that show an access token; an untyped one needs one of them. If empty, a
+    token counts as an access token unless its claims show another kind."""
     allow_nonce: bool = False
-    """Untyped access tokens may have a `nonce`; else it shows an ID token."""
+    """Untyped access tokens may have a `nonce`; otherwise it shows an ID token."""
     id_tokens: bool = False
-    """Also accept ID tokens, for services that have nothing else. Whoever signs in to
-    the client whose id is the audience then has access."""
+    """Also accept ID tokens, for services that have no other tokens. Everybody who
+    signs in to the client whose id is the audience then has access."""
     audience_claims: tuple[ClaimName, ...] = Field(("aud",), min_length=1)
-    """What says whom a token is meant for: the first of these that it has."""
+    """The claims that hold the audience; the first one that the token has applies."""
     required_values: dict[ClaimName, str] = Field(default_factory=dict)
-    """Claims and the value that each must have, beside those of a preset."""
+    """Claims and the value that each must have, in addition to those of a preset."""
     ignored_header_members: tuple[str, ...] = ()
-    """Of `jku`, `jwk`, `x5c` and `x5u` those that its tokens may have: no key is ever
+    """Those of `jku`, `jwk`, `x5c` and `x5u` that its tokens may have; keys are never
     taken from them."""
     max_token_bytes: int = Field(DEFAULT_TOKEN_BYTES, ge=256, le=MAX_TOKEN_BYTES)
-    """Longer tokens are refused before anything else is looked at. What takes tokens
-    out of requests takes as much as the issuer with the longest."""
+    """Longer tokens are refused before any other check. Adapters read tokens from
+    requests up to the highest limit of all issuers."""
     allow_private_addresses: bool = False
-    """Whether `jwks_url` may lead into the own network; plain http then does, too."""
+    """Whether `jwks_url` may lead into a private network, also by plain http."""
     jwks_proxy: str | None = None
-    """Read `jwks_url` through this proxy, such as `http://proxy:3128`; the environment
-    names none. It resolves the name, so where that may lead only the proxy can say:
-    `allow_private_addresses` cannot be given beside it, and the URL begins with https.
+    """The proxy for `jwks_url`, such as `http://proxy:3128`; variables of the
+    environment do not apply. The proxy resolves the host name and must restrict it, so
+    `allow_private_addresses` cannot be set as well, and the URL must use https.
     """
     refresh_seconds: int = Field(300, ge=10, le=86_400)
     """How often the key set is read again."""
     max_stale_seconds: int = Field(86_400, ge=60, le=31 * 86_400)
-    """How long keys count while the key set cannot be read."""
+    """How long keys stay usable while the key set cannot be read."""
 
     @model_validator(mode="before")
     @classmethod
@@ -143,9 +143,9 @@ class TrustedIssuer(ClaimMapping):
         if not isinstance(name, str):
             return values
         settings = preset(name).settings
-        own, due = (each.get("required_values", {}) for each in (values, settings))
-        # Claim by claim: asking for a tenant as well must not let ID tokens in.
-        merged = {**due, **own} if isinstance(own, Mapping) else own
+        own, usual = (each.get("required_values", {}) for each in (values, settings))
+        # Merged: requiring a tenant as well must not let ID tokens in.
+        merged = {**usual, **own} if isinstance(own, Mapping) else own
         return {**settings, **values, "required_values": merged}
 
     @field_validator("ignored_header_members")
@@ -154,8 +154,8 @@ class TrustedIssuer(ClaimMapping):
         others = sorted({*value} - IGNORABLE_MEMBERS)
         if others:
             raise ValueError(
-                f"{', '.join(others)} cannot be ignored here; what is no member that "
-                "this verifier understands is ignored as it is (RFC 7515 section 4)"
+                f"{', '.join(others)} cannot be listed; members that this verifier "
+                "does not understand are ignored anyway (RFC 7515 section 4)"
             )
         return value
 
@@ -175,7 +175,7 @@ class TrustedIssuer(ClaimMapping):
         types = tuple(map(media_type, value))
         for each in types:
             if each is None or not _SUBTYPE.fullmatch(each):
-                raise ValueError("has what is no media type; at+jwt is the usual one")
+                raise ValueError("must be media types; at+jwt is the usual one")
             if each == _UNTYPED:
                 raise ValueError("JWT says nothing; set allow_untyped if you must")
             if each in _OTHER_TYPES:
@@ -184,7 +184,7 @@ class TrustedIssuer(ClaimMapping):
 
     @property
     def key_set(self) -> tuple[object, ...]:
-        """Return what decides which keys count: the same where they are shared."""
+        """The settings that determine the keys; issuers that share them are equal."""
         return (
             *(self.jwks_url, self.jwks_file, self.algorithms),
             *(self.jwks_proxy, self.allow_private_addresses),
@@ -202,8 +202,8 @@ class TrustedIssuer(ClaimMapping):
         self._check_proxy()
         if self.max_stale_seconds < self.refresh_seconds:
             raise ValueError(
-                "max_stale_seconds is less than refresh_seconds: keys would cease to "
-                "count between two readings"
+                "max_stale_seconds is less than refresh_seconds: keys would become "
+                "unusable between two readings"
             )
         return self
 
@@ -214,22 +214,22 @@ class TrustedIssuer(ClaimMapping):
             raise ValueError("jwks_proxy is for a jwks_url")
         if "allow_private_addresses" in self.model_fields_set:
             raise ValueError(
-                "jwks_proxy resolves the name itself, so allow_private_addresses would "
-                "say nothing; leave it out, and let the proxy say where it may lead"
+                "jwks_proxy resolves the name itself, so allow_private_addresses has "
+                "no effect; leave it out, and restrict addresses at the proxy"
             )
         _require_proxy(self.jwks_proxy)
 
 
 def longest_token_bytes(issuers: Iterable[TrustedIssuer]) -> int:
-    """Return how long a token can be that one of these issuers may have made."""
+    """Return the highest size limit of these issuers' tokens."""
     return max((each.max_token_bytes for each in issuers), default=DEFAULT_TOKEN_BYTES)
 
 
 def media_type(typ: str) -> str | None:
-    """Return a `typ` as it is compared, or None if it cannot be one.
+    """Return the normalised form of a `typ`, or None if it is not a valid one.
 
-    RFC 7515 section 4.1.9: without a slash, `application/` is meant; media types
-    know no case.
+    RFC 7515 section 4.1.9: without a slash, `application/` is implied; media types are
+    case-insensitive.
     """
     if not typ.isascii():
         return None
@@ -238,47 +238,47 @@ def media_type(typ: str) -> str | None:
 
 
 def require_safe(url: str, called: str, *, http: bool) -> None:
-    """Refuse a URL that could leak the key set's integrity or a secret.
+    """Refuse a URL that could compromise the key set or leak a secret.
 
     Args:
-        url: where something is to be read from.
-        called: what the URL is, for the message.
-        http: whether plain http will do.
+        url: the URL to read from.
+        called: its name in the message.
+        http: whether plain http is allowed.
 
     Raises:
-        ValueError: says what is wrong, without the URL.
+        ValueError: describes the problem without quoting the URL.
     """
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ValueError(f"{called} is no URL") from None
+        raise ValueError(f"{called} is not a URL") from None
     if not url.isascii() or not url.isprintable() or " " in url or not host:
-        raise ValueError(f"{called} is no URL with a host: https://HOST/ is due")
+        raise ValueError(f"{called} is not a URL with a host, such as https://HOST/")
     if not {"{", "}"}.isdisjoint(url):
         raise ValueError(
-            f"{called} has braces with nothing filled in; a template has one claim, "
-            "which its URL writes as its name does"
+            f"{called} has braces that were not filled in; a template has one claim in "
+            "braces, the same in the issuer and in the URL"
         )
     if parts.scheme != "https" and not (http and parts.scheme == "http"):
         raise ValueError(
-            f"{called} must begin with https; with http anybody on the way could give "
-            "out keys"
+            f"{called} must begin with https; with http anybody on the network path "
+            "could replace the keys"
         )
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise ValueError(f"{called} must have neither user, password nor fragment")
 
 
 def _require_proxy(url: str) -> None:
-    """Refuse what is no proxy, or holds a secret: settings are shown."""
+    """Refuse a URL that is not a proxy's, or has a secret: settings are displayed."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ValueError("jwks_proxy is no URL") from None
+        raise ValueError("jwks_proxy is not a URL") from None
     extra = parts.path.strip("/") or parts.query or parts.fragment
     printable = url.isascii() and url.isprintable() and " " not in url
     if parts.scheme not in {"http", "https"} or not host or extra or not printable:
-        raise ValueError("jwks_proxy is no URL such as http://proxy:3128")
+        raise ValueError("jwks_proxy is not a URL such as http://proxy:3128")
     if parts.username is not None or parts.password is not None:
         raise ValueError("jwks_proxy must have neither user nor password")

@@ -1,8 +1,9 @@
-"""The setting `issuers`: presets filled in, and the issuers of many tenants. No IO.
+"""The setting `issuers`: applies presets and expands templates for tenants. No IO.
 
-One `iss` for each tenant, as in `https://login.microsoftonline.com/{tid}/v2.0`, is
-written as a template with the list of the tenants that are trusted; there is no way to
-trust all of them. What stands in braces is the claim that must have the same value.
+For a provider with one `iss` per tenant, such as
+`https://login.microsoftonline.com/{tid}/v2.0`, the setting has a template and a list of
+trusted tenants; there is no way to trust all. The braces contain the name of a claim,
+which must have the tenant's value.
 """
 
 import re
@@ -24,7 +25,7 @@ _Named = tuple[str, Any]
 
 
 def _expand(value: Any) -> Any:
-    """Return each issuer by its exact `iss`, with what a preset says of its keys."""
+    """Return each issuer by its exact `iss`, with the key set of its preset."""
     if not isinstance(value, Mapping):
         return value
     expanded: dict[Any, Any] = {}
@@ -46,8 +47,8 @@ def _expand_one(name: Any, options: Any) -> Iterator[_Named]:
     if "{" not in name:
         if tenants is not None:
             raise ValueError(
-                f"{name} has `tenants` and no place for them; write the claim that "
-                "tells them apart in braces, such as {tid}"
+                f"{name} has `tenants` but no placeholder for them; put the claim that "
+                "distinguishes them in braces, such as {tid}"
             )
         yield name, _with_key_set(name, given)
         return
@@ -67,13 +68,13 @@ def _with_value(given: Mapping[str, Any], claim: str, tenant: str) -> Any:
         return own
     if claim in own:
         raise ValueError(
-            f"required_values has `{claim}`, which `tenants` says already; name it once"
+            f"required_values has `{claim}`, which `tenants` already sets; remove it"
         )
     return {**own, claim: tenant}
 
 
 def _refuse_place(name: Any) -> None:
-    """Refuse a template of what is made already: it would be taken for an `iss`."""
+    """Refuse a template for an already validated issuer: it would become an `iss`."""
     if isinstance(name, str) and "{" in name:
         raise ValueError(f"{name} is a template; write its settings as a table")
 
@@ -106,19 +107,19 @@ def _claim_in(name: str) -> str:
 def _tenants(name: str, tenants: Any) -> list[str]:
     if not isinstance(tenants, list | tuple) or not tenants:
         raise ValueError(
-            f"{name} is a template; list the tenants that are trusted as `tenants`, "
-            "since no other issuer counts"
+            f"{name} is a template; list the trusted tenants as `tenants`, since no "
+            "others are accepted"
         )
     if len(tenants) > _MAX_TENANTS:
         raise ValueError(f"{name} has more than {_MAX_TENANTS} tenants")
     for tenant in tenants:
         if not isinstance(tenant, str) or _TENANT.fullmatch(tenant) is None:
             raise ValueError(
-                f"{name} has a tenant that is no name of letters, digits, `.`, `_` "
-                "and `-`; wildcards are none"
+                f"{name} has a tenant whose name has characters other than letters, "
+                "digits, `.`, `_` and `-`; wildcards are not supported"
             )
     return list(tenants)
 
 
 TrustedIssuers = Annotated[dict[Issuer, TrustedIssuer], BeforeValidator(_expand)]
-"""By the exact `iss` of their tokens."""
+"""Trusted issuers, by the exact `iss` of their tokens."""

@@ -1,4 +1,4 @@
-"""How this service speaks to Kafka.
+"""Access to Kafka.
 
 `clients.py` makes every producer and consumer, `provisioning.py` creates and verifies
 the topics.

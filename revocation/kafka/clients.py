@@ -1,9 +1,9 @@
-"""How this service speaks to Kafka: one home for what could lose a revocation.
+"""Creates all Kafka clients, with the options without which revocations could be lost.
 
 aiokafka's own defaults are `acks=1`, no idempotence, `auto_offset_reset="latest"` and
-automatic commits; each of them loses records somewhere.
+automatic commits; each of them can lose records.
 """
-# ruff: noqa: SLF001 - aiokafka shows none of its tasks; a test fails if it renames one.
+# ruff: noqa: SLF001 - aiokafka's tasks are private; a test fails if one is renamed.
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -26,14 +26,14 @@ _MAX_REQUEST_BYTES = 2 * 1_048_576 + 65_536
 """A dead letter of the largest record, with its headers."""
 
 DEAD_LETTER_CODE: Final = "dead-letter-code"
-"""The header of a dead letter that has its error code."""
+"""The header that holds a dead letter's error code."""
 
 _ASK_SECONDS: Final = 3.0
 _NOTHING_COMMITTED: Final = -1
 
 FAILURES: Final = (KafkaError, OSError, RuntimeError)
-"""What a client may raise while a broker is away. The last is uvloop's, for a write on
-a closed transport; aiokafka does not expect it, and its task that keeps the metadata
+"""Errors that a client may raise while a broker is unavailable. The last is uvloop's,
+for a write on a closed transport; aiokafka does not expect it, and its metadata task
 ends. `docs/upstream/aiokafka-runtime-error.md` has the report."""
 
 
@@ -42,7 +42,7 @@ def new_producer(
 ) -> AIOKafkaProducer:
     """Return a producer whose acknowledged records are in the log once, in order.
 
-    `request_timeout_ms` is also how long a record may wait for a broker that is away.
+    `request_timeout_ms` is also how long a record may wait for an unavailable broker.
     """
     return AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap_servers,
@@ -58,7 +58,7 @@ def new_producer(
 def new_telemetry_producer(
     settings: KafkaSettings, *, client_id: str
 ) -> AIOKafkaProducer:
-    """Return a producer of what may be lost: it gives up early and asks for less."""
+    """Return a producer of records that may be lost: short timeouts, `acks=1`."""
     return AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap_servers,
         client_id=client_id,
@@ -72,7 +72,7 @@ def new_telemetry_producer(
 def new_consumer(
     settings: KafkaSettings, *topics: str, client_id: str, **options: Any
 ) -> AIOKafkaConsumer:
-    """Return a consumer that starts at the beginning and commits nothing by itself."""
+    """Return a consumer that starts at the beginning and never commits by itself."""
     return AIOKafkaConsumer(
         *topics,
         bootstrap_servers=settings.bootstrap_servers,
@@ -87,7 +87,7 @@ def new_consumer(
 def dead_letter_value(key: bytes | None, value: bytes | None) -> bytes | None:
     """Return the original value; empty if there is no key either.
 
-    aiokafka sends no record that has neither, other clients do.
+    aiokafka cannot send a record with neither, although other clients can.
     """
     return b"" if key is None and value is None else value
 
@@ -95,7 +95,7 @@ def dead_letter_value(key: bytes | None, value: bytes | None) -> bytes | None:
 def dead_letter_headers(
     error: RevocationError, topic: str, at: Position
 ) -> list[tuple[str, bytes]]:
-    """Return the headers that a dead letter has beside its original ones."""
+    """Return the headers that a dead letter has in addition to its original ones."""
     described = {
         "code": error.code,
         "message": error,
@@ -111,10 +111,10 @@ def dead_letter_headers(
 
 
 class LogState(NamedTuple):
-    """How far one topic's partitions reach, and how far a group has committed them.
+    """One topic's end offsets and a group's committed offsets, by partition.
 
-    By partition. `committed` is -1 where the group has committed nothing.
-    `beside_ends`: of another topic that was asked for, if one was.
+    `committed` is -1 where the group has committed nothing. `beside_ends`: the end
+    offsets of a second topic, if one was given.
     """
 
     ends: Mapping[int, int]
@@ -131,9 +131,8 @@ async def ask_log(
 ) -> LogState | None:
     """Return the state of a topic and a consumer group; None if Kafka does not answer.
 
-    Asks with a client made for this one question: nothing that may be wrong with the
-    station's own clients can hide that Kafka answers. Takes some milliseconds, and at
-    most 6 s.
+    It uses a client of its own, so that a fault in the station's clients cannot hide
+    that Kafka answers. Takes some milliseconds, and at most 6 s.
     """
     consumer = new_consumer(
         settings,
@@ -142,38 +141,38 @@ async def ask_log(
         request_timeout_ms=round(_ASK_SECONDS * 1_000),
     )
     numbers = range(settings.partitions)
-    places = [TopicPartition(topic, number) for number in numbers]
+    partitions = [TopicPartition(topic, number) for number in numbers]
     others = [TopicPartition(beside, number) for number in numbers if beside]
     found: Mapping[TopicPartition, Any] = {}
     try:
         async with asyncio.timeout(_ASK_SECONDS):
             await consumer.start()
-            ends = await consumer.end_offsets([*places, *others])
+            ends = await consumer.end_offsets([*partitions, *others])
             if group is not None:
-                # One request for all; what is public takes one for each partition.
-                found = await consumer._coordinator.fetch_committed_offsets(places)
+                # One request for all; the public method takes one for each partition.
+                found = await consumer._coordinator.fetch_committed_offsets(partitions)
     except (*FAILURES, TimeoutError):
         return None
     finally:
         await _stop_in_time(consumer)
-    committed = {place.partition: known.offset for place, known in found.items()}
+    committed = {each.partition: known.offset for each, known in found.items()}
     return LogState(
-        {place.partition: ends[place] for place in places},
+        {each.partition: ends[each] for each in partitions},
         {at: committed.get(at, _NOTHING_COMMITTED) for at in numbers},
-        {place.partition: ends[place] for place in others},
+        {each.partition: ends[each] for each in others},
     )
 
 
 async def discard_producer(producer: AIOKafkaProducer) -> None:
-    """Disconnect a producer that may hang; whoever waits for it is told so.
+    """Disconnect a producer that may hang, and fail its pending sends.
 
-    What it has not sent in some seconds is not acknowledged.
+    Records that it does not send within some seconds are not acknowledged.
     """
     await _stop_in_time(producer)
     ended = KafkaConnectionError("the producer hung and was replaced")
-    waited_for = metadata_wait(producer)
-    if waited_for is not None and not waited_for.done():
-        waited_for.set_exception(ended)
+    pending = metadata_wait(producer)
+    if pending is not None and not pending.done():
+        pending.set_exception(ended)
     producer._message_accumulator.fail_all(ended)
     for _, task in _tasks(producer):
         if task is not None:
@@ -193,20 +192,20 @@ async def _stop_in_time(client: KafkaClient) -> None:
 
 
 def ended_tasks(client: KafkaClient) -> list[str]:
-    """Name the background tasks of a started client that have ended.
+    """Return the names of a started client's background tasks that have ended.
 
-    aiokafka does not start them again, and some of them nobody misses for hours.
+    aiokafka does not restart them, and the loss of some goes unnoticed for hours.
     """
     return [name for name, task in _tasks(client) if task is not None and task.done()]
 
 
 def metadata_wait(client: KafkaClient) -> asyncio.Future[Any] | None:
-    """Return what stands for the metadata update that is waited for, if one is.
+    """Return the future of a pending metadata update, if there is one.
 
-    A task that hangs leaves the same one there for ever.
+    If the task hangs, it stays the same for ever.
     """
-    waited_for: asyncio.Future[Any] | None = _client_of(client)._md_update_fut
-    return waited_for
+    pending: asyncio.Future[Any] | None = _client_of(client)._md_update_fut
+    return pending
 
 
 def _tasks(
@@ -224,7 +223,7 @@ def _tasks(
         yield "coordinator", coordinator._reset_committed_task
         return
     yield "coordinator", coordinator._coordination_task
-    # These two end by themselves: out of the group, and when partitions are revoked.
+    # These two end normally: outside of the group, and when partitions are revoked.
     if coordinator.member_id:
         yield "heartbeat", coordinator._heartbeat_task
     assignment = subscription and subscription.assignment

@@ -1,4 +1,4 @@
-"""Creates the topics, and refuses ones that would lose revocations."""
+"""Creates the topics, and refuses topics that could lose revocations."""
 
 import asyncio
 from collections.abc import Mapping
@@ -36,9 +36,9 @@ async def provision(settings: KafkaSettings) -> list[str]:
 
 
 async def verify(settings: KafkaSettings) -> str | None:
-    """Verify that every topic that revocations depend on is as it must be.
+    """Verify the settings of every topic that revocations depend on.
 
-    Returns the id of the Kafka cluster, if the broker says one (KIP-78).
+    Returns the id of the Kafka cluster, if the broker reports one (KIP-78).
 
     Raises:
         TopicError: says which topic, what is wrong and what to do.
@@ -101,7 +101,7 @@ async def _create(
 
 
 async def _visible(admin: AIOKafkaAdminClient, created: list[TopicSpec]) -> None:
-    """Wait until brokers tell others of topics just created: it takes a moment."""
+    """Wait until new topics appear in the brokers' metadata: it takes a moment."""
     names = {spec.name for spec in created}
     for _ in range(_VISIBLE_TRIES):
         described = await admin.describe_topics(list(names))
@@ -122,8 +122,8 @@ async def _verify(admin: AIOKafkaAdminClient, specs: tuple[TopicSpec, ...]) -> N
         if partitions[spec.name] != spec.partitions:
             raise TopicError(
                 f"topic {spec.name} has {partitions[spec.name]} partitions, settings "
-                f"say {spec.partitions}; set REVOCATION_PARTITIONS to what is there: "
-                "changing a topic's partitions would split targets"
+                f"say {spec.partitions}; set REVOCATION_PARTITIONS to "
+                f"{partitions[spec.name]}: adding partitions would split targets"
             )
         _require_settings(spec, await _settings_of(admin, spec.name))
 
@@ -139,13 +139,13 @@ def _require_settings(spec: TopicSpec, actual: Mapping[str, str]) -> None:
     for name, value in spec.exact.items():
         if actual.get(name) != value:
             raise TopicError(
-                f"topic {spec.name} has {name}={actual.get(name)}, but revocations are "
-                f"lost unless it is {value}; alter the topic's configuration"
+                f"topic {spec.name} has {name}={actual.get(name)}, but revocations may "
+                f"be lost unless it is {value}; alter the topic's configuration"
             )
-    for name, least in spec.minimum.items():
+    for name, minimum in spec.minimum.items():
         number = int(actual.get(name, 0))
-        if number != _FOREVER_MS and number < least:
+        if number != _FOREVER_MS and number < minimum:
             raise TopicError(
-                f"topic {spec.name} has {name}={number}, but at least {least} is "
-                "needed by the configured lifetimes; alter the topic's configuration"
+                f"topic {spec.name} has {name}={number}, but the configured lifetimes "
+                f"require at least {minimum}; alter the topic's configuration"
             )

@@ -1,6 +1,6 @@
-"""The projector: reads entries and keeps one region's store. Runs on aiokafka.
+"""The projector reads entries and maintains one region's store. It runs on aiokafka.
 
-Read `progress.py` (what may be claimed of a partition; pure), `epoch.py` (in which
-epoch of the store it may write), then `projector.py` (in which order things are read,
-written and claimed).
+Read `progress.py` (what a region may claim of a partition; pure), `epoch.py` (which
+epoch of the store it may write in), then `projector.py` (the order in which it reads,
+writes and claims).
 """

@@ -1,4 +1,4 @@
-"""Which epoch a projector may write in: one whose settings are its own."""
+"""Which epoch a projector may write in: one with the projector's own settings."""
 
 import uuid
 from typing import Final
@@ -13,19 +13,20 @@ from revocation.store.contract import Keep, Region, Store
 _log = structlog.get_logger()
 
 _STEPS: Final = 8
-"""More than an epoch takes from cold to open; others may open one meanwhile."""
+"""More than it takes from cold to open, as others may open an epoch meanwhile."""
 
 
 class Epochs:
-    """Opens the epochs of one region's store, and refuses those of others."""
+    """Opens epochs of one region's store, and refuses a foreign store."""
 
     def __init__(self, store: Store, identity: Identity, *, rebuilds: bool) -> None:
         """Prepare.
 
         Args:
             store: the region's.
-            identity: what the region states while this projector keeps it.
-            rebuilds: whether to empty a region that other settings of its own wrote.
+            identity: what the region states while this projector maintains it.
+            rebuilds: whether to empty a region that the same owner wrote with other
+                settings.
         """
         self._store = store
         self._identity = identity
@@ -35,8 +36,8 @@ class Epochs:
         """Return the region, in an epoch that may be written in.
 
         Raises:
-            DisagreementError: the store is another's, or was written by other settings.
-            StoreColdError: others begin epochs all the time; try again.
+            DisagreementError: the store has another owner or other settings.
+            StoreColdError: others keep beginning epochs; try again.
             StoreUnavailableError: back off, retry.
         """
         for _ in range(_STEPS):
@@ -44,18 +45,18 @@ class Epochs:
             if await self._is_open(region):
                 return region
         raise StoreColdError(
-            f"the store of {self._identity.region} gets new epochs all the time; see "
-            "who else writes to it"
+            f"the store of {self._identity.region} keeps getting new epochs; find out "
+            "what else writes to it"
         )
 
     async def reopen(self, region: Region) -> Region:
-        """Begin an epoch without marks: the log has not what follows them."""
+        """Begin an epoch without marks: the log no longer has what follows them."""
         identity = region.identity or self._identity
         await self._begin(region.epoch, identity, Keep.ENTRIES)
         return await self.open()
 
     async def _is_open(self, region: Region) -> bool:
-        """Tell whether there was nothing left to do."""
+        """Return whether the epoch is open; if not, take one step towards it."""
         if region.epoch is None:
             await self._begin(None, self._identity, Keep.NOTHING)
             return False
@@ -78,7 +79,7 @@ class Epochs:
         return False
 
     def _refuse_to_clear_under(self, written: str) -> None:
-        """Leave it to whoever writes under this pepper, and knows its canaries."""
+        """Leave it to a projector with that pepper, which knows its canaries."""
         if self._identity.peppers[0] != written:
             raise StoreColdError(
                 f"the store of {self._identity.region} is being emptied by a projector "

@@ -1,8 +1,9 @@
-"""What a region may claim to have applied of one partition. Pure.
+"""What a region may claim to have applied from one partition. Pure.
 
-An update may name places in other partitions where events before its source were
-forwarded to. Nothing from there on is claimed until those places are applied as well:
-an event acknowledged in the wrong partition is then known as surely as any other.
+An update may name positions in other partitions to which events before its source were
+forwarded. The region claims neither that update nor anything after it until those
+positions are applied too: an event acknowledged in the wrong partition is then known as
+surely as any other.
 """
 
 from collections import deque
@@ -21,13 +22,13 @@ class _Read(NamedTuple):
 
 
 class Progress:
-    """Of one partition: what was read, and how much of that may be claimed."""
+    """What was read of one partition, and how much of it may be claimed."""
 
     def __init__(self, mark: Mark, *, rebuilt_at: Offset) -> None:
         """Start.
 
         Args:
-            mark: what the store holds, or `Mark.at` the place where a rebuild begins.
+            mark: what the store holds, or `Mark.at` the offset where a rebuild begins.
             rebuilt_at: the partition is complete from this offset of the entries topic.
         """
         self._mark = mark
@@ -37,12 +38,12 @@ class Progress:
 
     @property
     def mark(self) -> Mark:
-        """What may be written to the store, once all that was read is in it."""
+        """The mark to write to the store together with everything read so far."""
         return self._mark
 
     @property
     def waiting(self) -> bool:
-        """Whether something read may not be claimed yet."""
+        """Whether something that was read may not be claimed yet."""
         return bool(self._waiting)
 
     @property
@@ -51,7 +52,7 @@ class Progress:
         return self._next_read
 
     def read(self, next_offset: Offset, update: Update) -> None:
-        """Note that an update was read, and where to read on."""
+        """Record an update that was read, and the offset to read next."""
         self._next_read = next_offset
         mark = self._mark
         self._mark = mark._replace(
@@ -65,7 +66,7 @@ class Progress:
             self._claim(read)
 
     def skip(self, next_offset: Offset) -> None:
-        """Note that a record that is no update was read and parked."""
+        """Record that an invalid update was read and parked."""
         self.read(next_offset, Update())
 
     def settle(self, marks: Mapping[int, Mark]) -> None:
@@ -84,7 +85,7 @@ class Progress:
 
 
 def _applied(update: Update, marks: Mapping[int, Mark]) -> bool:
-    """Tell whether everything that an update awaits is applied."""
+    """Return whether everything that an update awaits is applied."""
     return all(
         partition in marks and marks[partition].forwarded >= offset
         for partition, offset in update.awaits

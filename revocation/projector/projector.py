@@ -1,14 +1,14 @@
 """The projector of one region.
 
-The commit protocol; the numbers stand in the code below:
+The commit protocol; comments in the code mark the steps by number:
 
 1. Read a batch of updates.
 2. Write its entries, the replicas' feed and the marks of its partitions in one call.
-3. Only then read on.
+3. Only then read the next batch.
 
-The marks lie in the store beside the entries, so the two cannot disagree. A store that
-was flushed, failed over or went back in time refuses the write, and the projector reads
-on from what the store does hold.
+The store holds the marks beside the entries, so the two cannot disagree. A store that
+was flushed, failed over or went back in time refuses the write, and the projector
+continues from what the store does hold.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ _log = structlog.get_logger()
 
 _MAX_RECORDS: Final = 2_000
 _POLL_MS: Final = 500
-_TELL_EVERY_MS: Final = 1_000
+_LOG_EVERY_MS: Final = 1_000
 _RECENT_MS: Final = 2_000
 _MIN_BACKOFF_SECONDS: Final = 0.05
 _MAX_BACKOFF_SECONDS: Final = 2.0
@@ -58,7 +58,7 @@ Records = Mapping[TopicPartition, list[Any]]
 
 
 class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """Keeps one region's store; several may do so at once, shared or side by side."""
+    """Maintains one region's store; several may share the work or do it in parallel."""
 
     def __init__(
         self,
@@ -80,8 +80,8 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         self._progress: dict[int, Progress] = {}
         self._written: dict[int, Mark] = {}
         self._resuming = False
-        self._told_ms = 0.0
-        self._holes: set[tuple[int, Offset]] = set()
+        self._logged_ms = 0.0
+        self._gaps: set[tuple[int, Offset]] = set()
         self._task: asyncio.Task[None] | None = None
         self.clients: dict[str, KafkaClient] = {}
         self.has_joined = False
@@ -92,12 +92,13 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         Raises:
             StoreUnsuitableError: the store would lose revocations.
             StoreUnavailableError: the store cannot be reached.
-            DisagreementError: the store is another's, or was written by other settings.
+            DisagreementError: the store has another owner or other settings.
         """
         settings = self._settings
         await self._store.start()
         await self._store.check_suitable()
-        # Before it joins the group, and takes partitions from who would serve them.
+        # Before it joins the group, where it would take partitions from working
+        # members.
         await self._epochs.open()
         group_id = settings.group_id
         self._producer = new_producer(settings, client_id=group_id)
@@ -124,7 +125,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             return
         self.clients = {}
         task.cancel()
-        await asyncio.wait({task})  # what made it fail, if anything did, `wait` raises
+        await asyncio.wait({task})  # `wait` raises its failure, if any
         await self._consumer.stop()
         await self._producer.stop()
         await self._store.stop()
@@ -133,16 +134,16 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         """Wait until the projector fails.
 
         Raises:
-            Exception: whatever made it fail; it did nothing after that.
+            Exception: the failure, after which the projector did nothing more.
         """
         if self._task is not None:
             await self._task
 
     @property
     def owned(self) -> frozenset[int]:
-        """The partitions that are assigned to it, as far as it knows; from any thread.
+        """The partitions that it believes to be assigned to it; from any thread.
 
-        Like `clients` and `held_back`, for whoever watches it.
+        For the watchdog, like `clients` and `held_back`.
         """
         consumer = self.clients.get("consumer")
         places = () if consumer is None else consumer.assignment()
@@ -150,19 +151,19 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
 
     @property
     def held_back(self) -> dict[int, Offset]:
-        """Up to where partitions were read whose entries wait for other partitions."""
+        """The read offsets of partitions whose claims wait for other partitions."""
         progress = dict(self._progress)
         return {at: each.next_read for at, each in progress.items() if each.waiting}
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        """Drop what another member now answers for, and tells the age of."""
+        """Drop partitions that another member now serves and measures."""
         for tp in revoked:
             self._progress.pop(tp.partition, None)
             for gauge in (metrics.WATERMARK, metrics.LAG):
                 gauge.remove(self._settings.region, str(tp.partition))
 
     async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
-        """Have the next turn of the loop seek: a store that is away must not block."""
+        """Let the loop seek next: an unreachable store must not block the group."""
         for tp in assigned:
             self._progress.pop(tp.partition, None)
         self._resuming = self.has_joined = True
@@ -170,7 +171,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
     async def _run(self) -> None:
         while True:
             if self._resuming:
-                await self._with_patience(self._resume)
+                await self._retry(self._resume)
             records = await self._consumer.getmany(  # 1.
                 timeout_ms=_POLL_MS, max_records=_MAX_RECORDS
             )
@@ -184,11 +185,12 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             progress = self._progress.get(tp.partition)
             if progress is None:
                 continue
-            hole = (tp.partition, progress.next_read)
-            if batch[0].offset > progress.next_read and hole not in self._holes:
-                # Cut off behind our back, or a hole that the log really has: look once.
-                _log.error("records are missing", partition=hole[0], offset=hole[1])
-                self._holes.add(hole)
+            gap = (tp.partition, progress.next_read)
+            if batch[0].offset > progress.next_read and gap not in self._gaps:
+                # The log was truncated meanwhile, or really has a gap: seek once to
+                # find out.
+                _log.error("records are missing", partition=gap[0], offset=gap[1])
+                self._gaps.add(gap)
                 self._resuming = True
                 return
             latest: Update | None = None
@@ -197,7 +199,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                 try:
                     update = decode_update(record.value or b"", tp.partition)
                 except MalformedUpdateError as error:
-                    await self._with_patience(partial(self._park, record, error))
+                    await self._retry(partial(self._park, record, error))
                     progress.skip(following)
                 else:
                     latest = update if update.stated else latest
@@ -205,17 +207,17 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                     progress.read(following, update)
             self._compare(latest)
         await self._settle()
-        await self._with_patience(lambda: self._write(entries))
+        await self._retry(lambda: self._write(entries))
 
     def _compare(self, pulse: Update | None) -> None:
-        """Compare settings with an authority that runs now; what ran before is over."""
+        """Compare settings with a running authority; old statements do not count."""
         if pulse is None or pulse.stated is None:
             return
         if pulse.source.time >= now_ms() - _RECENT_MS:
             require_authority(pulse.stated, self._identity)
 
     async def _settle(self) -> None:
-        """Claim what waited for other partitions, ours or another member's."""
+        """Claim what waited for other partitions, our own or another member's."""
         waiting = [each for each in self._progress.values() if each.waiting]
         if not waiting:
             return
@@ -243,8 +245,8 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             self._written.update(moved)
             metrics.APPLIED.labels(self._settings.region).inc(len(entries))
 
-    async def _with_patience(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Retry with backoff and jitter while store or broker is away: never skip."""
+    async def _retry(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Retry with backoff and jitter while store or broker is down; never skip."""
         delay = _MIN_BACKOFF_SECONDS
         while True:
             try:
@@ -267,10 +269,11 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             delay = min(delay * 2, _MAX_BACKOFF_SECONDS)
 
     async def _resume(self) -> None:
-        """Seek each partition to where the store has it, or to the log's beginning.
+        """Seek each partition to the store's mark, or to the beginning of the log.
 
-        The log is kept no longer than a rebuild needs it. To begin at a point in time
-        would miss standing entries that an authority which was away has not refreshed.
+        The log's retention is no longer than a rebuild needs. Starting at a point in
+        time would miss standing entries that an authority could not refresh while it
+        was down.
         """
         self._resuming = False
         assigned = list(self._consumer.assignment())
@@ -284,7 +287,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             and not first[tp] <= region.marks[tp.partition].next_offset <= end[tp]
         ]
         if lost:
-            _log.error("the log does not hold what the store needs", partitions=lost)
+            _log.error("the log no longer holds what the store needs", partitions=lost)
             region = await self._epochs.reopen(region)
         self._epoch = region.epoch or ""
         self._written.clear()
@@ -296,7 +299,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
                 _log.info("rebuilding", partition=tp.partition, until=end[tp])
             else:
                 self._written[tp.partition] = mark
-            self._consumer.seek(tp, mark.next_offset)  # refuses what was revoked by now
+            self._consumer.seek(tp, mark.next_offset)  # raises if revoked meanwhile
             self._progress[tp.partition] = Progress(mark, rebuilt_at=end[tp])
 
     async def _park(self, record: Any, error: MalformedUpdateError) -> None:
@@ -325,7 +328,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
             if mark.rebuilt:
                 delay = max(0.0, now - mark.as_of) / 1_000
                 metrics.PROPAGATION.labels(region).observe(delay)
-            elif now - self._told_ms > _TELL_EVERY_MS:
-                self._told_ms = now
+            elif now - self._logged_ms > _LOG_EVERY_MS:
+                self._logged_ms = now
                 place = {"offset": mark.next_offset, "until": end}
                 _log.info("rebuilding", partition=tp.partition, **place)

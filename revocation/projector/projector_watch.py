@@ -1,8 +1,8 @@
-"""What has to move on in a projector, seen from outside of it.
+"""The progress that the watchdog expects of a projector, seen from outside.
 
-What a region has learnt is read from its store, and what there is to learn from Kafka,
-both over connections of their own. Nothing is concluded from what the projector thinks
-of itself, but for what it waits for in other partitions.
+The watch reads what a region has applied from its store, and what there is to apply
+from Kafka, both over its own connections. It trusts the projector's own state only for
+what waits for other partitions.
 """
 
 from collections.abc import Iterable
@@ -23,13 +23,13 @@ from revocation.watchdog import (
 )
 
 PARTITION_SECONDS: Final = 60.0
-"""Of one partition alone: behind on many, a projector takes them in turn."""
+"""For a single partition: a projector that is behind on many takes them in turn."""
 
-_NO_EPOCH: Final = "none: asks whether writes are taken"
+_NO_EPOCH: Final = "none: tests whether the store accepts writes"
 
 
 class ProjectorWatch:
-    """Tells a watchdog what to expect of a projector."""
+    """Lists what a watchdog can expect of a projector."""
 
     def __init__(self, projector: Projector, settings: ProjectorSettings) -> None:
         """Prepare."""
@@ -38,11 +38,11 @@ class ProjectorWatch:
         self.is_stopping = False
 
     def always(self) -> list[ProgressExpectation]:
-        """Return what must move on even while nobody answers."""
+        """Return what must progress even while neither Kafka nor the store answers."""
         return [stopping(is_stopping=self.is_stopping)]
 
     async def if_answered(self) -> list[ProgressExpectation] | None:
-        """Return what must move on; None if Kafka or the store does not answer."""
+        """Return what must progress; None if Kafka or the store does not answer."""
         settings = self._settings
         log = await ask_log(settings, settings.topics.entries, settings.group_id)
         reached = None if log is None else await self._ask_store()
@@ -56,7 +56,7 @@ class ProjectorWatch:
         ]
 
     async def _ask_store(self) -> dict[int, int] | None:
-        """Return where the region reads on, by partition, if its store takes writes."""
+        """Return the next offset by partition; None if the store accepts no writes."""
         store = RedisStore.from_settings(self._settings)
         try:
             await store.start()
@@ -75,7 +75,7 @@ class ProjectorWatch:
         read = self._projector.held_back
         reached = {at: max(marks.get(at, -1), read.get(at, -1)) for at in log.ends}
         behind = {at for at, end in log.ends.items() if reached[at] < end}
-        # One without partitions is spare, or was left out by what hangs in it.
+        # One without partitions is a spare, or a hang has cost it its partitions.
         owned = self._projector.owned or frozenset(log.ends)
         yield ProgressExpectation(
             "entries",

@@ -1,4 +1,4 @@
-"""Whether a proxy may pass a request on: what is asked and what is answered. No IO.
+"""Decides whether a proxy may pass a request on, independent of its protocol. No IO.
 
     authorizer = Authorizer(verifier, rules_file, steps=steps)
     answer = authorizer.authorize(request)
@@ -43,7 +43,7 @@ IDENTITY: Final[Mapping[str, str]] = MappingProxyType(
         "x-auth-scope": "scope",
     }
 )
-"""The identity headers, and the claim that each has."""
+"""The identity headers, and the claim in each."""
 
 # RFC 9110 section 5.1, without `_`: gateways to CGI and WSGI take it for `-`.
 _HEADER: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+")
@@ -68,14 +68,14 @@ _name_of: Final = itemgetter(0)
 
 
 class AuthzRequest(NamedTuple):
-    """The request that a proxy asks about.
+    """The request that a proxy wants authorized.
 
     Attributes:
         method: as the client sent it.
-        path: as the client sent it; what follows `?` is not looked at.
-        headers: the fields as far as the proxy tells, the names in lower case; `host`
+        path: as the client sent it; the query is ignored. headers: the fields as far as
+        the proxy tells, the names in lower case; `host`
             is the client's.
-        host: that the client asked for; informative.
+        host: requested by the client; informative.
         scheme: `https` or `http`; informative.
         websocket: whether it is, or looks like, the handshake of a WebSocket.
     """
@@ -88,19 +88,18 @@ class AuthzRequest(NamedTuple):
     websocket: bool = False
 
     def __repr__(self) -> str:
-        """Leave out what may be somebody's: logs and tracebacks show this."""
+        """Leave out personal data, as logs and tracebacks show this."""
         return f"AuthzRequest(method={self.method!r})"
 
 
 class AuthzAnswer(NamedTuple):
-    """Whether the request may pass: with status 200, and no other.
+    """Whether the request may pass: only with status 200.
 
     Attributes:
-        status: 200, or what the client is to get (RFC 6750 section 3.1).
-        headers_to_client: of the refusal.
-        headers_to_upstream: replace those of the same name in the request.
-        remove_from_upstream: names of headers to take out of the request.
-        body: of the refusal.
+        status: 200, or the status for the client (RFC 6750 section 3.1).
+        headers_to_client: of the refusal. headers_to_upstream: replace those of the
+        same name in the request. remove_from_upstream: names of headers to remove from
+        the request. body: of the refusal.
     """
 
     status: int
@@ -111,7 +110,7 @@ class AuthzAnswer(NamedTuple):
 
 
 class Ruled(Protocol):
-    """Has rules, which may be others at the next request: a `RulesFile`."""
+    """Holds rules that may change between requests: a `RulesFile`."""
 
     @property
     def current(self) -> RuleSet:
@@ -121,13 +120,13 @@ class Ruled(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityHeaders:
-    """What the service is told about who asks.
+    """The identity headers that the service receives.
 
     Attributes:
         headers: names in lower case, with a dash, and the claim that each has, as
             `claim_names` writes it. `scope` stands for `scp` too, and `client_id` for
             whatever claims name the client in the tokens of an issuer.
-        remove: further headers that the service is not to see, such as `authorization`.
+        remove: further headers to hide from the service, such as `authorization`.
     """
 
     headers: Mapping[str, str] = field(default_factory=lambda: IDENTITY)
@@ -137,7 +136,7 @@ class IdentityHeaders:
         """Check.
 
         Raises:
-            SettingsError: a name cannot be told from another, or is no name.
+            SettingsError: a name is ambiguous or invalid.
         """
         if len(self.headers) > _MAX_HEADERS:
             raise SettingsError(f"{_MAX_HEADERS} identity headers at most")
@@ -172,7 +171,7 @@ class IdentityHeaders:
     def tell(
         self, claims: Mapping[str, Any] | None, names_of: NamesOf = usual_names
     ) -> list[tuple[str, str]]:
-        """Return each header with its value; nothing where there is no such claim."""
+        """Return each header with its value; empty if the claim is missing."""
         if claims is None:
             return [(name, "") for name in self.headers]
         told = []
@@ -189,7 +188,7 @@ _CLIENT: Final = "client_id"
 
 
 class Authorizer:
-    """Answers proxies. Holds no state but the rules in force."""
+    """Answers proxies. Its only state is the rules in force."""
 
     def __init__(
         self,
@@ -203,10 +202,10 @@ class Authorizer:
         """Prepare.
 
         Args:
-            verifier: a `Verifier` with issuers, started by the first request.
-            rules: what paths ask for.
-            steps: where tokens are taken from, and what refusals look like.
-            identity: what the service is told; the headers of `IDENTITY` unless given.
+            verifier: a `Verifier` with issuers, started before the first request.
+            rules: what paths need.
+            steps: where to look for tokens, and how to refuse.
+            identity: the headers for the service; by default those of `IDENTITY`.
             names_of: the claim names of each issuer; those of the verifier's rules.
         """
         self._verifier = verifier
@@ -222,28 +221,28 @@ class Authorizer:
 
     @property
     def lookalikes(self) -> frozenset[str]:
-        """Headers to remove where a proxy does not show all that it passes on."""
+        """Headers to remove if a proxy does not show all that it passes on."""
         return self._identity.lookalikes
 
     def authorize(self, request: AuthzRequest) -> AuthzAnswer | Awaitable[AuthzAnswer]:
         """Return whether a request may pass, and how.
 
         Args:
-            request: what the proxy asks about.
+            request: the request to authorize.
 
         Raises:
             SettingsError: the verifier knows no issuers.
         """
         method, target, headers, *_, websocket = request
         path = target.partition("?")[0]
-        asked = self._rules.current.find(method, path, websocket=websocket)
-        if asked is None:
+        needs = self._rules.current.find(method, path, websocket=websocket)
+        if needs is None:
             return self.refuse("The method or the path is not in canonical form")
         fields = list(headers)
         names = b"\n".join(map(_name_of, fields))
         if names.translate(None, _USUAL) and self._mistakable(names):
             return self.refuse("A header has the name of one that only the proxy sets")
-        if asked.public:
+        if needs.public:
             self._passed.count += 1
             return self._nobody
         token = self._steps.find_token(
@@ -252,17 +251,17 @@ class Authorizer:
         if isinstance(token, AccessRefusal):
             return _deny(token)
         outcome = self._verifier.verify_or_await(
-            token, route=asked.route, resources=asked.resources
+            token, route=needs.route, resources=needs.resources
         )
         if isinstance(outcome, Verification):
-            return self._conclude(outcome, asked)
-        return self._wait(outcome, asked)
+            return self._conclude(outcome, needs)
+        return self._wait(outcome, needs)
 
     def refuse(self, detail: str) -> AuthzAnswer:
         """Return the answer to a request that cannot be judged: 400.
 
         Args:
-            detail: for people, without quotes, backslashes or anything of the request.
+            detail: for people, without quotes, backslashes or content of the request.
         """
         return _deny(self._steps.refusals.invalid_request(detail))
 
@@ -272,12 +271,12 @@ class Authorizer:
         return any(plain in self._told and plain != name for name, plain in read)
 
     async def _wait(
-        self, outcome: Awaitable[Verification], asked: AccessNeeds
+        self, outcome: Awaitable[Verification], needs: AccessNeeds
     ) -> AuthzAnswer:
-        return self._conclude(await outcome, asked)
+        return self._conclude(await outcome, needs)
 
-    def _conclude(self, verification: Verification, asked: AccessNeeds) -> AuthzAnswer:
-        concluded = self._steps.conclude(verification, asked)
+    def _conclude(self, verification: Verification, needs: AccessNeeds) -> AuthzAnswer:
+        concluded = self._steps.conclude(verification, needs)
         if isinstance(concluded, AccessRefusal):
             return _deny(concluded)
         self._passed.count += 1
@@ -308,7 +307,7 @@ def _claim(claims: Mapping[str, Any], name: str, names_of: NamesOf) -> Any:
 
 
 def write_value(value: Any) -> str:
-    """Return a claim as a header field has it; nothing for what cannot be told.
+    """Return a claim as a header field's value; empty if it has no such form.
 
     Printable ASCII stands as it is. Where a value has anything else, or a `%`, or a
     space at an end, it is percent-encoded UTF-8; so decoding gives the claim back, and

@@ -22,18 +22,18 @@ from revocation.decision import Verdict
 from revocation.http.messages import NO_STORE, Request, Response, problem
 from revocation.sidecar.identity_cache import IdentityCache
 from revocation.verifier import Verifier
-from revocation.verifier.fallback.web_fallbacks import ASK_NOBODY_ELSE
+from revocation.verifier.fallback.web_fallbacks import NO_FORWARDING
 from revocation.verifier.verification import Verification
 
 MAX_CHECKS: Final = 100
 MAX_RESOURCES: Final = 64
 
 _JSON: Final = (("content-type", "application/json"), NO_STORE)
-_ASK_NOBODY: Final = tuple(each.encode() for each in ASK_NOBODY_ELSE)
+_NO_FORWARDING: Final = tuple(each.encode() for each in NO_FORWARDING)
 
 
 class Check(BaseModel):
-    """One question: about claims that somebody verified, or about a token."""
+    """One check: of claims that the caller verified, or of a token."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -85,12 +85,12 @@ class Check(BaseModel):
 
     @property
     def about_token(self) -> bool:
-        """Whether it is about a token rather than claims."""
+        """Whether it checks a token rather than claims."""
         return "token" in self.model_fields_set
 
 
 class Checks(BaseModel):
-    """Many questions, answered in their order."""
+    """Many checks, answered in order."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -101,12 +101,12 @@ _Answer = Verdict | Verification
 
 
 def read_checks(body: bytes) -> tuple[list[Check], bool]:
-    """Return what is asked, and whether as a list.
+    """Return the checks requested, and whether as a list.
 
     Raises:
-        ValidationError: it is no question, or no JSON.
+        ValidationError: the body is not a check, or not JSON.
     """
-    # Most ask one, and a member's name may be written with escapes.
+    # Most request one check, and a member's name may be written with escapes.
     if b'"checks"' not in body and b"\\" not in body:
         return [Check.model_validate_json(body)], False
     try:
@@ -132,9 +132,9 @@ class Checker:
         """Prepare.
 
         Args:
-            verifier: a `Verifier`, started by the first request.
-            region: its region, told with every answer.
-            routes: the route classes that there are.
+            verifier: a `Verifier`, started before the first request.
+            region: its region, part of every answer.
+            routes: the known route classes.
             verifies: whether it has issuers, so that tokens can be verified.
         """
         self._verifier = verifier
@@ -153,8 +153,8 @@ class Checker:
             refused = self._refuse(each)
             if refused is not None:
                 return refused
-        # Two that are behind and each other's fallback would ask for ever.
-        introspect = _ASK_NOBODY not in request.headers
+        # Two sidecars that are behind and each other's fallback would loop forever.
+        introspect = _NO_FORWARDING not in request.headers
         told = [self._ask(each, introspect=introspect) for each in checks]
         waiting = [each for each in told if not isinstance(each, _Answer)]
         if waiting:
@@ -201,7 +201,7 @@ class Checker:
         if isinstance(told, Verdict):
             return {**told.to_json(), "region": self._region}
         written = {**told.verdict.to_json(), "region": self._region}
-        # Of a token that does not count nobody is to learn whose it is.
+        # An answer about a rejected token must not reveal its user.
         claims = told.claims if told.verdict.active else None
         written["claims"] = None if claims is None else self._encoded.of(claims)
         return written
@@ -225,7 +225,7 @@ def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return "the body is no JSON"
-    # Of what is unknown not even the name: it may be anything that was pasted.
+    # Not even the name of an unknown member: it may be pasted text.
     unknown = first["type"] == "extra_forbidden"
     place = ".".join(map(str, first["loc"][: -1 if unknown else None])) or "the body"
     message = "has a member that is not known" if unknown else first["msg"]

@@ -1,4 +1,4 @@
-"""Which path does what; `openapi.py` describes the same for readers.
+"""Dispatches paths to handlers; `openapi.py` documents them.
 
     GET  /v1/authz/nginx, /v1/authz/traefik     may a request pass? (`proxies.py`)
     *    /v1/authz/envoy/...                    the same, for Envoy over HTTP
@@ -61,16 +61,16 @@ class Endpoints:
         """Prepare.
 
         Args:
-            verifier: a `Verifier`, started by the first request.
+            verifier: a `Verifier`, started before the first request.
             region: its region.
             checker: answers `/v1/check`.
-            authorizer: answers proxies; None where no issuers are configured.
-            introspection: answers `/introspect`; None where nobody may ask.
-            statuses: what proxies are told in place of some statuses.
-            bound_ms: how old the replica may be to be ready (`laxest_bound_ms`).
+            authorizer: answers proxies; None if no issuers are configured.
+            introspection: answers `/introspect`; None if nobody may call it.
+            statuses: replaces some statuses, by proxy.
+            bound_ms: the maximum age of a ready replica (`laxest_bound_ms`).
 
         Raises:
-            SettingsError: a status in place of another would not refuse.
+            SettingsError: a replacement status would not refuse.
         """
         check_statuses(statuses)
         self._verifier = verifier
@@ -98,10 +98,10 @@ class Endpoints:
             self._served["/introspect"] = (_POSTING, introspection.answer)
 
     def handle(self, request: Request) -> _Answer:
-        """Return the answer to a request, or what becomes it."""
+        """Return the answer to a request, or an awaitable of it."""
         served = self._served.get(request.path)
         if served is None:
-            # Any path of any method: it is the client's.
+            # Any path and any method, as both are the client's.
             if request.path.startswith(_ENVOYS):
                 return self._envoy(request)
             return problem(404, "not_found", "nothing is served at this path")
@@ -113,7 +113,7 @@ class Endpoints:
         return endpoint(request)
 
     def head_suffices(self, path: str) -> bool:
-        """Whether a request of this path is answered without its body."""
+        """Return whether requests to this path are answered without their body."""
         return path in _FORWARD_AUTH or path.startswith(_ENVOYS)
 
     # Proxies -------------------------------------------------------------------------
@@ -125,7 +125,7 @@ class Endpoints:
             return problem(503, "no_issuers", detail)
         asked = dialect.read(request)
         if isinstance(asked, str):
-            # To the operator, not the client: nginx logs this status as an error.
+            # For the operator, not the client: nginx logs this status as an error.
             note_misconfigured("header", asked)
             return problem(400, "proxy_misconfigured", asked)
         answer = authorizer.authorize(asked)
@@ -139,14 +139,14 @@ class Endpoints:
     # Health --------------------------------------------------------------------------
 
     def _healthy(self, _: Request) -> Response:
-        complaint = self._verifier.complaint
-        if complaint:
-            return Response(503, _TEXT, f"{complaint}\n".encode())
+        problem = self._verifier.problem
+        if problem:
+            return Response(503, _TEXT, f"{problem}\n".encode())
         return Response(200, _TEXT, b"ok\n")
 
     def _ready(self, _: Request) -> Response:
         complete, as_of = self._verifier.freshness
-        # A watermark of the future says that a clock is wrong by so much.
+        # A watermark in the future means that a clock is wrong by that much.
         age_ms = abs(now_ms() - as_of)
         ready = complete and (self._bound_ms is None or age_ms <= self._bound_ms)
         body = {
@@ -169,13 +169,13 @@ _FORWARD_AUTH: Final = frozenset({_NGINX, _TRAEFIK})
 def laxest_bound_ms(
     policies: Mapping[str, StalenessPolicy], *, asks_others: bool
 ) -> int | None:
-    """Return up to which age a replica still serves some route class; None: any.
+    """Return the maximum age at which a replica serves any route class; None: any age.
 
     Past it no token passes, and requests are better sent elsewhere.
 
     Args:
         policies: of the route classes.
-        asks_others: whether there is a fallback, for those that say `introspect`.
+        asks_others: whether there is a fallback for the policy `introspect`.
     """
     for policy in policies.values():
         asks = policy.beyond is Beyond.INTROSPECT and asks_others

@@ -1,4 +1,4 @@
-"""Envoy asks over gRPC: `envoy.service.auth.v3.Authorization`, as others over HTTP.
+"""Answers Envoy over gRPC: the service `envoy.service.auth.v3.Authorization`.
 
     service = ExtAuthz(authorizer)
     await service.start("unix:/run/revocation/grpc.sock")
@@ -41,7 +41,7 @@ _log = structlog.get_logger()
 
 SERVICE: Final = "envoy.service.auth.v3.Authorization"
 MAX_MESSAGE_BYTES: Final = 262_144
-"""Envoy takes 60 KiB of headers by default, and the rest of a message is small."""
+"""Envoy accepts 60 KiB of headers by default; the rest of a message is small."""
 
 _MAX_QUESTIONS: Final = 4_096
 _UNIX: Final = "unix:"
@@ -51,7 +51,7 @@ _UNAVAILABLE: Final = 503
 _REFUSALS: Final = range(400, 600)
 """RFC 9110 section 15."""
 _OVERWRITE: Final = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
-# RFC 9110 section 5.1 and 5.5: what may be sent on as a field.
+# RFC 9110 section 5.1 and 5.5: valid field names and values.
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _RETRY_AFTER: Final = (("retry-after", "2"), NO_STORE)
@@ -67,21 +67,21 @@ class ExtAuthz:
         self._socket: tuple[Unix, int | None] | None = None
 
     async def start(self, address: str, *, mode: int = 0o660) -> int:
-        """Listen; returns the port, of a socket 1.
+        """Listen; return the port, or 1 for a unix socket.
 
         Args:
             address: `unix:/path` or `host:port`.
-            mode: who may connect to a socket, by the file's owner and group.
+            mode: the permissions of a unix socket.
 
         Raises:
-            SettingsError: nobody can listen there.
+            SettingsError: it cannot listen there.
         """
         options = (
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            # Two sidecars on one port would each get a part of the questions.
+            # Two sidecars on one port would each get some of the requests.
             ("grpc.so_reuseport", 0),
         )
-        # Beyond that Envoy is refused at once, and says 503, instead of waiting.
+        # Beyond that Envoy is refused immediately, and answers 503, instead of waiting.
         server = grpc.aio.server(
             options=options, maximum_concurrent_rpcs=_MAX_QUESTIONS
         )
@@ -108,7 +108,7 @@ class ExtAuthz:
         return port
 
     async def stop(self, *, grace_seconds: float = 5.0) -> None:
-        """Answer what was asked, then end; may be called twice."""
+        """Answer pending requests, then stop; may be called twice."""
         server, self._server = self._server, None
         made, self._socket = self._socket, None
         if made is not None:
@@ -118,53 +118,53 @@ class ExtAuthz:
 
     async def _serve(self, message: bytes, _: object) -> CheckResponse:
         try:
-            asked = CheckRequest.FromString(message)
+            request = CheckRequest.FromString(message)
         except DecodeError:
-            # A client's bytes that are no UTF-8, for instance. Left to gRPC, it would
-            # be an error of ours, and each would put a traceback into the log.
+            # A client's bytes that are not UTF-8, for instance. gRPC would treat it as
+            # our error and log a traceback each time.
             refused = self._authorizer.refuse("The request cannot be read")
             return write_answer(refused)
-        return await self.check(asked)
+        return await self.check(request)
 
-    async def check(self, asked: CheckRequest) -> CheckResponse:
-        """Answer one question. Never raises."""
+    async def check(self, request: CheckRequest) -> CheckResponse:
+        """Answer one request. Never raises."""
         try:
-            answer = self._authorizer.authorize(read_request(asked))
+            answer = self._authorizer.authorize(read_request(request))
             if not isinstance(answer, AuthzAnswer):
                 answer = await answer
             return write_answer(answer)
-        except Exception as error:  # noqa: BLE001 - whatever it was: a denial
-            # Its type alone: a message could quote the request.
+        except Exception as error:  # noqa: BLE001 - any failure is a denial
+            # Only its type: the message could quote the request.
             _log.error("ext_authz failed", error=type(error).__name__)
             metrics.AUTHZ_ANSWERS.labels(_UNAVAILABLE).inc()
             return _denied(_UNAVAILABLE, _RETRY_AFTER, b"")
 
 
 def _bind(server: grpc.aio.Server, made: Unix) -> int:
-    """Bind to a unix socket, to which nobody can connect before its mode is set.
+    """Bind to a unix socket that accepts no connection before its mode is set.
 
     gRPC listens as soon as it binds, with the mode that the umask leaves. So it binds
     in a folder that nobody else may enter, and the socket gets its name afterwards. The
     umask itself stays: it is that of all threads.
 
     Raises:
-        SettingsError: somebody serves there, or what is there is no socket.
+        SettingsError: another process serves there, or the file is not a socket.
         RuntimeError: gRPC cannot bind.
-        OSError: the folder is not there, or not writable.
+        OSError: the folder is missing or not writable.
     """
     made.require_free()
     with tempfile.TemporaryDirectory(prefix=".", dir=made.path.parent) as private:
         unnamed = Path(private) / "s"
-        # gRPC takes it for a URI.
+        # gRPC parses it as a URI.
         port = server.add_insecure_port(_UNIX + quote(str(unnamed)))
         unnamed.chmod(made.mode)
         unnamed.rename(made.path)
     return port
 
 
-def read_request(asked: CheckRequest) -> AuthzRequest:
-    """Return what Envoy tells about the request in question."""
-    http = asked.attributes.request.http
+def read_request(request: CheckRequest) -> AuthzRequest:
+    """Return the request to authorize, from Envoy's message."""
+    http = request.attributes.request.http
     host = http.host
     headers = []
     named = websocket = False
@@ -174,7 +174,7 @@ def read_request(asked: CheckRequest) -> AuthzRequest:
         headers.append((name.encode(), value))
         if name == "host":
             named = True
-        # A handshake: to look like one is enough.
+        # Looking like a handshake is enough.
         elif name.startswith("sec-websocket-") or (
             name == "upgrade" and b"websocket" in value.lower()
         ):
@@ -185,15 +185,15 @@ def read_request(asked: CheckRequest) -> AuthzRequest:
 
 
 def write_answer(answer: AuthzAnswer) -> CheckResponse:
-    """Return an answer as Envoy reads it; only 200 lets the request pass."""
+    """Return an answer in Envoy's form; only 200 lets the request pass."""
     if answer.status in _REFUSALS:
         return _denied(answer.status, answer.headers_to_client, answer.body)
     if answer.status != 200:  # noqa: PLR2004 - OK, and nothing else
-        # To the client it would look as if it had passed.
+        # To the client it would look like a success.
         return _denied(_UNAVAILABLE, _RETRY_AFTER, b"")
-    told = CheckResponse()
-    told.status.code = _OK
-    passed = told.ok_response
+    reply = CheckResponse()
+    reply.status.code = _OK
+    passed = reply.ok_response
     passed.SetInParent()
     _add(passed.headers, answer.headers_to_upstream)
     _add(passed.response_headers_to_add, answer.headers_to_client)
@@ -203,22 +203,22 @@ def write_answer(answer: AuthzAnswer) -> CheckResponse:
         passed.headers_to_remove.extend(
             [name for name in answer.remove_from_upstream if name.lower() not in given]
         )
-    return told
+    return reply
 
 
 def _denied(
     status: int, headers: Iterable[tuple[str, str]], body: bytes
 ) -> CheckResponse:
-    told = CheckResponse()
-    told.status.code = (
+    reply = CheckResponse()
+    reply.status.code = (
         _UNAUTHENTICATED if status == _UNAUTHORIZED else _PERMISSION_DENIED
     )
-    denial = told.denied_response
+    denial = reply.denied_response
     denial.status.code = status
     # Envoy counts the body itself.
     _add(denial.headers, [each for each in headers if each[0] != "content-length"])
     denial.body = body.decode("utf-8", "replace")
-    return told
+    return reply
 
 
 def _add(options: Any, headers: Iterable[tuple[str, str]]) -> None:
@@ -237,8 +237,8 @@ def _add(options: Any, headers: Iterable[tuple[str, str]]) -> None:
 
 
 def _fields(http: AttributeContext.HttpRequest) -> Iterator[tuple[str, bytes]]:
-    """Both ways to tell them; with `encode_raw_headers` none is merged or changed."""
-    # Not `items()`: that of protobuf is not in C, also where there are none.
+    """Read both forms; with `encode_raw_headers` none is merged or changed."""
+    # Not `items()`: protobuf's is not in C, and slow even if empty.
     for name in http.headers:
         yield name.lower(), http.headers[name].encode()
     for field in http.header_map.headers:

@@ -1,4 +1,4 @@
-"""What is made of an object once, for as long as the same object comes again."""
+"""Caches values derived from objects, by the objects' identity."""
 
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
@@ -10,7 +10,7 @@ _MAX_KNOWN: Final = 8_192
 
 
 class IdentityCache(Generic[_Of, _Made]):
-    """Remembers what was made of objects that never change.
+    """Caches what `make` returns for immutable objects.
 
     The verifier remembers tokens that it verified, and the claims of one are the same
     object each time: which object it is tells which token. Whatever is remembered is
@@ -19,12 +19,12 @@ class IdentityCache(Generic[_Of, _Made]):
     """
 
     def __init__(self, make: Callable[[_Of], _Made]) -> None:
-        """Prepare; `make` is called for objects that were not seen lately."""
+        """Prepare; `make` is called for objects that are not cached."""
         self._make = make
         self._known: dict[int, tuple[_Of, _Made]] = {}
 
     def of(self, it: _Of) -> _Made:
-        """Return what `make` makes of the object."""
+        """Return what `make` returns for the object."""
         known = self._known.get(id(it))
         if known is not None:
             return known[1]

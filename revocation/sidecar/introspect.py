@@ -1,4 +1,4 @@
-"""RFC 7662: whether a token is active, for callers that prove who they are.
+"""RFC 7662: token introspection for authenticated callers.
 
 A stranger learns nothing: who has no good credentials gets the same 401, byte by byte,
 before the form is looked at. A caller gets `{"active": false}` and nothing more about
@@ -45,7 +45,7 @@ from revocation.web.credentials import BEARER_ONLY, find_credentials
 
 FORM: Final = b"application/x-www-form-urlencoded"
 MEMBERS: Final = ("iss", "sub", "aud", "exp", "iat", "nbf", "jti")
-"""The claims that are told of an active token as they are (RFC 7662 section 2.2)."""
+"""The claims of an active token to return unchanged (RFC 7662 section 2.2)."""
 _TIMES: Final = ("exp", "iat", "nbf")
 
 _LINE: Final = re.compile(r"(?P<name>\S+)\s+sha256:(?P<digest>[0-9a-f]{64})")
@@ -57,14 +57,14 @@ _INACTIVE: Final = Response(200, (_JSON, NO_STORE), b'{"active":false}')
 
 
 class Caller(NamedTuple):
-    """Who may ask: digests, so that comparing takes the same time for all names."""
+    """A caller's digests, so that comparing takes the same time for all names."""
 
     name: bytes
     secret: bytes
 
 
 def read_callers(path: Path) -> tuple[Caller, ...]:
-    """Return the callers that a file names.
+    """Return the callers listed in a file.
 
     Raises:
         SettingsError: the file cannot be read, or a line is wrong; it is told by its
@@ -107,14 +107,14 @@ class Introspection:
 
         Args:
             verifier: a `Verifier` with issuers.
-            callers: who may ask with a name and a secret.
-            scope: who may ask with a token: those whose token has it. None: nobody.
+            callers: who may introspect with a name and a secret.
+            scope: callers whose token has it may introspect. None: no token suffices.
             route: the route class whose policy answers.
             realm: in challenges.
             names_of: the claim names of each issuer; those of the verifier's rules.
 
         Raises:
-            SettingsError: nobody could ask, or the scope is none.
+            SettingsError: nobody could introspect, or the scope is invalid.
         """
         if not callers and scope is None:
             raise SettingsError("nobody may introspect; name callers or a scope")
@@ -156,7 +156,7 @@ class Introspection:
     # The caller ----------------------------------------------------------------------
 
     def _knows(self, authorization: bytes) -> bool:
-        """Whether name and secret are a caller's. Takes as long for all of a length."""
+        """Return whether name and secret match a caller, in constant time."""
         known = False
         for pair in _read_basic(authorization):
             name, secret = (sha256(each.encode()).digest() for each in pair)
@@ -167,7 +167,7 @@ class Introspection:
         return known
 
     def _reject(self, caller: Verification) -> Response | None:
-        """Return the answer to a caller whose token may not ask, or None."""
+        """Return the refusal of a caller's token, or None."""
         assert self._scope is not None  # noqa: S101 - checked before it was verified
         if lacks_scopes(caller.claims, (self._scope,)):
             return self._refuse()
@@ -220,7 +220,7 @@ class Introspection:
 
 
 def describe(claims: Claims, claim_names: ClaimNames) -> dict[str, Any]:
-    """Return what is told of an active token: a closed list of members."""
+    """Return the answer about an active token: a closed list of members."""
     told: dict[str, Any] = {"active": True, "token_type": "Bearer"}
     told |= {name: claims[name] for name in MEMBERS if _may_tell(name, claims)}
     scopes = granted_scopes(claims)
@@ -262,7 +262,7 @@ def _read_basic(authorization: bytes) -> tuple[tuple[str, str], ...]:
 
 
 def _read_token(request: Request) -> str | None:
-    """Return the `token` of the form (RFC 7662 section 2.1); others may be there."""
+    """Return the form's `token` (RFC 7662 section 2.1); other fields are ignored."""
     kinds = [value for name, value in request.headers if name == b"content-type"]
     if len(kinds) != 1 or kinds[0].partition(b";")[0].strip().lower() != FORM:
         return None
@@ -281,6 +281,6 @@ def _read_token(request: Request) -> str | None:
 
 
 def _error(status: int, code: str, *headers: tuple[str, str]) -> Response:
-    """Return an error as RFC 6749 section 5.2 has it."""
+    """Return an error in the form of RFC 6749 section 5.2."""
     fields = (_JSON, NO_STORE, *headers)
     return Response(status, fields, orjson.dumps({"error": code}))

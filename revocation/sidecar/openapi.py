@@ -23,7 +23,7 @@ VERSION: Final = "1.0.0"
 """Grows with the interface, not with the package (semantic versioning)."""
 
 _METHODS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-# What is accepted in any case; patterns cannot say all that `is_canonical` does.
+# Always accepted; a pattern cannot express all of `is_canonical`.
 _SEGMENT: Final = (
     r"^(?!\.{1,2}$)[^\s\x00-\x1f\x7f-\x9f\\;?#%/\ufffd\ufeff]"
     r"([^\x00-\x1f\x7f-\x9f\\;?#%/\ufffd]*[^\s\x00-\x1f\x7f-\x9f\\;?#%/\ufffd])?$"
@@ -47,7 +47,7 @@ def document(routes: Collection[str] = ()) -> Json:
     """Return the document.
 
     Args:
-        routes: the route classes of a sidecar, to be named; they are settings.
+        routes: the sidecar's route classes, which are settings.
     """
     return {
         "openapi": "3.1.0",
@@ -303,7 +303,7 @@ def _introspection() -> Json:
 
 
 def _always() -> Json:
-    """What the server answers by itself, whatever was asked."""
+    """The server's own answers, to any request."""
     return {"default": _problem("Not served, too large, too slow or malformed.")}
 
 
@@ -340,7 +340,7 @@ def _readiness() -> Json:
 
 
 def _closed(**properties: Json) -> Json:
-    """Return an object that has all of these members and no other."""
+    """Return an object schema with exactly these members."""
     return {
         "type": "object",
         "properties": dict(properties),

@@ -1,4 +1,4 @@
-"""The rules file: what each path of the protected service asks for. No IO.
+"""The rules file: what each path of the protected service needs. No IO.
 
     audience = "https://api.example/"     # where a rule names no other
 
@@ -38,8 +38,8 @@ _MAX_COMPLAINTS: Final = 10
 _MAX_RULES: Final = 2_000
 
 _Place = Sequence[str | int]
-"""The names and numbers that lead to a member."""
-_Complaint = tuple[_Place, str]
+"""The path of names and indexes that leads to a member."""
+_Fault = tuple[_Place, str]
 
 _AT_LINE: Final = re.compile(r" \(at line (\d+), column \d+\)$")
 
@@ -70,12 +70,12 @@ class _File(BaseModel):
 def read_rules(
     content: bytes, *, name: str, policies: Mapping[str, StalenessPolicy]
 ) -> RuleSet:
-    """Return the rules that a file has.
+    """Return the rules in a file.
 
     Args:
         content: of the file.
         name: of the file, for messages.
-        policies: of the route classes that there are.
+        policies: by route class.
 
     Raises:
         SettingsError: a line `name:line: what is wrong` for each fault.
@@ -97,8 +97,8 @@ def read_rules(
         message = _AT_LINE.sub("", message)
         raise SettingsError(f"{name}:{line}: is no TOML: {message}") from None
     if not document:
-        # A file that was cut off, on a full disk for instance: all that paths ask for
-        # beside a token would be gone.
+        # A file truncated by a full disk, for instance: everything that paths need
+        # besides a token would be lost.
         raise SettingsError(
             f"{name}:1: is empty; write rules, or `rules = []` if there are none"
         )
@@ -117,27 +117,27 @@ def read_rules(
 
 def _validate(
     document: Mapping[str, Any], policies: Mapping[str, StalenessPolicy]
-) -> RuleSet | list[_Complaint]:
+) -> RuleSet | list[_Fault]:
     try:
         file = _File.model_validate(document)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         return [(each["loc"], _explain(each["loc"], each["msg"])) for each in found]
     rules: list[RouteRule] = []
-    complaints: list[_Complaint] = []
+    faults: list[_Fault] = []
     for number, each in enumerate(file.rules):
         place = ("rules", number)
-        told = list(_complain(each, policies))
-        complaints += [((*place, member), message) for member, message in told]
+        told = list(_find_faults(each, policies))
+        faults += [((*place, member), message) for member, message in told]
         if told:
             continue
         try:
             rules.append(_rule(each))
         except SettingsError as error:
-            complaints.append(((*place, "path"), str(error)))
-    complaints += _unreached(file.rules)
-    if complaints:
-        return complaints
+            faults.append(((*place, "path"), str(error)))
+    faults += _unreached(file.rules)
+    if faults:
+        return faults
     return RuleSet(rules, policies=policies, audience=file.audience)
 
 
@@ -153,10 +153,10 @@ def _rule(read: _Rule) -> RouteRule:
     )
 
 
-def _complain(
+def _find_faults(
     read: _Rule, policies: Mapping[str, StalenessPolicy]
 ) -> Iterator[tuple[str, str]]:
-    """Say what only a sidecar knows to be wrong; `RouteRule` checks the rest."""
+    """Yield the faults that only a sidecar can detect; `RouteRule` checks the rest."""
     unknown = sorted(set(read.methods or ()) - METHODS)
     if unknown:
         yield "methods", f"{', '.join(unknown)}: no such method (in upper case)"
@@ -165,8 +165,8 @@ def _complain(
         yield "route", f"no policy for route class {read.route!r}; known: {known}"
 
 
-def _unreached(rules: Iterable[_Rule]) -> Iterator[_Complaint]:
-    """Find rules that an earlier one for the same path hides altogether."""
+def _unreached(rules: Iterable[_Rule]) -> Iterator[_Fault]:
+    """Find rules that an earlier one for the same path hides completely."""
     served: defaultdict[str, set[str]] = defaultdict(set)
     for number, each in enumerate(rules):
         wanted = METHODS if each.methods is None else set(each.methods)
@@ -187,7 +187,7 @@ def _explain(place: _Place, message: str) -> str:
 
 
 def _line_of(lines: Sequence[str], document: Mapping[str, Any], place: _Place) -> int:
-    """Return the line on which a member begins, or what it is missing from.
+    """Return the line on which a member, or the table that lacks it, begins.
 
     `tomllib` tells no lines. But a file cut after any line is TOML again, unless the
     cut is inside a statement; so the first cut that has the member ends with it.
@@ -197,7 +197,8 @@ def _line_of(lines: Sequence[str], document: Mapping[str, Any], place: _Place) -
     low, high = 0, len(lines)
     while high - low > 1:
         middle = (low + high) // 2
-        # Cuts inside of a long statement say nothing: look for the nearest that does.
+        # A cut inside a long statement does not parse: search for the nearest that
+        # does.
         cuts = (*range(middle, low, -1), *range(middle + 1, high))
         cut, read = next(
             ((cut, read) for cut in cuts if (read := _cut(lines, cut)) is not None),
@@ -210,7 +211,7 @@ def _line_of(lines: Sequence[str], document: Mapping[str, Any], place: _Place) -
 
 
 def _cut(lines: Sequence[str], number: int) -> dict[str, Any] | None:
-    """Return what the first lines hold, if they end with a statement."""
+    """Return the content of the first lines, if they end with a statement."""
     try:
         return tomllib.loads("\n".join(lines[:number]))
     except tomllib.TOMLDecodeError:

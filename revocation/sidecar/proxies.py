@@ -1,4 +1,4 @@
-"""How each proxy asks over HTTP whether a request may pass, and reads the answer. Pure.
+"""The HTTP dialects in which proxies request authorization and read answers. Pure.
 
 Which of them asks is told by the path that its configuration has. Nothing that a client
 can write decides it, nor where the original request is found:
@@ -29,18 +29,18 @@ ENVOY_PREFIX: Final = "/v1/authz/envoy"
 """The `path_prefix` of Envoy's configuration."""
 
 SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
-"""What Traefik says in `X-Forwarded-Proto`."""
+"""The values that Traefik sends in `X-Forwarded-Proto`."""
 
 _OK: Final = 200
 _REMOVE: Final = "x-envoy-auth-headers-to-remove"
 
 Field = tuple[bytes, bytes]
 Statuses = Mapping[int, int]
-"""A status that we would answer, and what a proxy is told in its place."""
+"""Maps our statuses to the ones to send to a proxy instead."""
 
 
 class Proxy(StrEnum):
-    """The proxies whose dialects are spoken."""
+    """The supported proxies."""
 
     NGINX = "nginx"
     TRAEFIK = "traefik"
@@ -56,7 +56,7 @@ its log. What is the client's fault is 403 to it, therefore. 503 stays: it is ou
 
 
 def check_statuses(statuses: Mapping[Proxy, Statuses]) -> None:
-    """Check that no refusal becomes anything else.
+    """Check that every refusal stays one.
 
     Raises:
         SettingsError: names the status that would not refuse.
@@ -71,7 +71,7 @@ def check_statuses(statuses: Mapping[Proxy, Statuses]) -> None:
 
 
 class Dialect:
-    """How one proxy asks, and how it is answered."""
+    """How one proxy sends requests and reads answers."""
 
     def __init__(
         self, proxy: Proxy, statuses: Statuses | None = None, lookalikes: str = ""
@@ -85,14 +85,14 @@ class Dialect:
                 may not have shown them.
         """
         self.read: Callable[[Request], AuthzRequest | str] = _READERS[proxy]
-        """Returns the request in question, or what the proxy's configuration lacks."""
+        """Return the request to authorize, or what the proxy's configuration lacks."""
         self._proxy = proxy
         self._statuses = statuses or {}
         self._lookalikes = lookalikes
         self._passes = IdentityCache(self._write_pass)
 
     def write(self, answer: AuthzAnswer) -> Response:
-        """Return the answer as the proxy reads it."""
+        """Return the answer in the proxy's form."""
         if answer.status == _OK:
             return self._passes.of(answer)
         told = self._statuses.get(answer.status, answer.status)
@@ -111,7 +111,7 @@ class Dialect:
             )
             both = f"{removed},{lookalikes}" if removed and lookalikes else ""
             headers.append((_REMOVE, both or removed or lookalikes))
-        # nginx and Traefik take out what they were told to copy and do not find here.
+        # nginx and Traefik remove headers that they should copy but do not find here.
         return Response(_OK, tuple(headers), b"")
 
 
@@ -141,7 +141,8 @@ def _read_traefik(request: Request) -> AuthzRequest | str:
     method, path, host, scheme = named
     if scheme not in SCHEMES:
         return "The proxy sets X-Forwarded-Proto to the scheme; see deploy/traefik"
-    # `Host` is ours: what the client asked for is what the pages' origin must match.
+    # `Host` is the sidecar's; the pages' origin must match the host the client
+    # requested.
     headers = [each for each in request.headers if each[0] != b"host"]
     headers.append((b"host", host.encode("latin-1")))
     websocket = _resembles_handshake(headers, fields)
@@ -175,12 +176,12 @@ _TRAEFIK: Final = (
 def _named(
     headers: Sequence[Field], fields: Mapping[bytes, bytes], names: Sequence[bytes]
 ) -> list[str] | None:
-    """Return the values of headers that must be there, once each and not empty.
+    """Return the values of required headers, each of which must occur once, not empty.
 
     Args:
-        headers: as they came.
-        fields: the same by name; of a name that came twice it has one.
-        names: which are needed.
+        headers: as received.
+        fields: the same by name; one value of each name.
+        names: the required ones.
     """
     if len(fields) < len(headers):
         came = [name for name, _ in headers]

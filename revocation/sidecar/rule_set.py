@@ -1,4 +1,4 @@
-"""What the paths of a protected service ask for. Pure.
+"""What the paths of a protected service need. Pure.
 
 `revocation.web.routes` has the rules of paths and their tricks. Beside that, a sidecar
 reads paths as they were sent, not as a framework decoded them, and is told of requests
@@ -32,17 +32,17 @@ METHODS: Final = frozenset(
 # As all that are registered (RFC 9110 section 16.1). Methods are case-sensitive; a
 # service that takes `post` for POST would get around a rule for POST.
 _METHOD: Final = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
-# Each server reads these in a path in a way of its own (RFC 3986 section 2).
+# Servers read these in a path differently (RFC 3986 section 2).
 _NOT_OF_A_URL: Final = re.compile(r"[^\x21-\x7e]")
 
 _MAX_KNOWN: Final = 4_096
 _MAX_KNOWN_BYTES: Final = 256
 _UNKNOWN: Final = AccessNeeds(public=False, route="")
-"""Stands for what was not asked yet; never returned."""
+"""Marks a path that is not cached yet; never returned."""
 
 
 class RuleSet:
-    """Rules by path and method. What none of them names needs a token."""
+    """Rules by path and method. A path without a rule needs a token."""
 
     def __init__(
         self,
@@ -54,9 +54,9 @@ class RuleSet:
         """Prepare.
 
         Args:
-            rules: tried in their order; the first that matches counts.
-            policies: of the route classes that there are.
-            audience: what tokens must be meant for where no rule says so.
+            rules: tried in order; the first match applies.
+            policies: by route class.
+            audience: the `aud` that tokens need if no rule names one.
         """
         self.rules = tuple(rules)
         self._policies = policies
@@ -72,7 +72,7 @@ class RuleSet:
     def find(
         self, method: str, path: str, *, websocket: bool = False
     ) -> AccessNeeds | None:
-        """Return what a request asks for, or None if it could be read differently.
+        """Return what a request needs, or None if its path is ambiguous.
 
         A request that opens a WebSocket, or looks like it, must satisfy both the rule
         for `WEBSOCKET` and that for its method: which of the two will happen is the
@@ -102,17 +102,17 @@ class RuleSet:
         decoded = unquote(path) if "%" in path else path
         if not is_canonical(decoded, path.encode()):
             return None
-        asked = self._ask(method, decoded)
-        if not websocket or asked is None:
-            return asked
+        needs = self._ask(method, decoded)
+        if not websocket or needs is None:
+            return needs
         other = self._ask(WEBSOCKET, decoded)
-        return None if other is None else self._both(asked, other)
+        return None if other is None else self._both(needs, other)
 
     def _ask(self, method: str, path: str) -> AccessNeeds | None:
-        asked = self._routes.find(method, path)
-        if asked is None or asked.public or asked.audiences:
-            return asked
-        return asked._replace(audiences=self._audiences) if self._audiences else asked
+        needs = self._routes.find(method, path)
+        if needs is None or needs.public or needs.audiences:
+            return needs
+        return needs._replace(audiences=self._audiences) if self._audiences else needs
 
     def _both(self, one: AccessNeeds, other: AccessNeeds) -> AccessNeeds:
         if one.public or other.public:

@@ -1,4 +1,4 @@
-"""Follows the rules file: read at start, read again when it changes or when told.
+"""Follows the rules file: reads it at start, on every change and on request.
 
 New rules replace the old ones in one step, between two requests. A file that cannot be
 used leaves the old ones in force, is logged with its lines, and counted; the gauge
@@ -25,11 +25,11 @@ _POLL_SECONDS: Final = 1.0
 _SILENT_SECONDS: Final = 30.0
 
 _Seen = tuple[int, ...] | None
-"""What shows that a file changed, or that it is not there."""
+"""Shows that a file changed, or is missing."""
 
 
 class RulesFile:
-    """The rules in force, of a file or, without one, none: all needs a token."""
+    """The rules in force, from a file; without one, every path needs a token."""
 
     def __init__(
         self,
@@ -43,8 +43,8 @@ class RulesFile:
         Args:
             path: of the file. What it leads to is followed, so that a folder of
                 Kubernetes, which swaps a link, is too.
-            policies: of the route classes that there are.
-            poll_seconds: how often to look.
+            policies: by route class.
+            poll_seconds: how often to check it.
 
         Raises:
             SettingsError: the file cannot be used; each fault with its line.

@@ -119,12 +119,12 @@ class Sidecar:
         What the feed's own watch has not mended in time, and that it goes on itself.
         """
         watch, seconds = self._verifier.feed_watch, _STALL_SECONDS
-        complaint = self._verifier.complaint
+        problem = self._verifier.problem
         drain_seconds = STOP_SECONDS + self._settings.sidecar_drain_seconds
         return [
             ProgressExpectation("event loop", watch.looks, watch.looks > 0, seconds),
             ProgressExpectation(
-                "feed", self._verifier.freshness, bool(complaint), seconds
+                "feed", self._verifier.freshness, bool(problem), seconds
             ),
             stopping(is_stopping=self._is_stopping, seconds=drain_seconds),
         ]

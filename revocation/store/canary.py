@@ -1,10 +1,10 @@
-"""The entries that every reader must find, or it looks in the wrong place. Pure.
+"""The entries that every reader must find, or else it looks in the wrong place. Pure.
 
 Each epoch of a region holds one canary of each kind, about a target that no token and
-no event can name: its issuer holds a space. Whoever does not find them, in the same way
-as everything else, has another pepper, prefix, digest, letter or layout, and would take
-every revoked token for one that counts. Their receipt tells the epoch, so that those of
-an epoch before are no proof.
+no event can name, as its issuer contains a space. A reader that does not find them by
+its normal lookup differs in pepper, prefix, digest, letter or layout, and would accept
+every revoked token. Their receipt is derived from the epoch, so that canaries of an
+earlier epoch prove nothing.
 """
 
 from functools import lru_cache
@@ -23,7 +23,7 @@ from revocation.entries import (
 )
 
 ISSUER: Final = "revocation canary"
-"""No `iss` and no event's issuer may hold a space."""
+"""No `iss` and no event's issuer may contain a space."""
 ID: Final = "canary"
 TARGETS: Final = {kind: Target(kind, ISSUER, ID) for kind in Kind}
 
@@ -33,7 +33,7 @@ _NEVER: Final = UnixMs(2**53 - 1)
 
 @lru_cache(maxsize=4)
 def receipt(epoch: str) -> bytes:
-    """Return the receipt that the canaries of an epoch have: `0-<number>`."""
+    """Return the receipt of an epoch's canaries: `0-<number>`."""
     return b"0-%d" % _number(epoch)
 
 

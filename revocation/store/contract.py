@@ -1,9 +1,8 @@
 """A region's store: what projectors write and verifiers read.
 
-`RedisStore` is the real one, `BatchingReader` asks it for many checks in one call, and
-`RedisFeed` keeps up with it; `MemoryStore` passes the same contract suite. Positions
-and watermarks live beside the entries and are written in the same call, so that store
-and position cannot disagree.
+`RedisStore` implements it, `BatchingReader` batches checks on top, and `RedisFeed`
+follows its changes; `MemoryStore` in the tests passes the same contract suite. Marks
+live beside the entries and are written in the same call, so the two cannot disagree.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
@@ -20,12 +19,12 @@ from revocation.identity import Identity
 class Mark(NamedTuple):
     """How far a region has applied one partition.
 
-    `next_offset`: in the entries topic, where to read on. `source_offset`: in the
+    `next_offset`: in the entries topic, the next to read. `source_offset`: in the
     events topic, everything up to and including it has been applied, also what was
-    forwarded to other partitions. `as_of`: its broker time. `applied_offset`: the same
-    as `source_offset`, but for this partition alone. `rebuilt`: the partition's window
-    was read to its end. `forwarded`: in the forwarded topic, everything up to and
-    including it has been applied. All of them only ever grow.
+    forwarded to other partitions. `as_of`: its broker time. `applied_offset`: like
+    `source_offset`, but for this partition alone. `rebuilt`: the partition's window was
+    read to its end. `forwarded`: in the forwarded topic, everything up to and including
+    it has been applied. All of them only grow.
     """
 
     next_offset: Offset
@@ -37,14 +36,14 @@ class Mark(NamedTuple):
 
     @classmethod
     def at(cls, next_offset: Offset) -> Self:
-        """Return the mark of a partition that is about to be read from here."""
+        """Return the mark of a partition that is to be read from this offset."""
         return cls(next_offset, Offset(-1), UnixMs(0), Offset(-1), rebuilt=False)
 
 
 class Batch(NamedTuple):
     """What one projector writes in one call.
 
-    `expected` holds, per partition, the `next_offset` that the store must have reached
+    `expected` holds, by partition, the `next_offset` that the store must have reached
     already; a partition just (re)built is left out.
     """
 
@@ -54,22 +53,22 @@ class Batch(NamedTuple):
 
 
 class Keep(StrEnum):
-    """What stays in a region when another epoch begins."""
+    """What a region keeps when another epoch begins."""
 
     NOTHING = "nothing"
-    """Entries of unknown or other settings: they mean nothing now. `clear` follows."""
+    """Entries of other or unknown settings are useless; `clear` follows."""
     ENTRIES = "entries"
-    """Entries are right, but the log no longer has what follows the marks."""
+    """The entries are valid, but the log no longer has what follows the marks."""
     ALL = "all"
-    """Entries and marks: only the settings have changed, in a way that both allow."""
+    """Entries and marks stay valid: the settings changed compatibly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
     """A store's state. `epoch` is None while it is cold.
 
-    `identity`: the settings of the epoch; None if it states none that are known here.
-    `clearing`: the epoch takes entries only after `Store.clear`.
+    `identity`: the settings of the epoch; None if it states none that this version
+    knows. `clearing`: the epoch accepts entries only after `Store.clear`.
     """
 
     epoch: str | None
@@ -80,14 +79,14 @@ class Region:
 
 
 class Answer(NamedTuple):
-    """The entries found for some targets, and how fresh that is; from one instant."""
+    """The entries found for some targets, and their freshness at the same instant."""
 
     found: Mapping[Target, Entry]
     freshness: Freshness
 
 
 class StoreReader(Protocol):
-    """What verifiers and operators need."""
+    """A store as verifiers and operators need it."""
 
     async def start(self) -> None:
         """Connect.
@@ -102,15 +101,15 @@ class StoreReader(Protocol):
     async def find(self, targets: Sequence[Target]) -> Answer:
         """Look targets up, with the freshness of the same instant.
 
-        A cold store finds nothing and is not ready. Nor is one in which the canary of
-        its epoch is not found in the same way (`canary.py`).
+        A cold store finds nothing and is not ready; nor is a store in which the same
+        lookup does not find the canary of its epoch (`canary.py`).
 
         Raises:
-            StoreUnavailableError: retry later, or do what the policy says.
+            StoreUnavailableError: retry later, or apply the policy.
         """
 
     def find_token(self, token: Token) -> Awaitable[Answer]:
-        """Look up whatever is about a token; else as `find`."""
+        """Look up every entry about a token; otherwise like `find`."""
 
     async def region(self) -> Region:
         """Return epoch, freshness and marks.
@@ -124,17 +123,17 @@ class StoreReader(Protocol):
 
 
 START: Final = "0-0"
-"""The position in a feed before all others."""
+"""The position before the first record of a feed."""
 
 
 def position_order(position: str) -> tuple[int, int]:
-    """Return what sorts positions in a feed: milliseconds, then a number."""
+    """Return a sort key for positions in a feed: milliseconds, then a number."""
     milliseconds, _, number = position.partition("-")
     return int(milliseconds), int(number)
 
 
 StoredEntries = Mapping[bytes, bytes]
-"""What a region tells of entries: by their name there, `expires_at value`."""
+"""Entries as a region sends them: `expires_at value`, by name in the store."""
 
 
 class FeedHead(NamedTuple):
@@ -147,10 +146,10 @@ class FeedHead(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A part of all entries. `cursor` leads to the next, `"0"` after the last.
+    """A page of a snapshot. `cursor` leads to the next page; `"0"` after the last.
 
-    `keys`: how many keys the server has, for a progress bar. `run`: which run of which
-    server it was; pages of different ones do not add up.
+    `keys`: how many keys the server has, for a progress bar. `run`: the server's
+    `run_id`; pages of different runs do not make up a snapshot.
     """
 
     epoch: str | None
@@ -161,9 +160,9 @@ class Page(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One record of the feed: what one call changed, and how fresh it left the region.
+    """One record of the feed: what a call changed, and the freshness after it.
 
-    `after`: the position before it, so that nothing can be missed unnoticed.
+    `after`: the previous record's position, so that a missed record is noticed.
     """
 
     position: str
@@ -174,16 +173,16 @@ class Change(NamedTuple):
 
 
 class FeedReader(Protocol):
-    """What a verifier needs that keeps a copy of a region."""
+    """A feed as a verifier needs it to keep a replica of a region."""
 
     def another(self) -> Self:
-        """Return a reader of the same region that shares no connection with this."""
+        """Return a reader of the same region with connections of its own."""
 
     async def stop(self) -> None:
         """Disconnect; may be called twice."""
 
     async def head(self) -> FeedHead:
-        """Return epoch, freshness and position, of one instant.
+        """Return epoch, freshness and position at one instant.
 
         Raises:
             StoreUnavailableError: retry later.
@@ -192,8 +191,8 @@ class FeedReader(Protocol):
     async def page(self, cursor: str) -> Page:
         """Return some entries, from the cursor `"0"` on.
 
-        Every entry that is there from the first page to the last comes at least once,
-        unless the connection was lost in between; then it begins again.
+        Every entry that exists from the first page to the last is returned at least
+        once, unless the connection is lost in between; then start again.
 
         Raises:
             StoreUnavailableError: retry later, from the first page.
@@ -211,7 +210,7 @@ class FeedReader(Protocol):
 
 
 class Store(StoreReader, Protocol):
-    """What projectors need on top."""
+    """A store as projectors need it."""
 
     async def begin(
         self,
@@ -223,12 +222,12 @@ class Store(StoreReader, Protocol):
     ) -> str:
         """Open an epoch if the store is cold, or in the epoch `replacing`.
 
-        Returns the epoch in force afterwards: `epoch`, or that of whoever was first.
-        The epoch has canaries of its own, and states its identity.
+        Returns the epoch in force afterwards: `epoch`, or another if someone else was
+        first. The epoch has canaries of its own, and states its identity.
         """
 
     async def clear(self, epoch: str) -> None:
-        """Delete what an epoch that keeps nothing found; whoever sees it may help.
+        """Delete the entries that a `Keep.NOTHING` epoch found; any projector may help.
 
         Raises:
             StoreColdError: the store is not in this epoch.
@@ -239,7 +238,7 @@ class Store(StoreReader, Protocol):
     async def apply(self, epoch: str, batch: Batch) -> None:
         """Merge entries, move marks forward and feed replicas, all or nothing.
 
-        An entry that no living token can be touched by changes only what is there.
+        An entry that can affect no living token only updates an existing one.
 
         Raises:
             StoreColdError: the store is not in this epoch; rebuild it.

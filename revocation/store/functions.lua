@@ -1,21 +1,20 @@
 #!lua name=revocation
 
--- A region's state as atomic calls, for Redis 7.0 and Valkey 8 and later.
--- docs/store-layout.md describes keys, values and arguments; layout.py is its Python.
---
--- No function has the flag `allow-oom`: a full server refuses the whole call, so
--- nothing is ever half written. Every check comes before the first write for the same
--- reason. Numbers are compared as doubles, exact to 2^53, but written as the text they
--- came in or by '%d': tostring() keeps 14 digits.
+-- Atomic calls on a region's state, for Redis 7.0 and Valkey 8 and later.
+-- docs/store-layout.md specifies keys, values and arguments; layout.py implements it.
+-- No function has the flag `allow-oom`, so a full server refuses the whole call and
+-- nothing is ever half written; for the same reason every check precedes the first
+-- write. Numbers are compared as doubles, exact to 2^53, but written as the text they
+-- arrived in or with '%d': tostring() keeps only 14 digits.
 
--- Each record holds at most one call's entries, so this bounds the feed's memory. A
--- replica that was away for longer loads a snapshot.
+-- A record holds at most one call's entries, so this bounds the feed's memory. A
+-- replica that was disconnected for longer loads a snapshot.
 local FEED_RECORDS = 1024
 
--- A letter for the kind, and the digest.
+-- The kind's letter and the digest.
 local NAME_BYTES = 17
 
--- unpack() and the stack of a call hold fewer than 8000 values, two for each entry.
+-- unpack() and a call's stack hold fewer than 8000 values; an entry takes two.
 local MAX_ENTRIES = 3000
 
 local SEVERITY = {active = 0, disabled = 1, deleted = 2}
@@ -43,7 +42,7 @@ end
 local MARK = '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$'
 
 local function join_marks(stored, mark)
-  assert(string.match(mark, MARK), 'this is no mark of this layout')
+  assert(string.match(mark, MARK), 'not a mark of this layout')
   if not stored then
     return mark
   end
@@ -54,7 +53,7 @@ local function join_marks(stored, mark)
   return table.concat(new, ' ')
 end
 
--- A region knows no more than its slowest partition.
+-- A region is as fresh as its slowest partition.
 local function freshness(state)
   local ready, as_of = '1', nil
   for partition = 0, state.partitions - 1 do
@@ -73,8 +72,8 @@ local function freshness(state)
   return ready, as_of
 end
 
--- Arguments 4 and on hold, for each of args[3] partitions: number, the next_offset
--- that must have been reached or '', the mark or ''.
+-- From argument 4 on, for each of args[3] partitions: number, the next_offset that
+-- must have been reached or '', the mark or ''.
 local function refusal(keys, args, state)
   local last = 3 + 3 * args[3]
   if #keys - 2 > MAX_ENTRIES or #args - last ~= 2 * (#keys - 2) then
@@ -100,8 +99,8 @@ local function refusal(keys, args, state)
   end
 end
 
--- Joins the marks into the state, before anything is written: a malformed one fails
--- here. Returns what to write to the meta key.
+-- Joins the marks into the state before anything is written, so that a malformed mark
+-- fails here. Returns the fields to write to the meta key.
 local function move_marks(args, state)
   local moved = {}
   for at = 4, 3 + 3 * args[3], 3 do
@@ -119,8 +118,8 @@ local function move_marks(args, state)
   return moved
 end
 
--- Entries: each join returns what the key now holds and until when, or nil if that is
--- what it held before. ----------------------------------------------------------------
+-- Entries: each join returns the key's new value and expiry, or nil if both are
+-- unchanged. --------------------------------------------------------------------------
 
 local function is_later(one, other)
   for at = 1, #one do
@@ -131,7 +130,7 @@ local function is_later(one, other)
   return false
 end
 
--- A denial has no time: the greater offset, wherever that is, is as good as any order.
+-- A denial has no time; the order by offset, then partition, is as good as any.
 local function read_denied(value)
   local partition, offset = string.match(value, '^(%d+)%-(%d+)$')
   return {tonumber(offset), tonumber(partition)}
@@ -162,8 +161,8 @@ local function read_subject(value, expires_at)
   }
 end
 
--- `deleted` is final; else the later status counts, and of two set at the same time the
--- more severe.
+-- `deleted` is final; otherwise the later status wins, and at the same time the more
+-- severe one.
 local function outranks(one, other)
   local final = one.status == 'deleted'
   if final ~= (other.status == 'deleted') then
@@ -176,16 +175,16 @@ end
 
 local function join_subjects(key, stored, value, expires_at, longest)
   local held = read_subject(stored, redis.call('PEXPIRETIME', key))
-  local came = read_subject(value, expires_at)
-  local latest = is_later(came.place, held.place) and came or held
-  local ruling = outranks(came, held) and came or held
-  local not_before = greater(held.not_before, came.not_before)
-  -- Each may lack an event that the other has: see `merge` in entries.py.
-  local forwarded = math.max(held.forwarded, came.forwarded)
-  local version = math.max(held.own, came.own) + forwarded
+  local incoming = read_subject(value, expires_at)
+  local latest = is_later(incoming.place, held.place) and incoming or held
+  local ruling = outranks(incoming, held) and incoming or held
+  local not_before = greater(held.not_before, incoming.not_before)
+  -- Each side may lack an event that the other has: see `merge` in entries.py.
+  local forwarded = math.max(held.forwarded, incoming.forwarded)
+  local version = math.max(held.own, incoming.own) + forwarded
   value = string.format('%s %d %s %s %s %s %d', latest.receipt, version, not_before,
     ruling.status, ruling.status_time, latest.time, forwarded)
-  -- The ruling entry knows whether it stands for ever, by its status or its kind.
+  -- The ruling entry decides, by its status or kind, whether the key never expires.
   local relevant_until = NEVER
   if ruling.expires_at ~= NEVER then
     relevant_until = tonumber(greater(not_before, latest.time)) + longest
@@ -198,13 +197,13 @@ local function join_subjects(key, stored, value, expires_at, longest)
   if relevant_until == NEVER then
     redis.call('SET', key, value)
   else
-    -- May be past: a region that was away hears late that a subject is enabled again.
+    -- May be past: a region that was down learns late that a subject is enabled again.
     redis.call('SET', key, value, 'PXAT', text)
   end
   return value, text
 end
 
--- Returns the stored value if there is one; else writes, unless that is past already.
+-- Returns the stored value, if any; otherwise writes, unless already expired.
 local function write_new(key, value, expires_at, number, now)
   if number > now then
     return redis.call('SET', key, value, 'NX', 'GET', 'PXAT', expires_at)
@@ -214,7 +213,7 @@ local function write_new(key, value, expires_at, number, now)
   return redis.call('GET', key)
 end
 
--- Returns what was written, as the feed's fields: name, "expires_at value".
+-- Returns what was written, as fields of the feed: name, "expires_at value".
 local function write_entries(keys, args)
   local longest, now = tonumber(args[2]), server_ms()
   local name_at = #keys[1] - #'meta' + 1
@@ -241,19 +240,19 @@ end
 
 -- Functions ---------------------------------------------------------------------------
 
--- Each record names the one before it: after a failover to a server that knew less,
--- with a clock that is behind, ids alone would not show that one was missed.
-local function tell_replicas(keys, state, fields)
+-- Each record names its predecessor: after a failover to a server that lags in data
+-- and clock, IDs alone would not reveal a missed record.
+local function feed_replicas(keys, state, fields)
   local id = redis.call('XADD', keys[2], 'MAXLEN', '~', FEED_RECORDS, '*',
     'after', state.fed or '', 'epoch', state.epoch, 'ready', state.ready,
     'as_of', state.as_of, unpack(fields))
   redis.call('HSET', keys[1], 'fed', id)
 end
 
--- Keys: meta, feed, the canaries to write, those to delete. Arguments: epoch, partitions,
--- the epoch to replace or '', identity, what stays of the epoch before ('nothing',
--- 'entries' or 'all'), then a value for each canary to write. An epoch that is to begin
--- with nothing takes no entries before `clear` has deleted all.
+-- Keys: meta, feed, the canaries to write, those to delete. Arguments: epoch,
+-- partitions, the epoch to replace or '', identity, what to keep of the previous epoch
+-- ('nothing', 'entries' or 'all'), then a value for each canary to write. An epoch that
+-- keeps nothing accepts no entries before `clear` has deleted the old ones.
 local function begin(keys, args)
   local state, before = read_state(keys[1]), args[3]
   if state.epoch and state.epoch ~= before then
@@ -278,12 +277,12 @@ local function begin(keys, args)
       redis.call('DEL', keys[at])
     end
   end
-  tell_replicas(keys, state, {})
+  feed_replicas(keys, state, {})
   return args[1]
 end
 
--- Returns a cursor, the keys of entries found from another cursor on, and which run of
--- the server this is: a cursor means nothing to another.
+-- Returns the next cursor, the keys of entries found from the given cursor on, and the
+-- server's run_id: a cursor is only valid within one run.
 local function scan(tag, cursor, count)
   local following, found = unpack(redis.call('SCAN', cursor, 'COUNT', count,
     'MATCH', tag .. string.rep('?', NAME_BYTES)))
@@ -291,8 +290,8 @@ local function scan(tag, cursor, count)
 end
 
 -- Keys: meta, then those to keep. Arguments: epoch, a cursor ('0' at first), about how
--- many keys to look at, the run from the reply before. Deletes entries while the epoch
--- is to begin with nothing. Returns the next cursor ('0' at the end) and the run.
+-- many keys to scan, the run_id of the previous reply. Deletes old entries of an epoch
+-- that keeps nothing. Returns the next cursor ('0' at the end) and the run_id.
 local function clear(keys, args)
   local epoch, clearing = unpack(redis.call('HMGET', keys[1], 'epoch', 'clearing'))
   if epoch ~= args[1] then
@@ -321,7 +320,7 @@ end
 
 -- Keys: meta, feed, then one for each entry. Arguments: epoch, how long a subject entry
 -- matters in ms, the number of partitions, three values for each (see `refusal`), then
--- for each entry its value and when it expires in ms, -1 for never.
+-- for each entry its value and its expiry time in ms, -1 for never.
 local function apply(keys, args)
   local state = read_state(keys[1])
   local refused = refusal(keys, args, state)
@@ -336,13 +335,13 @@ local function apply(keys, args)
       unpack(moved))
   end
   if #written > 0 or ready ~= state.ready or as_of ~= state.as_of then
-    tell_replicas(keys, state, written)
+    feed_replicas(keys, state, written)
   end
   return #written / 2
 end
 
 -- Keys: meta, then those to look up. Returns epoch (nil while cold), ready and as_of,
--- then for each key nil or {value, when it expires in ms or -1}.
+-- then for each key nil or {value, expiry time in ms or -1}.
 local function find(keys)
   local reply = redis.call('HMGET', keys[1], 'epoch', 'ready', 'as_of')
   if #keys > 1 then
@@ -353,10 +352,10 @@ local function find(keys)
   return reply
 end
 
--- Keys: meta. Arguments: a cursor, '0' at first; about how many keys to look at. Returns
--- epoch, the next cursor ('0' at the end), how many keys the server has, which run of the
--- server this is (a cursor means nothing to another), then for each entry its name and
--- "expires_at value", as in the feed. An entry may come twice.
+-- Keys: meta. Arguments: a cursor, '0' at first; about how many keys to scan. Returns
+-- epoch, the next cursor ('0' at the end), how many keys the server has, the server's
+-- run_id (a cursor is only valid within one run), then for each entry its name and
+-- "expires_at value", as in the feed. An entry may occur twice.
 local function snapshot(keys, args)
   local tag = string.sub(keys[1], 1, -#'meta' - 1)
   local cursor, found, run = scan(tag, args[1], args[2])

@@ -1,7 +1,7 @@
-"""How a region's state lies in Redis: keys, values, and nothing that names a person.
+"""The layout of a region's state in Redis: keys and values, none naming a person.
 
-All keys of a region carry one hash tag, so that one call can touch them all in a Redis
-Cluster as well. `docs/store-layout.md` says the same for other languages.
+All keys of a region share one hash tag, so that one call can touch them all in a Redis
+Cluster too. `docs/store-layout.md` specifies the same for other languages.
 
 | key | type | holds |
 | --- | --- | --- |
@@ -10,10 +10,10 @@ Cluster as well. `docs/store-layout.md` says the same for other languages.
 | | | `as_of`, `fed`, marks `p<N>` |
 | `{tag}feed` | stream | what was applied, for replicas |
 
-A name is a letter for the kind and the digest of the target. A denylist value is the
-receipt `partition-offset` of the event that rejects, and the key expires with the
+A name is the kind's letter followed by the digest of the target. A denylist value is
+the receipt `partition-offset` of the event that rejects, and the key expires with the
 token. A subject value is `receipt version not_before status status_time time
-forwarded_bumps`, separated by spaces. `fed` is the id of the feed's last record. A mark
+forwarded_bumps`, separated by spaces. `fed` is the ID of the feed's last record. A mark
 `p<N>` is `next_offset source_offset as_of applied_offset rebuilt forwarded`.
 """
 
@@ -52,25 +52,25 @@ LETTERS: Final = {
     Kind.RESOURCE: b"r",
     Kind.CLAIMS: b"l",
 }
-"""What begins the name of a target of each kind."""
+"""The letter that begins the name of a target, by kind."""
 
-_REMEMBERED_IDS: Final = 4_096
-_REMEMBERED_ISSUERS: Final = 64
-_REMEMBERED_TOKENS: Final = 16_384
-_REMEMBERED_KEYS: Final = 16 * _REMEMBERED_TOKENS
-"""A token has half as many; with lists in its claims it may have thousands."""
+_CACHED_IDS: Final = 4_096
+_CACHED_ISSUERS: Final = 64
+_CACHED_TOKENS: Final = 16_384
+_CACHED_KEYS: Final = 16 * _CACHED_TOKENS
+"""A token usually has 8 keys; with lists in its claims it may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The keys of one region. `peppers`: the one that is written first."""
+    """The keys of one region. `peppers`: the first one is used for writing."""
 
     prefix: str
     peppers: tuple[bytes, ...]
 
     @property
     def tag(self) -> bytes:
-        """The hash tag that begins every key."""
+        """The hash tag with which every key begins."""
         return b"{%b}" % self.prefix.encode()
 
     @property
@@ -93,7 +93,7 @@ class Layout:
         return [tag + name(target, pepper) for target in targets]
 
     def keys(self, targets: Sequence[Target]) -> list[bytes]:
-        """Return every key under which the targets may be, all peppers in turn."""
+        """Return every key under which the targets may be, one pepper after another."""
         tag = self.tag
         return [
             tag + name(target, pepper) for pepper in self.peppers for target in targets
@@ -101,7 +101,7 @@ class Layout:
 
 
 def name(target: Target, pepper: bytes) -> bytes:
-    """Return the target's name in the store: 17 bytes that tell only its kind."""
+    """Return the target's name in the store: 17 bytes that reveal only its kind."""
     return LETTERS[target.kind] + digest(target, pepper)
 
 
@@ -114,23 +114,23 @@ def digest(target: Target, pepper: bytes) -> bytes:
 
 @lru_cache(maxsize=8)
 def _keyed(pepper: bytes) -> blake2b:
-    """Hash the pepper once: a copy costs a third less than a keyed start."""
+    """Cache the keyed state: copying it costs a third less than keying anew."""
     return blake2b(key=pepper[:64], digest_size=DIGEST_BYTES)
 
 
 class Digests(dict[str, bytes]):
-    """The digests of ids of one kind and issuer, by id; the latest are remembered.
+    """A cache of digests, by id, for one kind and issuer.
 
     The same users, sessions and tokens are looked up again and again, and a digest
-    costs ten times as much as remembering it.
+    costs ten times as much as a cache hit.
     """
 
     def __init__(
         self, kind: Kind, issuer: str, pepper: bytes, *, limit: int, before: bytes = b""
     ) -> None:
-        """Prepare; forgets all as soon as `limit` ids are remembered.
+        """Prepare; the cache is emptied when it has reached `limit` ids.
 
-        `before` is put before each digest, for instance to make a key of it.
+        `before` is prepended to each digest, for instance to make a key of it.
         """
         super().__init__()
         self.kind = kind
@@ -140,7 +140,7 @@ class Digests(dict[str, bytes]):
         self._before = before
 
     def __missing__(self, id_: str) -> bytes:
-        """Return the digest of a target whose id was not asked for lately."""
+        """Compute and cache the digest of a target."""
         state = self._state.copy()
         state.update(id_.encode())
         if len(self) >= self._limit:
@@ -149,42 +149,42 @@ class Digests(dict[str, bytes]):
         return made
 
 
-TOLD_APART: Final = (*NAMED_KINDS, Kind.GRANT, Kind.RESOURCE, Kind.CLAIMS)
+INDEXED_KINDS: Final = (*NAMED_KINDS, Kind.GRANT, Kind.RESOURCE, Kind.CLAIMS)
 """Every kind, in the order of a row of `IssuersDigests`."""
-GRANTS: Final = TOLD_APART.index(Kind.GRANT)
-"""Where grants are in a row of `IssuersDigests`."""
-RESOURCES: Final = TOLD_APART.index(Kind.RESOURCE)
-"""Where resources are."""
-CLAIM_SETS: Final = TOLD_APART.index(Kind.CLAIMS)
-"""Where the values of claim sets are."""
+GRANTS: Final = INDEXED_KINDS.index(Kind.GRANT)
+"""The index of grants in a row of `IssuersDigests`."""
+RESOURCES: Final = INDEXED_KINDS.index(Kind.RESOURCE)
+"""The index of resources."""
+CLAIM_SETS: Final = INDEXED_KINDS.index(Kind.CLAIMS)
+"""The index of the values of claim sets."""
 
 
 class IssuersDigests(dict[str, Sequence[Sequence[Digests]]]):
-    """Digests of what a token may name, by issuer: a row for each pepper.
+    """A cache of digests of what tokens name, by issuer: a row for each pepper.
 
-    A row is in the order of `TOLD_APART`: to be indexed, as a `Kind` is slow to hash.
-    The latest issuers are remembered.
+    A row is in the order of `INDEXED_KINDS` and accessed by index, as a `Kind` is slow
+    to hash.
     """
 
     def __init__(self, peppers: Sequence[bytes], *, tag: bytes | None = None) -> None:
-        """Prepare; with the `tag` of a layout, keys are made instead of digests."""
+        """Prepare; with the `tag` of a layout it holds keys instead of digests."""
         super().__init__()
         self._peppers = peppers
         self._tag = tag
 
     def __missing__(self, issuer: str) -> Sequence[Sequence[Digests]]:
-        """Return empty digests for an issuer that was not asked for lately."""
-        if len(self) >= _REMEMBERED_ISSUERS:
+        """Return empty caches for an issuer."""
+        if len(self) >= _CACHED_ISSUERS:
             self.clear()
         tag = self._tag
         learned = self[issuer] = [
             [
                 Digests(
                     *(kind, issuer, pepper),
-                    limit=_REMEMBERED_IDS,
+                    limit=_CACHED_IDS,
                     before=b"" if tag is None else tag + LETTERS[kind],
                 )
-                for kind in TOLD_APART
+                for kind in INDEXED_KINDS
             ]
             for pepper in self._peppers
         ]
@@ -192,13 +192,13 @@ class IssuersDigests(dict[str, Sequence[Sequence[Digests]]]):
 
 
 class TokenKeys:
-    """The keys under which entries about tokens may be; the latest are remembered."""
+    """A cache of the keys under which entries about tokens may be."""
 
     def __init__(self, layout: Layout) -> None:
-        """Prepare for the region of a layout."""
+        """Prepare for one region."""
         self._known = IssuersDigests(layout.peppers, tag=layout.tag)
         self._latest: dict[_Named, tuple[bytes, ...]] = {}
-        self._room = _REMEMBERED_KEYS
+        self._room = _CACHED_KEYS
 
     def of(self, token: Token) -> tuple[bytes, ...]:
         """Return what `Layout.keys(token.targets())` would, in the same order."""
@@ -207,14 +207,14 @@ class TokenKeys:
         if keys is None:
             keys = tuple(self._make(token))
             self._room -= len(keys)
-            if len(self._latest) >= _REMEMBERED_TOKENS or self._room < 0:
+            if len(self._latest) >= _CACHED_TOKENS or self._room < 0:
                 self._latest.clear()
-                self._room = _REMEMBERED_KEYS - len(keys)
+                self._room = _CACHED_KEYS - len(keys)
             self._latest[named] = keys
         return keys
 
     def _make(self, token: Token) -> list[bytes]:
-        more = [(TOLD_APART.index(kind), name) for kind, name in token.more]
+        more = [(INDEXED_KINDS.index(kind), name) for kind, name in token.more]
         more += [(GRANTS, name) for name in token.grants()]
         keys: list[bytes] = []
         for row in self._known[token.issuer]:
@@ -228,7 +228,7 @@ _Named = tuple[str, tuple[str, ...], tuple[tuple[Kind, str], ...]]
 
 
 def encode_value(entry: Entry) -> bytes:
-    """Return the value under the entry's key."""
+    """Return the value to store under the entry's key."""
     receipt = entry.source.receipt
     if entry.target.kind in DENYLIST_KINDS:
         return receipt.encode()
@@ -239,18 +239,18 @@ def encode_value(entry: Entry) -> bytes:
 
 
 def decode_value(target: Target, value: bytes, expires_at: int) -> Entry:
-    """Return the entry that a value stands for.
+    """Return the entry that a value encodes.
 
     Args:
         target: what was looked up.
-        value: what lies under its key.
+        value: what is stored under its key.
         expires_at: when the key expires, in ms; below 0 means never.
     """
     receipt, *rest = value.decode().split(" ")
     partition, offset = map(int, receipt.split("-"))
     if target.kind in DENYLIST_KINDS:
         source = Position(partition, Offset(offset), UnixMs(0))
-        # That the key exists is the whole answer, even if somebody made it for ever.
+        # The key's existence is the whole answer, even if someone removed its expiry.
         until = expires_at if expires_at >= 0 else NO_EXPIRY
         return Entry(target, source, expires_at=UnixMs(until))
     version, not_before, status, status_time, time, forwarded = rest

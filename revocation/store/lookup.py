@@ -1,4 +1,4 @@
-"""The call that answers checks: its bytes, and what its reply means.
+"""The call that answers checks: its encoding, and how to read its reply.
 
 `docs/store-layout.md` describes it for other languages.
 """
@@ -13,30 +13,30 @@ from revocation.store import canary
 from revocation.store.layout import Layout, decode_value
 
 MAX_KEYS_PER_CALL: Final = 4_000
-"""What one call may look up; Lua's stack holds fewer than 8,000 values."""
+"""The limit of one call; Lua's stack holds fewer than 8,000 values."""
 
 Hit = tuple[bytes, int] | None
-"""What lies under a key: the value, and when it expires in ms, -1 for never."""
+"""A key's value and its expiry time in ms, -1 for never; None without one."""
 
 NOT_READY: Final = Freshness(ready=False, as_of=UnixMs(0))
-"""How fresh a region is that is cold, or has no functions."""
+"""The freshness of a region that is cold or has no functions."""
 
 
 class LookUp:
-    """Makes the calls for one region, and reads their replies.
+    """Encodes the calls for one region, and reads their replies.
 
-    Each call looks the user canary up as well, under every pepper: whoever does not
+    Each call also looks up the user canary, under every pepper: a reader that does not
     find it would not find a revoked user either.
     """
 
     def __init__(self, layout: Layout) -> None:
-        """Prepare, with the keys of the region."""
+        """Prepare for the region of a layout."""
         self._meta = layout.meta
         self._packed_meta = b"$%d\r\n%b\r\n" % (len(layout.meta), layout.meta)
         self._canaries = layout.keys([canary.TARGETS[Kind.USER]])
 
     def command(self, keys: Sequence[bytes]) -> tuple[bytes | str | int, ...]:
-        """Return the call for some keys.
+        """Return the command that looks up some keys.
 
         Raises:
             ValueError: more than `MAX_KEYS_PER_CALL`.
@@ -46,10 +46,10 @@ class LookUp:
         return ("FCALL_RO", "revocation_find", 1 + len(keys), self._meta, *keys)
 
     def packed(self, keys: Sequence[bytes]) -> bytes:
-        """Return the same call as it is sent, for a tenth of the time.
+        """Return the command in RESP, encoded in a tenth of a client's time.
 
         Args:
-            keys: those of a `Layout`, which are equally long.
+            keys: of a `Layout`, all of the same length.
         """
         keys = (*keys, *self._canaries)
         count = b"%d" % (1 + len(keys))
@@ -61,9 +61,9 @@ class LookUp:
         return b"".join((head, before, (b"\r\n" + before).join(keys), b"\r\n"))
 
     def read(self, reply: Sequence[Any]) -> tuple[Freshness, Sequence[Hit]]:
-        """Return how fresh the region is, and what lies under the keys of a call.
+        """Return the region's freshness, and what lies under the keys of a call.
 
-        Nothing lies under any key of a cold store. One without its canary is not ready.
+        A cold store has no hits. A store without its canary is not ready.
         """
         epoch, ready, as_of, *hits = reply
         if epoch is None:
@@ -76,16 +76,16 @@ class LookUp:
 
 
 def check_count(keys: Sequence[bytes]) -> None:
-    """Raise a ValueError if there are more keys than fit into a call."""
+    """Raise a ValueError if there are too many keys for one call."""
     if len(keys) > MAX_KEYS_PER_CALL:
         raise ValueError(
-            f"{len(keys)} keys in one call, at most {MAX_KEYS_PER_CALL} fit; "
-            "ask for fewer targets"
+            f"{len(keys)} keys do not fit in one call; look up fewer targets, with at "
+            f"most {MAX_KEYS_PER_CALL} keys"
         )
 
 
 def read_hits(targets: Sequence[Target], hits: Sequence[Hit]) -> Found:
-    """Return what was found, for the keys of some targets under every pepper."""
+    """Return the entries found, given the hits for `Layout.keys(targets)`."""
     found: dict[Target, Entry] = {}
     for target, hit in zip(cycle(targets), hits, strict=False):
         if hit is not None:

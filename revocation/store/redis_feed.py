@@ -1,6 +1,6 @@
-"""What a region tells those who keep a copy of it, read from Redis or Valkey.
+"""Reads a region's feed and snapshot, for replicas, from Redis or Valkey.
 
-`docs/store-layout.md` describes the feed and the snapshot for other languages.
+`docs/store-layout.md` specifies both for other languages.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from revocation.store.layout import Layout
 from revocation.tls import NO_TLS, Tls
 
 PAGE_KEYS: Final = 1_000
-"""How many keys a page looks at: about 1 ms of the server's time."""
+"""How many keys a page scans: about 1 ms of the server's time."""
 
 _CHANGES_PER_READ: Final = 16
 _FIELDS: Final = (b"after", b"epoch", b"ready", b"as_of")
@@ -29,7 +29,7 @@ _NOT_READY: Final = Freshness(ready=False, as_of=UnixMs(0))
 
 
 class RedisFeed:
-    """A region's entries and changes, over a connection of its own."""
+    """Reads a region's entries and changes over a connection of its own."""
 
     def __init__(
         self, url: str, layout: Layout, *, timeout_ms: int = 1_000, tls: Tls = NO_TLS
@@ -39,12 +39,12 @@ class RedisFeed:
         Args:
             url: as for `RedisStore`.
             layout: the keys of the region.
-            timeout_ms: the longest wait to connect, and for a reply once it is due.
+            timeout_ms: the maximum wait to connect, and for a reply once it is due.
             tls: certificates, for `rediss://`.
 
         Raises:
-            SettingsError: the URL is of no kind that we know, or a certificate cannot
-                be used.
+            SettingsError: the URL's scheme is unsupported, or a certificate cannot be
+                used.
         """
         self._url = url
         self._layout = layout
@@ -56,7 +56,7 @@ class RedisFeed:
             max_connections=1,
             tls=tls,
             slot_key=layout.meta,
-            # All feeds of a region lose their connection in the same instant.
+            # All feeds of a region lose their connection at the same moment.
             retries=False,
         )
 
@@ -65,13 +65,13 @@ class RedisFeed:
         """Return the feed of the settings' region.
 
         Raises:
-            SettingsError: a secret cannot be read, or the URL is of no known kind.
+            SettingsError: a secret cannot be read, or the URL's scheme is unsupported.
         """
         layout = Layout(settings.store_prefix, settings.peppers)
         return cls(settings.store_url, layout, tls=settings.tls)
 
     def another(self) -> Self:
-        """Return a reader of the same region that shares no connection with this."""
+        """Return a reader of the same region with a connection of its own."""
         return type(self)(
             self._url, self._layout, timeout_ms=self._timeout_ms, tls=self._tls
         )
@@ -81,7 +81,7 @@ class RedisFeed:
         await self._connection.stop()
 
     async def head(self) -> FeedHead:
-        """Return epoch, freshness and position, of one instant.
+        """Return epoch, freshness and position at one instant.
 
         Raises:
             StoreUnavailableError: retry later.
@@ -121,11 +121,11 @@ class RedisFeed:
 
         Raises:
             StoreUnavailableError: retry later, from the same position.
-            ValueError: `wait_ms` is longer than a reply may take.
+            ValueError: `wait_ms` is not less than the timeout.
         """
         if wait_ms >= self._timeout_ms:
             raise ValueError(
-                f"wait_ms is {wait_ms}; less than {self._timeout_ms} works"
+                f"wait_ms is {wait_ms}; it must be less than {self._timeout_ms}"
             )
         block = ("BLOCK", wait_ms) if wait_ms else ()
         streams = await self._connection.call(

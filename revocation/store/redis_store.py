@@ -1,4 +1,4 @@
-"""The store in Redis 7.0 or Valkey 8 and later, by the functions in `functions.lua`.
+"""The store in Redis 7.0 or Valkey 8 and later, built on `functions.lua`.
 
 One call writes a batch and one call answers a check, each atomic on the server.
 """
@@ -30,7 +30,7 @@ from revocation.store.suitability import find_fault
 from revocation.tls import NO_TLS, Tls
 
 MAX_ENTRIES_PER_CALL: Final = 1_000
-"""The server does nothing else during a call: 1,000 entries take 4 to 10 ms."""
+"""A call blocks the server: 1,000 entries take 4 to 10 ms."""
 
 FUNCTIONS: Final = Path(__file__).with_name("functions.lua").read_bytes()
 """The library that `check_suitable` loads into the server."""
@@ -64,15 +64,17 @@ class RedisStore(Lifecycle):
         Args:
             url: as for `RedisConnection`: `redis://`, `rediss://`, `unix://` ...
             layout: the keys of the region.
-            limits: how long tokens and sessions live, so how long an entry matters.
-            max_clock_skew_ms: `check_suitable` refuses a clock that is further off.
-            timeout_ms: the longest wait to connect, and for each reply.
-            max_connections: calls beyond as many wait for their turn.
+            limits: the lifetimes of tokens and sessions, and so how long entries
+                matter.
+            max_clock_skew_ms: the clock difference above which `check_suitable`
+                refuses.
+            timeout_ms: the maximum wait to connect, and for each reply.
+            max_connections: the size of the pool; further calls wait.
             tls: certificates, for `rediss://`.
 
         Raises:
-            SettingsError: the URL is of no kind that we know, or a certificate cannot
-                be used.
+            SettingsError: the URL's scheme is unsupported, or a certificate cannot be
+                used.
         """
         self.layout = layout
         self._limits = limits
@@ -91,7 +93,7 @@ class RedisStore(Lifecycle):
         """Return the store of the settings' region.
 
         Raises:
-            SettingsError: a secret cannot be read, or the URL is of no known kind.
+            SettingsError: a secret cannot be read, or the URL's scheme is unsupported.
         """
         return cls(
             settings.store_url,
@@ -102,7 +104,7 @@ class RedisStore(Lifecycle):
         )
 
     async def start(self) -> None:
-        """Connect, and see whether the store answers.
+        """Connect, and check that the store answers.
 
         Raises:
             StoreUnavailableError: retry later.
@@ -110,30 +112,30 @@ class RedisStore(Lifecycle):
         await self.find(())
 
     async def stop(self) -> None:
-        """Disconnect; may be called twice, and `start` again after it."""
+        """Disconnect; may be called twice, and `start` may follow."""
         await self._connection.stop()
 
     async def find(self, targets: Sequence[Target]) -> Answer:
         """Look targets up under every pepper, in one round trip.
 
         Raises:
-            StoreUnavailableError: retry later, or do what the policy says.
+            StoreUnavailableError: retry later, or apply the policy.
             ValueError: more than `MAX_KEYS_PER_CALL` keys.
         """
         freshness, hits = await self.look_up(self.layout.keys(targets))
         return Answer(read_hits(targets, hits), freshness)
 
     def find_token(self, token: Token) -> Awaitable[Answer]:
-        """Look up whatever is about a token; see `find`."""
+        """Look up every entry about a token; see `find`."""
         return self.find(token.targets())
 
     async def look_up(self, keys: Sequence[bytes]) -> tuple[Freshness, Sequence[Hit]]:
-        """Return what lies under some keys, and how fresh that is, in one round trip.
+        """Return the region's freshness and the hits for some keys, in one round trip.
 
-        Nothing lies under any key of a cold store.
+        A cold store has no hits.
 
         Raises:
-            StoreUnavailableError: retry later, or do what the policy says.
+            StoreUnavailableError: retry later, or apply the policy.
             ValueError: more than `MAX_KEYS_PER_CALL` keys.
         """
         try:
@@ -145,27 +147,27 @@ class RedisStore(Lifecycle):
         return self._look_up.read(reply)
 
     def send_look_up(self, keys: Sequence[bytes]) -> asyncio.Future[Any] | None:
-        """Ask for what `look_up` does, at once, over a connection that is kept.
+        """Send a lookup immediately, over the dedicated connection.
 
-        None, returned or to come, says to `look_up` instead, and then `open_pipeline`.
-        What else comes is for `read_look_up`.
+        If it returns or resolves to None, use `look_up` and then `open_pipeline`. Any
+        other result is a reply for `read_look_up`.
 
         Args:
             keys: from `layout`, at most `MAX_KEYS_PER_CALL`.
 
         Raises:
-            StoreUnavailableError: to come; retry later.
+            StoreUnavailableError: from the future; retry later.
         """
         if len(keys) > MAX_KEYS_PER_CALL:
             return None
         return self._connection.send(self._look_up.packed(keys))
 
     def read_look_up(self, reply: Sequence[Any]) -> tuple[Freshness, Sequence[Hit]]:
-        """Return what `look_up` does, of what `send_look_up` brought."""
+        """Return what `look_up` returns, given a reply to `send_look_up`."""
         return self._look_up.read(reply)
 
     async def open_pipeline(self) -> None:
-        """Set a connection apart for `send_look_up`, if one can be had."""
+        """Dedicate a connection to `send_look_up`, if one is available."""
         await self._connection.open_pipeline()
 
     async def region(self) -> Region:
@@ -178,7 +180,7 @@ class RedisStore(Lifecycle):
         if b"epoch" not in state:
             return Region(None, NOT_READY, {})
         ready, as_of = state[b"ready"] == b"1", UnixMs(int(state[b"as_of"]))
-        if ready:  # For whoever finds nothing here, it is not.
+        if ready:  # Unless this reader would not find the region's entries.
             ready = (await self.look_up(()))[0].ready
         return Region(
             state[b"epoch"].decode(),
@@ -206,12 +208,14 @@ class RedisStore(Lifecycle):
     ) -> str:
         """Open an epoch if the store is cold, or in the epoch `replacing`.
 
-        Returns the epoch in force afterwards: `epoch`, or that of whoever was first.
+        Returns the epoch in force afterwards: `epoch`, or another if someone else was
+        first.
 
         Raises:
             StoreUnavailableError: back off, retry.
         """
-        # Under the pepper that is written; those under the one before go.
+        # Written under the first pepper; the script deletes those under the previous
+        # one.
         keys = self.layout.keys(tuple(canary.TARGETS.values()))
         values = tuple(encode_value(entry) for entry in canary.entries(epoch))
         in_force: bytes = await self._write(
@@ -224,7 +228,7 @@ class RedisStore(Lifecycle):
         return in_force.decode()
 
     async def clear(self, epoch: str) -> None:
-        """Delete what an epoch that keeps nothing found; whoever sees it may help.
+        """Delete the entries that a `Keep.NOTHING` epoch found; any projector may help.
 
         Raises:
             StoreColdError: the store is not in this epoch.
@@ -241,8 +245,8 @@ class RedisStore(Lifecycle):
     async def apply(self, epoch: str, batch: Batch) -> None:
         """Merge entries, move marks forward and feed replicas.
 
-        A batch of more than `MAX_ENTRIES_PER_CALL` takes several calls, of which the
-        last moves the marks: whatever happens, no mark claims what is not written.
+        A batch of more than `MAX_ENTRIES_PER_CALL` takes several calls. Only the last
+        one moves the marks, so no mark ever claims what is not written.
 
         Raises:
             StoreColdError: the store is not in this epoch; rebuild it.
@@ -285,22 +289,22 @@ class RedisStore(Lifecycle):
             StoreUnavailableError: retry later.
         """
         try:
-            complaint = find_fault(await self._connection.call("INFO"))
-            if complaint is None:
+            fault = find_fault(await self._connection.call("INFO"))
+            if fault is None:
                 skew = await self.clock_skew_ms()
-                complaint = find_clock_fault(skew, self._max_clock_skew_ms)
-            if complaint is None:
+                fault = find_clock_fault(skew, self._max_clock_skew_ms)
+            if fault is None:
                 await self._load_functions()
         except StoreUnavailableError as error:
             if needs_mending(error):
                 raise StoreUnsuitableError(str(error)) from error
             raise
-        if complaint is not None:
+        if fault is not None:
             where = self._connection.where
-            raise StoreUnsuitableError(f"the store at {where}: {complaint}")
+            raise StoreUnsuitableError(f"the store at {where}: {fault}")
 
     async def _load_functions(self) -> None:
-        # Only when they differ: a load is written to every replica and to the AOF.
+        # Only if they differ: a load is propagated to every replica and to the AOF.
         loaded = await self._connection.call(
             *("FUNCTION", "LIST", "LIBRARYNAME", _LIBRARY, "WITHCODE")
         )
@@ -308,7 +312,7 @@ class RedisStore(Lifecycle):
             await self._connection.call("FUNCTION", "LOAD", "REPLACE", FUNCTIONS)
 
     async def _write(self, *command: bytes | str | int) -> Any:
-        """Return the reply; a server that restarted empty gets the functions again."""
+        """Return the reply; load the functions again if the server restarted empty."""
         try:
             return await self._connection.call(*command)
         except StoreUnavailableError as error:

@@ -1,4 +1,4 @@
-"""Whether a region can be read with our settings, asked of its store."""
+"""Checks with a region's store whether our settings can read it."""
 
 from revocation.errors import DisagreementError
 from revocation.identity import Expectation
@@ -7,9 +7,9 @@ from revocation.store.contract import StoreReader
 
 
 async def require_agreement(store: StoreReader, expected: Expectation) -> None:
-    """Accept a region whose settings are ours and whose canaries we find.
+    """Require that the region has our settings and that we find its canaries.
 
-    A cold region says nothing yet, and gives no verdicts either.
+    A cold region passes: it states nothing yet, and gives no verdicts either.
 
     Raises:
         DisagreementError: names each setting, the region's value and ours.
@@ -29,7 +29,7 @@ async def require_agreement(store: StoreReader, expected: Expectation) -> None:
     # Unless another epoch began between the two calls.
     if lost and (await store.region()).epoch == region.epoch:
         raise DisagreementError(
-            f"the canaries of the region {expected.region} are not found (of the kinds "
-            f"{', '.join(lost)}), so no revocation would be: pepper, prefix or layout "
-            "differ from the projector's"
+            f"the canaries of region {expected.region} are not found (kinds: "
+            f"{', '.join(lost)}), so no revocation would be found either: pepper, "
+            "prefix or layout differ from the projector's; set the projector's values"
         )

@@ -1,14 +1,14 @@
-"""The verifier: says whether a token still counts, and as of when.
+"""The verifier decides whether a token still counts, and as of when.
 
 Read `base_verifier.py`, then:
 
 - `verifier.py`: answers from memory; `replica.py` is that memory, `replica_feed.py`
-  keeps it, `pacing.py` lets a thousand of them do so without falling over one another,
-- `remote_verifier.py`: asks the region's store instead,
+  keeps it up to date, `pacing.py` keeps a thousand of them from overloading the store,
+- `remote_verifier.py`: reads the region's store for each check instead,
 - `threaded_verifier.py`: for services without an event loop,
-- `fallback/`: who is asked when the region is behind,
+- `fallback/`: other sources to ask when the region is behind,
 - `reporting/`: counts verdicts, reports uses of revoked tokens,
-- `wiring.py`: all of it, as the settings say.
+- `wiring.py`: builds all of it from the settings.
 
 The rule itself is `revocation.decision`.
 """

@@ -1,7 +1,7 @@
-"""What every verifier does, wherever its knowledge lies.
+"""What all verifiers have in common, wherever they find entries.
 
-`Verifier` keeps a replica and answers at once; `RemoteVerifier` asks the region's store
-for each check. Both turn a token into a verdict here, and nowhere else.
+`Verifier` keeps a replica and answers immediately; `RemoteVerifier` reads the region's
+store for each check. Both turn a token into a verdict here, and nowhere else.
 """
 
 import abc
@@ -47,13 +47,13 @@ _BEHIND: Final = frozenset({Reason.STALE, Reason.NOT_READY})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierParts:
-    """What a verifier is made of.
+    """The parts of a verifier.
 
-    `store`: the region's. `rules`: what the installation asks of its tokens.
+    `store`: the region's. `rules`: the installation's requirements of its tokens.
     `policies`: the staleness policy of each route class. `region`: its name, for
     metrics. `tokens`: for `verify`; without it only claims can be checked. `fallback`:
-    asked where a policy says `introspect`. `reporter`: told of each token that was used
-    after its revocation.
+    asked where a policy says `introspect`. `reporter`: notified of each use of a
+    revoked token.
     """
 
     store: StoreReader
@@ -67,9 +67,9 @@ class VerifierParts:
     reporter: RejectionReporter | None = None
 
 
-Looked = tuple[Token | str, Found, Freshness]
-"""A token with all that was looked up for it or a complaint, what was found, and how
-fresh that is."""
+LookupResult = tuple[Token | str, Found, Freshness]
+"""A token with everything that was looked up for it, or its fault; the entries found;
+and their freshness."""
 
 
 class BaseVerifier(Composite, abc.ABC):
@@ -79,7 +79,7 @@ class BaseVerifier(Composite, abc.ABC):
         """Prepare; nothing connects yet."""
         super().__init__()
         self.rules = parts.rules
-        # What a token names of claim sets is read apart, where it is of use.
+        # Claim sets are read separately, only where entries about claims exist.
         self._plain_rules = replace(parts.rules, revocable_claims=())
         sets = parts.rules.revocable_claims
         self._claim_reader = ClaimReader(sets) if sets else None
@@ -96,13 +96,13 @@ class BaseVerifier(Composite, abc.ABC):
 
     @property
     def max_token_bytes(self) -> int:
-        """How long a token may be: the most that any issuer's may."""
+        """The maximum length of a token: the largest limit of any issuer."""
         if self._tokens is None:
             return DEFAULT_TOKEN_BYTES
         return self._tokens.authenticator.max_token_bytes
 
     async def stop(self) -> None:
-        """Disconnect; may be called twice. Checks are answered on, ever staler."""
+        """Disconnect; may be called twice. Checks still get answers, ever staler."""
         await super().stop()
         await self._store.stop()
         self._counter.flush()
@@ -121,14 +121,14 @@ class BaseVerifier(Composite, abc.ABC):
         """Return whether a token with these claims still counts.
 
         Where the policy of the route class says `introspect` and the region is behind,
-        the fallback is asked, within its time limit.
+        this asks the fallback, within its time limit.
 
         Args:
-            claims: the token's claims set, signature verified.
+            claims: the token's claims set, its signature verified.
             route: the route class, `read` or `write` or one of your policies.
             resources: what the request touches, each `type:id`.
-            kid: the `kid` of the token's header, so that a revoked key is noticed.
-            introspect: whether to ask the fallback; not when asked as one.
+            kid: the `kid` of the token's header, to detect a revoked key.
+            introspect: whether to ask the fallback; False when answering as one.
 
         Raises:
             SettingsError: there is no policy for the route class.
@@ -140,9 +140,9 @@ class BaseVerifier(Composite, abc.ABC):
         if verdict.active and not verdict.stale:
             self._counter.count(verdict, route, token)
             return verdict
-        question = CheckRequest(claims, kid, resources, None, route)
+        request = CheckRequest(claims, kid, resources, None, route)
         return await self._settle(
-            verdict, token, question, policy, introspect=introspect
+            verdict, token, request, policy, introspect=introspect
         )
 
     async def verify_async(
@@ -150,8 +150,8 @@ class BaseVerifier(Composite, abc.ABC):
     ) -> Verification:
         """Return whether a compact JWT is genuine, meant for us, and still counts.
 
-        A key that is not at hand, or is not what its issuer has under that name now, is
-        fetched first, if the issuer was not asked lately.
+        A key that is unknown, or may have been replaced by its issuer, is fetched
+        first, unless the issuer was asked recently.
 
         Args:
             token: the JWT in compact form (RFC 7515 section 7.1).
@@ -159,7 +159,7 @@ class BaseVerifier(Composite, abc.ABC):
             resources: as for `check_async`.
 
         Raises:
-            SettingsError: no issuers are configured, or no such route class.
+            SettingsError: no issuers are configured, or the route class is unknown.
         """
         outcome = await self._require_tokens().authenticate(token, self._now)
         if isinstance(outcome, Refusal):
@@ -168,14 +168,14 @@ class BaseVerifier(Composite, abc.ABC):
         read = self._token(outcome, resources)
         read, found, freshness = await self._look_up(read, claims)
         verdict = self._decide(read, found, freshness, policy)
-        question = CheckRequest(claims, kid, resources, token, route)
-        verdict = await self._settle(verdict, read, question, policy)
+        request = CheckRequest(claims, kid, resources, token, route)
+        verdict = await self._settle(verdict, read, request, policy)
         return Verification(verdict, claims, kid)
 
     async def current_version(self, issuer: str, user: str) -> Version:
-        """Return a user's version, as the region's store has it: 0 if never revoked.
+        """Return a user's version from the region's store; 0 if never revoked.
 
-        An issuer puts it into the `ver` claim of the tokens that it mints.
+        An issuer puts it into the `ver` claim of new tokens.
 
         Raises:
             StoreUnavailableError: retry later.
@@ -185,8 +185,8 @@ class BaseVerifier(Composite, abc.ABC):
         answer = await self._store.find([target])
         if not answer.freshness.ready:
             raise StoreColdError(
-                f"the region {self.region} is not complete, so a version of 0 would "
-                "mean nothing; retry later, or ask another region"
+                f"the region {self.region} is not complete, so the version is unknown; "
+                "retry later, or ask another region"
             )
         entry = answer.found.get(target)
         return Version(0) if entry is None else entry.version
@@ -197,7 +197,7 @@ class BaseVerifier(Composite, abc.ABC):
         """Wait until the region's store has applied events; returns the ms it took.
 
         Raises:
-            NotAppliedError: it did not within the time limit.
+            NotAppliedError: not within the time limit.
         """
         readers = {self.region: self._store}
         took = await wait_applied(receipts, readers, timeout_seconds=timeout_seconds)
@@ -206,11 +206,11 @@ class BaseVerifier(Composite, abc.ABC):
     # Steps ---------------------------------------------------------------------------
 
     @abc.abstractmethod
-    async def _look_up(self, token: Token | str, claims: Claims) -> Looked:
-        """Return what is known about a token; of a complaint, only how fresh it is."""
+    async def _look_up(self, token: Token | str, claims: Claims) -> LookupResult:
+        """Look a token up; for a fault, return only the freshness."""
 
     def _name_claims(self, token: Token | str, claims: Claims) -> Token | str:
-        """Return the token with what its claims name of claim sets, or a complaint."""
+        """Return the token with its values of claim sets, or a fault."""
         reader = self._claim_reader
         if reader is None or isinstance(token, str):
             return token
@@ -218,7 +218,7 @@ class BaseVerifier(Composite, abc.ABC):
 
     @abc.abstractmethod
     def _freshness(self) -> Freshness:
-        """Return how fresh the latest knowledge is, without asking anybody."""
+        """Return the latest freshness, without any request."""
 
     def _decide(
         self,
@@ -242,25 +242,25 @@ class BaseVerifier(Composite, abc.ABC):
         self,
         verdict: Verdict,
         token: Token | str,
-        question: CheckRequest,
+        request: CheckRequest,
         policy: StalenessPolicy,
         *,
         introspect: bool = True,
     ) -> Verdict:
-        """Return the last word: the fallback's, if it is to be asked and can tell."""
+        """Return the final verdict: the fallback's, if needed and available."""
         asks = introspect and policy.beyond is Beyond.INTROSPECT
         if asks and self._fallback is not None and verdict.reason in _BEHIND:
             answer = await self._fallback.ask(
-                question,
+                request,
                 policy=policy,
                 rules=self.rules,
                 now=self._now,
                 skew_ms=self._clock_skew_ms(),
             )
             verdict = verdict if answer is None else answer
-        self._counter.count(verdict, question.route, token)
-        if verdict.reason is Reason.KEY_REVOKED and question.kid is not None:
-            self._drop_key(question.claims["iss"], question.kid)
+        self._counter.count(verdict, request.route, token)
+        if verdict.reason is Reason.KEY_REVOKED and request.kid is not None:
+            self._drop_key(request.claims["iss"], request.kid)
         return verdict
 
     def _refuse(self, refusal: Refusal, route: str) -> Verification:
@@ -303,4 +303,4 @@ class BaseVerifier(Composite, abc.ABC):
 
     @abc.abstractmethod
     def _clock_skew_ms(self) -> int:
-        """Return how far our clock is from the region's, 0 or more."""
+        """Return the difference between our clock and the region's, 0 or more."""

@@ -1,8 +1,8 @@
-"""Follows a region anew when its replica learns nothing although there is something.
+"""Restarts a feed whose replica stands still although the region has moved on.
 
-The store is asked over another connection, and only when the replica has been still for
-a while: pulses come several times a second. While the store does not answer, or knows
-nothing newer either, nothing is wrong with the feed.
+The watch reads the store over another connection, and only when the replica has not
+changed for a while: pulses come several times a second. If the store does not answer,
+or has nothing newer either, the feed is healthy.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ _SILENT_SECONDS: Final = 10.0
 class FeedWatch:
     """Watches a feed, from `start` to `stop`.
 
-    `complaint` says what is wrong, until the replica moves on. `looks` grows about once
-    a second, for as long as the event loop lives.
+    `problem` says what is wrong, until the replica changes again. `looks` grows about
+    once a second, as long as the event loop runs.
     """
 
     def __init__(self, feed: Feed, new_reader: Callable[[], FeedReader]) -> None:
-        """Prepare; `new_reader` connects apart from the feed."""
+        """Prepare; `new_reader` makes a reader with connections of its own."""
         self._feed = feed
         self._new_reader = new_reader
         self._watch = StallWatch()
@@ -45,16 +45,16 @@ class FeedWatch:
         self._background = Background(
             "feed watch", self._run, silent_seconds=_SILENT_SECONDS
         )
-        self.complaint = ""
+        self.problem = ""
         self.looks = 0
 
     async def start(self) -> None:
-        """Watch from now on."""
+        """Begin to watch."""
         self._moved_at = time.monotonic()
         self._background.start()
 
     async def stop(self) -> None:
-        """Watch no longer; may be called twice."""
+        """Stop watching; may be called twice."""
         await self._background.stop()
         await self._disconnect()
 
@@ -68,21 +68,21 @@ class FeedWatch:
     async def _look(self, now: float) -> None:
         feed = self._feed
         if feed.has_ended:
-            await self._follow_anew("feed: its task ended")
+            await self._restart_feed("feed: its task ended")
             return
         learnt = feed.learnt
         if learnt != self._known:
-            self._known, self._moved_at, self.complaint = learnt, now, ""
+            self._known, self._moved_at, self.problem = learnt, now, ""
             await self._disconnect()
-        is_still = not feed.is_resting and now - self._moved_at > _STILL_SECONDS
+        is_still = not feed.is_backing_off and now - self._moved_at > _STILL_SECONDS
         is_due = is_still and await self._is_behind()
         expected = ProgressExpectation("feed", learnt, is_due, _STALL_SECONDS)
-        if stall := self._watch.look(now, [expected]):
-            await self._follow_anew(str(stall))
-            self._watch.pardon(time.monotonic())
+        if stall := self._watch.check(now, [expected]):
+            await self._restart_feed(str(stall))
+            self._watch.reset(time.monotonic())
 
     async def _is_behind(self) -> bool:
-        """Ask the store whether it knows anything that the replica does not."""
+        """Return whether the store has anything that the replica has not."""
         if self._reader is None:
             self._reader = self._new_reader()
         try:
@@ -91,10 +91,10 @@ class FeedWatch:
             return False
         return head.freshness.ready and head.freshness != self._feed.replica.freshness
 
-    async def _follow_anew(self, complaint: str) -> None:
-        self.complaint = complaint
+    async def _restart_feed(self, problem: str) -> None:
+        self.problem = problem
         metrics.STALLS.labels("feed").inc()
-        _log.error("following anew", cause=complaint)
+        _log.error("restarting the feed", cause=problem)
         await self._feed.restart()
 
     async def _disconnect(self) -> None:

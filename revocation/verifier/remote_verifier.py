@@ -1,4 +1,4 @@
-"""The verifier that keeps nothing: the region's store is asked for each check."""
+"""The verifier without a replica: it reads the region's store for each check."""
 
 import asyncio
 from typing import Final, Self
@@ -19,7 +19,7 @@ from revocation.identity import Expectation
 from revocation.settings import VerifierSettings
 from revocation.store.contract import Answer
 from revocation.store.store_agreement import require_agreement
-from revocation.verifier.base_verifier import BaseVerifier, Looked, VerifierParts
+from revocation.verifier.base_verifier import BaseVerifier, LookupResult, VerifierParts
 from revocation.verifier.wiring import parts_from_settings
 
 _log = structlog.get_logger()
@@ -29,16 +29,16 @@ _UNKNOWN: Final = Answer({}, Freshness(ready=False, as_of=UnixMs(0)))
 
 
 class RemoteVerifier(BaseVerifier):
-    """Answers from one region's store; concurrent checks share their calls.
+    """Answers from one region's store; concurrent checks share calls.
 
-    For what runs too shortly, or has too little memory, for a replica. An async context
-    manager:
+    For processes that are too short-lived, or have too little memory, for a replica. An
+    async context manager:
 
         async with RemoteVerifier.from_settings() as verifier:
             verdict = await verifier.check_async(claims)
 
-    A store that cannot be reached, was not started, or has other settings than ours,
-    gives `not_ready`, never `active`: nothing is known then.
+    If the store is unreachable, not started, or has settings other than ours, the
+    verdict is `not_ready`, never `active`: nothing is known then.
     """
 
     def __init__(
@@ -51,10 +51,10 @@ class RemoteVerifier(BaseVerifier):
         """Prepare; nothing connects yet.
 
         Args:
-            parts: `store` is asked for each check.
-            max_clock_skew_ms: start is refused when the clocks differ by more.
-            expected: what the region must say of itself, at start and every two
-                seconds from then on; the canary is looked for with each check.
+            parts: `store` is read for each check.
+            max_clock_skew_ms: `start` fails when the clocks differ by more.
+            expected: what the region must state about itself, at start and every two
+                seconds from then on; every check also looks up the canary.
         """
         super().__init__(parts)
         self._expected = expected
@@ -84,7 +84,7 @@ class RemoteVerifier(BaseVerifier):
         """Connect, compare settings and measure the clocks' difference.
 
         Raises:
-            DisagreementError: the region has other settings than we need.
+            DisagreementError: the region's settings are not the ones that we need.
             StoreUnavailableError: retry later.
             StoreUnsuitableError: the clocks differ too much to tell an answer's age.
         """
@@ -118,15 +118,15 @@ class RemoteVerifier(BaseVerifier):
                     _log.error("region disagrees", region=self.region, error=str(error))
                 self._disagrees = True
             except StoreUnavailableError:
-                continue  # Each check says so.
-            except Exception:  # noqa: BLE001 - what cannot be compared may differ
+                continue  # Every check reports it.
+            except Exception:  # noqa: BLE001 - an unknown region may differ
                 _log.exception("region cannot be compared", region=self.region)
                 self._disagrees = True
             else:
                 self._disagrees = False
             metrics.AGREEMENT.labels(self.region).set(not self._disagrees)
 
-    async def _look_up(self, token: Token | str, claims: Claims) -> Looked:
+    async def _look_up(self, token: Token | str, claims: Claims) -> LookupResult:
         token = self._name_claims(token, claims)
         return token, *await self._ask(token)
 

@@ -1,4 +1,4 @@
-"""Whether a replica looks for revocations where its region keeps them."""
+"""Checks that a replica looks revocations up where its region stores them."""
 
 import asyncio
 import time
@@ -18,10 +18,10 @@ _COMPARE_SECONDS: Final = 2.0
 
 
 class Agreement:
-    """What was found when a region was compared with what its verifier needs.
+    """The result of comparing a region with what its verifier needs.
 
-    `disagreement` is why the region is not followed, while it is not. `settled` is set
-    as soon as it is known whether it can be.
+    `disagreement` is the reason why the region cannot be followed, if so. `settled` is
+    set once that is known.
     """
 
     def __init__(self, region: str, expected: Expectation | None) -> None:
@@ -29,8 +29,8 @@ class Agreement:
 
         Args:
             region: its name, for metrics and logs.
-            expected: what the region must say of itself; None asks for its canaries
-                only.
+            expected: what the region must state about itself; None checks only its
+                canaries.
         """
         self._region = region
         self._expected = expected
@@ -40,11 +40,11 @@ class Agreement:
 
     @property
     def is_due(self) -> bool:
-        """Whether the region was not compared for a while."""
+        """Whether it is time to compare the region again."""
         return time.monotonic() - self._compared_at > _COMPARE_SECONDS
 
     def require_identity(self, head: FeedHead) -> None:
-        """Compare the settings that a region states; a cold one states none.
+        """Require the settings that we need; a cold region states none.
 
         Raises:
             DisagreementError: names each setting, the region's value and ours.
@@ -54,20 +54,20 @@ class Agreement:
             self._expected.require(head.identity)
 
     def require_canary(self, replica: Replica, epoch: str) -> None:
-        """Look for what a replica must hold, if it holds anything that it can find.
+        """Require that the replica finds the canaries of its epoch.
 
         Raises:
-            DisagreementError: it is not found.
+            DisagreementError: it does not.
         """
         if not replica.finds_canary(epoch):
             raise DisagreementError(
-                f"the canaries of the region {self._region} are not found, so no "
-                "revocation would be: pepper, prefix or layout differ from the "
-                "projector's"
+                f"the canaries of region {self._region} are not found, so no "
+                "revocation would be found either: pepper, prefix or layout differ "
+                "from the projector's; set the projector's values"
             )
 
     def note(self, disagreement: DisagreementError | None) -> None:
-        """Note how the region was found; what is wrong with it is logged once."""
+        """Record the result; a disagreement is logged once."""
         metrics.AGREEMENT.labels(self._region).set(disagreement is None)
         if disagreement is not None:
             metrics.FEED_RETRIES.labels(self._region, disagreement.code).inc()

@@ -1,17 +1,17 @@
-"""Keeps a replica: a snapshot of the region, and from then on every change.
+"""Maintains a replica: loads a snapshot of the region, then applies every change.
 
-The protocol, with the same numbers in the code:
+The protocol; comments in the code mark the steps by number:
 
-1. Wait until the region is complete and has time, and note where its feed is.
-2. Load every entry, and read the changes meanwhile: a page is newer than the changes
+1. Wait until the region is complete and has capacity, and record its feed's position.
+2. Load every entry, reading the changes meanwhile: a page is newer than the changes
    before it, and the changes up to the feed's end after the last page are newer still.
-3. Take the new replica in one assignment. Until then the old one answers, and says how
-   old it is.
-4. Read change after change. Each names the one before it; when that is not the last one
-   read, something was missed, and it starts again at 1.
+3. Replace the replica in one assignment. Until then the old one answers, and its
+   answers show its age.
+4. Read change after change. Each names its predecessor; if that is not the last change
+   read, something was missed, and the feed starts again at 1.
 
-A reader that is slow or dead costs the region nothing: the feed there is bounded. And a
-thousand that lost it together do not come back together: `pacing.py`.
+A slow or dead reader costs the region nothing, as the feed there is bounded. A thousand
+readers that lose it together do not come back together: see `pacing.py`.
 """
 
 import asyncio
@@ -53,10 +53,10 @@ _log = structlog.get_logger()
 _WAIT_MS: Final = 500
 _FIRST_BACKOFF_SECONDS: Final = 1.0
 _LAST_BACKOFF_SECONDS: Final = 2.0
-"""Small against the five seconds that writes tolerate: lost is the connection only."""
+"""Short against the 5 s that writes tolerate: only the connection was lost."""
 
 _LAST_LOAD_BACKOFF_SECONDS: Final = 30.0
-"""Snapshots that are in vain, again and again, must not keep the region busy."""
+"""Snapshots that fail repeatedly must not keep the region busy."""
 
 _SETTLED_SECONDS: Final = 60.0
 _PAGES_PER_READ: Final = 4
@@ -67,9 +67,10 @@ _MEASURE_SKEW_SECONDS: Final = 30.0
 class Feed:
     """Follows one region, from `start` to `stop`.
 
-    `replica` answers; it is whole at any time, and not ready before the first snapshot
-    is, nor while the region has other settings than we need. `skew_ms` is how far the
-    region's clock is from ours. `is_resting` while it waits before the next attempt.
+    `replica` answers; it is consistent at any time, and not ready before the first
+    snapshot or while the region's settings are not the ones that we need. `skew_ms` is
+    the difference between the region's clock and ours. `is_backing_off` is true while
+    it waits for the next attempt.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each bound
@@ -88,10 +89,10 @@ class Feed:
             reader: the region.
             new_replica: makes an empty replica.
             region: its name, for metrics and logs.
-            max_entries: more are refused, which bounds the memory used.
-            max_clock_skew_ms: a region whose clock is further off is not followed.
-            expected: what the region must say of itself; None asks for its canaries
-                only.
+            max_entries: the maximum, which bounds the memory used.
+            max_clock_skew_ms: the maximum clock difference of a region to follow.
+            expected: what the region must state about itself; None checks only its
+                canaries.
         """
         self._reader = reader
         self._new_replica = new_replica
@@ -105,48 +106,48 @@ class Feed:
         self._measured_at = float("-inf")
         self._admission = SnapshotWaiter(region, self._agreement, self._count_step)
         self._has_loaded = False
-        # Kept when it follows anew: a region too large is no reason to load it faster.
+        # Kept across restarts: a region that is too large must not be loaded faster.
         self._reconnects = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_BACKOFF_SECONDS)
         self._loads = Backoff(_FIRST_BACKOFF_SECONDS, _LAST_LOAD_BACKOFF_SECONDS)
         self._steps = 0
         self._task: asyncio.Task[None] | None = None
         self.skew_ms = 0
-        self.is_resting = False
+        self.is_backing_off = False
         self.replica = new_replica()
         self.progress = LoadProgress(0, 0)
         self.on_change: Callable[[Replica], None] = lambda _: None
 
     @property
     def disagreement(self) -> DisagreementError | None:
-        """Why the replica would look in the wrong place, while it would."""
+        """Why the replica would look entries up in the wrong place, if it would."""
         return self._agreement.disagreement
 
     @property
     def learnt(self) -> tuple[Freshness, int]:
-        """What changes whenever the feed has got on, or has good reason not to."""
+        """Changes whenever the feed progresses, or has a good reason not to."""
         return self.replica.freshness, self._steps
 
     @property
     def has_ended(self) -> bool:
-        """Whether the feed follows no longer, although it was not stopped."""
+        """Whether the feed's task ended although it was not stopped."""
         return self._task is not None and self._task.done()
 
     def _count_step(self) -> None:
         self._steps += 1
 
     async def start(self) -> None:
-        """Begin to follow; returns at once."""
+        """Begin to follow; returns immediately."""
         if self._task is None:
             self._begin("start")
 
     async def restart(self) -> None:
-        """Follow anew, over another connection; the replica answers meanwhile."""
+        """Restart over another connection; the replica answers meanwhile."""
         await self.stop()
         self._reader, self._position = self._reader.another(), ""
         self._begin("stalled")
 
     async def stop(self) -> None:
-        """Stop following and disconnect; the replica stays, and gets older."""
+        """Stop following and disconnect; the replica remains and ages."""
         task, self._task = self._task, None
         if task is not None:
             await end_task(task)
@@ -156,14 +157,14 @@ class Feed:
         """Wait until the first snapshot is complete.
 
         Raises:
-            DisagreementError: the region has other settings than we need.
+            DisagreementError: the region's settings are not the ones that we need.
         """
         await self._agreement.settled.wait()
         if self.disagreement is not None:
             raise self.disagreement
 
     def _begin(self, cause: str) -> None:
-        self.is_resting, name = False, f"feed {self._region}"
+        self.is_backing_off, name = False, f"feed {self._region}"
         self._task = asyncio.create_task(self._run(cause), name=name)
 
     async def _run(self, cause: str) -> None:
@@ -176,25 +177,25 @@ class Feed:
                 self._steps += 1
                 _log.warning("feed interrupted", region=self._region, error=str(error))
             except DisagreementError as error:
-                # It is no answer where to look for the rest.
+                # The old replica's answers prove nothing either.
                 self._position, self.replica = "", self._new_replica()
                 self._steps += 1
                 self._agreement.note(error)
             except RevocationError as error:
-                # Not if the store did not answer: it may answer others.
+                # An unreachable store is no progress: others may reach it.
                 self._steps += not isinstance(error, StoreUnavailableError)
                 metrics.FEED_RETRIES.labels(self._region, error.code).inc()
                 _log.warning("feed lost", outage="store", error=str(error))
-            except Exception:  # noqa: BLE001 - whatever it was, start over from a snapshot
+            except Exception:  # noqa: BLE001 - start over from a snapshot
                 self._position = ""
                 _log.exception("feed failed", region=self._region)
             if time.monotonic() - began > _SETTLED_SECONDS:
                 self._reconnects.reset()
                 self._loads.reset()
             backoff = self._loads if self._has_loaded else self._reconnects
-            self.is_resting = True
+            self.is_backing_off = True
             await asyncio.sleep(backoff.next())
-            self.is_resting = False
+            self.is_backing_off = False
 
     async def _follow(self, cause: str) -> None:
         await self._measure_skew()
@@ -209,7 +210,7 @@ class Feed:
                 self._require_canary(self.replica)
                 self.on_change(self.replica)
             if self._agreement.is_due:
-                await self._admission.ask(self._reader)
+                await self._admission.read_head(self._reader)
             if time.monotonic() - self._measured_at > _MEASURE_SKEW_SECONDS:
                 await self._measure_skew()
 
@@ -248,7 +249,7 @@ class Feed:
             run = run or page.run
             if page.run != run:
                 raise StoreMovedBackError(
-                    f"another server answers for {self._region} now; loading anew"
+                    f"another server now answers for {self._region}; reloading all"
                 )
             replica.put(page.entries)
             self._refuse_too_many(replica)
@@ -264,10 +265,10 @@ class Feed:
                     await self._apply(replica, change)
 
     async def _catch_up(self, replica: Replica) -> None:
-        """Read the feed to its end, and take the freshness that goes with it.
+        """Read the feed to its end, and adopt the freshness that belongs to it.
 
-        Not that from before the first page: another server may have answered then, and
-        known more than the one that the pages came from.
+        Not the freshness from before the first page: that may come from another server,
+        which knew more than the one that sent the pages.
         """
         while changes := await self._read():
             for change in changes:
@@ -283,54 +284,54 @@ class Feed:
         self._expect_epoch(change.epoch)
         if change.after != self._position:
             raise StoreMovedBackError(
-                f"the feed of {self._region} goes on after {change.after!r}, "
-                f"and was read up to {self._position}; loading everything anew"
+                f"the feed of {self._region} continues after {change.after!r}, but was "
+                f"read up to {self._position}; reloading everything"
             )
         replica.put(change.entries)
         self._refuse_too_many(replica)
         replica.advance(change.freshness)
         self._position = change.position
         if change.entries:
-            # Let others have their turn: a record may hold a thousand entries.
+            # Yield to other tasks: a record may hold a thousand entries.
             await asyncio.sleep(0)
 
     async def _read(self, *, wait_ms: int = 0) -> Sequence[Change]:
-        """Return what follows, or nothing when this surely is the feed's end."""
+        """Return the next changes, or none if this is certainly the feed's end."""
         changes = await self._reader.changes(self._position, wait_ms=wait_ms)
         if changes or await self._is_at_end():
             return changes
-        # Something was added just now; or it is in the feed no longer.
+        # Either a change was just added, or the next one was trimmed from the feed.
         changes = await self._reader.changes(self._position, wait_ms=0)
         if not changes:
             raise StoreMovedBackError(
                 f"the feed of {self._region} has lost what follows {self._position}; "
-                "loading everything anew"
+                "reloading everything"
             )
         return changes
 
     async def _is_at_end(self) -> bool:
-        """After a silence, see whether the feed still is the one that was read."""
-        head = self._head = await self._admission.ask(self._reader)
+        """After a silence, check that this is still the feed that was read."""
+        head = self._head = await self._admission.read_head(self._reader)
         self._expect_epoch(head.epoch)
         if position_order(head.position) < position_order(self._position):
             raise StoreMovedBackError(
-                f"the feed of {self._region} is at {head.position}, and was read up to "
-                f"{self._position}; loading everything anew"
+                f"the feed of {self._region} is at {head.position}, but was read up to "
+                f"{self._position}; reloading everything"
             )
         return head.position == self._position
 
     def _expect_epoch(self, epoch: str | None) -> None:
         if epoch != self._epoch:
             raise StoreColdError(
-                f"the store of {self._region} is in epoch {epoch}, and the replica in "
-                f"{self._epoch}; loading everything anew"
+                f"the store of {self._region} is in epoch {epoch}, but the replica in "
+                f"{self._epoch}; reloading everything"
             )
 
     def _refuse_too_many(self, replica: Replica) -> None:
         if len(replica) > self._max_entries:
             raise ReplicaFullError(
                 f"the region {self._region} has more than {self._max_entries} entries; "
-                "raise replica_max_entries, or ask the store for each check"
+                "raise replica_max_entries, or use a RemoteVerifier"
             )
 
     def _expire(self) -> None:

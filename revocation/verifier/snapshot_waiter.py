@@ -1,4 +1,4 @@
-"""Waiting until a region is complete, and its store has time for a snapshot."""
+"""Waits until a region is complete and its store has capacity for a snapshot."""
 
 import asyncio
 import time
@@ -14,19 +14,19 @@ from revocation.verifier.replica_agreement import Agreement
 _log = structlog.get_logger()
 
 _COLD_POLL_SECONDS: Final = 0.25
-_TURN_NEAR_SECONDS: Final = 0.05
-_TURN_FAR_SECONDS: Final = 0.5
+_NEAR_POLL_SECONDS: Final = 0.05
+_FAR_POLL_SECONDS: Final = 0.5
 
 
 class LoadProgress(NamedTuple):
-    """How far a snapshot is. `total` is a guess: the server may have other keys."""
+    """The progress of a snapshot. `total` is an estimate: other keys count too."""
 
     loaded: int
     total: int
 
 
 class SnapshotWaiter:
-    """Asks where a region's feed is, and tells when everything may be loaded."""
+    """Reads a region's feed head, and decides when a snapshot may be loaded."""
 
     def __init__(
         self, region: str, agreement: Agreement, on_wait: Callable[[], None]
@@ -35,54 +35,54 @@ class SnapshotWaiter:
 
         Args:
             region: its name, for logs.
-            agreement: every answer is compared with it.
-            on_wait: called while a store that is busy answers, and is waited for.
+            agreement: checks every head.
+            on_wait: called for each reply while waiting for a busy store.
         """
         self._region = region
         self._agreement = agreement
         self._on_wait = on_wait
-        self._turn = LoadAdmission()
+        self._admission = LoadAdmission()
 
-    async def ask(self, reader: FeedReader) -> FeedHead:
-        """Return where the feed is, at once.
+    async def read_head(self, reader: FeedReader) -> FeedHead:
+        """Return the feed's head immediately.
 
         Raises:
-            DisagreementError: the region has other settings than we need.
+            DisagreementError: the region's settings are not the ones that we need.
             StoreUnavailableError: retry later.
         """
-        asked_at = time.monotonic()
+        sent_at = time.monotonic()
         head = await reader.head()
-        self._turn.note_reply(time.monotonic() - asked_at)
+        self._admission.note_reply(time.monotonic() - sent_at)
         self._agreement.require_identity(head)
         return head
 
     async def wait(self, reader: FeedReader) -> FeedHead:
-        """Wait until the region is complete, and then for the turn to load it.
+        """Wait until the region is complete, and then for admission to load it.
 
-        Raises: as `ask`.
+        Raises like `read_head`.
         """
         await self._wait_complete(reader)
-        began, told = time.monotonic(), False
-        self._turn.begin()
+        began, is_logged = time.monotonic(), False
+        self._admission.begin()
         while True:
             head = await self._wait_complete(reader)
-            is_near = self._turn.count_reply(waited=time.monotonic() - began)
-            if self._turn.has_come:
+            is_near = self._admission.count_reply(waited=time.monotonic() - began)
+            if self._admission.is_admitted:
                 return head
-            if not (is_near or told):
-                _log.info("waiting for a store that is busy", region=self._region)
-                told = True
+            if not (is_near or is_logged):
+                _log.info("waiting for a busy store", region=self._region)
+                is_logged = True
             self._on_wait()
-            pause = _TURN_NEAR_SECONDS if is_near else _TURN_FAR_SECONDS
+            pause = _NEAR_POLL_SECONDS if is_near else _FAR_POLL_SECONDS
             await asyncio.sleep(around(pause))
 
     async def _wait_complete(self, reader: FeedReader) -> FeedHead:
-        told = False
+        is_logged = False
         while True:
-            head = await self.ask(reader)
+            head = await self.read_head(reader)
             if head.epoch is not None and head.freshness.ready:
                 return head
-            if not told:
+            if not is_logged:
                 _log.info("waiting for the region to be complete", region=self._region)
-                told = True
+                is_logged = True
             await asyncio.sleep(around(_COLD_POLL_SECONDS))

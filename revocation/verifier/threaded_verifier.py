@@ -1,7 +1,7 @@
-"""The verifier in services without an event loop, such as Flask's or Django's.
+"""A verifier for services without an event loop, such as Flask's or Django's.
 
-A background thread runs the loop in which the verifier follows its region; checks are
-made in the thread that asks. A thread does not survive a fork: start it in each worker
+A background thread runs the loop in which the verifier follows its region; checks run
+in the caller's thread. A thread does not survive a fork: start it in each worker
 process (gunicorn's `post_fork`, uWSGI's `postfork` with `enable-threads`), not before.
 """
 
@@ -31,19 +31,19 @@ _STOPPED: Final = "the verifier was stopped while a call waited; start it again"
 class ThreadedVerifier:
     """A `Verifier` for threads.
 
-    A context manager. Usage:
+    A context manager:
 
         with ThreadedVerifier(Verifier.from_settings()) as verifier:
             verification = verifier.verify(token, route="write")
 
-    or, where nothing encloses the service's life, `start()`; then `stop()` is called
-    when the process exits, if not before.
+    or, where no `with` can enclose the service's lifetime, `start()`; `stop()` then
+    runs when the process exits, if not before.
 
     Args:
         verifier: not started; nothing else may start or stop it.
-        timeout_seconds: the longest that a call waits for the background thread.
-        start_timeout_seconds: the longest that a start takes; the verifier's own limit,
-            after which it goes on without being ready, must be shorter.
+        timeout_seconds: the maximum time that a call waits for the background thread.
+        start_timeout_seconds: the maximum time of `start`; the verifier's own limit,
+            after which it continues without being ready, must be shorter.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class ThreadedVerifier:
         """Start the thread and the verifier in it; returns when it has started.
 
         Raises:
-            NotRunningError: it is running already, or did not start in time.
-            RevocationError: what the verifier's own start raises.
+            NotRunningError: it already runs, or did not start in time.
+            RevocationError: raised by the verifier's own start.
         """
         if self._running is not None and self._running.pid == os.getpid():
-            raise NotRunningError("the verifier was started before; start it once")
+            raise NotRunningError("the verifier already runs; start it once")
         running = _Running(self._verifier)
         running.thread.start()
         concurrent.futures.wait([running.started], self._start_timeout_seconds)
@@ -83,7 +83,7 @@ class ThreadedVerifier:
             running.end(self._timeout_seconds)
             raise NotRunningError(
                 f"the verifier did not start within {self._start_timeout_seconds} s; "
-                "look at its store and its log"
+                "check its store and its log"
             )
         running.started.result()
         self._running = running
@@ -120,7 +120,7 @@ class ThreadedVerifier:
     ) -> Verdict:
         """Return whether a token with these claims still counts; see `Verifier.check`.
 
-        Waits for nothing: where the policy says `introspect`, use `verify`.
+        Makes no request: where the policy says `introspect`, use `verify`.
 
         Raises:
             NotRunningError: not started, or in another process.
@@ -137,15 +137,15 @@ class ThreadedVerifier:
         resources: Sequence[str] = (),
         wait: bool = True,
     ) -> Verification:
-        """Return whether a token counts: signature, rules and revocation.
+        """Return whether a compact JWT is genuine, meant for us, and still counts.
 
         Args:
             token: the compact JWT.
             route: the route class.
             resources: what the request touches, each `type:id`.
             wait: also wait, through the background thread, for an unknown key to be
-                fetched and for the fallback to answer, some seconds at most. Without,
-                the answer rests on what is at hand.
+                fetched and for the fallback, some seconds at most. If False, the answer
+                uses only what is in memory.
 
         Raises:
             NotRunningError: not started, or in another process.
@@ -153,21 +153,23 @@ class ThreadedVerifier:
         """
         running = self._require()
         if wait:
-            asked = self._verifier.verify_async(token, route=route, resources=resources)
+            pending = self._verifier.verify_async(
+                token, route=route, resources=resources
+            )
             try:
-                return running.run(asked, self._timeout_seconds)
+                return running.run(pending, self._timeout_seconds)
             except TimeoutError:
-                # With a loop that hangs, what is at hand is stale: the policy decides.
+                # If the loop hangs, the replica goes stale, and the policy decides.
                 pass
         return self._verifier.verify(token, route=route, resources=resources)
 
     def current_version(self, issuer: str, user: str) -> Version:
-        """Return the `ver` claim for a user's new token, as the region's store has it.
+        """Return the `ver` claim for a user's new token, from the region's store.
 
         Raises:
             NotRunningError: not started, or in another process.
-            StoreError: the store cannot be reached or is not complete; retry later.
-            TimeoutError: no answer in time.
+            StoreError: the store is unreachable or not complete; retry later.
+            TimeoutError: no reply in time.
         """
         return self.run(self._verifier.current_version(issuer, user))
 
@@ -187,7 +189,7 @@ class ThreadedVerifier:
 
     @property
     def ready(self) -> bool:
-        """Whether verdicts can be given."""
+        """Whether it runs and its replica is complete."""
         return self._running is not None and self._verifier.ready
 
     def run(
@@ -203,7 +205,7 @@ class ThreadedVerifier:
 
         Raises:
             NotRunningError: not started, or in another process.
-            TimeoutError: not done in time; it was cancelled.
+            TimeoutError: not done in time; the coroutine was cancelled.
         """
         try:
             running = self._require()
@@ -222,18 +224,18 @@ class ThreadedVerifier:
         if running.pid != os.getpid():
             raise NotRunningError(
                 "the verifier was started before this process was forked, and its "
-                "thread did not come along; start it in each worker process"
+                "thread exists only in the parent; start it in each worker process"
             )
         return running
 
 
 class _Running:
-    """One life of the thread and its loop."""
+    """One run of the thread and its loop."""
 
     def __init__(self, verifier: Verifier) -> None:
         self.pid = os.getpid()
         self.started: concurrent.futures.Future[None] = concurrent.futures.Future()
-        # A daemon: a process that forgets to stop it still ends.
+        # A daemon, so that a process that forgets to stop it still exits.
         self.thread = threading.Thread(
             target=self._main, name="revocation-verifier", daemon=True
         )
@@ -245,7 +247,7 @@ class _Running:
         if threading.current_thread() is self.thread:
             coroutine.close()
             raise NotRunningError(
-                "a call in the verifier's own loop would wait for that loop for ever; "
+                "a call from the verifier's own loop would deadlock; "
                 "await the verifier's coroutine there"
             )
         assert self._loop is not None  # noqa: S101 - it has started
@@ -263,9 +265,9 @@ class _Running:
             raise
 
     def end(self, seconds: float) -> None:
-        """End the loop and the thread; what still waits in it is cancelled."""
+        """End the loop and the thread; pending calls are cancelled."""
         if self._loop is not None and self._task is not None:
-            # A loop that is closed has ended by itself.
+            # A closed loop has already ended.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._task.cancel)
         self.thread.join(seconds)
@@ -274,7 +276,7 @@ class _Running:
         try:
             with asyncio.Runner() as runner:
                 runner.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+        except BaseException as error:  # noqa: BLE001 - handed to the caller
             if not self.started.done():
                 self.started.set_exception(error)
 

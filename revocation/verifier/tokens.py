@@ -1,4 +1,4 @@
-"""Who may issue tokens, and when an issuer is asked for its keys because of a token."""
+"""Authenticates tokens, and decides when a token triggers a fetch of its keys."""
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
@@ -8,12 +8,12 @@ from revocation.entries import UnixMs
 from revocation.jwt.authenticator import Authenticated, Authenticator, Refusal
 from revocation.jwt.jwks import KeyRing
 
-_OTHER_KEYS_MAY_HELP: Final = frozenset({Reason.KEY_UNKNOWN, Reason.SIGNATURE_INVALID})
-"""A `kid` may be new, or the issuer's for another key than it was."""
+_NEWER_KEYS_MAY_HELP: Final = frozenset({Reason.KEY_UNKNOWN, Reason.SIGNATURE_INVALID})
+"""The `kid` may be new, or the issuer may have reused it for another key."""
 
 
 class Tokens(NamedTuple):
-    """Who may issue tokens: the rules about them, and the keys that they sign with."""
+    """The rules about trusted issuers' tokens, and the issuers' keys."""
 
     authenticator: Authenticator
     keys: KeyRing
@@ -21,36 +21,36 @@ class Tokens(NamedTuple):
     async def authenticate(
         self, token: str, now: Callable[[], UnixMs]
     ) -> Authenticated | Refusal:
-        """Return what a token says; asks for the issuer's keys if others may help."""
+        """Authenticate a token; fetches the issuer's keys if newer ones may help."""
         outcome = self.authenticator.authenticate(token, now())
-        asked = self._doubted(outcome)
-        if asked is not None and await self.keys.refresh(asked):
+        issuer = self._issuer_in_doubt(outcome)
+        if issuer is not None and await self.keys.refresh(issuer):
             outcome = self.authenticator.authenticate(token, now())
         return outcome
 
-    def is_worth_asking(self, outcome: Authenticated | Refusal) -> bool:
-        """Whether `authenticate` would ask because of this outcome."""
-        asked = self._doubted(outcome)
-        return asked is not None and not self.keys.too_soon(asked)
+    def may_refresh(self, outcome: Authenticated | Refusal) -> bool:
+        """Return whether `authenticate` would fetch keys because of this outcome."""
+        issuer = self._issuer_in_doubt(outcome)
+        return issuer is not None and not self.keys.too_soon(issuer)
 
     def request_keys(self, outcome: Refusal) -> None:
-        """Have the issuer's keys read if others may help; waits for nothing."""
-        asked = self._doubted(outcome)
-        if asked is not None:
-            self.keys.request_refresh(asked)
+        """Request a fetch of the issuer's keys if newer ones may help; never waits."""
+        issuer = self._issuer_in_doubt(outcome)
+        if issuer is not None:
+            self.keys.request_refresh(issuer)
 
     def drop_key(self, issuer: str, kid: str) -> None:
-        """Never believe a revoked key again, and ask the issuer for its new ones.
+        """Never trust a revoked key again, and fetch the issuer's new ones.
 
-        Once: whoever goes on presenting its `kid` must not make us ask again and again.
+        Only once: a client that keeps presenting its `kid` must not cause more fetches.
         """
         if (issuer, kid) in self.keys.known():
             self.keys.drop(issuer, kid)
             self.authenticator.forget(issuer, kid)
 
     @staticmethod
-    def _doubted(outcome: Authenticated | Refusal) -> str | None:
-        """Return the issuer whose keys at hand may be the old ones."""
-        if isinstance(outcome, Refusal) and outcome.reason in _OTHER_KEYS_MAY_HELP:
+    def _issuer_in_doubt(outcome: Authenticated | Refusal) -> str | None:
+        """Return the issuer whose cached keys may be outdated."""
+        if isinstance(outcome, Refusal) and outcome.reason in _NEWER_KEYS_MAY_HELP:
             return outcome.issuer
         return None

@@ -1,4 +1,4 @@
-"""What a verifier is asked and what it answers, for those who ask."""
+"""The verifier's interface and its result, for callers."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -9,10 +9,10 @@ from revocation.entries import Version
 
 
 class Verification(NamedTuple):
-    """What became of a compact JWT. True when the token counts.
+    """The result of verifying a compact JWT. True when the token counts.
 
-    `claims`: only when the signature and every rule that the authenticator applies are
-    satisfied, whether the token counts or not; look at `verdict.active` first.
+    `claims`: set only when the signature and every rule of the authenticator are
+    satisfied, whether the token counts or not; check `verdict.active` first.
     """
 
     verdict: Verdict
@@ -24,7 +24,7 @@ class Verification(NamedTuple):
         return self.verdict.active
 
     def __repr__(self) -> str:
-        """Leave out the claims and the key: logs and tracebacks show this."""
+        """Leave out the claims and the key, as logs and tracebacks show this."""
         known = "no" if self.claims is None else len(self.claims)
         return f"Verification({self.verdict!r}, {known} claims)"
 
@@ -34,12 +34,12 @@ class TokenVerifier(Protocol):
 
     @property
     def rules(self) -> Rules:
-        """What the installation asks of its tokens."""
+        """The installation's requirements of its tokens."""
         ...
 
     @property
     def max_token_bytes(self) -> int:
-        """How long a token may be."""
+        """The maximum length of a token."""
         ...
 
     async def check_async(
@@ -55,5 +55,5 @@ class TokenVerifier(Protocol):
         ...
 
     async def current_version(self, issuer: str, user: str) -> Version:
-        """Return the user's version, from the region's store."""
+        """Return a user's version from the region's store."""
         ...

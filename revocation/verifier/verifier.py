@@ -1,4 +1,4 @@
-"""The verifier library: verdicts from memory, kept fresh by the region's feed."""
+"""The verifier with a replica in memory, kept fresh by the region's feed."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -18,7 +18,7 @@ from revocation.store.contract import FeedReader
 from revocation.store.redis_feed import RedisFeed
 from revocation.verifier.base_verifier import (
     BaseVerifier,
-    Looked,
+    LookupResult,
     VerifierParts,
 )
 from revocation.verifier.claim_finder import ClaimFinder
@@ -32,15 +32,15 @@ from revocation.verifier.wiring import parts_from_settings
 _log = structlog.get_logger()
 
 _WRONG_PLACE: Final = (
-    "the region's settings are not those of this verifier; its log and `disagreement` "
-    "say which"
+    "the region's settings differ from this verifier's; its log and `disagreement` "
+    "name them"
 )
 
 
 class Verifier(BaseVerifier):
     """Answers from a replica of one region's entries, in a few microseconds.
 
-    An async context manager. Usage:
+    An async context manager:
 
         async with Verifier.from_settings() as verifier:
             verdict = verifier.check(claims, route="write", resources=["dataset:42"])
@@ -48,8 +48,8 @@ class Verifier(BaseVerifier):
             verification = await verifier.verify_async(token)
 
     Before the first snapshot is complete every verdict is `not_ready`, never `active`.
-    While the region cannot be reached the replica answers on, `staleness_ms` grows, and
-    the policy of the route class decides. `check` and `verify` wait for nothing and may
+    While the region is unreachable the replica still answers, `staleness_ms` grows, and
+    the policy of the route class decides. `check` and `verify` make no request and may
     be called from any thread.
     """
 
@@ -67,14 +67,16 @@ class Verifier(BaseVerifier):
         """Prepare; nothing connects yet.
 
         Args:
-            parts: `store` is asked for `current_version` and `wait_applied` only.
-            reader: the same region's entries and changes.
-            peppers: the secrets of the digests, the one that is written first.
-            max_entries: how many entries the replica may hold.
-            max_clock_skew_ms: a region whose clock is further off is not followed.
+            parts: `store` serves only `current_version` and `wait_applied`.
+            reader: the feed of the same region.
+            peppers: the keys of the digests, the one used for writing first.
+            max_entries: the maximum number of entries in the replica.
+            max_clock_skew_ms: the maximum clock difference of a region to follow.
             start_timeout_seconds: how long the context manager waits for the replica;
-                after that it goes on, and verdicts are `not_ready` until it is there.
-            expected: what the region must say of itself; see `identity.Expectation`.
+                after that it continues, and verdicts are `not_ready` until the replica
+                is.
+            expected: what the region must state about itself; see
+                `identity.Expectation`.
         """
         super().__init__(parts)
         self._start_timeout_seconds = start_timeout_seconds
@@ -112,46 +114,46 @@ class Verifier(BaseVerifier):
 
     @property
     def ready(self) -> bool:
-        """Whether the replica is complete; how old it is, its verdicts say."""
+        """Whether the replica is complete; its verdicts state its age."""
         return self._feed.replica.freshness.ready
 
     @property
     def freshness(self) -> Freshness:
-        """As of when the replica is complete."""
+        """Whether the replica is complete, and as of when."""
         return self._feed.replica.freshness
 
     @property
     def disagreement(self) -> str | None:
-        """Why the region is not followed: its settings are not ours."""
+        """Why the region is not followed: its settings differ from ours."""
         error = self._feed.disagreement
         return None if error is None else str(error)
 
     @property
-    def complaint(self) -> str:
-        """Why the replica learns nothing although its store answers; empty if it does.
+    def problem(self) -> str:
+        """Why the replica stands still although its store answers; else empty.
 
-        The region is then followed anew; a store that is away is no reason to complain.
+        The feed is then restarted. An unreachable store is not a problem in this sense.
         """
-        return self.feed_watch.complaint
+        return self.feed_watch.problem
 
     @property
     def progress(self) -> LoadProgress:
-        """How many entries have been loaded, of about how many."""
+        """How many entries have been loaded, and about how many there are."""
         return self._feed.progress
 
     async def wait_ready(self) -> None:
         """Wait until the replica is complete.
 
         Raises:
-            DisagreementError: the region has other settings than we need.
+            DisagreementError: the region's settings are not the ones that we need.
         """
         await self._feed.wait_ready()
 
     async def __aenter__(self) -> Self:
-        """Start, and wait a while for the replica.
+        """Start, and wait for the replica, up to `start_timeout_seconds`.
 
         Raises:
-            DisagreementError: the region has other settings than we need.
+            DisagreementError: the region's settings are not the ones that we need.
         """
         await super().__aenter__()
         try:
@@ -172,10 +174,10 @@ class Verifier(BaseVerifier):
         resources: Sequence[str] = (),
         kid: str | None = None,
     ) -> Verdict:
-        """Return whether a token with these claims still counts, at once.
+        """Return whether a token with these claims still counts, immediately.
 
-        As `check_async`, but nobody else is asked: where the policy says `introspect`,
-        a token that nothing is known against is `stale`.
+        Like `check_async`, but without the fallback: where the policy says
+        `introspect`, a token that no entry rejects is `stale`.
 
         Raises:
             SettingsError: there is no policy for the route class.
@@ -188,12 +190,12 @@ class Verifier(BaseVerifier):
     ) -> Verification:
         """Return whether a compact JWT is genuine, meant for us, and still counts.
 
-        As `verify_async`, but with the keys at hand: a token signed with a key that was
-        published a moment ago is refused until the key set was fetched again, which is
-        done soon.
+        Like `verify_async`, but with the cached keys: a token signed with a key that
+        was published a moment ago is refused until the key set has been fetched again,
+        which this requests.
 
         Raises:
-            SettingsError: no issuers are configured, or no such route class.
+            SettingsError: no issuers are configured, or the route class is unknown.
         """
         tokens = self._require_tokens()
         outcome = tokens.authenticator.authenticate(token, self._now())
@@ -210,27 +212,32 @@ class Verifier(BaseVerifier):
         kid: str | None = None,
         introspect: bool = True,
     ) -> Verdict | Awaitable[Verdict]:
-        """Return what `check_async` returns: at once, unless others must be asked.
+        """Return what `check_async` returns: immediately, unless it needs a request.
 
         For servers: an answer from memory needs no task. Arguments and errors are those
         of `check_async`.
         """
-        if introspect and self._may_ask(route):
+        if introspect and self._may_need_fallback(route):
             return self.check_async(claims, route=route, resources=resources, kid=kid)
         return self.check(claims, route=route, resources=resources, kid=kid)
 
     def verify_or_await(
         self, token: str, *, route: str = "read", resources: Sequence[str] = ()
     ) -> Verification | Awaitable[Verification]:
-        """Return what `verify_async` returns: at once, unless others must be asked.
+        """Return what `verify_async` returns: immediately, unless it needs a request.
 
-        They must where a key may not be at hand, and where the policy says `introspect`
-        and the region is behind. Arguments and errors are those of `verify_async`.
+        It does where a key may have to be fetched, and where the policy says
+        `introspect` and the region is behind. Arguments and errors are those of
+        `verify_async`.
         """
         tokens = self._require_tokens()
         outcome = tokens.authenticator.authenticate(token, self._now())
         is_refused = isinstance(outcome, Refusal)
-        if tokens.is_worth_asking(outcome) if is_refused else self._may_ask(route):
+        if (
+            tokens.may_refresh(outcome)
+            if is_refused
+            else self._may_need_fallback(route)
+        ):
             return self.verify_async(token, route=route, resources=resources)
         return self._conclude(outcome, route, resources)
 
@@ -242,13 +249,13 @@ class Verifier(BaseVerifier):
         verdict = self._judge(self._token(outcome, resources), outcome.claims, route)
         return Verification(verdict, outcome.claims, outcome.kid)
 
-    def _may_ask(self, route: str) -> bool:
-        """Whether a check of the route class may have to ask the fallback now."""
+    def _may_need_fallback(self, route: str) -> bool:
+        """Return whether a check of the route class may need the fallback now."""
         policy = self._policies.get(route) or self._policy(route)
         if self._fallback is None or policy.beyond is not Beyond.INTROSPECT:
             return False
         ready, as_of = self._feed.replica.freshness
-        # A watermark of the future is no fresher than one of the past.
+        # A watermark in the future is no fresher than one in the past.
         return not ready or abs(self._now() - as_of) > policy.max_staleness_ms
 
     def _judge(self, token: Token | str, claims: Claims, route: str) -> Verdict:
@@ -270,12 +277,12 @@ class Verifier(BaseVerifier):
         self._counter.count(verdict, route, token)
         return verdict
 
-    async def _look_up(self, token: Token | str, claims: Claims) -> Looked:
+    async def _look_up(self, token: Token | str, claims: Claims) -> LookupResult:
         return self._find(token, claims, self._now())
 
-    def _find(self, token: Token | str, claims: Claims, now: UnixMs) -> Looked:
+    def _find(self, token: Token | str, claims: Claims, now: UnixMs) -> LookupResult:
         replica = self._feed.replica
-        # First, or entries might come that it speaks of and nobody looks for.
+        # Read first, or it could cover entries that arrive after the lookup.
         freshness = replica.freshness
         finder = self._finder
         if replica.knows_claims and finder is not None and not isinstance(token, str):
@@ -293,7 +300,7 @@ class Verifier(BaseVerifier):
         return self._feed.replica.freshness
 
     def _drop_revoked_keys(self, replica: Replica) -> None:
-        # Else each change would look through the keys of thousands of tenants.
+        # Otherwise each change would scan the keys of thousands of tenants.
         if self._tokens is None or not replica.knows_keys:
             return
         for issuer, kid in self._tokens.keys.known():

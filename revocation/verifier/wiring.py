@@ -1,4 +1,4 @@
-"""The parts of a verifier that its settings ask for, put together."""
+"""Builds the parts of a verifier from its settings."""
 
 from revocation.jwt.authenticator import Authenticator
 from revocation.jwt.jwks import KeyRing
@@ -14,7 +14,7 @@ from revocation.verifier.fallback.fallback_chain import (
     SidecarFallback,
     Source,
 )
-from revocation.verifier.reporting.out_of_reach import tell_out_of_reach
+from revocation.verifier.reporting.out_of_reach import log_out_of_reach
 from revocation.verifier.reporting.rejection_reporter import RejectionReporter
 from revocation.verifier.tokens import Tokens
 
@@ -22,15 +22,15 @@ from revocation.verifier.tokens import Tokens
 def parts_from_settings(
     settings: VerifierSettings, *, coalesced: bool = False
 ) -> VerifierParts:
-    """Return the parts; with a store that many checks are asked of, if `coalesced`.
+    """Return the parts, with a batching store reader if `coalesced`.
 
-    The log says what no event reaches.
+    Logs which tokens no event reaches.
 
     Raises:
         SettingsError: names what is missing or wrong.
     """
     store = RedisStore.from_settings(settings)
-    tell_out_of_reach(settings.rules)
+    log_out_of_reach(settings.rules)
     return VerifierParts(
         store=BatchingReader(store) if coalesced else store,
         rules=settings.rules,

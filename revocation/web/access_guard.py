@@ -1,4 +1,4 @@
-"""From a request to a verification or a refusal: what every framework's part shares."""
+"""From a request to a verification or a refusal; shared by all frameworks."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,12 +10,12 @@ from revocation.web.credentials import CredentialRules, Headers, find_credential
 from revocation.web.routes import WEBSOCKET, AccessNeeds
 
 POLICY_VIOLATION: Final = 1008
-"""What a WebSocket is closed with that may not open (RFC 6455 section 7.4.1)."""
+"""The close code of a WebSocket that is refused (RFC 6455 section 7.4.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessPolicy:
-    """What comes before the verifier is asked, and after. Pure."""
+    """The steps before and after the verifier's. Pure."""
 
     credentials: CredentialRules
     refusals: Refusals
@@ -23,7 +23,7 @@ class AccessPolicy:
     def find_token(
         self, method: str, headers: Headers, max_token_bytes: int
     ) -> str | AccessRefusal:
-        """Return the token to verify, or the answer to refuse with.
+        """Return the token to verify, or the refusal.
 
         Args:
             method: in upper case, or `WEBSOCKET`.
@@ -36,45 +36,45 @@ class AccessPolicy:
             websocket=method == WEBSOCKET,
         )
         if token is None:
-            assert fault is not None  # noqa: S101 - one of the two is there
+            assert fault is not None  # noqa: S101 - one of the two is set
             return self.refusals.credentials(fault)
         return token
 
     def conclude(
-        self, verification: Verification, asked: AccessNeeds
+        self, verification: Verification, needs: AccessNeeds
     ) -> Verification | AccessRefusal:
         """Return the verification of a token that passes, or the answer to refuse with.
 
         Args:
-            verification: what the verifier said.
-            asked: what the request asks for; not public.
+            verification: the verifier's result.
+            needs: what the request needs; not public.
         """
         verdict, claims, _ = verification
         if not verdict.active:
             return self.refusals.verdict(verdict)
-        if lacks_audiences(claims, asked.audiences):
+        if lacks_audiences(claims, needs.audiences):
             wrong = verdict._replace(active=False, reason=Reason.AUDIENCE_REFUSED)
             return self.refusals.verdict(wrong)
-        if lacks_scopes(claims, asked.scopes):
-            return self.refusals.insufficient_scope(asked.scopes)
+        if lacks_scopes(claims, needs.scopes):
+            return self.refusals.insufficient_scope(needs.scopes)
         return verification
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessGuard(AccessPolicy):
-    """Judges requests by the token they bring."""
+    """Judges requests by their tokens."""
 
     verifier: TokenVerifier
 
     async def judge(
-        self, method: str, headers: Headers, asked: AccessNeeds
+        self, method: str, headers: Headers, needs: AccessNeeds
     ) -> Verification | AccessRefusal:
         """Return the verification of a token that passes, or the answer to refuse with.
 
         Args:
             method: in upper case, or `WEBSOCKET`.
             headers: the request's header fields, the names in lower case.
-            asked: what the request asks for; not public.
+            needs: what the request needs; not public.
 
         Raises:
             SettingsError: the verifier has no policy for the route class.
@@ -83,6 +83,6 @@ class AccessGuard(AccessPolicy):
         if isinstance(token, AccessRefusal):
             return token
         verification = await self.verifier.verify_async(
-            token, route=asked.route, resources=asked.resources
+            token, route=needs.route, resources=needs.resources
         )
-        return self.conclude(verification, asked)
+        return self.conclude(verification, needs)

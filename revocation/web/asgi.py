@@ -1,4 +1,4 @@
-"""Middleware that lets only tokens pass that still count, for any ASGI service.
+"""Middleware for any ASGI service that only admits requests whose token still counts.
 
     app = RevocationMiddleware(
         app,
@@ -9,11 +9,11 @@
         ],
     )
 
-What no rule names is protected. The answer comes before the body is read. Put it inside
-what answers CORS preflights, which carry no token, and start the verifier in the
-service's lifespan. Services find the verdict and the claims in `request.state`; both
-are None on public routes. A WebSocket is checked when it opens: one that stays open
-long checks its claims again with `Verifier.check`.
+Paths without a rule are protected. A refusal is sent before the body is read. Place the
+middleware inside the one that answers CORS preflights, which carry no token, and start
+the verifier in the service's lifespan. Services find the verdict and the claims in
+`request.state`; both are None on public routes. A WebSocket is checked when it opens: a
+long-lived one should check its claims again with `Verifier.check`.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -49,10 +49,10 @@ class RevocationMiddleware:
 
     Args:
         app: the application.
-        verifier: a `Verifier`, started by the time of the first request.
-        routes: what paths ask for; the first that matches counts. Paths are those that
-            the application sees, without its `root_path`.
-        credentials: where tokens are taken from; the `Authorization` header always.
+        verifier: a `Verifier`, started before the first request.
+        routes: what paths need; the first match applies. Paths are those that the
+            application sees, without its `root_path`.
+        credentials: where to look for tokens, besides the `Authorization` header.
         realm: names the service in challenges.
         resource_metadata: the URL of the service's metadata (RFC 9728).
 
@@ -73,7 +73,7 @@ class RevocationMiddleware:
         self._app = app
         self._routes = Routes(routes)
         self._refusals = Refusals(realm=realm, resource_metadata=resource_metadata)
-        self._gate = AccessGuard(
+        self._guard = AccessGuard(
             verifier=verifier, credentials=credentials, refusals=self._refusals
         )
 
@@ -86,32 +86,32 @@ class RevocationMiddleware:
                 await self._serve(scope, receive, send)
             case other:
                 raise SettingsError(
-                    f"the server offers {other!r}, which nothing here protects; "
-                    "switch it off at the server"
+                    f"the server uses {other!r}, which the middleware cannot protect; "
+                    "disable it in the server"
                 )
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = await self._judge(scope)
         if isinstance(answer, AccessRefusal):
             return await _refuse(answer, scope, receive, send)
-        # A copy, whatever the server shares between requests.
+        # A copy, as the server may share it between requests.
         state = {**scope.get("state", {}), "verdict": None, "claims": None}
         if answer is not None:
             state |= {"verdict": answer.verdict, "claims": answer.claims}
         return await self._app({**scope, "state": state}, receive, send)
 
     async def _judge(self, scope: Scope) -> Verification | AccessRefusal | None:
-        """Return the verification, why not to go on, or None where all may."""
+        """Return the verification or the refusal; None on a public route."""
         method = WEBSOCKET if scope["type"] == "websocket" else scope["method"]
         path = _path_of(scope)
-        asked: AccessNeeds | None = None
+        needs: AccessNeeds | None = None
         if is_canonical(path, scope.get("raw_path")):
-            asked = self._routes.find(method, path)
-        if asked is None:
+            needs = self._routes.find(method, path)
+        if needs is None:
             return self._refusals.invalid_request("The path is not in canonical form")
-        if asked.public:
+        if needs.public:
             return None
-        return await self._gate.judge(method, scope["headers"], asked)
+        return await self._guard.judge(method, scope["headers"], needs)
 
 
 def _path_of(scope: Scope) -> str:
@@ -128,7 +128,7 @@ async def _refuse(
     if scope["type"] == "websocket":
         await receive()
         if _DENIAL not in (scope.get("extensions") or {}):
-            # Before it is accepted: servers answer the handshake with 403.
+            # Not accepted yet: servers answer the handshake with 403.
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
         kind = _DENIAL

@@ -1,4 +1,4 @@
-"""What a service answers to a request that may not pass (RFC 6750 section 3). Pure.
+"""A service's answers to requests that it refuses (RFC 6750 section 3). Pure.
 
 A client drops its token, and often the session, when it reads `invalid_token`. So that
 is said only when the token is at fault; when the region is behind, the answer is 503
@@ -39,7 +39,7 @@ class AccessRefusal(NamedTuple):
 
 
 class Meaning(Enum):
-    """What a reason means to the client: error code and description."""
+    """What a reason means to the client: the error's description."""
 
     EXPIRED = "The access token expired"
     REVOKED = "The access token was revoked"
@@ -71,7 +71,7 @@ MEANINGS: Final[Mapping[Reason, Meaning]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusals:
-    """Makes the answers of one service.
+    """Creates the refusals of one service.
 
     Attributes:
         realm: names the service to people (RFC 9110 section 11.5).
@@ -84,7 +84,7 @@ class Refusals:
     retry_after_seconds: int = 2
 
     def __post_init__(self) -> None:
-        """Check what would not fit into a header.
+        """Check that the values fit into a header.
 
         Raises:
             SettingsError: names what is wrong.
@@ -93,15 +93,15 @@ class Refusals:
             raise SettingsError(f"the realm {self.realm!r} is not printable ASCII")
         url = self.resource_metadata
         if url is not None and _HTTPS_URL.fullmatch(url) is None:
-            raise SettingsError(f"resource_metadata {url!r} is no https URL")
+            raise SettingsError(f"resource_metadata {url!r} is not an https URL")
         if self.retry_after_seconds < 1:
             raise SettingsError("retry_after_seconds must be 1 or more")
 
     def credentials(self, fault: CredentialFault) -> AccessRefusal:
-        """Return the answer to a request without a token that may be used."""
+        """Return the answer to a request without a usable token."""
         match fault:
             case CredentialFault.MISSING:
-                # RFC 6750 section 3.1: who showed no token learns no error code.
+                # RFC 6750 section 3.1: no error code for a request without a token.
                 detail = "This needs an access token"
                 return _refusal(401, "unauthorized", detail, self._challenge())
             case CredentialFault.CROSS_SITE:
@@ -124,12 +124,12 @@ class Refusals:
         """Return the answer to a malformed request: 400.
 
         Args:
-            detail: for people, without quotes, backslashes or anything of the request.
+            detail: for people, without quotes, backslashes or content of the request.
         """
         return self._error(400, "invalid_request", detail)
 
     def verdict(self, verdict: Verdict) -> AccessRefusal:
-        """Return the answer to a token that may not pass.
+        """Return the answer to a rejected token.
 
         Raises:
             KeyError: the verdict is active.
@@ -142,7 +142,7 @@ class Refusals:
         return self._error(401, "invalid_token", meaning.value)
 
     def insufficient_scope(self, required: Iterable[str]) -> AccessRefusal:
-        """Return the answer to a token that lacks a scope: 403, and what is needed."""
+        """Return the answer to a token that lacks a scope: 403, naming all needed."""
         detail = "The access token does not have the scope that this needs"
         scope = " ".join(required)
         return self._error(403, "insufficient_scope", detail, scope=scope)
@@ -160,7 +160,7 @@ class Refusals:
 
 
 def check_scopes(scopes: Iterable[str]) -> None:
-    """Check that these can be asked for.
+    """Check that these are valid scope tokens.
 
     Raises:
         SettingsError: one is no scope token (RFC 6749 section 3.3).
@@ -171,7 +171,7 @@ def check_scopes(scopes: Iterable[str]) -> None:
 
 
 def lacks_scopes(claims: Mapping[str, Any] | None, required: Sequence[str]) -> bool:
-    """Tell whether a token lacks one of the scopes required."""
+    """Return whether a token lacks one of the scopes required."""
     if not required:
         return False
     granted = granted_scopes(claims)
@@ -191,7 +191,7 @@ def granted_scopes(claims: Mapping[str, Any] | None) -> Sequence[str]:
         return granted.split(" ")
     if not isinstance(granted, list | tuple):
         return ()
-    # A member with a space would be two scopes to whoever is told of them in a text.
+    # A member with a space would read as two scopes once they are joined.
     words = [each for each in granted if isinstance(each, str)]
     return [each for each in words if _SCOPE.fullmatch(each)]
 

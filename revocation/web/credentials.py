@@ -1,16 +1,16 @@
-"""Where the token is in a request, and whether it may be used. Pure.
+"""Finds the token of a request, and decides whether it may be used. Pure.
 
 A token comes in the `Authorization` header (RFC 6750 section 2.1) or, for browsers, in
 one cookie whose name begins with `__Host-` (RFC 6265bis section 4.1.3.2); never in the
 query or the body, where logs and caches find it (RFC 6750 section 5.3, RFC 9700 section
-4.3.2). A browser sends a cookie whoever made it ask, so a request that acts has to show
-also that it comes from the service's own pages.
+4.3.2). A browser sends the cookie with requests from any page, so an unsafe request
+must also show that it comes from the service's own pages.
 
-When both are there the header counts and the cookie is not looked at, not even if the
-token in the header is no good. RFC 6750 section 2 forbids more than one *method* in a
-request, but a cookie is none of its three; a page's script cannot hold it back, and no
-foreign page can set the header without CORS. A service that reads the cookie by itself
-might act for somebody else than who was checked; it has to use the checked claims.
+If both are present the header counts and the cookie is ignored, even if the header's
+token is invalid. RFC 6750 section 2 forbids more than one *method* in a request, but a
+cookie is not one of its three; a page's script cannot withhold it, and no foreign page
+can set the header without CORS. A service that reads the cookie itself might act for
+another user than the one that was checked; it has to use the checked claims.
 """
 
 import re
@@ -26,12 +26,12 @@ Headers = Iterable[tuple[bytes, bytes]]
 """Names and values of header fields as in ASGI: the names in lower case."""
 
 OTHER_COOKIES_BYTES: Final = 8_192
-"""How much all cookies of a request may have beside the token."""
+"""The maximum size of a request's cookies besides the token."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110 section 9.2.1)."""
 
 _PREFIX: Final = "__Host-"
-# RFC 9110 section 5.6.2, which RFC 6265 takes for the name of a cookie.
+# RFC 9110 section 5.6.2, which RFC 6265 uses for the name of a cookie.
 _COOKIE_NAME: Final = re.compile(r"__Host-[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # RFC 6454 section 6.2 as browsers write it: no path, no default port, lower case.
 _ORIGIN: Final = re.compile(
@@ -48,22 +48,22 @@ _SPACE: Final = b" \t"
 
 
 class CredentialFault(StrEnum):
-    """Why a request has no token that may be used. The codes are stable."""
+    """Why a request has no usable token. The codes are stable."""
 
     MISSING = "missing"
-    """Neither a Bearer header nor the cookie."""
+    """There is neither a Bearer header nor the cookie."""
     DUPLICATED = "duplicated"
-    """More than one `Authorization` header, or more than one cookie of the name."""
+    """There is more than one `Authorization` header or cookie of that name."""
     MALFORMED = "malformed"
-    """A header or cookie whose value is no `b64token` (RFC 6750 section 2.1)."""
+    """The header's or cookie's value is not a `b64token` (RFC 6750 section 2.1)."""
     TOO_LARGE = "too_large"
-    """Larger than a token may be, or cookies larger than one and the others' share."""
+    """The token or all cookies together exceed their limit."""
     CROSS_SITE = "cross_site"
-    """A cookie, and no evidence that the request comes from the service's own pages."""
+    """A cookie, without evidence that the service's own pages made the request."""
 
 
 class Credentials(NamedTuple):
-    """The token of a request, or why there is none: one of the two is None."""
+    """The token of a request, or why there is none; the other is None."""
 
     token: str | None
     fault: CredentialFault | None
@@ -71,7 +71,7 @@ class Credentials(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialRules:
-    """Where a service takes tokens from.
+    """Where a service accepts tokens.
 
     Attributes:
         cookie: the name of the cookie, beginning with `__Host-`; None for no cookie.
@@ -86,19 +86,19 @@ class CredentialRules:
         """Check.
 
         Raises:
-            SettingsError: the cookie could be set by a neighbour, or an origin is none.
+            SettingsError: another host could set the cookie, or an origin is invalid.
         """
         if self.cookie is not None and _COOKIE_NAME.fullmatch(self.cookie) is None:
             raise SettingsError(
                 f"the cookie's name {self.cookie!r} does not begin with {_PREFIX!r} or "
-                "is no token: without the prefix another host of the same domain, or "
+                "is not a token: without the prefix another host of the domain, or "
                 "a plain HTTP answer, could set it; rename the cookie"
             )
         for origin in self.own_origins:
             if _ORIGIN.fullmatch(origin) is None:
                 raise SettingsError(
-                    f"{origin!r} is no origin; write it as browsers send it, such as "
-                    "'https://app.example': lower case, no path, no default port"
+                    f"{origin!r} is not an origin; write it as browsers send it, such "
+                    "as 'https://app.example': lower case, no path, no default port"
                 )
 
 
@@ -113,15 +113,15 @@ def find_credentials(
     max_token_bytes: int,
     websocket: bool = False,
 ) -> Credentials:
-    """Return the token that a request may be judged by. Never raises.
+    """Return the token to judge a request by. Never raises.
 
     Args:
         method: the request's method, in upper case; methods are case-sensitive.
         headers: the request's header fields, the names in lower case.
-        rules: where the service takes tokens from.
-        max_token_bytes: the longest token, as the verifier has it.
-        websocket: the request opens a WebSocket. It is a GET, but acts: no same-origin
-            policy holds a foreign page back from opening one (RFC 6455 section 10.2).
+        rules: where the service accepts tokens.
+        max_token_bytes: the verifier's limit.
+        websocket: the request opens a WebSocket. It is a GET, but not safe: the
+            same-origin policy lets foreign pages open one (RFC 6455 section 10.2).
     """
     fields = list(headers)
     authorizations = _values(fields, b"authorization")
@@ -132,7 +132,7 @@ def find_credentials(
             value = authorizations[0][len(_USUAL) :].lstrip(b" ")
             return _read_token(value, max_token_bytes)
         match = _BEARER.fullmatch(authorizations[0])
-        # Another scheme is not ours: a proxy's `Basic`, for instance.
+        # Other schemes are ignored: a proxy's `Basic`, for instance.
         if match is not None:
             return _read_token(match["token"], max_token_bytes)
     if rules.cookie is None:
@@ -151,7 +151,7 @@ def _values(fields: Headers, name: bytes) -> list[bytes]:
 def _read_token(value: bytes, max_bytes: int) -> Credentials:
     if len(value) > max_bytes:
         return Credentials(None, CredentialFault.TOO_LARGE)
-    # RFC 6750 section 2.1: nothing but these, then `=` if anything.
+    # RFC 6750 section 2.1: only these characters, then optional `=`.
     padding = value.translate(None, _TOKEN_CHARACTERS)
     if padding.strip(b"=") or not value.endswith(padding) or len(padding) == len(value):
         return Credentials(None, CredentialFault.MALFORMED)
@@ -169,7 +169,7 @@ def _read_cookie(fields: Headers, name: bytes, max_token_bytes: int) -> Credenti
         if each.strip(_SPACE) == name:
             found.append(value.strip(_SPACE))
     if len(found) > 1:
-        # A browser holds one at most: it was planted, and which one is unknown.
+        # A browser holds at most one, so one was planted, and it is unknown which.
         return Credentials(None, CredentialFault.DUPLICATED)
     if not found:
         return Credentials(None, CredentialFault.MISSING)
@@ -177,14 +177,14 @@ def _read_cookie(fields: Headers, name: bytes, max_token_bytes: int) -> Credenti
 
 
 def _from_own_pages(fields: Headers, rules: CredentialRules) -> bool:
-    """Whether the browser says that one of the service's own pages made it ask.
+    """Return whether the browser states that the service's pages made the request.
 
-    Scripts can set neither header. `Sec-Fetch-Site` (Fetch Metadata) knows redirects
-    and schemes, so with no origins configured its word is final; `none`, which a
-    person's own navigation has, is no evidence for a request that acts. Configured
-    origins count as well, for pages on another host. Without `Sec-Fetch-Site`, as older
-    browsers ask, `Origin` must be the host asked for, and https: a `__Host-` cookie
-    travels no other way.
+    Scripts can set neither header. `Sec-Fetch-Site` (Fetch Metadata) accounts for
+    redirects and schemes, so without configured origins it decides; `none`, sent for a
+    user's own navigation, is no evidence for an unsafe request. Configured origins
+    count as well, for pages on another host. Older browsers send no `Sec-Fetch-Site`;
+    then `Origin` must be the requested host with https, as a `__Host-` cookie is never
+    sent otherwise.
     """
     sites = _values(fields, b"sec-fetch-site")
     if sites == [b"same-origin"]:

@@ -28,11 +28,11 @@ from revocation.web.routes import (
 __all__ = ["Protected"]
 
 _BODY_FIELDS: Final = frozenset({"content-type", "content-length"})
-"""FastAPI writes its own body."""
+"""FastAPI writes the body itself."""
 
 
 class Protected(SecurityBase):
-    """Requires a token that counts; gives its `Verification` to the path operation.
+    """Requires a token that counts; passes its `Verification` to the path operation.
 
         Writer = Annotated[
             Verification, Depends(Protected(verifier, resources=["dataset:{id}"]))
@@ -42,21 +42,21 @@ class Protected(SecurityBase):
         async def replace(id: str, caller: Writer) -> None: ...
 
     Args:
-        verifier: a `Verifier`, started by the time of the first request.
+        verifier: a `Verifier`, started before the first request.
         route: the route class; None for `read` with a safe method, else `write`.
         resources: what the request touches, with values of the path. They are filled in
             as they stand in the path: where the operation takes an `int` or a `UUID`,
             write `dataset:{id:int}` or `dataset:{id:uuid}`, or `042` would name
             another resource than 42.
-        scopes: all of them are required.
-        credentials: where tokens are taken from; the `Authorization` header always.
+        scopes: the token needs all of them.
+        credentials: where to look for tokens, besides the `Authorization` header.
         refusals: realm and metadata in answers.
 
     Raises:
         SettingsError: names the argument that is wrong.
     """
 
-    def __init__(  # noqa: PLR0913 - what a route may ask for
+    def __init__(  # noqa: PLR0913 - one keyword for each need of a route
         self,
         verifier: TokenVerifier,
         *,
@@ -73,7 +73,7 @@ class Protected(SecurityBase):
         self._resources = [ResourceTemplate(each) for each in resources]
         self._scopes = tuple(scopes)
         self._refusals = refusals or Refusals()
-        self._gate = AccessGuard(
+        self._guard = AccessGuard(
             verifier=verifier, credentials=credentials, refusals=self._refusals
         )
 
@@ -81,7 +81,7 @@ class Protected(SecurityBase):
         """Return the verification of the request's token.
 
         Raises:
-            HTTPException: 400, 401, 403, 431 or 503, as RFC 6750 has it.
+            HTTPException: 400, 401, 403, 431 or 503, as in RFC 6750.
             WebSocketException: the same before a WebSocket is accepted.
         """
         websocket = connection.scope["type"] == "websocket"
@@ -104,5 +104,5 @@ class Protected(SecurityBase):
         if len(resources) < len(filled):
             return self._refusals.invalid_request("The path is not in canonical form")
         route = self._route or route_class_of(method)
-        asked = AccessNeeds(False, route, resources, self._scopes)  # noqa: FBT003 - a tuple
-        return await self._gate.judge(method, connection.scope["headers"], asked)
+        needs = AccessNeeds(False, route, resources, self._scopes)  # noqa: FBT003 - a tuple
+        return await self._guard.judge(method, connection.scope["headers"], needs)

@@ -1,4 +1,4 @@
-"""What a request asks for: its route class, its resources, the scopes it needs. Pure.
+"""What a request needs: its route class, its resources and scopes. Pure.
 
 A rule must never be got around by writing the path another way. So a path that servers,
 proxies and frameworks may read differently is refused whole (`is_canonical`); a public
@@ -19,11 +19,11 @@ from revocation.web.bearer import check_scopes
 from revocation.web.credentials import SAFE_METHODS
 
 WEBSOCKET: Final = "WEBSOCKET"
-"""In the place of a method: the request opens a WebSocket."""
+"""Used as the method of a request that opens a WebSocket."""
 
-# Control characters, lone surrogates, the sign of undecodable bytes; a backslash that
-# some take for a slash; `;` that some cut at; `?` and `#`, where a URL made of the path
-# would end; `%` that some decode a second time.
+# Control characters, lone surrogates and the replacement character; a backslash, which
+# some servers take for a slash; `;`, where some cut; `?` and `#`, where a URL's path
+# would end; `%`, which some decode a second time.
 _AMBIGUOUS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd\\\\;?#%]")
 _ENCODED_SLASH: Final = re.compile(rb"%2f|%5c", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"\{([a-zA-Z_]\w*)(?::(int|uuid))?\}")
@@ -42,7 +42,7 @@ class Type(Enum):
     UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
     def resembles(self, value: str) -> bool:
-        """Whether somebody may read the value as one of this type."""
+        """Return whether some software may read the value as one of this type."""
         if self is Type.INT:
             return any(character.isnumeric() for character in value)
         least_hex_digits = 16
@@ -50,7 +50,7 @@ class Type(Enum):
 
 
 class AccessNeeds(NamedTuple):
-    """What a request asks for."""
+    """What a request needs."""
 
     public: bool
     route: str
@@ -61,7 +61,7 @@ class AccessNeeds(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ResourceTemplate:
-    """The name of a resource with values of the path in it, such as `dataset:{id}`.
+    """The name of a resource with values from the path, such as `dataset:{id}`.
 
     `{id:int}` and `{id:uuid}` accept one spelling of each value only. Where the service
     reads a value as a number or a UUID, say so here.
@@ -108,18 +108,17 @@ class ResourceTemplate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteRule:
-    """What one path asks for.
+    """What requests to one path need.
 
     Attributes:
         path: such as `/datasets/{id}`; a value is one segment, `{id:int}` and
             `{id:uuid}` accept one spelling of each value only.
         methods: in upper case; `GET` is `HEAD` as well, `WEBSOCKET` opens a WebSocket.
             None for all of them.
-        public: no token is needed, nor looked at.
-        route: the route class; None for `read` with a safe method, else `write`.
-        resources: what the request touches, such as `dataset:{id}`.
-        scopes: all of them are required.
-        audience: what the token must be meant for (`aud`), beside being meant for us.
+        public: no token is needed; one that is sent is ignored. route: the route class;
+        None for `read` with a safe method, else `write`. resources: what the request
+        touches, such as `dataset:{id}`. scopes: all of them are required. audience: an
+        additional `aud` that the token must have.
     """
 
     path: str
@@ -139,7 +138,7 @@ class RouteRule:
         asks = self.route or self.resources or self.scopes or self.audience
         if self.public and asks:
             raise SettingsError(
-                f"the rule for {self.path!r} is public and asks for more; choose one"
+                f"the rule for {self.path!r} is public but has requirements; choose one"
             )
         if isinstance(self.methods, str) or any(
             method != method.upper() for method in self.methods or ()
@@ -159,12 +158,12 @@ class RouteRule:
 
 
 class Routes:
-    """The rules of a service, tried in their order; the first that matches counts."""
+    """The rules of a service, tried in order; the first match applies."""
 
     def __init__(self, rules: Iterable[RouteRule]) -> None:
         """Prepare."""
-        # By what the rules' paths have in common: whoever asks for paths that nobody
-        # has asked for yet is not to make us try thousands of rules, twice.
+        # Indexed by the shape of the rules' paths: a client that requests ever new
+        # paths must not make us try thousands of rules, twice.
         self._compiled: dict[_Shape, dict[_Literals, list[tuple[int, _Compiled]]]] = {}
         for number, rule in enumerate(rules):
             compiled = _Compiled(rule)
@@ -172,7 +171,7 @@ class Routes:
             alike.setdefault(compiled.literals, []).append((number, compiled))
 
     def find(self, method: str, path: str) -> AccessNeeds | None:
-        """Return what a request asks for, or None if a value is not canonical.
+        """Return what a request needs, or None if a value is not canonical.
 
         What no rule matches is protected: a read with a safe method, else a write.
 
@@ -205,13 +204,13 @@ class Routes:
 
 
 def is_canonical(path: str, raw_path: bytes | None = None) -> bool:
-    """Whether everybody who reads the path reads the same.
+    """Return whether all software reads the path in the same way.
 
     Args:
         path: as the service sees it, decoded.
-        raw_path: as it was sent, if the server tells.
+        raw_path: as it was sent, if the server provides it.
     """
-    # Some servers leave the query at the raw path.
+    # Some servers leave the query in the raw path.
     if raw_path is not None and _ENCODED_SLASH.search(raw_path.partition(b"?")[0]):
         return False
     if not path.startswith("/") or _AMBIGUOUS.search(path):
@@ -219,7 +218,7 @@ def is_canonical(path: str, raw_path: bytes | None = None) -> bool:
     *inner, last = path[1:].split("/")
     if "" in inner:
         return False
-    # Some file systems and databases do not see a space at an end.
+    # Some file systems and databases ignore a space at the end.
     return not any(
         each in {".", ".."} or each != each.strip() for each in (*inner, last)
     )
@@ -227,11 +226,11 @@ def is_canonical(path: str, raw_path: bytes | None = None) -> bool:
 
 _Values = Mapping[str, str]
 _REFUSED: Final[_Values] = {"": ""}
-"""Somebody may read a value as one that has another name."""
+"""Some software may read a value as another one."""
 
 
 class _Compiled:
-    """A rule whose path has been read."""
+    """A rule whose path has been parsed."""
 
     def __init__(self, rule: RouteRule) -> None:
         self.rule = rule
@@ -297,7 +296,7 @@ _Part = TypeVar("_Part")
 
 
 def _without_end(segments: Sequence[_Part]) -> Sequence[_Part]:
-    """Leave out the last segment where it is empty: a slash more."""
+    """Leave out an empty last segment: a trailing slash."""
     return segments[:-1] if segments[-1] == "" else segments
 
 
@@ -325,5 +324,5 @@ def _type_named(name: str | None) -> Type:
 
 
 def route_class_of(method: str) -> str:
-    """Return the route class of a method that nothing else is said about."""
+    """Return the default route class of a method."""
     return "read" if method in SAFE_METHODS else "write"

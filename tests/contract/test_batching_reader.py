@@ -13,7 +13,11 @@ from revocation.decision import Freshness
 from revocation.entries import Kind, UnixMs
 from revocation.errors import StoreColdError, StoreError, StoreUnavailableError
 from revocation.store import canary
-from revocation.store.batching_reader import ENOUGH, MAX_KEYS_TOGETHER, BatchingReader
+from revocation.store.batching_reader import (
+    MAX_KEYS_TOGETHER,
+    SEND_THRESHOLD,
+    BatchingReader,
+)
 from revocation.store.layout import Layout, TokenKeys
 from revocation.store.lookup import MAX_KEYS_PER_CALL
 from revocation.store.redis_store import RedisStore
@@ -123,7 +127,7 @@ async def test_what_two_ask_for_is_sent_once(
 async def test_many_questions_go_out_before_the_turn_ends(
     played: Played, asking: BatchingReader
 ) -> None:
-    waiting = [asking.find_token(token(str(at))) for at in range(ENOUGH + 1)]
+    waiting = [asking.find_token(token(str(at))) for at in range(SEND_THRESHOLD + 1)]
 
     assert len(played.calls) == 1
     await turns()
@@ -285,7 +289,7 @@ def test_memory_of_keys_is_bounded_also_for_tokens_that_name_much(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A token with a thousand groups has a thousand keys."""
-    monkeypatch.setattr("revocation.store.layout._REMEMBERED_KEYS", 64)
+    monkeypatch.setattr("revocation.store.layout._CACHED_KEYS", 64)
     layout = Layout("r", (PEPPER,))
     remembering = TokenKeys(layout)
     names = ("",) * len(NAMED_KINDS)

@@ -265,7 +265,7 @@ async def test_a_mark_of_another_layout_is_refused(
     await store.begin("first", identity())
     old = ("first", 3_600_000, 1, 0, "", "1 0 5 0 1")
 
-    with pytest.raises(Exception, match="no mark of this layout"):
+    with pytest.raises(Exception, match="not a mark of this layout"):
         await raw.fcall("revocation_apply", 2, layout.meta, layout.feed, *old)
 
     assert (await store.region()).marks == {}

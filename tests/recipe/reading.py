@@ -1,4 +1,4 @@
-"""The vectors as a verifier reads them, and how they get into a server."""
+"""Reads the test vectors as a verifier, and loads them into a server."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def policy_of(vector):
 
 
 def token_of(vector):
-    """What the token names, or a complaint; and the targets to look up."""
+    """What the token names, or what is wrong with it; and the targets to look up."""
     claims, kid, resources = vector["claims"], vector["kid"], vector["resources"]
     token = read_token(claims, rules_of(vector), kid=kid, resources=resources)
     return token, token.targets() if isinstance(token, Token) else ()

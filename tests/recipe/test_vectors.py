@@ -12,7 +12,7 @@ import pytest
 from revocation.claims.claims import Rules
 from revocation.decision import Beyond, Reason
 from revocation.entries import Kind
-from revocation.store.layout import TOLD_APART
+from revocation.store.layout import INDEXED_KINDS
 from tests.recipe.cases import CASES
 from tests.recipe.reading import PATH, VECTORS, answer, lying_in, name_of
 from tests.recipe.vectors import documents, export, vector as as_vector
@@ -79,7 +79,7 @@ def test_each_kind_is_looked_up_and_rejects():
         for each in case.entries
         if case.reason not in (Reason.ACTIVE, Reason.NOT_READY)
     }
-    assert len(looked_up) == len(Kind) == len(TOLD_APART)
+    assert len(looked_up) == len(Kind) == len(INDEXED_KINDS)
     assert rejecting == set(Kind)
 
 

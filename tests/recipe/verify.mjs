@@ -151,37 +151,37 @@ function claimIds(claims, sets) {
   return ids;
 }
 
-/** What a token names, or `{ complaint }`: then it is unverifiable. */
+/** What a token names, or `{ problem }`: then it is unverifiable. */
 function readToken(claims, rules, kid, resources) {
-  const complain = (complaint) => ({ complaint, targets: [] });
-  if (!isObject(claims)) return complain("the claims are no JSON object");
+  const refuse = (problem) => ({ problem, targets: [] });
+  if (!isObject(claims)) return refuse("the claims are not a JSON object");
   const issuer = memberOf(claims, "iss");
   const names = memberOf(rules.issuers, issuer) ?? rules.names;
   const get = (name) => (name === null ? null : findClaim(claims, name));
   // None, or empty, is no name; anything else that is no id is a fault.
   const isName = (value) => value === null || value === "" || isId(value);
 
-  if (!isName(kid ?? null)) return complain("kid");
-  if (!resources.every(isResource)) return complain("resources");
+  if (!isName(kid ?? null)) return refuse("kid");
+  if (!resources.every(isResource)) return refuse("resources");
   for (const name of ["iss", "iat", "exp", ...names.required]) {
     // 0, false and empty lists are there: a version of 0 is one.
-    if ([null, "", UNREADABLE].includes(get(name))) return complain(name);
+    if ([null, "", UNREADABLE].includes(get(name))) return refuse(name);
   }
-  if (!isIssuer(issuer)) return complain("iss");
+  if (!isIssuer(issuer)) return refuse("iss");
   const { user, token_id, sessions, clients, tenant } = names;
   for (const name of [user, token_id, ...sessions, ...clients, tenant]) {
-    if (!isName(get(name))) return complain(name);
+    if (!isName(get(name))) return refuse(name);
   }
   for (const name of ["iat", "exp"]) {
     const value = get(name);
-    if (typeof value !== "number" || !(value >= 0 && value <= LATEST)) return complain(name);
+    if (typeof value !== "number" || !(value >= 0 && value <= LATEST)) return refuse(name);
   }
   const version = get(names.version);
   // A reader of JSON that tells 3.0 from 3 must refuse the former.
-  if (version !== null && !Number.isInteger(version)) return complain(names.version);
+  if (version !== null && !Number.isInteger(version)) return refuse(names.version);
 
   const combinations = claimIds(claims, rules.revocable_claims);
-  if (combinations === null) return complain("revocable_claims");
+  if (combinations === null) return refuse("revocable_claims");
 
   const all = (held) => [...new Set(held.map(get))].filter(Boolean);
   const clientIds = all(clients);
@@ -296,7 +296,7 @@ function judge(token, entry, rules, now) {
 }
 
 function findFault(token, entries, rules, now, earliest) {
-  if (token.complaint) return { reason: "unverifiable" };
+  if (token.problem) return { reason: "unverifiable" };
   if (token.issuedAt > earliest + rules.clock_allowance_ms) return { reason: "unverifiable" };
   if (token.expiresAt + rules.leeway_ms <= now) return { reason: "expired" };
   if (token.expiresAt - token.issuedAt > token.longest) {

@@ -25,7 +25,7 @@ class Fed:
         self.authority = authority
         self.producer = PlayedProducer()
         self.acknowledged = []
-        authority._outlet._producer = self.producer
+        authority._output._producer = self.producer
         authority._owned = {0, 1, 2, 3}
 
     def record(self, offset, value, *, topic="events", **where):
@@ -63,7 +63,7 @@ class Fed:
         """Let everything run that can, and the producer have what waits for it."""
         for _ in range(5):
             await asyncio.sleep(0)
-        await self.authority._outlet._hand_over_all()
+        await self.authority._output._hand_over_all()
 
     def begin(self, offset, what, **where):
         """Take a record that will have to wait for something."""

@@ -39,7 +39,7 @@ async def test_what_was_concluded_is_remembered_before_it_is_sent(fed, monkeypat
         known.append(fed.authority._ledger.recall(HOME, target))
         raise asyncio.CancelledError
 
-    monkeypatch.setattr(fed.authority._outlet, "update", look)
+    monkeypatch.setattr(fed.authority._output, "update", look)
     with contextlib.suppress(asyncio.CancelledError):
         await fed.take(7, ALICE)
     assert known[0].version == 1
@@ -163,8 +163,8 @@ async def test_what_is_held_of_a_partition_given_away_is_forgotten(fed):
 async def refreshed(fed):
     """Refresh for a whole period at once; return the updates that were sent."""
     before = len(fed.updates)
-    fed.authority._refresher._ticks = 1
-    await fed.authority._refresher._advance(HOME)
+    fed.authority._reemitter._ticks = 1
+    await fed.authority._reemitter._advance(HOME)
     await fed.hand_over()
     return fed.updates[before:]
 
@@ -184,5 +184,5 @@ async def test_what_is_emitted_again_claims_nothing(fed):
 async def test_nothing_is_emitted_again_before_the_ledger_is_recovered(fed):
     """Records are taken only then."""
     assert fed.authority._recovered() == set()
-    fed.authority._miss_none(SimpleNamespace(partition=HOME, follows=-1, offset=4))
+    fed.authority._require_no_gap(SimpleNamespace(partition=HOME, follows=-1, offset=4))
     assert fed.authority._recovered() == {HOME}

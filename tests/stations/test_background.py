@@ -10,7 +10,7 @@ from revocation.background import Background
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
-    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(module, "_CHECK_SECONDS", 0.001)
 
 
 class Work:

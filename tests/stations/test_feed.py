@@ -31,7 +31,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "_WAIT_MS", 1)
     monkeypatch.setattr(feed_module, "_FIRST_BACKOFF_SECONDS", 0.0)
     monkeypatch.setattr(snapshot_waiter, "_COLD_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(snapshot_waiter, "_TURN_NEAR_SECONDS", 0.0)
+    monkeypatch.setattr(snapshot_waiter, "_NEAR_POLL_SECONDS", 0.0)
 
 
 @contextlib.asynccontextmanager

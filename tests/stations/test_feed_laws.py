@@ -102,7 +102,7 @@ async def test_whatever_happens_the_replica_comes_to_what_the_region_has(
     monkeypatch.setattr(feed_module, "_WAIT_MS", 1)
     monkeypatch.setattr(feed_module, "_FIRST_BACKOFF_SECONDS", 0.0)
     monkeypatch.setattr(snapshot_waiter, "_COLD_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(snapshot_waiter, "_TURN_NEAR_SECONDS", 0.0)
+    monkeypatch.setattr(snapshot_waiter, "_NEAR_POLL_SECONDS", 0.0)
     store = Eventful(happenings, random.Random(seed))
     await store.rebuild([])
     made = read_token(CLAIMS, RULES, kid="k1", resources=["dataset:42"])

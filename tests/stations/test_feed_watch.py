@@ -29,7 +29,7 @@ from tests.stations.test_verifier import cut_off, now_ms, store_as_of
 def _impatient(monkeypatch):
     monkeypatch.setattr(feed_module, "_WAIT_MS", 1)
     monkeypatch.setattr(snapshot_waiter, "_COLD_POLL_SECONDS", 0.001)
-    monkeypatch.setattr(snapshot_waiter, "_TURN_NEAR_SECONDS", 0.0)
+    monkeypatch.setattr(snapshot_waiter, "_NEAR_POLL_SECONDS", 0.0)
     monkeypatch.setattr(module, "_LOOK_SECONDS", 0.005)
     monkeypatch.setattr(module, "_STILL_SECONDS", 0.02)
     monkeypatch.setattr(module, "_STALL_SECONDS", 0.05)
@@ -118,7 +118,7 @@ async def test_a_feed_that_hangs_is_followed_anew_over_another_connection(store)
         assert not knows(feed, "bob")
         await eventually(lambda: knows(feed, "bob"), pause=0.001)
         assert knows(feed)
-        await eventually(lambda: not watch.complaint, pause=0.001)
+        await eventually(lambda: not watch.problem, pause=0.001)
         assert stalls() == before + 1
 
 
@@ -128,7 +128,7 @@ async def test_a_feed_that_ended_is_followed_anew(store):
         feed._task.cancel()
         await put(store, "bob")
         await eventually(lambda: knows(feed, "bob"), pause=0.001)
-        await eventually(lambda: not watch.complaint, pause=0.001)
+        await eventually(lambda: not watch.problem, pause=0.001)
         assert stalls() == before + 1
 
 
@@ -137,10 +137,10 @@ async def test_it_complains_until_the_replica_moves_on(store):
         store.another = lambda: store
         await store.hang()
         await put(store, "bob")
-        await eventually(lambda: watch.complaint, pause=0.001)
-        assert watch.complaint.startswith("feed: no progress for ")
+        await eventually(lambda: watch.problem, pause=0.001)
+        assert watch.problem.startswith("feed: no progress for ")
         store.hangs = False
-        await eventually(lambda: not watch.complaint, pause=0.001)
+        await eventually(lambda: not watch.problem, pause=0.001)
         assert knows(feed, "bob")
 
 
@@ -154,7 +154,7 @@ async def test_a_feed_that_can_learn_nothing_is_left_alone(store, why):
             await put(store, "bob")
         looks = watch.looks
         await eventually(lambda: watch.looks > looks + 30, pause=0.001)
-        assert (watch.complaint, stalls()) == ("", before)
+        assert (watch.problem, stalls()) == ("", before)
 
 
 async def test_a_region_that_is_rebuilt_is_waited_for(store):
@@ -163,7 +163,7 @@ async def test_a_region_that_is_rebuilt_is_waited_for(store):
         await store.begin("next", identity(), replacing="epoch")
         looks = watch.looks
         await eventually(lambda: watch.looks > looks + 30, pause=0.001)
-        assert (watch.complaint, stalls()) == ("", before)
+        assert (watch.problem, stalls()) == ("", before)
         await store.apply("next", Batch([], at(now_ms()), {}))
         await eventually(lambda: feed.replica.freshness.ready, pause=0.001)
 
@@ -175,12 +175,12 @@ async def test_a_region_that_is_too_large_is_loaded_no_faster(store, monkeypatch
     loaded = snapshots._value.get()
     async with watched(store, max_entries=0) as (_, watch):
         await eventually(lambda: watch.looks > 60, pause=0.001)
-    assert (watch.complaint, stalls()) == ("", before)
+    assert (watch.problem, stalls()) == ("", before)
     assert snapshots._value.get() == loaded
 
 
 async def test_the_watch_itself_is_started_again(store, monkeypatch):
-    monkeypatch.setattr("revocation.background._LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("revocation.background._CHECK_SECONDS", 0.001)
     async with watched(store) as (_, watch):
         watch._background._task.cancel()
         looks = watch.looks

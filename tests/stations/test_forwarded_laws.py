@@ -117,7 +117,7 @@ class Mixture:
 
     async def refresh(self) -> None:
         authority = self.rng.choice(self.workers).authority
-        await authority._refresher._advance(self.rng.randrange(PARTITIONS))
+        await authority._reemitter._advance(self.rng.randrange(PARTITIONS))
 
     async def kill(self) -> None:
         """Kill a worker, perhaps in the middle of a record; it starts again."""

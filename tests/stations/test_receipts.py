@@ -47,7 +47,7 @@ def test_a_receipt_is_short_and_plain():
     ["", "1", "-", "1-", "-41", "1--41", "1-41-2", "a-1", "1-a", "1.5-2", " ", "+1-2"],
 )
 def test_what_is_no_receipt_is_refused(text):
-    with pytest.raises(ValueError, match="is no receipt; one looks like"):
+    with pytest.raises(ValueError, match="is not a receipt; one looks like"):
         Receipt.parse(text)
 
 

@@ -215,7 +215,7 @@ def in_step(monkeypatch):
 @pytest.fixture
 def pushy(monkeypatch):
     """The protection off: nobody waits for a turn."""
-    monkeypatch.setattr(LoadAdmission, "has_come", True)
+    monkeypatch.setattr(LoadAdmission, "is_admitted", True)
 
 
 # Connections --------------------------------------------------------------------------
@@ -298,7 +298,7 @@ def comes(turn: LoadAdmission, *replies: float, waited: float = 0.0) -> bool:
     for took in replies:
         turn.note_reply(took)
         turn.count_reply(waited=waited)
-    return turn.has_come
+    return turn.is_admitted
 
 
 def test_a_turn_comes_when_the_store_is_idle_for_a_while():

@@ -63,7 +63,7 @@ def producer():
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch):
     monkeypatch.setattr(module, "_FIRST_RETRY_SECONDS", 0.001)
-    monkeypatch.setattr(module, "_LAST_WORDS_SECONDS", 0.05)
+    monkeypatch.setattr(module, "_FLUSH_SECONDS", 0.05)
 
 
 def reporter(producer, **options):
@@ -190,7 +190,7 @@ async def test_what_kafka_does_not_acknowledge_is_dropped_and_counted():
 
 async def test_a_producer_that_is_never_heard_is_replaced(monkeypatch):
     """Its own tasks may be dead, with a Kafka that answers others."""
-    monkeypatch.setattr(module, "_UNHEARD_SECONDS", 0.02)
+    monkeypatch.setattr(module, "_UNACKNOWLEDGED_SECONDS", 0.02)
     deaf, hears = PlayedProducer(), PlayedProducer(prompt=True)
     made = iter([deaf, hears])
     one = reporter(None)

@@ -15,7 +15,7 @@ class Refusing(Told):
 
     freshness = (False, 0)
     progress = LoadProgress(0, 0)
-    complaint = ""
+    problem = ""
     disagreement = None
 
     def __init__(self):

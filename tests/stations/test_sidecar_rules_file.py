@@ -58,7 +58,7 @@ async def refused(before):
 
 
 async def test_what_follows_the_file_is_started_again(file, path, monkeypatch):
-    monkeypatch.setattr("revocation.background._LOOK_SECONDS", 0.005)
+    monkeypatch.setattr("revocation.background._CHECK_SECONDS", 0.005)
     file._following._task.cancel()
     path.write_text(SCOPED)
     await becomes(file, public=False)

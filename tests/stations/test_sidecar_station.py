@@ -272,7 +272,7 @@ def test_limits_are_settings(settings):
         ({"sidecar_identity_headers": {"X": "sub"}}, "no name of an identity header"),
         ({"sidecar_remove_headers": ["Host"]}, "cannot be removed"),
         ({"sidecar_cookie": "token"}, "__Host-"),
-        ({"sidecar_own_origins": ["app.example"]}, "is no origin"),
+        ({"sidecar_own_origins": ["app.example"]}, "is not an origin"),
         ({"sidecar_realm": "é"}, "not printable ASCII"),
         ({"sidecar_statuses": {"apache": {400: 403}}}, "the proxies are nginx"),
         ({"sidecar_statuses": {"nginx": {503: 200}}}, "is no refusal"),

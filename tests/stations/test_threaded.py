@@ -192,7 +192,7 @@ def test_a_start_that_hangs_is_given_up():
 def test_it_is_started_once_and_may_be_stopped_twice_and_started_again(stub):
     verifier = ThreadedVerifier(stub)
     verifier.start()
-    with pytest.raises(NotRunningError, match="before"):
+    with pytest.raises(NotRunningError, match="already runs"):
         verifier.start()
     verifier.stop()
     verifier.stop()

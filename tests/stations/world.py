@@ -116,7 +116,7 @@ class Worker:
         )
         self.authority = Authority(settings)
         self.producer = Producer(broker)
-        self.authority._outlet._producer = self.producer
+        self.authority._output._producer = self.producer
         self.authority._owned = set(range(PARTITIONS))
         self.acked: dict[TP, int] = {}
         self.position: dict[TP, int] = {}
@@ -189,7 +189,7 @@ class Worker:
         """Let everything run that can, and deliver some of what is sent."""
         for _ in range(4):
             await asyncio.sleep(0)
-        await self.authority._outlet._hand_over_all()
+        await self.authority._output._hand_over_all()
         self.producer.deliver_some()
         for _ in range(4):
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""JSON documents with something changed, and JSON Schema as its authors mean it."""
+"""JSON documents with one change, and JSON Schema as its authors intend it."""
 
 import copy
 import json

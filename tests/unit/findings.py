@@ -1,4 +1,4 @@
-"""What `revocation status` may find of an installation of four partitions."""
+"""What `revocation status` may find in an installation of four partitions."""
 
 from revocation.decision import Freshness
 from revocation.entries import Offset, Position, UnixMs

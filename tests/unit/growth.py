@@ -1,4 +1,4 @@
-"""Whether twice as much input is twice the work, or four times."""
+"""Whether doubling the input doubles the work or quadruples it."""
 
 import math
 import time

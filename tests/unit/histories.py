@@ -1,4 +1,4 @@
-"""Events that happen to somebody, and what the ledger makes of them."""
+"""Sequences of events about one user, and the entries that the ledger derives."""
 
 from revocation import events, ledger
 from revocation.entries import DENYLIST_KINDS, Kind, Position, Target

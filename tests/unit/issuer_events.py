@@ -1,4 +1,4 @@
-"""Events about a token: as `reach` says that they name it, and what becomes of them."""
+"""Events about a token's targets, as listed by `reach`, and their verdicts."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

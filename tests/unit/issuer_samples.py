@@ -1,4 +1,4 @@
-"""Which of the tokens of `issuer_tokens` count, which do not, and what is said then."""
+"""Which tokens of `issuer_tokens` are accepted, which are refused, and why."""
 
 from typing import Final
 

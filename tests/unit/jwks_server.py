@@ -1,4 +1,4 @@
-"""A real HTTP server that answers with key sets, or misbehaves as told."""
+"""A real HTTP server that serves key sets, or misbehaves on request."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""An identity provider that publishes metadata and keys, or misbehaves as told."""
+"""An identity provider that publishes metadata and keys, or misbehaves on request."""
 
 import json
 import ssl

@@ -1,4 +1,4 @@
-"""A refresh guard over a region that is played and the real rule of verdicts."""
+"""A refresh guard over a simulated region and the real rule of verdicts."""
 
 import asyncio
 from dataclasses import dataclass, field, replace

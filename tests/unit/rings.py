@@ -1,4 +1,4 @@
-"""Key rings over a server that a test publishes sets at."""
+"""Key rings that read from a server on which a test publishes key sets."""
 
 import contextlib
 

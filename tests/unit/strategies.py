@@ -1,4 +1,4 @@
-"""Generated targets, entries, events, logs and claims, for laws that hold for all."""
+"""Generated targets, entries, events, logs and claims, for property tests."""
 
 import itertools
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""A whole event in structured mode, to be damaged."""
+"""A complete event in structured mode, for tests to damage."""
 
 import json
 

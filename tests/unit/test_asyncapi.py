@@ -152,7 +152,7 @@ def test_events_carry_the_content_type():
 
 
 @pytest.mark.parametrize("error", [RevocationError, *ContractError.__subclasses__()])
-def test_a_dead_letter_has_the_headers_that_are_told(error):
+def test_a_dead_letter_has_the_documented_headers(error):
     at = Position(3, Offset(17), UnixMs(1_795_273_445_000))
     sent = dead_letter_headers(error("déjà vu"), "revocation.events", at)
     headers = {name: value.decode("ascii") for name, value in sent}
@@ -162,7 +162,7 @@ def test_a_dead_letter_has_the_headers_that_are_told(error):
     assert not headers_of("deadLetter").is_valid(headers | {"dead-letter-code": "?"})
 
 
-def test_a_rejection_is_told_as_it_is_sent():
+def test_a_rejection_is_described_as_it_is_sent():
     """By its type, which is none that a producer may publish."""
     message = MESSAGES[REJECTED]
     (sent,) = DOCUMENT["operations"]["report"]["messages"]
@@ -175,7 +175,7 @@ def test_a_rejection_is_told_as_it_is_sent():
     headers_of(REJECTED).validate({"content-type": CONTENT_TYPE})
 
 
-def test_pulses_are_told_by_their_key():
+def test_pulses_are_recognised_by_their_key():
     key = MESSAGES["pulse"]["bindings"]["kafka"]["key"]
     payload = Draft202012Validator(MESSAGES["pulse"]["payload"])
 

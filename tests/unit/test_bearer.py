@@ -1,4 +1,4 @@
-"""What a service answers to a request that may not pass."""
+"""The responses of a service to requests that are refused."""
 
 import json
 import re
@@ -64,7 +64,7 @@ def test_a_verdict_that_lets_pass_has_no_refusal_even_when_stale():
 @pytest.mark.parametrize(
     "refusal", [*every_refusal()], ids=lambda refusal: refusal.code
 )
-def test_an_answer_is_a_problem_that_nobody_keeps(refusal):
+def test_a_response_is_a_problem_that_is_not_cached(refusal):
     headers = dict(refusal.headers)
     assert len(headers) == len(refusal.headers)
     assert headers["cache-control"] == "no-store"
@@ -140,7 +140,7 @@ def test_whose_session_ended_and_whose_account_is_gone_look_the_same():
     assert len(answers) == 1
 
 
-def test_nothing_of_the_verdict_but_its_meaning_is_told():
+def test_a_response_reveals_only_the_meaning_of_the_verdict():
     for reason in REJECTING:
         refusal = REFUSALS.verdict(rejected(reason))
         assert "alice" not in repr(refusal)

@@ -1,4 +1,4 @@
-"""When somebody who fails is left alone, and when asked again."""
+"""When a failing fallback is skipped, and when it is called again."""
 
 from revocation.verifier.fallback.fallback_source import Breaker
 

@@ -1,4 +1,4 @@
-"""Claims are looked for exactly where a replica may hold something about them."""
+"""Claim sets are looked up only where a replica may have an entry for them."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def digests(issuer: str, *ids: str) -> list[bytes]:
     st.sets(st.tuples(st.sampled_from(ISSUERS), st.sampled_from(["d-1", "1", "true"]))),
     st.sampled_from(PEPPERS),
 )
-def test_what_is_held_is_found_whatever_was_asked_before(
+def test_cached_ids_are_found_whatever_was_read_before(
     reader: ClaimReader,
     questions: list[tuple[str, dict[str, Any]]],
     revoked: set[tuple[str, str]],
@@ -59,14 +59,14 @@ def test_what_is_held_is_found_whatever_was_asked_before(
 
 
 def test_a_text_that_no_event_can_name_is_not_kept() -> None:
-    """Beside a claim that is absent it is no complaint, and may be long."""
+    """Beside a claim that is absent it is no problem, and may be long."""
     finder = ClaimFinder(ClaimReader([("azp", "device_id")]), PEPPERS)
     assert finder.find(ISSUERS[0], {"device_id": "x" * 60_000}, {}.keys()) == ()
     assert not finder._known
 
 
 def test_memory_of_values_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("revocation.verifier.claim_finder._REMEMBERED", 30)
+    monkeypatch.setattr("revocation.verifier.claim_finder._CACHE_SIZE", 30)
     finder = ClaimFinder(READERS[0], PEPPERS)
     for number in range(100):
         issuer = ISSUERS[number % 2]

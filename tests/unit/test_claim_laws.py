@@ -1,4 +1,4 @@
-"""What is read in one go is what a closer look reads, whatever claims are called."""
+"""The fast path and the slow path read the same, whatever the claim names."""
 
 from types import MappingProxyType
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which claims name what: settings of an issuer, and what tokens are read by them."""
+"""The settings for an issuer's claims, and how tokens are read by them."""
 
 import pytest
 from pydantic import ValidationError
@@ -53,7 +53,7 @@ def test_other_issuers_are_read_by_the_usual_names() -> None:
 
 
 @pytest.mark.parametrize("name", ["oid", "uti"])
-def test_what_is_needed_may_be_optional_if_it_is_said(name: str) -> None:
+def test_a_required_claim_may_be_declared_optional(name: str) -> None:
     own = {"oid": "u-2", "uti": "t-2", name: ...}
     claims = {key: value for key, value in own.items() if value is not ...}
     assert read(ENTRA, **claims) == f"the token has no `{name}` claim"
@@ -81,6 +81,6 @@ def test_an_issuer_without_token_ids_says_so() -> None:
         ({"versions_claim": "ver"}, "versions_claim"),
     ],
 )
-def test_a_mapping_that_cannot_be_meant_is_refused(values: dict, said: str) -> None:
+def test_a_contradictory_mapping_is_refused(values: dict, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         ClaimMapping(**values)

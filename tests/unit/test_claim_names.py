@@ -1,4 +1,4 @@
-"""How settings name a claim: members, nested ones, dots of their own, URIs."""
+"""How settings name a claim: members, nested ones, escaped dots, URIs."""
 
 from typing import Any
 
@@ -51,12 +51,12 @@ def test_a_name_finds_a_claim(name: str, found: Any) -> None:
     assert find_claim(CLAIMS, name) == found
 
 
-def test_a_part_that_is_no_object_is_told() -> None:
+def test_a_part_that_is_not_an_object_is_reported() -> None:
     found = find_claim(CLAIMS, "scope.read")
-    assert found == Unreadable("a part of `scope.read` is no object")
+    assert found == Unreadable("a part of `scope.read` is not an object")
 
 
-def test_a_name_with_two_readings_is_told_with_the_one_to_write() -> None:
+def test_an_ambiguous_name_is_reported_with_the_one_to_write() -> None:
     found = find_claim(CLAIMS, "a.b")
     assert found == Unreadable("the token has a claim `a.b` itself; name it `a\\.b`")
 

@@ -62,7 +62,7 @@ def test_a_name_stands_for_the_set_of_it_alone_and_order_means_nothing(monkeypat
         ("device_id", "tuple"),
         ([[]], "at least 1"),
         (["a..b"], "empty part"),
-        (["a.b.c.d.e"], "more than 4 members"),
+        (["a.b.c.d.e"], "more than 4 parts"),
         ([["a", "a"]], "a set names a claim twice"),
         (["a", ["a"]], "names a set twice"),
         ([["a", "b"], ["b", "a"]], "names a set twice"),
@@ -96,7 +96,7 @@ def test_an_event_may_be_about_exactly_a_set(names):
 def test_an_event_about_part_of_a_set_or_more_is_refused(names):
     with pytest.raises(ClaimsNotRevocableError, match="azp with device_id"):
         require_revocable_names(names, SETS)
-    with pytest.raises(ClaimsNotRevocableError, match="there is none"):
+    with pytest.raises(ClaimsNotRevocableError, match="the sets are: none"):
         require_revocable_names(names, ())
 
 
@@ -152,7 +152,7 @@ def test_a_token_with_another_value_has_not_the_id(claims, name, other):
 
 
 @given(json_values, json_values)
-def test_whatever_a_token_holds_is_read_or_named_in_a_complaint(one, other):
+def test_every_value_is_read_or_named_in_a_problem(one, other):
     """Never an error; what is remembered of one token is never taken for another's."""
     reader = claim_reader(SETS)
     for claims in ({"azp": one, "device_id": other, "act": one}, {"act": {"sub": one}}):
@@ -162,7 +162,7 @@ def test_whatever_a_token_holds_is_read_or_named_in_a_complaint(one, other):
 
 
 @pytest.mark.parametrize("values", [[1, True, 1.0], [True, 1], [0, False, "0"]])
-def test_equal_values_that_are_written_in_different_ways_are_told_apart(values):
+def test_equal_values_of_different_types_have_different_ids(values):
     reader = ClaimReader([DEVICE])
     for value in values + values[::-1]:
         expected = f"device_id={'true' if value is True else ''}"
@@ -206,7 +206,7 @@ def test_claims_that_cannot_be_changed_are_read_alike():
 
 
 def test_memory_of_texts_is_bounded(monkeypatch):
-    monkeypatch.setattr("revocation.claims.claim_sets._REMEMBERED", 8)
+    monkeypatch.setattr("revocation.claims.claim_sets._CACHE_SIZE", 8)
     reader = ClaimReader([DEVICE, ACTOR])
     for number in range(100):
         assert reader.read({"device_id": f"d-{number}"})
@@ -214,7 +214,7 @@ def test_memory_of_texts_is_bounded(monkeypatch):
 
 
 def test_memory_of_lists_is_bounded_and_what_cannot_be_named_is_not_kept(monkeypatch):
-    monkeypatch.setattr("revocation.claims.claim_sets._REMEMBERED", 8)
+    monkeypatch.setattr("revocation.claims.claim_sets._CACHE_SIZE", 8)
     reader = ClaimReader([BOTH])
     for number in range(100):
         assert reader.read({"azp": "web", "device_id": [f"{number}", "d"]})
@@ -227,7 +227,7 @@ def test_memory_of_lists_is_bounded_and_what_cannot_be_named_is_not_kept(monkeyp
     assert not reader._known
 
 
-def test_what_is_told_of_a_token_is_what_its_sets_need_and_no_more():
+def test_only_the_claims_that_sets_need_are_picked():
     token = {
         "act": {"sub": "a", "email": "x@example"},
         "azp": ["web"],
@@ -255,11 +255,11 @@ def test_a_token_is_read_with_what_it_names_of_the_rules_sets():
     assert isinstance(token, Token)
     assert token.more == ((Kind.CLAIMS, "device_id=d-1"), (Kind.RESOURCE, "a:b"))
     assert read_token(CLAIMS, rules).more == ()
-    complaint = read_token({**CLAIMS, "device_id": {}}, rules)
-    assert complaint == "no event can name the `device_id` claim"
+    problem = read_token({**CLAIMS, "device_id": {}}, rules)
+    assert problem == "no event can name the `device_id` claim"
 
 
-def test_a_complaint_never_shows_a_value():
+def test_a_problem_never_shows_a_value():
     for value in ({"secret": 1}, "secret" * 100, ["secret", []], 0.5):
         said = ids({"device_id": value}, DEVICE)
         assert "secret" not in said

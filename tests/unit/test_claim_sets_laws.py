@@ -1,4 +1,4 @@
-"""From an event about claims to the verdict: what holds whatever they are."""
+"""Laws from an event about claims to the verdict, for any claims."""
 
 from dataclasses import replace
 

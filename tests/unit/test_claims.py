@@ -1,4 +1,4 @@
-"""What a claims set names, and what makes a token unverifiable."""
+"""The targets that a claims set names, and what makes a token unverifiable."""
 
 from collections import ChainMap
 from dataclasses import replace
@@ -42,7 +42,7 @@ def named(claims, rules=RULES, **asked):
     return {(each.kind, each.id) for each in targets_of(claims, rules, **asked)}
 
 
-def complaint(claims, rules=RULES, **asked):
+def problem(claims, rules=RULES, **asked):
     token = read_token(claims, rules, **asked)
     return token if isinstance(token, str) else None
 
@@ -106,9 +106,9 @@ def test_whatever_is_named_can_be_looked_up(claims, kid, resources):
 
 
 @given(odd_claims())
-def test_a_claim_is_looked_up_or_absent_or_complained_of(claims):
+def test_a_claim_is_looked_up_or_absent_or_reported(claims):
     """Nothing that might reject the token is silently left out."""
-    if complaint(claims) is None:
+    if problem(claims) is None:
         ids = {each.id for each in targets_of(claims, RULES)}
         names = ["iss", "sub", "jti", "sid", "client_id", "azp", "tenant"]
         wanted = [claims.get(name) for name in names]
@@ -120,36 +120,36 @@ UNNAMEABLE = [5, True, ["x"], {"x": 1}, 1.5, "x" * 513, "\ud800", 0, False, [], 
 
 @pytest.mark.parametrize("name", ["sub", "jti", "sid", "client_id", "azp", "tenant"])
 @pytest.mark.parametrize("value", UNNAMEABLE)
-def test_a_claim_that_no_event_can_name_is_complained_of(name, value):
-    assert f"`{name}`" in complaint({**CLAIMS, name: value})
+def test_a_claim_that_no_event_can_name_is_reported(name, value):
+    assert f"`{name}`" in problem({**CLAIMS, name: value})
     required = replace(RULES, names=replace(NAMES, required=()))
-    assert f"`{name}`" in complaint({**CLAIMS, name: value}, required)
+    assert f"`{name}`" in problem({**CLAIMS, name: value}, required)
 
 
 @pytest.mark.parametrize("value", [*UNNAMEABLE, "", None, "a|b", "a b", "é"])
-def test_an_issuer_that_no_event_can_name_is_complained_of(value):
-    assert "`iss`" in complaint({**CLAIMS, "iss": value})
+def test_an_issuer_that_no_event_can_name_is_reported(value):
+    assert "`iss`" in problem({**CLAIMS, "iss": value})
     required = replace(RULES, names=replace(NAMES, required=()))
-    assert "`iss`" in complaint({**CLAIMS, "iss": value}, required)
+    assert "`iss`" in problem({**CLAIMS, "iss": value}, required)
 
 
 @pytest.mark.parametrize("value", UNNAMEABLE)
-def test_a_kid_that_no_event_can_name_is_complained_of(value):
-    assert "`kid`" in complaint(CLAIMS, kid=value)
+def test_a_kid_that_no_event_can_name_is_reported(value):
+    assert "`kid`" in problem(CLAIMS, kid=value)
 
 
 @pytest.mark.parametrize("value", [*UNNAMEABLE, "", None, "42", "dataset:", ":42"])
-def test_a_resource_that_no_event_can_name_is_complained_of(value):
+def test_a_resource_that_no_event_can_name_is_reported(value):
     """A slip such as `42` for `dataset:42` would protect nothing, unnoticed."""
-    assert "resource" in complaint(CLAIMS, resources=["dataset:1", value])
+    assert "resource" in problem(CLAIMS, resources=["dataset:1", value])
 
 
 def test_absent_optional_claims_are_fine():
     for name in "sid", "client_id", "azp", "tenant", "ver":
-        assert complaint({**CLAIMS, name: None}) is None
+        assert problem({**CLAIMS, name: None}) is None
     for name in "sid", "client_id", "azp", "tenant":
-        assert complaint({**CLAIMS, name: ""}) is None
-    assert complaint(CLAIMS, kid="") is None
+        assert problem({**CLAIMS, name: ""}) is None
+    assert problem(CLAIMS, kid="") is None
 
 
 @pytest.mark.parametrize("name", ["iss", "sub", "iat", "exp", "jti"])
@@ -158,31 +158,31 @@ def test_a_required_claim_must_be_there(name, absent):
     claims = {**CLAIMS, name: absent}
     if absent == "missing":
         del claims[name]
-    assert complaint(claims) == f"the token has no `{name}` claim"
+    assert problem(claims) == f"the token has no `{name}` claim"
 
 
 @pytest.mark.parametrize("name", ["iat", "exp"])
 def test_times_are_required_even_when_not_configured(name):
     rules = replace(RULES, names=replace(NAMES, required=()))
     claims = {**CLAIMS, name: None}
-    assert complaint(claims, rules) == f"the token has no `{name}` claim"
+    assert problem(claims, rules) == f"the token has no `{name}` claim"
 
 
 def test_a_version_of_nothing_revoked_is_one():
     rules = replace(RULES, names=replace(NAMES, required=("ver",)))
-    assert complaint({**CLAIMS, "ver": 0}, rules) is None
+    assert problem({**CLAIMS, "ver": 0}, rules) is None
 
 
 def test_more_claims_can_be_required():
     rules = replace(RULES, names=replace(NAMES, required=("scope",)))
-    assert complaint(CLAIMS, rules) == "the token has no `scope` claim"
+    assert problem(CLAIMS, rules) == "the token has no `scope` claim"
 
 
 @pytest.mark.parametrize("odd", [{"org": "acme"}, {"org": {"id": 1}, "org.id": 1}])
 def test_a_required_claim_that_cannot_be_read_is_not_there(odd):
     rules = replace(RULES, names=replace(NAMES, required=("org.id",)))
-    assert complaint({**CLAIMS, "org": {"id": 1}}, rules) is None
-    assert "`org.id`" in str(complaint({**CLAIMS, **odd}, rules))
+    assert problem({**CLAIMS, "org": {"id": 1}}, rules) is None
+    assert "`org.id`" in str(problem({**CLAIMS, **odd}, rules))
 
 
 @pytest.mark.parametrize("name", ["iat", "exp"])
@@ -195,34 +195,34 @@ def test_a_required_claim_that_cannot_be_read_is_not_there(odd):
     ],
 )
 def test_a_time_must_be_one(name, value):
-    message = f"the `{name}` claim is no time in seconds"
-    assert complaint({**CLAIMS, name: value}) == message
+    message = f"the `{name}` claim is not a time in seconds"
+    assert problem({**CLAIMS, name: value}) == message
 
 
 @pytest.mark.parametrize("value", ["3", 3.0, True, [3], float("nan")])
 def test_a_version_must_be_a_whole_number(value):
-    assert complaint({**CLAIMS, "ver": value}) == "the `ver` claim is no whole number"
+    assert problem({**CLAIMS, "ver": value}) == "the `ver` claim is not a whole number"
 
 
 @pytest.mark.parametrize("claims", [None, 5, "iss", [], ["iss"], b"{}"])
-def test_what_is_no_claims_set_is_complained_of(claims):
-    assert complaint(claims) == "the claims are no JSON object"
+def test_other_json_than_a_claims_set_is_reported(claims):
+    assert problem(claims) == "the claims are not a JSON object"
 
 
 @given(odd_claims(), json_values, st.lists(json_values, max_size=2))
-def test_a_complaint_never_quotes_a_value(claims, kid, resources):
+def test_a_problem_never_quotes_a_value(claims, kid, resources):
     fixed = {
-        *("the claims are no JSON object", "no event can name the `kid`"),
-        "no event can name a resource asked for: it is not `type:id`",
-        "the `ver` claim is no whole number",
+        *("the claims are not a JSON object", "no event can name the `kid`"),
+        "no event can name a requested resource: it is not `type:id`",
+        "the `ver` claim is not a whole number",
     }
     for name in [*CLAIMS, "azp"]:
         fixed |= {
             f"the token has no `{name}` claim",
             f"no event can name the `{name}` claim",
-            f"the `{name}` claim is no time in seconds",
+            f"the `{name}` claim is not a time in seconds",
         }
-    assert complaint(claims, kid=kid, resources=resources) in {None, *fixed}
+    assert problem(claims, kid=kid, resources=resources) in {None, *fixed}
 
 
 class Odd(dict):

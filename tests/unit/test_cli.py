@@ -1,4 +1,4 @@
-"""What the command line does without any server. Sibling: connected/test_cli.py."""
+"""The command line without any server. Sibling: connected/test_cli.py."""
 
 import os
 import shlex

@@ -248,14 +248,14 @@ def test_an_older_browser_shows_the_origin_of_the_host_itself(headers):
 
 
 @pytest.mark.parametrize("site", [None, "same-site", "cross-site"])
-def test_an_own_origin_counts_whatever_host_was_asked(site):
+def test_an_own_origin_is_accepted_for_any_requested_host(site):
     headers = {"host": "api.example", "origin": "https://app.example"}
     if site is not None:
         headers["sec_fetch_site"] = site
     assert with_cookie(OWN, **headers).token == TOKEN
 
 
-def test_where_origins_are_configured_the_host_is_none_of_them():
+def test_the_host_is_no_origin_if_others_are_configured():
     headers = {"host": "api.example", "origin": "https://api.example"}
     assert with_cookie(OWN, **headers).fault is CredentialFault.CROSS_SITE
 
@@ -269,7 +269,7 @@ def test_opening_a_websocket_acts():
     assert find(websocket=True, authorization=f"Bearer {TOKEN}").token == TOKEN
 
 
-def test_a_cookie_that_is_missing_or_wrong_is_said_before_whose_page_asked():
+def test_a_missing_or_wrong_cookie_is_reported_before_the_origin():
     assert find(method="POST").fault is CredentialFault.MISSING
     assert (
         find(method="POST", cookie="__Host-token=a b").fault
@@ -286,7 +286,7 @@ def test_a_cookie_that_is_missing_or_wrong_is_said_before_whose_page_asked():
     ],
 )
 def test_an_origin_that_no_browser_sends_is_refused_at_construction(origin):
-    with pytest.raises(SettingsError, match="is no origin"):
+    with pytest.raises(SettingsError, match="is not an origin"):
         CredentialRules(own_origins=(origin,))
 
 

@@ -1,4 +1,4 @@
-"""The ledger's folder follows one log."""
+"""The ledger's folder belongs to one log."""
 
 import errno
 import os
@@ -35,7 +35,7 @@ def test_a_broker_that_does_not_say_its_cluster_is_believed(tmp_path):
         claim(tmp_path, cluster_id="two", topic_prefix="revocation")
 
 
-def test_a_folder_that_cannot_be_used_is_said(tmp_path):
+def test_an_unusable_folder_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match=r"cannot be used.*REVOCATION_DATA_DIR"):
         claim(tmp_path / "file", cluster_id="one", topic_prefix="revocation")

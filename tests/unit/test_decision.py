@@ -119,7 +119,7 @@ def test_a_cache_that_is_not_ready_says_nothing_else():
         assert not given_verdict.active
 
 
-def test_what_is_unverifiable_is_said_before_what_is_known():
+def test_unverifiable_takes_precedence_over_entries():
     given_verdict = verdict(*PRECEDENCE, claims={**CLAIMS, "jti": None})
     assert given_verdict.reason is Reason.UNVERIFIABLE
     assert given_verdict.detail == "the token has no `jti` claim"
@@ -127,7 +127,7 @@ def test_what_is_unverifiable_is_said_before_what_is_known():
 
 
 @pytest.mark.parametrize("asked", [{"kid": 5}, {"resources": ["42"]}])
-def test_what_is_asked_beside_the_claims_must_be_nameable_too(asked):
+def test_kid_and_resources_must_be_nameable_too(asked):
     assert verdict(**asked).reason is Reason.UNVERIFIABLE
 
 

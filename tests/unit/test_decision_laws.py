@@ -1,4 +1,4 @@
-"""What holds for every verdict; `test_decision.py` has the rules one by one."""
+"""Laws of every verdict; `test_decision.py` has the rules one by one."""
 
 from hypothesis import assume, example, given, strategies as st
 

@@ -1,4 +1,4 @@
-"""What the demo shows is legible on a terminal of 80 columns."""
+"""The demo's output fits a terminal of 80 columns."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Entries and the laws of `merge`; `test_updates.py` has them as bytes."""
+"""Entries and the laws of `merge`; `test_updates.py` has their encoding."""
 
 import re
 from dataclasses import replace
@@ -116,7 +116,7 @@ def test_merge_remembers_how_far_each_partition_is_applied():
     assert [merged.applied(partition) for partition in (1, 2, 3)] == [5, -1, 9]
 
 
-def test_what_the_source_says_is_not_said_again():
+def test_seen_omits_the_offset_of_the_source():
     """So an entry whose events all come from one partition has nothing more to say."""
     one, other = Entry(USER, HERE), Entry(USER, HERE._replace(offset=9, time=NOW + 1))
     assert merge(one, other).seen == ()
@@ -193,7 +193,7 @@ def test_a_denial_matters_until_no_verifier_accepts_the_token(kind, least, longe
         assert entry.relevant_until(LIMITS) == accepted_until + leeway
 
 
-def test_a_denial_is_as_long_as_the_limits_of_whoever_asks():
+def test_a_denial_lasts_as_long_as_the_callers_limits():
     """Not of who wrote it: an entry in the log says when the token expires, no more."""
     denied = Entry(Target(Kind.TOKEN, ISSUER, "id"), HERE, expires_at=NO_EXPIRY)
     longer = LIMITS._replace(longest_token_ms=2 * LIMITS.longest_token_ms)

@@ -1,4 +1,4 @@
-"""The tree of errors: as drawn, with stable codes."""
+"""The tree of errors: as documented, with stable codes."""
 
 import re
 

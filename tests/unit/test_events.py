@@ -193,7 +193,7 @@ def test_a_document_is_parsed_as_a_record_would_be():
 
 @pytest.mark.parametrize("odd", [object(), 2**70, "\ud800", {1: 2}])
 def test_a_document_that_is_not_json_is_refused(odd):
-    with pytest.raises(MalformedEventError, match="no JSON document"):
+    with pytest.raises(MalformedEventError, match="not a JSON document"):
         events.parse({**LOGOUT, "id": odd})
 
 

@@ -1,4 +1,4 @@
-"""What is not an event, and what is said about it; `test_events.py` has what is one."""
+"""Records that are not events, and their errors; `test_events.py` has the others."""
 
 import contextlib
 import json
@@ -31,8 +31,12 @@ from tests.unit.structured import LOGOUT, to_json, with_data
         (b"null", MalformedEventError, "not a CloudEvent"),
         (b"[]", MalformedEventError, "not a CloudEvent"),
         (b"{}", MalformedEventError, "not a CloudEvent"),
-        (to_json(type="revocation.user.hugged"), UnknownEventTypeError, "known are"),
-        (to_json(type=5), UnknownEventTypeError, "known are"),
+        (
+            to_json(type="revocation.user.hugged"),
+            UnknownEventTypeError,
+            "the known types are",
+        ),
+        (to_json(type=5), UnknownEventTypeError, "the known types are"),
         (to_json(specversion="0.3"), InvalidEventError, "specversion: "),
         (to_json(id=""), InvalidEventError, "id: "),
         (to_json(id="x" * 257), InvalidEventError, "id: "),

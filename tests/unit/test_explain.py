@@ -1,4 +1,4 @@
-"""What an explanation says: always what a verifier says, and all else beside it."""
+"""An explanation has the verifier's answer, and all other faults besides."""
 
 import json
 from dataclasses import replace
@@ -133,7 +133,7 @@ def failing(found: Explanation) -> dict[str, list[Reason]]:
     return told
 
 
-def test_all_that_is_wrong_is_said_and_not_the_first_thing_only():
+def test_every_fault_is_reported_and_not_only_the_first():
     token = mint(
         "RS256",
         header={"typ": "logout+jwt", "x5u": "https://other.example/"},
@@ -170,7 +170,7 @@ def test_a_token_longer_than_its_issuers_is_explained_all_the_same():
     assert list(failing(found)) == ["length", "audience"]
 
 
-def test_a_claim_that_cannot_be_followed_is_told_once():
+def test_a_claim_that_cannot_be_resolved_is_reported_once():
     trusted = issuer(tenant_claim="org.id", required_claims=("org.id",))
     found = explained(mint(org="acme"), (trusted, CASES[0][1]))
     assert failing(found) == {"required": [Reason.UNVERIFIABLE]}
@@ -198,10 +198,10 @@ def test_without_keys_the_signature_is_not_looked_at():
 TWO = {ISSUER: issuer(), "https://two.example/": issuer()}
 
 
-def test_a_token_of_nobody_that_is_trusted_shows_its_issuer_and_no_more():
+def test_a_token_of_an_untrusted_issuer_shows_only_its_issuer():
     found = explain(mint(iss="https://other.example/"), TWO, RULES, NOW)
     assert [each.about for each in found.points] == ["form", "issuer", "all else"]
-    assert '"https://other.example/"' in found.points[1].said
+    assert '"https://other.example/"' in found.points[1].found
     assert not found.named
 
 
@@ -210,12 +210,12 @@ def test_a_slash_too_few_is_named_and_all_else_looked_at(trusted):
     said = ISSUER.removesuffix("/")
     found = explain(mint(iss=said, aud="x", jti=...), trusted, RULES, NOW)
     assert list(failing(found)) == ["issuer", "audience", "required"]
-    assert found.points[1].said.endswith("the slash at the end")
+    assert found.points[1].found.endswith("the slash at the end")
     assert not found.named
 
 
 @pytest.mark.parametrize("said", ["https://other.example/", None, 5, ["x"], "a b"])
-def test_by_the_only_issuer_there_is_all_else_is_looked_at(said):
+def test_the_only_trusted_issuer_judges_all_other_points(said):
     found = explained(mint(iss=said, exp=SECONDS - 100))
     assert next(iter(failing(found))) == "issuer"
     assert "exp" in failing(found)
@@ -224,7 +224,7 @@ def test_by_the_only_issuer_there_is_all_else_is_looked_at(said):
 def test_a_token_without_a_claim_is_out_of_reach_of_the_events_that_need_it():
     case = issuer(optional_claims=("jti",)), CASES[0][1]
     said = {
-        event: each.said
+        event: each.found
         for each in explained(mint(jti=...), case).named
         for event in each.events
     }
@@ -237,7 +237,7 @@ def test_a_token_without_a_claim_is_out_of_reach_of_the_events_that_need_it():
 
 def test_without_kid_it_is_the_key_that_a_revocation_names():
     (said,) = [
-        each.said
+        each.found
         for each in explained(mint(header={"kid": None})).named
         if "key.revoked" in each.events
     ]
@@ -262,10 +262,10 @@ NONE_OF_SETS = (
         ),
     ],
 )
-def test_what_a_token_names_of_claim_sets_is_said(sets, claims, told):
+def test_the_ids_under_claim_sets_are_shown(sets, claims, told):
     rules = replace(RULES, revocable_claims=sets)
     found = explain(mint(**claims), {ISSUER: issuer()}, rules, NOW)
-    (said,) = [each.said for each in found.named if each.kind is Kind.CLAIMS]
+    (said,) = [each.found for each in found.named if each.kind is Kind.CLAIMS]
     assert said == told
 
 
@@ -273,7 +273,7 @@ def test_what_a_token_names_of_claim_sets_is_said(sets, claims, told):
 def test_a_time_that_was_moved_says_so(seconds):
     trusted = {ISSUER: issuer(iat_backdated_seconds=seconds)}
     said = {
-        each.about: each.said for each in explain(mint(), trusted, RULES, NOW).points
+        each.about: each.found for each in explain(mint(), trusted, RULES, NOW).points
     }
     assert ("iat_backdated_seconds (300)" in said["iat"]) == bool(seconds)
 

@@ -31,7 +31,7 @@ STALE = Verdict(active=False, reason=Reason.STALE, as_of=0, staleness_ms=NOW)
 NOT_READY = Verdict(active=False, reason=Reason.NOT_READY, as_of=0, staleness_ms=NOW)
 
 
-class Told(Source):
+class FixedSource(Source):
     """Answers as it was told, in turn; the last answer again and again."""
 
     name = "told"
@@ -68,7 +68,7 @@ class Told(Source):
 
 
 def hanging(**limits):
-    source = Told(ACTIVE, **limits)
+    source = FixedSource(ACTIVE, **limits)
     source.may_answer.clear()
     return source
 
@@ -112,7 +112,7 @@ def counted():
 async def test_an_answer_is_a_verdict_or_none_and_counted(
     answer, verdict, result, counted
 ):
-    assert await ask(Told(answer)) is verdict
+    assert await ask(FixedSource(answer)) is verdict
     assert counted() == {result: 1}
 
 
@@ -126,7 +126,7 @@ async def test_who_is_too_slow_is_no_longer_waited_for(counted):
 
 
 async def test_a_policy_that_allows_is_no_way_around_freshness():
-    source = Told(ACTIVE)
+    source = FixedSource(ACTIVE)
     await ask(source, policy=StalenessPolicy(beyond=Beyond.ALLOW, fresh_ms=7))
     assert source.policy == StalenessPolicy(beyond=Beyond.DENY, fresh_ms=7)
 
@@ -141,7 +141,7 @@ async def test_only_so_many_questions_are_under_way_at_once(counted):
     assert counted() == {"active": 10}
 
 
-async def test_who_waits_in_vain_for_a_turn_blames_nobody():
+async def test_a_timeout_while_queueing_is_no_failure_of_the_fallback():
     source = hanging(max_concurrent=1, timeout_ms=20_000)
     first = asyncio.ensure_future(ask(source))
     await eventually(lambda: source.under_way == 1, pause=0)
@@ -163,15 +163,17 @@ async def test_a_caller_that_gives_up_is_not_held_back():
 
 
 async def test_who_fails_again_and_again_is_left_alone(counted):
-    source = Told(ValueError("down"))
+    source = FixedSource(ValueError("down"))
     for _ in range(20):
         assert await ask(source) is None
     assert source.asked == 5
     assert counted() == {"error": 5, "unanswered": 15}
 
 
-async def test_who_fails_now_and_then_is_asked_on():
-    source = Told(*[ValueError("down")] * 4, ACTIVE, *[ValueError("down")] * 4, STALE)
+async def test_a_fallback_with_occasional_failures_is_still_called():
+    source = FixedSource(
+        *[ValueError("down")] * 4, ACTIVE, *[ValueError("down")] * 4, STALE
+    )
     for _ in range(10):
         await ask(source)
     assert source.asked == 10
@@ -183,7 +185,7 @@ async def test_who_fails_now_and_then_is_asked_on():
 )
 async def test_what_others_say_of_a_failure_is_not_logged(error, capsys):
     """It may quote the token."""
-    source = Told(error)
+    source = FixedSource(error)
     for _ in range(5):
         await ask(source)
     printed = capsys.readouterr().out
@@ -192,7 +194,7 @@ async def test_what_others_say_of_a_failure_is_not_logged(error, capsys):
 
 
 async def test_an_answer_that_decides_nothing_is_no_failure():
-    source = Told(STALE)
+    source = FixedSource(STALE)
     for _ in range(20):
         await ask(source)
     assert source.asked == 20
@@ -214,20 +216,25 @@ async def test_a_token_from_ahead_is_refused_by_the_askers_clock_too(skew_ms, ac
 # Several ------------------------------------------------------------------------------
 
 
-async def test_the_first_that_can_tell_decides_and_no_other_is_asked(counted):
-    sources = [Told(STALE), Told(ValueError()), Told(REJECTED), Told(ACTIVE)]
+async def test_the_first_fallback_with_an_answer_decides(counted):
+    sources = [
+        FixedSource(STALE),
+        FixedSource(ValueError()),
+        FixedSource(REJECTED),
+        FixedSource(ACTIVE),
+    ]
     assert await ask(FirstOf(sources)) is REJECTED
     assert [source.asked for source in sources] == [1, 1, 1, 0]
     assert counted() == {"unanswered": 1, "error": 1, "rejected": 1}
 
 
-async def test_if_nobody_can_tell_there_is_no_answer():
-    assert await ask(FirstOf([Told(STALE), Told(None)])) is None
+async def test_without_an_answer_of_any_fallback_there_is_none():
+    assert await ask(FirstOf([FixedSource(STALE), FixedSource(None)])) is None
     assert await ask(FirstOf([])) is None
 
 
 async def test_who_hangs_leaves_time_for_the_next(counted):
-    first, second = hanging(timeout_ms=20_000), Told(ACTIVE)
+    first, second = hanging(timeout_ms=20_000), FixedSource(ACTIVE)
     assert await ask(FirstOf([first, second], timeout_ms=100)) is ACTIVE
     assert counted() == {"timeout": 1, "active": 1}
 
@@ -240,9 +247,9 @@ async def test_all_together_have_one_time_limit():
     assert [source.asked for source in sources] == [1, 1, 1, 1]
 
 
-async def test_of_two_time_limits_the_shorter_counts():
+async def test_the_shorter_of_two_time_limits_applies():
     began = time.monotonic()
-    sources = [hanging(timeout_ms=20), Told(ACTIVE)]
+    sources = [hanging(timeout_ms=20), FixedSource(ACTIVE)]
     assert await ask(FirstOf(sources, timeout_ms=40_000)) is ACTIVE
     assert time.monotonic() - began < 10
 
@@ -296,7 +303,7 @@ def test_a_missing_package_names_the_extra(monkeypatch):
         SidecarFallback("https://sidecar.us.example")
 
 
-async def test_a_missing_file_of_certificates_is_told_at_the_start(tmp_path):
+async def test_a_missing_certificate_file_is_reported_at_the_start(tmp_path):
     fallback = SidecarFallback("https://one.example", ca_file=tmp_path / "none.pem")
     with pytest.raises(SettingsError, match=r"certificates in .*none\.pem"):
         await fallback.start()

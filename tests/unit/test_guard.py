@@ -84,7 +84,7 @@ async def test_the_lifetime_rule_of_access_tokens_does_not_reject_a_refresh_toke
     assert decision.allowed
 
 
-async def test_claims_that_only_access_tokens_have_are_not_asked_for():
+async def test_claims_that_only_access_tokens_have_are_not_required():
     rules = replace(
         RULES, names=replace(RULES.names, required=("aud", "azp", "scope", "sid"))
     )
@@ -155,7 +155,7 @@ async def test_reuse_is_refused_when_kafka_does_not_answer():
     assert decision.error.retriable
 
 
-async def test_a_session_that_no_event_can_name_is_told():
+async def test_a_session_that_no_event_can_name_is_reported():
     decision = await Case().refresh(rotated_at=NOW - MINUTE, session="s" * 600)
     assert not decision.allowed
     assert decision.error.code == "invalid_event"
@@ -237,7 +237,7 @@ async def test_a_logout_that_only_the_store_knows_of_refuses_the_refresh():
     ],
     ids=["not ready", "behind", "away"],
 )
-async def test_when_nobody_knows_the_refresh_waits_and_nothing_is_revoked(region):
+async def test_in_an_unknown_state_the_refresh_waits_and_nothing_is_revoked(region):
     case = Case(**region)
     for changes in ({}, {"rotated_at": NOW - 1_000}):
         decision = await case.refresh(**changes)

@@ -1,4 +1,4 @@
-"""The refresh guard and further claims, of which `revocable_claims` may name some."""
+"""The refresh guard and further claims, for `revocable_claims`."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from revocation.guard.refresh_guard import RefreshReason
 from tests.unit.refreshes import CUT_OFF, ISSUER, MINUTE, NOW, RULES, Case, known
 
 
-async def test_claims_that_can_be_revoked_are_asked_for():
+async def test_revocable_claims_are_checked():
     """Or whoever holds a stolen device would refresh its way past the cut-off."""
     rules = replace(
         RULES,

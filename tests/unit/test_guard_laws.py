@@ -1,4 +1,4 @@
-"""What holds for every refresh, whatever is known."""
+"""Laws of every refresh, whatever the region's state."""
 
 from dataclasses import replace
 

@@ -14,10 +14,10 @@ from revocation.local.process import LOOPBACK, free_ports
 @pytest.fixture
 def station():
     """What is wrong with a station, and where it says so."""
-    complaints = [""]
+    problems = [""]
     (port,) = free_ports(1)
-    serve(lambda: complaints[0], host=LOOPBACK, port=port)
-    return complaints, f"http://{LOOPBACK}:{port}"
+    serve(lambda: problems[0], host=LOOPBACK, port=port)
+    return problems, f"http://{LOOPBACK}:{port}"
 
 
 def get(url):
@@ -30,18 +30,18 @@ def get(url):
 
 
 def test_a_station_is_well_until_something_is_wrong(station, capfd):
-    complaints, url = station
+    problems, url = station
     assert get(f"{url}/healthz") == (200, b"ok\n")
-    complaints[0] = "entries: no progress for 10 s"
+    problems[0] = "entries: no progress for 10 s"
     assert get(f"{url}/healthz") == (503, b"entries: no progress for 10 s\n")
-    complaints[0] = ""
+    problems[0] = ""
     assert get(f"{url}/healthz") == (200, b"ok\n")
     assert capfd.readouterr() == ("", "")
 
 
 def test_metrics_are_beside_it(station):
-    complaints, url = station
-    complaints[0] = "something"
+    problems, url = station
+    problems[0] = "something"
     status, body = get(f"{url}/metrics")
     assert status == 200
     assert b"revocation_stalls_total" in body

@@ -1,4 +1,4 @@
-"""What a region states of itself, and what readers and projectors make of it."""
+"""The settings that a region records, and how readers and projectors compare them."""
 
 from dataclasses import replace
 from typing import Any
@@ -49,7 +49,7 @@ def test_what_is_encoded_is_decoded():
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"7", b"[]", b'{"lifetimes": 3}', b"{"])
-def test_what_is_no_identity_is_none(value):
+def test_an_invalid_identity_is_decoded_as_none(value):
     assert decode_identity(value) is None
 
 
@@ -120,7 +120,7 @@ def test_a_reader_of_another_layout_is_refused(layout):
 
 
 def test_a_region_that_states_nothing_is_not_read():
-    with pytest.raises(DisagreementError, match="says nothing of its settings"):
+    with pytest.raises(DisagreementError, match="has no settings"):
         reader().require(None)
 
 
@@ -144,7 +144,7 @@ def test_a_projector_goes_on_in_its_own_region():
         ("layout", LAYOUT_VERSION - 1),
     ],
 )
-def test_a_store_of_somebody_elses_is_refused(member, value):
+def test_a_foreign_store_is_refused(member, value):
     own = replace(region(), **{member: value})
     with pytest.raises(DisagreementError) as caught:
         compare(region(), own, NOW).refuse_foreign()
@@ -162,7 +162,7 @@ def test_a_broker_that_does_not_say_its_cluster_is_no_stranger(theirs, ours):
 
 @pytest.mark.parametrize("name", SHARED)
 @pytest.mark.parametrize("by", [-1, 1])
-def test_entries_of_other_lifetimes_need_a_rebuild_that_somebody_asks_for(name, by):
+def test_entries_of_other_lifetimes_need_an_explicit_rebuild(name, by):
     changed = LIFETIMES._replace(**{name: getattr(LIFETIMES, name) + by})
     found = compare(region(), region(lifetimes=changed), NOW)
     assert not found.foreign

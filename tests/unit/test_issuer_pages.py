@@ -1,4 +1,4 @@
-"""docs/issuers.md and the page of each preset: settings, events and tables hold."""
+"""docs/issuers.md and each preset's page: settings, events and tables are correct."""
 
 import json
 import re

@@ -92,7 +92,7 @@ def test_a_refusal_says_what_to_change(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", AS_REPORTED)
-def test_what_others_stumble_over_counts(name: str) -> None:
+def test_a_token_that_other_libraries_fail_on_is_accepted(name: str) -> None:
     found = read(AS_REPORTED[name])
     assert isinstance(found, Authenticated), found
     other = UserLoggedOut.new(source="/idp", issuer=found.issuer, user="nobody")

@@ -1,4 +1,4 @@
-"""`revocation issuers discover`: what is written, and what is not believed."""
+"""`revocation issuers discover`: its output, and the metadata that it refuses."""
 
 import json
 import tomllib
@@ -194,14 +194,14 @@ def test_where_metadata_may_be(issuer, openid, oauth):
 def test_the_metadata_of_another_issuer_is_not_used(provider):
     provider.say(OPENID, issuer="https://other.example")
     said = refusal(found(provider.root))
-    assert '"https://other.example" and not of the issuer asked for' in said
+    assert '"https://other.example" and not of the requested issuer' in said
     assert "/jwks.json" not in provider.asked_for
 
 
 @pytest.mark.parametrize(("asked", "said"), [("", "/"), ("/", "")])
-def test_a_slash_makes_another_issuer_and_that_is_said(provider, asked, said):
+def test_a_trailing_slash_makes_another_issuer(provider, asked, said):
     provider.say(OPENID, issuer=f"{provider.root}{said}")
-    which = "with a slash" if said else "without a slash"
+    which = "with a trailing slash" if said else "without a trailing slash"
     assert which in refusal(found(f"{provider.root}{asked}"))
 
 
@@ -228,9 +228,9 @@ def test_only_one_part_of_the_path_may_be_a_tenants(provider, issuer):
         ("ftp://localhost/keys", "must begin with https"),
         ("https://user:secret@localhost/keys", "neither user, password"),
         ("https://localhost/keys#x", "nor fragment"),
-        ("https://[bad/keys", "no URL"),
-        ("/keys", "no URL with a host"),
-        ("https://localhost/\x1b[2J", "no URL with a host"),
+        ("https://[bad/keys", "not a URL"),
+        ("/keys", "not a URL with a host"),
+        ("https://localhost/\x1b[2J", "not a URL with a host"),
         (5, "no `jwks_uri`"),
         (..., "no `jwks_uri`"),
     ],
@@ -267,18 +267,18 @@ def test_a_quote_in_a_url_ends_no_text(provider, tmp_path, monkeypatch):
     [
         (answer(b" " * 300_000), "262144 bytes"),
         (answer(b"", "302 Found", location="https://other.example"), "no redirect"),
-        (answer(b"<html>"), "no strict JSON"),
-        (answer(b"\xff\xfe"), "no strict JSON"),
-        (answer(b"[" * 10_000), "no strict JSON"),
-        (answer(b'{"issuer":"a","issuer":"b"}'), "no strict JSON"),
-        (answer(b"[]"), "no JSON object"),
+        (answer(b"<html>"), "not strict JSON"),
+        (answer(b"\xff\xfe"), "not strict JSON"),
+        (answer(b"[" * 10_000), "not strict JSON"),
+        (answer(b'{"issuer":"a","issuer":"b"}'), "not strict JSON"),
+        (answer(b"[]"), "not a JSON object"),
         (answer(b"{}"), "names no `issuer`"),
         (answer(b'{"issuer":["a"]}'), "names no `issuer`"),
         (answer(b'{"issuer":"\\u001b[2J\\u202e"}'), '"\\u001b[2J\\u202e"'),
         (b"nonsense\r\n\r\n", "cannot be read"),
     ],
 )
-def test_what_is_no_metadata_is_not_used(provider, said, why):
+def test_invalid_metadata_is_not_used(provider, said, why):
     provider.published[OPENID] = said
     assert why in refusal(found(provider.root))
 
@@ -293,19 +293,19 @@ def test_what_is_no_metadata_is_not_used(provider, said, why):
         (answer(key_set(WEAK)), "no key that can be used"),
     ],
 )
-def test_a_key_set_that_cannot_be_used_is_said(provider, said, why):
+def test_an_unusable_key_set_is_reported(provider, said, why):
     provider.say(OPENID)
     provider.published["/jwks.json"] = said
     assert why in refusal(found(provider.root))
 
 
-def test_private_addresses_are_asked_only_where_that_is_allowed(provider):
+def test_private_addresses_are_contacted_only_if_allowed(provider):
     provider.say(OPENID)
     assert "not public" in refusal(discovered(provider.root))
     assert not provider.requests
 
 
-def test_http_is_asked_only_where_that_is_allowed():
+def test_http_is_used_only_if_allowed():
     with serving(tls=None) as provider:
         provider.say(OPENID)
         refused = discovered(provider.root)
@@ -325,5 +325,5 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(provider, monkeypatch)
     "url",
     ["", "a", "https://", "https://a.example?x", "https://u:p@a.example", "https://[a"],
 )
-def test_what_is_no_issuer_is_not_asked(url):
+def test_an_invalid_issuer_is_not_contacted(url):
     assert discovered(url).exit_code == 2

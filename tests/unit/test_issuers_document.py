@@ -1,4 +1,4 @@
-"""What docs/token-verification.md shows of `revocation issuers` is what happens."""
+"""The output of `revocation issuers` in docs/token-verification.md is real."""
 
 import re
 import shlex
@@ -48,7 +48,7 @@ def test_a_command_that_tries_a_token_runs(line, tmp_path, monkeypatch):
     assert ("It passes" in result.output) == ("--preset" in line)
 
 
-def test_what_a_token_is_told_is_what_is_shown():
+def test_the_documented_messages_are_those_of_tokens():
     wide = CliRunner(env={"COLUMNS": "400"})
     token = of_okta(aud="api://invoices", exp=NOW - 500)
     result = wide.invoke(app, words(TRIES[0]), input=token)

@@ -1,4 +1,4 @@
-"""`revocation issuers try`: by a preset or by settings, and what it never says."""
+"""`revocation issuers try`: by a preset or by settings, and what it never prints."""
 
 import json
 import re
@@ -79,7 +79,7 @@ def test_a_key_set_in_a_file_verifies_the_signature(tmp_path, signer, code):
     assert ("It passes." in found.stdout) == (code == 0)
 
 
-def test_a_key_set_is_read_from_its_url_where_that_is_said():
+def test_a_key_set_is_read_from_its_url_on_request():
     with beside(JwksServer(key_set(jwk("RS256")))) as (server, _):
         typed = ("--preset", "okta", "--jwks-url", server.url)
         refused = tried(of_okta(), *typed)
@@ -91,7 +91,7 @@ def test_a_key_set_is_read_from_its_url_where_that_is_said():
         assert of_okta().encode() not in request
 
 
-def test_an_issuers_own_key_set_is_read_only_where_that_is_said(monkeypatch):
+def test_an_issuers_own_key_set_is_read_only_on_request(monkeypatch):
     with beside(JwksServer(key_set(jwk("ES256")))) as (server, _):
         own = {"algorithms": ["ES256"], "audiences": [AUDIENCE]}
         keys = {"jwks_url": server.url, "allow_private_addresses": True}
@@ -216,7 +216,7 @@ def test_the_preset_that_was_tried_is_not_advised_again():
     ],
     ids=["empty", "bearer", "unsigned", "encrypted", "opaque"],
 )
-def test_what_is_no_signed_token_is_named(text, said):
+def test_text_that_is_not_a_signed_token_is_reported(text, said):
     found = tried(text, "--preset", "okta")
     assert found.exit_code == EXIT_NEGATIVE
     assert said in found.stdout.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Strict JSON, read in C, against the same rules kept letter by letter in Python."""
+"""The strict JSON parser in C agrees with a plain implementation in Python."""
 
 import json
 

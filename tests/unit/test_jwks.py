@@ -1,4 +1,4 @@
-"""The key ring: rotation, failures, strangers' kids, and keys withdrawn for good."""
+"""The key ring: rotation, failures, unknown kids, and withdrawn keys."""
 
 import asyncio
 
@@ -43,7 +43,7 @@ async def ring(server):
 
 
 async def test_what_keeps_keys_fresh_is_started_again(ring, server, monkeypatch):
-    monkeypatch.setattr("revocation.background._LOOK_SECONDS", 0.005)
+    monkeypatch.setattr("revocation.background._CHECK_SECONDS", 0.005)
     keys = await ring()
     keys._sources[ISSUER]._keeping._task.cancel()
     server.publish(SECOND)
@@ -143,7 +143,7 @@ async def test_issuers_of_many_tenants_share_one_reading(server):
         assert keys.find(ISSUER, "key-1", "ES256") is not None
 
 
-async def test_a_caller_that_gives_up_ends_the_reading_for_nobody_else(server, ring):
+async def test_a_cancelled_caller_does_not_end_the_reading_for_others(server, ring):
     keys = await ring()
     server.hold()
     impatient = asyncio.create_task(keys.refresh(ISSUER))
@@ -192,7 +192,7 @@ async def test_a_remembered_token_ends_with_its_stale_key(server, ring):
     assert who.authenticate(token, late).reason is Reason.KEY_UNKNOWN
 
 
-async def test_a_failing_source_is_asked_again_by_itself(server, ring):
+async def test_a_failing_source_is_read_again_by_itself(server, ring):
     server.answer = answer(b"", "500 Internal Server Error")
     keys = await ring()
     assert not keys.complete
@@ -313,7 +313,7 @@ async def test_it_may_be_stopped_twice_and_keeps_its_keys(ring):
     assert kids(keys) == {"key-1"}
 
 
-async def test_odd_keys_are_told_once_and_by_their_number(server, ring):
+async def test_keys_left_out_are_logged_once_with_their_number(server, ring):
     server.publish(key_set(jwk("ES256"), jwk("RS256"), {"kty": "odd", "kid": "me"}))
     with structlog.testing.capture_logs() as logs:
         keys = await ring()

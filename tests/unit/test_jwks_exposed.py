@@ -1,4 +1,4 @@
-"""Keys that never count: their private half is published, or they prove nothing."""
+"""Keys that are never used: their private half is published, or they are weak."""
 
 import pytest
 from joserfc.jwk import ECKey, OKPKey

@@ -1,4 +1,4 @@
-"""Where a key set's URL may lead, and what may answer there."""
+"""Where a key set's URL may lead, and which responses are accepted."""
 
 import asyncio
 import contextlib
@@ -111,7 +111,7 @@ async def test_a_server_that_drips_is_left(server):
 
 
 @pytest.mark.parametrize("said", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\n"])
-async def test_what_is_no_http_is_no_answer(server, said):
+async def test_a_response_that_is_not_http_is_refused(server, said):
     server.answer = said
     assert "cannot be read" in await read(server.url)
 
@@ -129,7 +129,7 @@ async def test_a_name_that_does_not_resolve_is_no_error(monkeypatch):
 
     loop = type(asyncio.get_running_loop())
     monkeypatch.setattr(loop, "getaddrinfo", getaddrinfo)
-    assert "no address is known of its host" in await read("https://idp.example/")
+    assert "its host has no known address" in await read("https://idp.example/")
 
 
 async def test_a_private_address_is_refused_unless_allowed(server):

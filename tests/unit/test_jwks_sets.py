@@ -123,7 +123,7 @@ def test_a_der_public_key_is_no_secret():
     assert flaw(octets(der, alg="HS256"), "HS256") is Flaw.UNREADABLE
 
 
-def test_a_published_private_key_is_nobodys_any_more():
+def test_a_published_private_key_is_never_used():
     for key, alg in (
         (ECKey.generate_key("P-256"), "ES256"),
         (RSAKey.generate_key(2_048), "RS256"),

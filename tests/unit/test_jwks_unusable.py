@@ -1,4 +1,4 @@
-"""A set that nobody could use counts as not read, and a long one holds up nobody."""
+"""A set without usable keys counts as unread, and a long one delays nobody."""
 
 import threading
 
@@ -99,7 +99,7 @@ async def test_the_refusal_says_what_is_wrong_with_the_keys(tmp_path):
         await KeyRing({ISSUER: issuer(jwks_file=path)}).start()
 
 
-async def test_an_empty_name_is_none(server, ring):
+async def test_an_empty_kid_names_no_key(server, ring):
     server.publish(key_set(jwk("ES256", kid="")))
     keys = await ring()
     assert keys.known() == ()

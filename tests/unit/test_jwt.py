@@ -1,4 +1,4 @@
-"""Which tokens count, by their own rules, and what is remembered of them."""
+"""Which tokens are accepted, by their own rules, and what is cached of them."""
 
 import json
 import random
@@ -76,7 +76,7 @@ def test_a_token_for_somebody_else_does_not_count(audience):
     "name",
     [..., None, "", "https://IDP.example/", ISSUER[:-1], f"{ISSUER}x", 5, [ISSUER], {}],
 )
-def test_a_token_of_an_issuer_that_nobody_trusts_does_not_count(name):
+def test_a_token_of_an_untrusted_issuer_is_refused(name):
     who = authenticator()
     refused(mint(iss=name), Reason.ISSUER_UNTRUSTED, who)
     assert who._keys.asked == []
@@ -111,7 +111,7 @@ def test_the_leeway_is_part_of_its_times(claims):
     assert isinstance(found, Authenticated)
 
 
-def test_how_far_ahead_a_token_may_be_dated_is_not_said_here():
+def test_a_token_dated_ahead_is_left_to_decide():
     """`decide` says it, of genuine tokens; `test_from_ahead.py` has both together."""
     who, token = authenticator(), mint(iat=SECONDS + 300)
     found = who.authenticate(token, NOW)

@@ -1,4 +1,4 @@
-"""The attacks on tokens that have names."""
+"""The well-known attacks on tokens."""
 
 import hashlib
 import hmac

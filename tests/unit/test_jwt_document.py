@@ -1,4 +1,4 @@
-"""The page about token verification names a test that exists for every point."""
+"""The page about token verification names an existing test for every point."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""One reading and one spelling: the form of a token, and what is refused about it."""
+"""One reading and one spelling: the accepted and refused forms of a token."""
 
 import json
 import string
@@ -232,7 +232,7 @@ def test_a_key_in_a_header_may_be_ignored_and_is_never_used(member):
     assert lenient.authenticate(forged, NOW).reason is Reason.SIGNATURE_INVALID
 
 
-def test_an_empty_kid_is_none():
+def test_an_empty_kid_counts_as_absent():
     """As Ory Hydra writes it."""
     found = take_apart(signed(header=json.dumps(header_of(kid=""))))
     assert found.header.kid is None
@@ -292,7 +292,7 @@ def test_longer_numbers_are_refused(number):
 
 def test_a_refused_form_says_the_rule():
     assert take_apart("a.b") == Malformed(
-        "three non-empty parts of base64url, joined by dots, are due"
+        "a token has three parts of base64url, joined by dots"
     )
     assert take_apart(f"{encode(b'{}')}.{encode(b'{}')}.AA") == Malformed(
         "the header has no `alg`"

@@ -1,4 +1,4 @@
-"""Access tokens, and nothing else that the same issuer signs with the same keys."""
+"""Access tokens are accepted, other kinds from the same issuer are not."""
 
 import pytest
 
@@ -79,7 +79,7 @@ def test_another_type_is_another_kind_also_for_untyped_issuers(typ):
 
 @pytest.mark.parametrize("kind", OTHERS)
 @pytest.mark.parametrize("typ", [None, "JWT"])
-def test_another_kind_of_an_untyped_issuer_is_told_by_its_claims(kind, typ):
+def test_another_kind_of_an_untyped_issuer_is_recognised_by_its_claims(kind, typ):
     refused(mint(header={"typ": typ}, **OTHERS[kind]), allow_untyped=True)
 
 
@@ -208,7 +208,7 @@ def test_a_client_that_the_token_is_meant_for_shows_nothing(audience, claim):
 
 
 @pytest.mark.parametrize("claim", ["nonce", "at_hash"])
-def test_whoever_sent_an_id_token_is_told_what_to_send(claim):
+def test_the_sender_of_an_id_token_learns_what_to_send(claim):
     token = mint(header={"typ": "JWT"}, **{claim: "x"})
     detail = refused(token, allow_untyped=True)
     assert detail.endswith("that of an ID token: send the access token")

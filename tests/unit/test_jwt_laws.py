@@ -1,4 +1,4 @@
-"""Whatever is done to a token: nothing raises, and no other claims are believed."""
+"""Whatever is done to a token, nothing raises and no other claims are accepted."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the fuzzer starts from, replayed; it says how to fuzz in its docstring."""
+"""The fuzzer's seeds, replayed; its docstring says how to fuzz."""
 
 from pathlib import Path
 

@@ -56,7 +56,7 @@ def test_what_an_event_does_to_a_target_never_heard_of(
     assert entry.expires_at == 0
 
 
-def test_a_type_of_event_that_nobody_gave_an_effect_is_noticed_at_import():
+def test_an_event_type_without_an_effect_fails_at_import():
     class SomethingNew(events.CloudEvent):
         type: Literal["revocation.something.new"] = "revocation.something.new"
 

@@ -1,4 +1,4 @@
-"""What holds for every log; `test_ledger.py` has the rules one by one."""
+"""Laws of every log; `test_ledger.py` has the rules one by one."""
 
 import itertools
 

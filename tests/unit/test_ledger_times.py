@@ -1,4 +1,4 @@
-"""Cut-offs and denials: which of a producer's times the ledger believes."""
+"""Cut-offs and denials: which of a producer's times the ledger accepts."""
 
 import pytest
 

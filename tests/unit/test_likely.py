@@ -1,4 +1,4 @@
-"""Which preset an issuer or a token looks like."""
+"""Which preset fits an issuer or a token."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What comes byte by byte costs no more than what comes at once; nor do many keys."""
+"""Byte-by-byte input costs no more than one block; nor do many keys."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Lines of JSON, and few of them while something is away."""
+"""JSON log lines, and few of them during an outage."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The page about migrating shows code that runs."""
+"""The code on the page about migrating runs."""
 
 import re
 

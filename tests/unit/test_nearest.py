@@ -1,4 +1,4 @@
-"""What was probably meant."""
+"""Suggestions for unknown names."""
 
 import difflib
 
@@ -32,5 +32,5 @@ def test_among_many_it_is_found_and_few_are_compared(given, expected, monkeypatc
     assert 0 < len(compared) <= 2 * 64  # each twice
 
 
-def test_without_any_there_is_none():
+def test_without_known_texts_there_is_no_suggestion():
     assert nearest("a", ()) is None

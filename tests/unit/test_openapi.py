@@ -36,7 +36,7 @@ class Fixed(Told):
     freshness = (True, 7)
     progress = LoadProgress(1, 1)
     disagreement = None
-    complaint = ""
+    problem = ""
 
     def check_or_await(self, claims, *, route, resources, kid, introspect):
         return self.verify("").verdict

@@ -1,4 +1,4 @@
-"""Presets: each file makes sense, and people can copy what is shown of it."""
+"""Presets: each file is consistent, and its documentation can be copied."""
 
 import tomllib
 from pathlib import Path
@@ -176,7 +176,7 @@ def test_what_to_change_and_what_to_know_is_shown(name: str) -> None:
     assert "session.ended" in shown
 
 
-def test_a_preset_that_is_none_is_a_wrong_usage() -> None:
+def test_an_unknown_preset_is_wrong_usage() -> None:
     result = CliRunner().invoke(app, ["issuers", "show", "oktaa"])
     assert result.exit_code == 2
     assert "okta" in result.output

@@ -1,4 +1,4 @@
-"""What each proxy asks, and how it reads the answer."""
+"""The requests of each proxy, and how it reads the responses."""
 
 import orjson
 import pytest
@@ -102,7 +102,7 @@ def test_without_the_prefix_it_is_not_envoy():
         (b"sec-websocket-protocol", b"chat"),
     ],
 )
-def test_what_looks_like_a_handshake_counts_as_one(proxy, header):
+def test_what_looks_like_a_handshake_is_treated_as_one(proxy, header):
     """Proxies take `Upgrade` out of what they ask us."""
     assert Dialect(proxy).read(plus(asked(proxy), header)).websocket
 
@@ -134,7 +134,7 @@ def test_nginx_and_traefik_copy_what_there_is(proxy):
     }
 
 
-def test_envoy_is_told_what_to_remove():
+def test_envoy_is_configured_to_remove_headers():
     answer = Dialect(Proxy.ENVOY, {}, "x_auth_scope").write(PASS)
     assert dict(answer.headers) == {
         "x-auth-subject": "alice",

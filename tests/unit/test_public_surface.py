@@ -1,4 +1,4 @@
-"""What users import: fixed here, so that a change is somebody's decision."""
+"""The public names: fixed here, so that a change is deliberate."""
 
 import inspect
 import subprocess

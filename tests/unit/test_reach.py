@@ -20,7 +20,7 @@ from revocation.jwt.authenticator import Authenticated
 from revocation.jwt.presets import presets
 from revocation.settings import VerifierSettings
 from revocation.verifier import Verifier
-from revocation.verifier.reporting.out_of_reach import tell_out_of_reach
+from revocation.verifier.reporting.out_of_reach import log_out_of_reach
 from tests.unit.issuer_events import about, verdict
 from tests.unit.issuer_samples import COUNT
 from tests.unit.issuer_tokens import RULES, Sample
@@ -60,7 +60,7 @@ def test_every_type_of_event_is_spoken_of() -> None:
 
 
 @pytest.mark.parametrize("name", COUNT)
-def test_an_event_reaches_a_token_or_is_said_not_to(name: str) -> None:
+def test_an_event_reaches_a_token_or_is_listed_as_missing_it(name: str) -> None:
     found = verified(COUNT[name])
     assert found is not None
     check(COUNT[name], found)
@@ -157,7 +157,7 @@ def test_no_token_that_is_verified_is_out_of_reach_in_silence(sample: Sample) ->
             "`kid` = the header's `kid`, or that of the key",
             "tokens whose key is published without `kid`, until `exp`, at most 3600 s",
         ),
-        ({}, Kind.RESOURCE, "`resource` = what the request touches", ""),
+        ({}, Kind.RESOURCE, "`resource` = a resource of the request", ""),
     ],
 )
 def test_what_is_said(names: dict[str, Any], kind: Kind, by: str, missed: str) -> None:
@@ -178,8 +178,8 @@ def test_the_log_says_once_what_is_out_of_reach() -> None:
     issuers["https://log.example/c"] = ClaimNames(token_id=None, required=("sub",))
     rules = Rules(longest_token_ms=SECONDS, issuers=issuers)
     with capture_logs() as logs:
-        tell_out_of_reach(rules)
-        tell_out_of_reach(rules)
+        log_out_of_reach(rules)
+        log_out_of_reach(rules)
     first, second = logs
     assert (first["issuer"], first["others_alike"]) == ("https://log.example/a", 1)
     assert "token.revoked" not in first["events"]

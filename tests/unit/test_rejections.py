@@ -1,4 +1,4 @@
-"""What verifiers tell of revoked tokens in use: its schema, examples and contents."""
+"""The event about revoked tokens in use: schema, examples and contents."""
 
 import json
 
@@ -84,7 +84,7 @@ def test_it_has_no_member_that_could_name_anybody():
 
 @given(st.integers(0, 253_402_300_799_999))
 def test_it_is_dated_when_the_latest_rejection_happened(now):
-    event = TokenRejected.told_by(
+    event = TokenRejected.report(
         "eu/verifier-1",
         last_seen=now,
         digest="0" * 32,

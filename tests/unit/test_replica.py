@@ -67,7 +67,7 @@ def test_all_that_is_about_a_token_is_found_together():
     assert found(holding(*entries)) == {entry.target for entry in entries}
 
 
-def test_what_is_found_says_all_that_was_told():
+def test_a_lookup_returns_all_that_was_applied():
     entry = about(
         Kind.USER,
         version=4,
@@ -85,7 +85,7 @@ def test_both_of_two_clients_are_looked_up():
         assert found(holding(entry), claims=claims) == {entry.target}
 
 
-def test_what_is_told_later_replaces_what_was_known():
+def test_a_later_entry_replaces_an_earlier_one():
     early, late = about(Kind.USER, version=1), about(Kind.USER, version=2)
     replica = holding(early, late)
     assert replica.find(token(), NOW)[0][late.target].version == 2
@@ -145,7 +145,7 @@ def test_an_entry_that_was_prolonged_stays(until):
     assert len(replica) == (1 if until == -1 else 0)
 
 
-def test_an_entry_told_again_and_again_takes_no_more_room():
+def test_an_entry_applied_repeatedly_takes_no_more_room():
     entry = about(Kind.USER)
     replica = Replica((PEPPER,))
     for _ in range(1_000):
@@ -208,7 +208,7 @@ def test_canaries_are_found_under_the_pepper_that_is_written(written, read, seen
     assert replica.finds_canary(EPOCH) is seen
 
 
-def test_a_canary_that_ended_is_none():
+def test_an_ended_canary_is_ignored():
     """As the feed tells of those under a pepper that is written no longer."""
     replica = Replica((PEPPER,))
     replica.put(canaries())

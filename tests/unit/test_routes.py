@@ -76,7 +76,7 @@ def dataset(name):
         ),
     ],
 )
-def test_what_a_request_asks_for(method, path, asked):
+def test_the_route_of_a_request(method, path, asked):
     assert is_canonical(path)
     assert ROUTES.find(method, path) == asked
 
@@ -157,7 +157,7 @@ def test_a_path_that_everybody_reads_the_same(path):
         "https://evil.example/",
     ],
 )
-def test_a_path_that_somebody_reads_differently(path):
+def test_a_path_that_servers_read_differently(path):
     assert not is_canonical(path)
 
 

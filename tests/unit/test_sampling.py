@@ -1,4 +1,4 @@
-"""Which rejections are told, and when."""
+"""Which rejections are reported, and when."""
 
 from hypothesis import given, strategies as st
 
@@ -31,7 +31,7 @@ def names(samples):
     return [sample.latest.target.id for sample in samples]
 
 
-def test_the_first_use_is_told_at_once():
+def test_the_first_use_is_reported_at_once():
     one = sampler()
     assert one.add(rejection("alice"))
     (sample,) = one.due(NOW)
@@ -40,7 +40,7 @@ def test_the_first_use_is_told_at_once():
     assert [*one.due(NOW)] == []
 
 
-def test_a_client_that_retries_is_told_once_per_period_with_a_count():
+def test_a_retrying_client_is_reported_once_per_period_with_a_count():
     one = sampler()
     told = []
     for at in range(NOW, NOW + 3 * REPEAT_MS, 100):
@@ -51,7 +51,7 @@ def test_a_client_that_retries_is_told_once_per_period_with_a_count():
     assert told[1].latest.at == NOW + REPEAT_MS
 
 
-def test_a_count_is_told_when_the_period_is_over_though_nothing_comes_any_more():
+def test_a_count_is_reported_at_the_end_of_the_period_without_further_use():
     one = sampler()
     for _ in range(3):
         one.add(rejection("alice"))
@@ -77,7 +77,7 @@ def test_targets_do_not_wait_for_each_other():
     assert names(one.due(NOW)) == ["alice", "bob"]
 
 
-def test_what_exceeds_the_rate_is_told_later():
+def test_reports_above_the_rate_are_delayed():
     one = sampler(per_second=10)
     for number in range(25):
         assert one.add(rejection(f"user-{number}"))
@@ -117,7 +117,7 @@ def test_no_more_targets_are_remembered_than_there_is_room_for():
     assert one.forget() == 0
 
 
-def test_what_is_not_asked_for_stays():
+def test_reports_that_are_not_taken_stay():
     """The task that sends may be stopped between one and the next."""
     one = sampler()
     for name in ("alice", "bob", "carol"):
@@ -143,7 +143,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.integers(1, 5), st.integers(1, 6))
-def test_every_rejection_is_told_refused_or_left_once(steps, per_second, targets):
+def test_every_rejection_is_reported_refused_or_left_once(steps, per_second, targets):
     """And nobody's retries are told more often than once per period."""
     one = sampler(per_second=per_second, targets=targets)
     now = NOW
@@ -158,7 +158,7 @@ def test_every_rejection_is_told_refused_or_left_once(steps, per_second, targets
 
 
 @given(STEPS)
-def test_a_target_is_told_once_per_period_at_most(steps):
+def test_a_target_is_reported_at_most_once_per_period(steps):
     one = sampler()
     now, told_at = NOW, {}
     for name, passed in steps:

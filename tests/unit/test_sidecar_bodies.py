@@ -112,7 +112,7 @@ async def test_a_body_that_comes_late_is_not_missed(follows):
 
 
 @pytest.mark.parametrize("asked", [POST, CHUNKED])
-async def test_other_paths_need_their_bodies(asked):
+async def test_other_paths_wait_for_their_bodies(asked):
     wire = forward_auth()
     wire.send(asked[:-3])
     assert not wire.sent

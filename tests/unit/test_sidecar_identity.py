@@ -1,4 +1,4 @@
-"""Which claims the identity headers of a sidecar tell."""
+"""Which claims a sidecar's identity headers carry."""
 
 import pytest
 

@@ -24,7 +24,7 @@ async def test_requests_are_answered_in_their_order_however_they_arrive(step):
     assert not wire.over
 
 
-async def test_a_handler_is_told_all_of_a_request_but_its_trailers():
+async def test_a_handler_receives_all_of_a_request_but_its_trailers():
     asked = []
 
     def handler(request):
@@ -115,7 +115,7 @@ async def test_what_follows_the_last_request_is_not_looked_at():
 @pytest.mark.parametrize(
     "framing", [b"content-length: 5", b"transfer-encoding: chunked"]
 )
-async def test_a_client_that_waits_is_told_to_continue(framing):
+async def test_a_waiting_client_receives_100_continue(framing):
     """RFC 9110 section 10.1.1."""
     wire = Wire(echo)
     wire.send(get(framing, b"expect: 100-Continue", line=b"POST / HTTP/1.1"))
@@ -125,7 +125,7 @@ async def test_a_client_that_waits_is_told_to_continue(framing):
     assert wire.answer.body == b"POST /  hello"
 
 
-async def test_a_body_that_is_too_large_is_not_asked_for():
+async def test_a_body_that_is_too_large_is_refused_before_it_is_sent():
     wire = Wire(echo, ServerLimits(body_bytes=4))
     wire.send(get(b"content-length: 5", b"expect: 100-continue"))
     assert (wire.answer.status, wire.over) == (413, True)
@@ -228,7 +228,7 @@ async def test_a_client_that_goes_away_is_not_answered():
     assert not wire.sent
 
 
-async def test_a_client_that_closes_its_side_gets_what_it_asked_for():
+async def test_a_half_closed_client_gets_its_response():
     answer = asyncio.get_running_loop().create_future()
     wire = Wire(lambda _: answer)
     wire.send(GET)
@@ -275,7 +275,7 @@ async def test_a_client_that_asks_for_much_at_once_leaves_others_their_turn():
     assert len(greedy.answers()) == 100
 
 
-async def test_a_connection_too_many_is_told_so():
+async def test_an_excess_connection_is_refused_with_a_response():
     shared = ServerState(echo, ServerLimits(connections=1))
     first, second = Wire(echo, shared=shared), Wire(echo, shared=shared)
     answer = second.answer

@@ -112,7 +112,7 @@ def test_a_file_without_rules_protects_everything():
         (
             "[[rules]]\npath = '/a'\npublic = true\naudience = 'x'",
             2,
-            "is public and asks for more",
+            "is public but has requirements",
         ),
         ("[[rules]]\npath = '/a'\n# b\n[[rules]]\npath = '/a'", 5, "nothing for this"),
         ("rules = [\n {path='/a'},\n {path='/b', x=1},\n]", 1, "x: is not known"),
@@ -123,7 +123,7 @@ def test_a_file_without_rules_protects_everything():
         ("\n# to be written\n", 1, "is empty"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_line(text, line, says):
+def test_a_fault_is_reported_with_its_line(text, line, says):
     with pytest.raises(SettingsError) as refused:
         read(text)
     (told,) = str(refused.value).splitlines()
@@ -132,7 +132,7 @@ def test_what_is_wrong_is_told_with_its_line(text, line, says):
     assert says in what
 
 
-def test_every_fault_is_told_and_not_too_many():
+def test_every_fault_is_reported_up_to_a_limit():
     text = "".join(f"[[rules]]\npath = '/{n}'\nx = 1\n" for n in range(12))
     with pytest.raises(SettingsError) as refused:
         read(text)
@@ -212,7 +212,7 @@ def test_a_protected_rule_matches_however_it_is_written(path):
 @pytest.mark.parametrize(
     "method", ["get", "Post", "", " ", "GET ", "GET\r\n", "G\xe9T", "A" * 33, WEBSOCKET]
 )
-def test_a_method_that_is_none_is_refused(method):
+def test_an_invalid_method_is_refused(method):
     """`WEBSOCKET` is in rules only: a client cannot send it."""
     assert rules().find(method, "/") is None
 
@@ -225,7 +225,7 @@ def test_thousands_of_rules_are_as_good_as_their_order():
         assert found.find("POST", path) == plain.find("POST", path)
 
 
-def test_what_was_asked_before_is_answered_alike(monkeypatch):
+def test_a_cached_answer_is_the_same(monkeypatch):
     """Answers are remembered, and forgotten before they are too many."""
     monkeypatch.setattr(rule_set, "_MAX_KNOWN", 3)
     found = rules(RouteRule(path="/health", public=True), RouteRule(path="/{id}"))

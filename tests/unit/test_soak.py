@@ -61,7 +61,7 @@ def test_passing_as_somebody_else_is_wrong(oracle, judge):
         assert wrong.why == "it passed as somebody else"
 
 
-def test_passing_as_nobody_is_told_by_an_empty_field_or_none(oracle, judge):
+def test_a_missing_identity_is_an_empty_field_or_none(oracle, judge):
     course = oracle.Course("public", 200)
     for nobody in (b"", b"x-auth-subject: \r\n"):
         answer = b"HTTP/1.1 200 OK\r\n%bcontent-length: 0\r\n\r\n" % nobody

@@ -80,7 +80,7 @@ def test_an_authority_that_never_concluded_anything():
     assert "no conclusion for 4 of 4 partitions, with 24,000 events" in problem
 
 
-def test_events_that_kafka_has_deleted_are_waited_for_by_nobody():
+def test_events_that_kafka_has_deleted_are_not_awaited():
     cut = {
         number: each._replace(events_begin=Offset(EVENTS - 10), concluded=None)
         for number, each in log().answer.items()
@@ -124,7 +124,7 @@ def test_the_projector_is_named_even_where_the_authority_is_behind_as_well():
     assert "it waits for the authority" in report.regions["us"].problems[0]
 
 
-def test_without_kafka_nobody_is_accused():
+def test_without_kafka_no_station_is_blamed():
     report = judge(SITUATIONS["Kafka is away"])
     assert "not known who is late" in report.regions["eu"].problems[0]
     assert report.authority.problems == []
@@ -216,14 +216,14 @@ def test_what_was_not_read_of_many_dead_letters_is_not_claimed():
     assert "1 record parked (of the first 0: )" not in problem
 
 
-def test_what_is_worse_than_dead_letters_is_said_first():
+def test_worse_problems_precede_dead_letters():
     parked = findings(dead_letters=DeadLetters(1), regions={"eu": COLD})
     report = judge(parked)
     assert not report.works
     assert [name for name, _ in report.problems] == ["eu", "dead letters"]
 
 
-def test_without_kafka_nobody_knows_of_dead_letters():
+def test_without_kafka_dead_letters_are_unknown():
     report = judge(SITUATIONS["Kafka is away"])
     assert report.dead_letters.count is None
     assert not report.works

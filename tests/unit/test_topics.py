@@ -1,4 +1,4 @@
-"""Topics: who goes where, as Kafka's own clients see it."""
+"""Topics: partitioning, as Kafka's own clients see it."""
 
 import re
 
@@ -86,7 +86,7 @@ def test_no_topic_is_compacted_or_cut_by_size_or_dated_by_producers():
         assert spec.minimum["retention.ms"] == 1_000
 
 
-def test_what_verifiers_tell_is_bounded_and_holds_nobody_up():
+def test_the_rejections_topic_is_bounded_and_not_required():
     """Nothing is concluded from it, so it may be cut short and need not be there."""
     *_, spec = Topics().specs(partitions=3, replication_factor=3, window_ms=1_000)
     assert spec.name == "revocation.rejections"

@@ -1,4 +1,4 @@
-"""What an installation may trust, and which mistakes are refused at once."""
+"""The settings of a trusted issuer, and which mistakes are refused at once."""
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -30,7 +30,7 @@ def test_what_only_the_installation_knows_has_no_default(missing):
 @pytest.mark.parametrize(
     "alg", ["none", "None", "NONE", "es256", "ES256K", "RSA1_5", ""]
 )
-def test_an_algorithm_that_is_none_of_ours_cannot_be_asked_for(alg):
+def test_an_unsupported_algorithm_cannot_be_configured(alg):
     with pytest.raises(ValidationError):
         issuer(alg)
 
@@ -110,7 +110,7 @@ def test_untyped_tokens_are_an_explicit_choice():
         {"check_audience": False},
     ],
 )
-def test_no_option_weakens_what_is_asked_of_every_token(option):
+def test_no_option_weakens_the_rules_for_every_token(option):
     with pytest.raises(ValidationError):
         issuer(**option)
 

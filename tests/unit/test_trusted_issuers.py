@@ -1,4 +1,4 @@
-"""The setting `issuers`: presets filled in, and templates for many tenants."""
+"""The setting `issuers`: presets applied, and templates for many tenants."""
 
 from typing import Any
 
@@ -38,18 +38,18 @@ def test_a_template_stands_for_each_tenant_that_is_listed() -> None:
 @pytest.mark.parametrize(
     ("name", "tenants", "said"),
     [
-        (PLACE, None, "list the tenants"),
-        (PLACE, [], "list the tenants"),
-        (PLACE, "acme", "list the tenants"),
+        (PLACE, None, "list the trusted tenants"),
+        (PLACE, [], "list the trusted tenants"),
+        (PLACE, "acme", "list the trusted tenants"),
         *[(PLACE, [each], "wildcards") for each in ("*", "", "a/b", "a b", "{tid}", 5)],
         ("https://login.example/{}/v2.0", ["acme"], "no claim in its braces"),
         ("https://login.example/{a}/{b}", ["acme"], "one claim in braces"),
         ("https://login.example/{tid", ["acme"], "one claim in braces"),
-        ("https://login.example/acme", ["acme"], "no place for them"),
+        ("https://login.example/acme", ["acme"], "no placeholder for them"),
         (PLACE, ["acme", "acme"], "named twice"),
     ],
 )
-def test_a_template_that_trusts_nobody_in_particular_is_refused(
+def test_a_template_without_trusted_tenants_is_refused(
     name: str, tenants: Any, said: str
 ) -> None:
     options = {} if tenants is None else {"tenants": tenants}
@@ -84,7 +84,7 @@ def test_what_a_value_is_for_is_not_lost_beside_ones_own() -> None:
     assert found.required_values == {"tty": "jwt"}
 
 
-def test_an_id_token_of_a_tenant_is_none_of_its_access_tokens() -> None:
+def test_an_id_token_of_a_tenant_is_not_an_access_token() -> None:
     given = {"preset": "fusionauth", "tenants": ["acme"], "audiences": [CLIENT]}
     trusted = ADAPTER.validate_python({FUSION: given})
     (issuer,) = trusted
@@ -118,7 +118,7 @@ def test_values_that_are_no_table_are_refused_as_any_setting(
 
 
 def test_the_claim_of_a_template_has_no_other_value() -> None:
-    with pytest.raises(ValidationError, match="which `tenants` says already"):
+    with pytest.raises(ValidationError, match="which `tenants` already sets"):
         read(PLACE, tenants=["acme"], required_values={"tid": "umbrella"})
 
 
@@ -128,7 +128,7 @@ def test_what_is_made_already_is_no_template() -> None:
         ADAPTER.validate_python({PLACE: made})
 
 
-def test_a_preset_that_is_none_is_refused_with_those_that_are() -> None:
+def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValidationError, match=r"'oktaa'; known: .*okta"):
         ADAPTER.validate_python({"https://a.example": {"preset": "oktaa"}})
 

@@ -1,4 +1,4 @@
-"""What crosses the entries topic; `test_update_schema.py` has its schema."""
+"""The records of the entries topic; `test_update_schema.py` has their schema."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""A claim that is called a version and is none is reported, not silently believed."""
+"""A version claim that is not a version is reported and not silently trusted."""
 
 import pytest
 from structlog.testing import capture_logs

@@ -1,4 +1,4 @@
-"""What counts as a stall. Sibling: connected/test_broken_stations.py, on real ones."""
+"""Stalls. Sibling: connected/test_broken_stations.py, with real stations."""
 
 import asyncio
 
@@ -13,79 +13,79 @@ def expect(value, *, due=True, seconds=10.0, detail="", first_seconds=0.0):
 
 
 class Clock:
-    """Looks once a second, from second 0 on."""
+    """Checks once a second, from second 0."""
 
     def __init__(self):
         self.now = 0.0
         self.watch = StallWatch()
 
-    def look(self, *expectations, times=1):
+    def check(self, *expectations, times=1):
         for _ in range(times):
-            stall = self.watch.look(self.now, expectations)
+            stall = self.watch.check(self.now, expectations)
             self.now += 1
         return stall
 
 
-def test_what_moves_on_does_not_stall():
+def test_progress_is_no_stall():
     clock = Clock()
-    assert not any(clock.look(expect(value)) for value in range(100))
+    assert not any(clock.check(expect(value)) for value in range(100))
 
 
-def test_what_stays_as_it_is_stalls_after_its_time():
+def test_an_unchanged_value_stalls_after_its_time():
     clock = Clock()
-    assert clock.look(expect(7), times=10) is None
-    stall = clock.look(expect(7))
+    assert clock.check(expect(7), times=10) is None
+    stall = clock.check(expect(7))
     assert stall.seconds == 10
     assert str(stall) == "entries: no progress for 10 s"
 
 
-def test_what_is_not_due_may_stay_as_it_is():
+def test_a_value_that_is_not_due_may_stay_unchanged():
     clock = Clock()
-    assert clock.look(expect(7, due=False), times=100) is None
-    assert clock.look(expect(7), times=9) is None
-    assert clock.look(expect(7)) is not None
+    assert clock.check(expect(7, due=False), times=100) is None
+    assert clock.check(expect(7), times=9) is None
+    assert clock.check(expect(7)) is not None
 
 
-def test_one_move_is_enough_to_begin_again():
+def test_one_change_restarts_the_time_limit():
     clock = Clock()
-    clock.look(expect(7), times=10)
-    assert clock.look(expect(8), times=10) is None
-    assert clock.look(expect(8)) is not None
+    clock.check(expect(7), times=10)
+    assert clock.check(expect(8), times=10) is None
+    assert clock.check(expect(8)) is not None
 
 
-def test_the_first_move_may_take_longer():
+def test_the_first_change_may_take_longer():
     clock = Clock()
     starting = expect(0, first_seconds=30.0)
-    assert clock.look(starting, times=30) is None
-    assert clock.look(starting) is not None
-    assert clock.look(expect(1, first_seconds=30.0), times=10) is None
-    assert clock.look(expect(1, first_seconds=30.0)) is not None
+    assert clock.check(starting, times=30) is None
+    assert clock.check(starting) is not None
+    assert clock.check(expect(1, first_seconds=30.0), times=10) is None
+    assert clock.check(expect(1, first_seconds=30.0)) is not None
 
 
-def test_an_outage_counts_as_nothing():
+def test_an_outage_restarts_the_time_limits():
     """Whatever stood still before it and during it begins to count after it."""
     clock = Clock()
-    clock.look(expect(7), times=9)
+    clock.check(expect(7), times=9)
     clock.now += 100
-    clock.watch.pardon(clock.now)
-    assert clock.look(expect(7), times=10) is None
-    assert clock.look(expect(7)) is not None
+    clock.watch.reset(clock.now)
+    assert clock.check(expect(7), times=10) is None
+    assert clock.check(expect(7)) is not None
 
 
-def test_each_partition_counts_for_itself():
+def test_each_partition_is_judged_alone():
     clock = Clock()
     for value in range(10):
-        clock.look(expect(value, detail="0"), expect(3, detail="1"))
-    stall = clock.look(expect(11, detail="0"), expect(3, detail="1"))
+        clock.check(expect(value, detail="0"), expect(3, detail="1"))
+    stall = clock.check(expect(11, detail="0"), expect(3, detail="1"))
     assert str(stall) == "entries 1: no progress for 10 s"
 
 
-def test_what_was_away_begins_anew():
-    """As a task that ended, and was started again."""
+def test_an_expectation_that_returns_starts_anew():
+    """As for a task that ended and was restarted."""
     clock = Clock()
-    clock.look(expect(7), times=9)
-    clock.look()
-    assert clock.look(expect(7), times=10) is None
+    clock.check(expect(7), times=9)
+    clock.check()
+    assert clock.check(expect(7), times=10) is None
 
 
 # The watchdog -------------------------------------------------------------------------
@@ -109,61 +109,61 @@ def time(monkeypatch):
 
 @pytest.fixture
 def ended(monkeypatch):
-    complaints = []
-    monkeypatch.setattr(module, "abort_process", complaints.append)
-    return complaints
+    causes = []
+    monkeypatch.setattr(module, "abort_process", causes.append)
+    return causes
 
 
 def counted():
     return metrics.STALLS.labels("entries")._value.get()
 
 
-async def look(dog, time, times):
+async def check(dog, time, times):
     for _ in range(times):
-        await dog.look()
+        await dog.check()
         time.now += 1
 
 
-async def test_a_stall_is_said_and_counted_before_the_process_ends(time, ended):
+async def test_a_stall_is_reported_and_counted_before_the_process_ends(time, ended):
     async def answered():
         return [expect(7)]
 
     dog, before = Watchdog(list, answered), counted()
-    await look(dog, time, 10)
-    assert (dog.complaint, counted()) == ("", before)
-    await look(dog, time, 1)
-    assert dog.complaint == "entries: no progress for 10 s"
+    await check(dog, time, 10)
+    assert (dog.problem, counted()) == ("", before)
+    await check(dog, time, 1)
+    assert dog.problem == "entries: no progress for 10 s"
     assert counted() == before + 1
     assert ended == []
-    await look(dog, time, 1)
+    await check(dog, time, 1)
     assert ended == ["entries: no progress for 11 s"]
     assert counted() == before + 1
 
 
-async def test_what_moves_on_at_the_last_moment_is_left_alone(time, ended):
+async def test_progress_at_the_last_moment_prevents_the_end(time, ended):
     values = [7] * 11 + [8] * 5
 
     async def answered():
         return [expect(values.pop(0))]
 
     dog = Watchdog(list, answered)
-    await look(dog, time, 11)
-    assert dog.complaint
-    await look(dog, time, 5)
-    assert dog.complaint == ""
+    await check(dog, time, 11)
+    assert dog.problem
+    await check(dog, time, 5)
+    assert dog.problem == ""
     assert ended == []
 
 
-async def test_nothing_is_expected_while_nobody_answers(time, ended):
+async def test_nothing_is_expected_while_kafka_or_the_store_is_down(time, ended):
     async def silence():
         return None
 
     dog = Watchdog(list, silence)
-    await look(dog, time, 100)
-    assert (dog.complaint, ended) == ("", [])
+    await check(dog, time, 100)
+    assert (dog.problem, ended) == ("", [])
 
 
-async def test_nothing_is_expected_while_kafka_takes_no_writes(time, ended):
+async def test_nothing_is_expected_while_kafka_accepts_no_writes(time, ended):
     async def answered():
         return [expect(7)]
 
@@ -171,42 +171,42 @@ async def test_nothing_is_expected_while_kafka_takes_no_writes(time, ended):
         return False
 
     dog = Watchdog(list, answered, confirm=refused)
-    await look(dog, time, 100)
-    assert (dog.complaint, ended) == ("", [])
+    await check(dog, time, 100)
+    assert (dog.problem, ended) == ("", [])
 
 
-async def test_a_process_that_stood_still_is_pardoned(time, ended):
+async def test_a_paused_process_is_not_blamed(time, ended):
     async def answered():
         return [expect(7)]
 
     dog = Watchdog(list, answered)
-    await look(dog, time, 9)
+    await check(dog, time, 9)
     time.now += 3_600
-    await dog.look(pardon=True)
-    await look(dog, time, 9)
-    assert (dog.complaint, ended) == ("", [])
+    await dog.check(paused=True)
+    await check(dog, time, 9)
+    assert (dog.problem, ended) == ("", [])
 
 
-async def test_a_station_that_does_not_stop_is_ended_whoever_answers(time, ended):
+async def test_a_station_that_does_not_stop_is_ended_even_during_an_outage(time, ended):
     async def silence():
         return None
 
     dog = Watchdog(lambda: [stopping(is_stopping=True, seconds=25)], silence)
-    await look(dog, time, 25)
+    await check(dog, time, 25)
     assert ended == []
-    await look(dog, time, 2)
+    await check(dog, time, 2)
     assert ended == ["stop: no progress for 26 s"]
 
 
-async def test_a_fault_of_the_watch_itself_does_not_end_it(monkeypatch):
+async def test_an_error_in_the_watchdog_does_not_end_it(monkeypatch):
     monkeypatch.setattr(module, "INTERVAL_SECONDS", 0.001)
-    looks = asyncio.Semaphore(0)
+    checks = asyncio.Semaphore(0)
 
     async def answered():
-        looks.release()
+        checks.release()
         raise LookupError
 
     running = asyncio.create_task(Watchdog(list, answered)._run())
     for _ in range(3):
-        await looks.acquire()
+        await checks.acquire()
     running.cancel()

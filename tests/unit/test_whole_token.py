@@ -1,4 +1,4 @@
-"""A whole JWT where an id is due is refused, and what is due is named."""
+"""A whole JWT in place of an id is refused, and the claim to send is named."""
 
 import base64
 import json
@@ -89,7 +89,7 @@ def test_it_is_no_id_of_anything(whole, model, data, claim):
     with pytest.raises(ValidationError, match=f"whole JWT; send its `{claim}` claim"):
         model.new(source="/idp", **members)
     kind = model.model_fields["type"].default
-    with pytest.raises(TokenAsIdError, match="a whole JWT") as refused:
+    with pytest.raises(TokenAsIdError, match="this is a whole JWT") as refused:
         events.decode(to_json(type=kind, data=members))
     assert refused.value.code == "token_as_id"
     assert "token-1" not in str(refused.value)
@@ -101,7 +101,7 @@ def test_it_is_no_value_of_a_claim_either():
     with pytest.raises(ValidationError, match="a claim is a whole JWT"):
         events.ClaimsRevoked.new(source="/idp", issuer=ISSUER, claims=claims)
     data = {"issuer": ISSUER, "claims": claims}
-    with pytest.raises(TokenAsIdError, match=r"data\.claims: a whole JWT"):
+    with pytest.raises(TokenAsIdError, match=r"data\.claims: this is a whole JWT"):
         events.decode(to_json(type="revocation.claims.revoked", data=data))
 
 

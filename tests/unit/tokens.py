@@ -1,4 +1,4 @@
-"""Tokens and keys for tests: what an issuer would make, and what an attacker would."""
+"""Tokens and keys for tests: those of an issuer, and those of an attacker."""
 
 import base64
 import functools

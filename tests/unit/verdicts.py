@@ -1,4 +1,4 @@
-"""One token, what may be known about it, and the verdict."""
+"""One token, the entries that may exist for it, and the verdict."""
 
 from revocation.decision import DEFAULT_POLICIES, Freshness, decide, read_token
 from revocation.entries import Entry, Kind, Position, Target, grant_id

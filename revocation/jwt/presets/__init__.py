@@ -1,6 +1,6 @@
-"""Presets: what is known of the tokens of identity providers. Data, one file each.
+"""Presets: the properties of identity providers' tokens. Data, one file each.
 
-A preset fills in settings of a `TrustedIssuer`; each of them can be set otherwise.
+A preset provides defaults of a `TrustedIssuer`; each of them can be overridden.
 """
 
 import re
@@ -19,13 +19,13 @@ _URL: Final = re.compile(r"https?://[^/]")
 
 
 class Preset(BaseModel):
-    """What one file says.
+    """The content of one file.
 
-    `title`: whose tokens. `tokens`: which of them are meant. `issuer`: an example of an
-    `iss`. `jwks_url`: where the key set is, `{iss}` being the issuer, and other names
-    in braces what stands there in the `iss`, of which `issuers` has the shapes.
-    `settings`: what it fills in. `remedies`: what to change at the provider, by the
-    claim that a token lacks. `notes`: for people, a sentence each.
+    `title`: the provider. `tokens`: which of its tokens it describes. `issuer`: an
+    example of an `iss`. `jwks_url`: the URL of the key set, where `{iss}` stands for
+    the issuer, and other names in braces for parts of the `iss`, whose shapes are in
+    `issuers`. `settings`: the defaults. `remedies`: what to change at the provider, by
+    the claim that a token lacks. `notes`: for people, a sentence each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,27 +40,27 @@ class Preset(BaseModel):
     notes: tuple[str, ...] = ()
 
     def has_shape(self, issuer: str) -> bool:
-        """Whether an issuer is one of a shape that says more than "any"."""
+        """Whether an issuer matches a shape more specific than "any"."""
         shapes = (each for each in self.issuers if each != "{iss}")
         return any(_fill(each, issuer) is not None for each in shapes)
 
     def key_set_url(self, issuer: str) -> str | None:
-        """Return where the key set of an issuer is, if that follows from its name."""
+        """Return the key set's URL, if it follows from the issuer."""
         found = (_fill(shape, issuer) for shape in self.issuers)
-        places = next((each for each in found if each is not None), None)
-        if self.jwks_url is None or places is None:
+        values = next((each for each in found if each is not None), None)
+        if self.jwks_url is None or values is None:
             return None
         url = self.jwks_url
-        for name, value in places.items():
+        for name, value in values.items():
             joined = url.replace(f"{{{name}}}/", f"{value.removesuffix('/')}/")
             url = joined.replace(f"{{{name}}}", value)
         return url if _URL.match(url) else None
 
 
 def _fill(shape: str, issuer: str) -> Mapping[str, str] | None:
-    """Return what stands at each place of a shape, or None if the issuer has another.
+    """Return the value of each placeholder of a shape; None if it does not match.
 
-    `{iss}` is the whole; any other is a part between slashes.
+    `{iss}` matches the whole issuer; any other matches one segment between slashes.
     """
     if shape == "{iss}":
         return {"iss": issuer}
@@ -89,7 +89,7 @@ def preset(name: str) -> Preset:
     """Return a preset.
 
     Raises:
-        ValueError: there is none of this name.
+        ValueError: there is no preset of this name.
     """
     found = presets().get(name)
     if found is None:

@@ -1,7 +1,7 @@
-"""Which presets an issuer or its tokens look like: a guess, from what presets say.
+"""Guesses the presets that fit an issuer or its tokens.
 
-A name is the better witness: one that has a preset's shape, then one at the same host,
-then one with the same path elsewhere. Claims are asked where none of them knows it.
+The issuer's name is the better evidence: one that has a preset's shape, then one at the
+same host, then one with the same path elsewhere. If none matches, the claims decide.
 """
 
 from collections.abc import Iterator, Mapping

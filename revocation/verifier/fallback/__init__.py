@@ -1,5 +1,6 @@
-"""Who is asked when a region is too far behind: the policy `introspect`.
+"""Other sources to ask when a region is too far behind: the policy `introspect`.
 
-`fallback_source.py` asks in safety, `fallback_chain.py` asks another region's store and
-one source after the other, `web_fallbacks.py` another region's sidecar or the issuer.
+`fallback_source.py` limits requests in time and number, `fallback_chain.py` asks
+another region's store and tries sources in order, `web_fallbacks.py` asks another
+region's sidecar or the issuer.
 """

@@ -1,13 +1,13 @@
-"""Who is asked when a region is too far behind: the policy `introspect`.
+"""The sources to ask when a region is too far behind: the policy `introspect`.
 
 - `RegionFallback`: the store of another region, which may be fresher.
-- `SidecarFallback`: a sidecar of another region, where its store cannot be reached.
+- `SidecarFallback`: a sidecar of another region, for when its store is unreachable.
 - `IssuerFallback`: the token's issuer (RFC 7662).
-- `FirstOf`: several of them, in order.
+- `FirstOf`: several of these, in order.
 
-Nothing of this weakens a rejection: who is asked is asked only when nothing that the
-region knows speaks against the token, and must be as fresh as the policy demands.
-`sources.py` says how failures are kept from spreading.
+None of this weakens a rejection: a source is asked only when no entry of the region
+rejects the token, and must be as fresh as the policy demands. `fallback_source.py`
+keeps failures from spreading.
 """
 
 import time
@@ -65,11 +65,11 @@ class RegionFallback(Source):
         """Prepare; `start` and `stop` connect and disconnect the store.
 
         Args:
-            store: the other region's store; with a pepper of its own, if it has one.
-            max_clock_skew_ms: with a clock that is further off, it is not believed.
-            timeout_ms: the longest that `ask` takes.
-            max_concurrent: how many questions are under way at once.
-            expected: what the region must say of itself, whatever its name is.
+            store: the other region's store; with a pepper of its own, if any.
+            max_clock_skew_ms: the clock difference above which it is not trusted.
+            timeout_ms: the maximum duration of `ask`.
+            max_concurrent: how many requests may be in flight at once.
+            expected: what the region must state about itself, whatever its name is.
         """
         super().__init__(timeout_ms=timeout_ms, max_concurrent=max_concurrent)
         self._store = store
@@ -79,24 +79,24 @@ class RegionFallback(Source):
         self._measured_at: float | None = None
 
     async def start(self) -> None:
-        """Connect, or let the first question do that."""
+        """Connect, or leave it to the first request."""
         try:
             await self._store.start()
         except StoreError as error:
-            _log.warning("fallback's store is away", code=error.code)
+            _log.warning("fallback store unavailable", code=error.code)
 
     async def stop(self) -> None:
         """Disconnect; may be called twice."""
         await self._store.stop()
 
-    async def _answer(self, question: CheckRequest, terms: Terms) -> Verdict | None:
-        claims, kid, resources, *_ = question
+    async def _answer(self, request: CheckRequest, terms: Terms) -> Verdict | None:
+        claims, kid, resources, *_ = request
         token = read_token(claims, terms.rules, kid=kid, resources=resources)
         await self._measure_skew()
         targets = () if isinstance(token, str) else token.targets()
         answer = await self._store.find(targets)
         await self._require_agreement()
-        # The brokers' clock may be ahead of ours by the skew: rather too stale.
+        # The brokers' clock may be ahead by the skew; overestimate the staleness.
         return decide(
             token,
             *answer,
@@ -107,19 +107,19 @@ class RegionFallback(Source):
         )
 
     async def _require_agreement(self) -> None:
-        """Refuse a region that keeps less, or elsewhere, than we would look for."""
+        """Refuse a region whose settings differ from the ones that we need."""
         if self._expected is None:
             return
         identity = (await self._store.region()).identity
         if identity is None:
-            raise ValueError("its region states no settings that are known here")
+            raise ValueError("its region states no settings that this version knows")
         try:
             self._expected._replace(region=identity.region).require(identity)
         except DisagreementError as error:
             raise ValueError(str(error)) from None
 
     async def _measure_skew(self) -> None:
-        """Make sure that entries there do not expire before the token does here."""
+        """Require that no entry can expire there before the token does here."""
         now = time.monotonic()
         measured_at = self._measured_at
         if measured_at is not None and now - measured_at < _MEASURE_SKEW_SECONDS:
@@ -131,11 +131,11 @@ class RegionFallback(Source):
 
 
 class FirstOf:
-    """Asks one after the other; the first who can tell decides.
+    """Asks its sources in order; the first that can decide does.
 
-    The order is yours and the outcome does not depend on who is faster: rather two
-    sources that differ are told apart by their place than by luck. Each gets an equal
-    share of the time that is left, so one that hangs leaves some for the next.
+    The caller sets the order, so that the outcome never depends on which source is
+    faster: where two differ, their order decides rather than luck. Each gets an equal
+    share of the remaining time, so one that hangs leaves some for the next.
     """
 
     def __init__(
@@ -144,8 +144,8 @@ class FirstOf:
         """Prepare.
 
         Args:
-            sources: in the order in which they are asked.
-            timeout_ms: the longest that `ask` takes, all together.
+            sources: in the order in which to ask them.
+            timeout_ms: the maximum duration of `ask`, all sources together.
         """
         self._sources = tuple(sources)
         self._timeout_seconds = timeout_ms / 1_000
@@ -162,7 +162,7 @@ class FirstOf:
 
     async def ask(
         self,
-        question: CheckRequest,
+        request: CheckRequest,
         *,
         policy: StalenessPolicy,
         rules: Rules,
@@ -172,10 +172,10 @@ class FirstOf:
         """Return the first verdict that is fresh enough, or None. Never raises.
 
         Args:
-            question: what the check was about.
+            request: the check to decide.
             policy: what the route class tolerates.
-            rules: what the installation asks of its tokens.
-            now: the latest that it may be, by the verifier's clock.
+            rules: the installation's requirements of its tokens.
+            now: returns the latest possible time, by the verifier's clock.
             skew_ms: how far that clock may be off; see `decide`.
         """
         terms = Terms(policy, rules, now, skew_ms)
@@ -183,7 +183,7 @@ class FirstOf:
         for place, source in enumerate(self._sources):
             left = max(0.0, deadline - time.monotonic())
             share = left / (len(self._sources) - place)
-            verdict = await source.ask_within(share, question, terms)
+            verdict = await source.ask_within(share, request, terms)
             if verdict is not None:
                 return verdict
         return None

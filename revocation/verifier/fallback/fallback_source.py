@@ -1,9 +1,9 @@
-"""Somebody who may know more than a region that is behind, and how to ask in safety.
+"""A source that may know more than a region that is behind, and limits for asking it.
 
-Whoever is asked may be slow, down or wrong, and the reason why we ask may be its reason
-to be down as well. So each question has a time limit, only so many are under way at
-once, and who failed again and again is left alone for a moment: else every check would
-wait out the whole limit. Whatever goes wrong, the answer is None, and counted.
+A source may be slow, down or wrong, possibly for the very reason that the region is
+behind. So each request has a timeout, only so many are in flight at once, and a circuit
+breaker pauses requests to a source that keeps failing: otherwise every check would wait
+for the whole timeout. On any failure the answer is None, and a metric counts it.
 """
 
 import abc
@@ -32,9 +32,9 @@ from revocation.entries import UnixMs
 _log = structlog.get_logger()
 
 TIMEOUT_MS: Final = 500
-"""How long a check waits for an answer, all who are asked together."""
+"""How long a check waits for an answer, all sources together."""
 MAX_CONCURRENT: Final = 32
-"""How many questions one source is asked at once; more wait, within their limit."""
+"""The maximum of requests in flight to one source; more wait, within their timeout."""
 
 _FAILURES_IN_A_ROW: Final = 5
 _PAUSE_SECONDS: Final = 2.0
@@ -42,7 +42,7 @@ _UNDECIDED: Final = frozenset({Reason.STALE, Reason.NOT_READY})
 
 
 class CheckRequest(NamedTuple):
-    """What a check was about. `token`: the compact JWT, where the verifier saw it."""
+    """The check to decide. `token`: the compact JWT, if the verifier has it."""
 
     claims: Claims
     kid: str | None = None
@@ -51,7 +51,7 @@ class CheckRequest(NamedTuple):
     route: str = "read"
 
     def __repr__(self) -> str:
-        """Return nothing of the token: this may end up in a log."""
+        """Show nothing of the token, as this may end up in a log."""
         return f"<CheckRequest about a token, route class {self.route!r}>"
 
 
@@ -59,14 +59,14 @@ class Fallback(Protocol):
     """Asked where a policy says `introspect` and the region is too far behind."""
 
     async def start(self) -> None:
-        """Prepare; never fails because who is to be asked is away."""
+        """Prepare; never fails because a source is unavailable."""
 
     async def stop(self) -> None:
         """Disconnect; may be called twice."""
 
     async def ask(
         self,
-        question: CheckRequest,
+        request: CheckRequest,
         *,
         policy: StalenessPolicy,
         rules: Rules,
@@ -75,40 +75,40 @@ class Fallback(Protocol):
     ) -> Verdict | None:
         """Return a verdict that is fresh enough for the policy, or None. Never raises.
 
-        Compare with None: a verdict that rejects is false.
+        Compare with None: a rejecting verdict is falsy.
 
         Args:
-            question: what the check was about.
+            request: the check to decide.
             policy: what the route class tolerates.
-            rules: what the installation asks of its tokens.
-            now: the latest that it may be, by the verifier's clock.
+            rules: the installation's requirements of its tokens.
+            now: returns the latest possible time, by the verifier's clock.
             skew_ms: how far that clock may be off; see `decide`.
         """
 
 
 class Result(StrEnum):
-    """What became of a question: the label of `metrics.INTROSPECTIONS`."""
+    """The outcome of a request: the label of `metrics.INTROSPECTIONS`."""
 
     ACTIVE = "active"
     REJECTED = "rejected"
     UNANSWERED = "unanswered"
-    """Behind itself, not able to tell, or left alone because it failed lately."""
+    """Itself behind, unable to decide, or paused after failures."""
     TIMEOUT = "timeout"
     ERROR = "error"
 
 
 class Terms(NamedTuple):
-    """By what a question is judged; see `Fallback.ask`."""
+    """What a request is judged by; see `Fallback.ask`."""
 
     policy: StalenessPolicy
     rules: Rules
     now: Callable[[], UnixMs]
     skew_ms: int = 0
 
-    def judge(self, question: CheckRequest, as_of: UnixMs) -> Verdict:
-        """Return the verdict if, as of then, nothing is known against the token."""
+    def judge(self, request: CheckRequest, as_of: UnixMs) -> Verdict:
+        """Return the verdict if, as of that time, no entry rejects the token."""
         token = read_token(
-            question.claims, self.rules, kid=question.kid, resources=question.resources
+            request.claims, self.rules, kid=request.kid, resources=request.resources
         )
         fresh = Freshness(ready=True, as_of=as_of)
         return decide(
@@ -123,39 +123,38 @@ class Terms(NamedTuple):
 
 
 class Breaker:
-    """Tells when to leave somebody alone who fails.
+    """A circuit breaker: pauses requests to a source that keeps failing.
 
-    After some failures in a row it admits nobody for a while, then one question at a
-    time until one succeeds. The while is random, or all verifiers would come back at
-    once.
+    After some failures in a row it admits no request for a while, then one at a time
+    until one succeeds. The pause is random, or all verifiers would return at once.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Admit everybody. The clock is in seconds."""
+        """Prepare, closed. The clock is in seconds."""
         self._clock = clock
         self._failures = 0
         self._closed_until = 0.0
 
     @property
     def tripped(self) -> bool:
-        """Whether there were so many failures that a pause is due."""
+        """Whether enough requests in a row have failed."""
         return self._failures >= _FAILURES_IN_A_ROW
 
     def admits(self) -> bool:
-        """Tell whether to ask now."""
+        """Return whether to send a request now."""
         if not self.tripped:
             return True
         if self._clock() < self._closed_until:
             return False
-        self._pause()  # For all but this one, whose outcome decides.
+        self._pause()  # For all but this request, whose outcome decides.
         return True
 
     def succeeded(self) -> None:
-        """Admit everybody again."""
+        """Record a success: admit every request again."""
         self._failures = 0
 
     def failed(self) -> None:
-        """Note a failure."""
+        """Record a failure."""
         self._failures += 1
         if self.tripped:
             self._pause()
@@ -166,7 +165,7 @@ class Breaker:
 
 
 class Source(abc.ABC):
-    """A `Fallback` that asks one place. Subclasses only say how."""
+    """A `Fallback` with one source. Subclasses implement the request."""
 
     name: ClassVar[str]
     """For logs."""
@@ -177,8 +176,8 @@ class Source(abc.ABC):
         """Prepare.
 
         Args:
-            timeout_ms: the longest that `ask` takes.
-            max_concurrent: how many questions are under way at once.
+            timeout_ms: the maximum duration of `ask`.
+            max_concurrent: how many requests may be in flight at once.
         """
         self._timeout_seconds = timeout_ms / 1_000
         self._max_concurrent = max_concurrent
@@ -187,7 +186,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     async def start(self) -> None:
-        """Prepare; never fails because who is to be asked is away."""
+        """Prepare; never fails because the source is unavailable."""
 
     @abc.abstractmethod
     async def stop(self) -> None:
@@ -195,7 +194,7 @@ class Source(abc.ABC):
 
     async def ask(
         self,
-        question: CheckRequest,
+        request: CheckRequest,
         *,
         policy: StalenessPolicy,
         rules: Rules,
@@ -205,39 +204,39 @@ class Source(abc.ABC):
         """Return a verdict that is fresh enough for the policy, or None. Never raises.
 
         Args:
-            question: what the check was about.
+            request: the check to decide.
             policy: what the route class tolerates.
-            rules: what the installation asks of its tokens.
-            now: the latest that it may be, by the verifier's clock.
+            rules: the installation's requirements of its tokens.
+            now: returns the latest possible time, by the verifier's clock.
             skew_ms: how far that clock may be off; see `decide`.
         """
         return await self.ask_within(
-            self._timeout_seconds, question, Terms(policy, rules, now, skew_ms)
+            self._timeout_seconds, request, Terms(policy, rules, now, skew_ms)
         )
 
     async def ask_within(
-        self, seconds: float, question: CheckRequest, terms: Terms
+        self, seconds: float, request: CheckRequest, terms: Terms
     ) -> Verdict | None:
-        """Do as `ask`, within this time as well."""
+        """Like `ask`, but also within the given seconds."""
         if terms.policy.beyond is Beyond.ALLOW:
-            # What is too old is no answer here, or asking would be a way around.
+            # A stale answer must not bypass the region's own staleness limit.
             strict = replace(terms.policy, beyond=Beyond.DENY)
             terms = terms._replace(policy=strict)
         seconds = min(seconds, self._timeout_seconds)
-        result, verdict = await self._try(seconds, question, terms)
+        result, verdict = await self._try(seconds, request, terms)
         metrics.INTROSPECTIONS.labels(result).inc()
         return verdict
 
     @abc.abstractmethod
-    async def _answer(self, question: CheckRequest, terms: Terms) -> Verdict | None:
-        """Return a verdict, or None if this source cannot tell.
+    async def _answer(self, request: CheckRequest, terms: Terms) -> Verdict | None:
+        """Return a verdict, or None if this source cannot decide.
 
-        Anything raised counts as a failure. The message of a plain ValueError is
-        logged, so it must not quote the token.
+        Any exception counts as a failure. The message of a plain ValueError is logged,
+        so it must not quote the token.
         """
 
     async def _try(
-        self, seconds: float, question: CheckRequest, terms: Terms
+        self, seconds: float, request: CheckRequest, terms: Terms
     ) -> tuple[Result, Verdict | None]:
         if not self._breaker.admits():
             return Result.UNANSWERED, None
@@ -245,13 +244,13 @@ class Source(abc.ABC):
         try:
             async with asyncio.timeout(seconds), self._slots:
                 began = True
-                verdict = await self._answer(question, terms)
+                verdict = await self._answer(request, terms)
         except TimeoutError:
-            if began:  # To have waited for one's turn only is no failure of theirs.
+            if began:  # Only waiting for a slot is not the source's failure.
                 self._fail("no answer in time")
             return Result.TIMEOUT, None
-        except Exception as error:  # noqa: BLE001 - a check goes on, whatever it is
-            # Messages of others may quote what was sent.
+        except Exception as error:  # noqa: BLE001 - no failure may stop a check
+            # Other libraries' messages may quote what was sent.
             ours = type(error) is ValueError
             self._fail(str(error) if ours else type(error).__name__)
             return Result.ERROR, None
@@ -264,4 +263,6 @@ class Source(abc.ABC):
         before = self._breaker.tripped
         self._breaker.failed()
         if self._breaker.tripped and not before:
-            _log.warning("fallback fails, left alone", source=self.name, cause=cause)
+            _log.warning(
+                "fallback keeps failing, paused", source=self.name, cause=cause
+            )

@@ -1,7 +1,7 @@
-"""Asking over HTTP: one POST, a JSON answer. Needs `httpx`, of the extra `jwt`.
+"""A source over HTTP: one POST, answered with JSON. Needs `httpx`, of the extra `jwt`.
 
-Redirects are not followed, proxies of the environment not used, answers limited: what
-is sent may be a token, and what comes back is believed.
+It follows no redirects, uses no proxy from the environment and limits the answer's
+size: it may send a token, and it trusts what comes back.
 """
 
 import ssl
@@ -24,7 +24,7 @@ _OK: Final = 200
 
 
 class PostingSource(Source):
-    """Posts a question and reads JSON."""
+    """Posts a request and reads a JSON object."""
 
     def __init__(
         self,
@@ -48,39 +48,39 @@ class PostingSource(Source):
         self._client: httpx.AsyncClient | None = None
 
     async def start(self) -> None:
-        """Open a pool of connections, which connect when they are needed.
+        """Open a pool of connections, which connect on demand.
 
         Raises:
-            SettingsError: the file of certificates cannot be read.
+            SettingsError: the certificate file cannot be read.
         """
         import httpx  # noqa: PLC0415 - an extra
 
         if self._client is None:
             self._client = httpx.AsyncClient(
                 verify=_trusting(self._ca_file),
-                # Neither a proxy nor credentials that the environment names.
+                # Use neither proxy nor credentials from the environment.
                 trust_env=False,
                 follow_redirects=False,
                 timeout=self._timeout_seconds,
                 limits=httpx.Limits(max_connections=self._max_concurrent),
-                # A small answer that unpacks to a large one would pass the limit.
+                # A small compressed answer could pass the limit and expand.
                 headers={"accept": "application/json", "accept-encoding": "identity"},
             )
 
     async def stop(self) -> None:
-        """Disconnect; may be called twice, and `start` again after it."""
+        """Disconnect; may be called twice, and `start` may follow."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()
 
     async def post(self, content: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
-        """Return the JSON object that answers.
+        """Post, and return the JSON object of the answer.
 
         Raises:
-            ValueError: there is none; what the message says may be logged.
+            ValueError: there is none; the message may be logged.
         """
         if self._client is None:
-            raise ValueError("it was not started")
+            raise ValueError("the fallback is not started")
         body = bytearray()
         request = self._client.stream(
             "POST", self._url, content=content, headers=headers
@@ -94,7 +94,7 @@ class PostingSource(Source):
                     raise ValueError("its answer is too long")
         answer = read_json(bytes(body))
         if type(answer) is not dict:
-            raise ValueError("its answer is no JSON object")
+            raise ValueError("its answer is not a JSON object")
         return answer
 
 
@@ -106,14 +106,14 @@ def _check_url(url: str, *, allow_plain_http: bool) -> None:
         raise SettingsError(f"the fallback's URL cannot be read: {error}") from None
     if not host or parts.username is not None or parts.fragment:
         raise SettingsError(
-            "the fallback's URL needs a host, and may have no user, password or "
-            "fragment; a secret has a setting of its own"
+            "the fallback's URL needs a host, and must not have a user, password or "
+            "fragment; use the setting for the secret instead"
         )
     plain = parts.scheme == "http" and (allow_plain_http or _is_loopback(host))
     if parts.scheme != "https" and not plain:
         raise SettingsError(
-            f"the fallback at {host} must be asked by https, for what is sent and "
-            "what is answered are believed; only on this machine is http enough"
+            f"the fallback at {host} needs an https URL, as it receives tokens and its "
+            "answers are trusted; http is only allowed on this machine"
         )
 
 

@@ -1,7 +1,7 @@
-"""Asking another region's sidecar, or the token's issuer: two ways to a verdict.
+"""Asks another region's sidecar or the token's issuer for a verdict.
 
-An answer is taken word by word or not at all; what says that a token counts is judged
-again here, by our own clock, rules and policy.
+Answers are parsed strictly; one that accepts a token is judged again here, by our own
+clock, rules and policy.
 """
 
 import base64
@@ -24,10 +24,10 @@ from revocation.verifier.fallback.fallback_source import (
 )
 from revocation.verifier.fallback.posting import PostingSource
 
-ASK_NOBODY_ELSE: Final = ("max-forwards", "0")
-"""Tells a sidecar not to use a fallback of its own: two could ask each other for ever.
+NO_FORWARDING: Final = ("max-forwards", "0")
+"""Keeps a sidecar from using a fallback of its own: two could ask each other forever.
 
-RFC 9110 section 7.6.2 has the field for other methods, with this meaning.
+RFC 9110 section 7.6.2 defines the field for other methods, with this meaning.
 """
 
 _RECEIPT: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,16})")
@@ -52,10 +52,10 @@ class SidecarFallback(PostingSource):
 
         Args:
             url: of the sidecar, without a path of its own: `https://sidecar.us.example`.
-            allow_plain_http: also where the host is not this machine.
-            ca_file: certificates to trust, as PEM, instead of the usual ones.
-            timeout_ms: the longest that `ask` takes.
-            max_concurrent: how many questions are under way at once.
+            allow_plain_http: allow http even to other machines.
+            ca_file: certificates to trust, as PEM, instead of the default ones.
+            timeout_ms: the maximum duration of `ask`.
+            max_concurrent: how many requests may be in flight at once.
 
         Raises:
             SettingsError: the URL cannot be used, or `httpx` is missing.
@@ -68,32 +68,31 @@ class SidecarFallback(PostingSource):
             max_concurrent=max_concurrent,
         )
 
-    async def _answer(self, question: CheckRequest, terms: Terms) -> Verdict | None:
-        alone = terms.judge(question, terms.now())
+    async def _answer(self, request: CheckRequest, terms: Terms) -> Verdict | None:
+        alone = terms.judge(request, terms.now())
         if not alone.active:
-            # Wrong whatever the log holds. So what is sent is sound.
+            # Invalid whatever the log holds. So what is sent below is well-formed.
             return alone
         body = {
-            "claims": _needed(question, terms.rules),
-            "kid": question.kid,
-            "route": question.route,
-            "resources": list(question.resources),
+            "claims": _needed(request, terms.rules),
+            "kid": request.kid,
+            "route": request.route,
+            "resources": list(request.resources),
         }
-        name, value = ASK_NOBODY_ELSE
+        name, value = NO_FORWARDING
         headers = {"content-type": "application/json", name: value}
-        # Verified claims have objects that cannot be changed, which are no dicts.
+        # Verified claims hold immutable mappings, which `json` does not know.
         content = json.dumps(body, allow_nan=False, default=dict).encode()
-        return _read_verdict(await self.post(content, headers), question, terms)
+        return _read_verdict(await self.post(content, headers), request, terms)
 
 
 class IssuerFallback(PostingSource):
     """Asks the token's issuer whether it is active (RFC 7662).
 
-    The issuer knows what it revoked itself, as of now, and nothing of what others
-    published: use this where the issuer is where revocations come from. It does not
-    know what became of data, so a check that names resources gets no answer. Its answer
-    `active: false` may also mean that this client may not ask about the token (RFC 7662
-    section 2.2).
+    The issuer knows its own revocations, up to now, but none that others published: use
+    this where revocations come from the issuer. It knows nothing about resources, so a
+    check that names some gets no answer. `active: false` may also mean that this client
+    may not introspect the token (RFC 7662 section 2.2).
     """
 
     name: ClassVar[str] = "issuer"
@@ -114,13 +113,13 @@ class IssuerFallback(PostingSource):
 
         Args:
             introspection_url: the issuer's endpoint (RFC 7662 section 2).
-            client_id: ours, as the issuer registered it.
+            client_id: ours, as registered with the issuer.
             client_secret: for HTTP Basic (RFC 6749 section 2.3.1).
-            issuer: the `iss` of the tokens that are sent there, and no others.
-            allow_plain_http: also where the host is not this machine.
-            ca_file: certificates to trust, as PEM, instead of the usual ones.
-            timeout_ms: the longest that `ask` takes.
-            max_concurrent: how many questions are under way at once.
+            issuer: the `iss` of tokens to send there; no others are sent.
+            allow_plain_http: allow http even to other machines.
+            ca_file: certificates to trust, as PEM, instead of the default ones.
+            timeout_ms: the maximum duration of `ask`.
+            max_concurrent: how many requests may be in flight at once.
 
         Raises:
             SettingsError: the URL cannot be used, or `httpx` is missing.
@@ -139,35 +138,35 @@ class IssuerFallback(PostingSource):
             "content-type": "application/x-www-form-urlencoded",
         }
 
-    async def _answer(self, question: CheckRequest, terms: Terms) -> Verdict | None:
-        claims, token = question.claims, question.token
-        asked_at = terms.now()
-        alone = terms.judge(question, asked_at)
+    async def _answer(self, request: CheckRequest, terms: Terms) -> Verdict | None:
+        claims, token = request.claims, request.token
+        sent_at = terms.now()
+        alone = terms.judge(request, sent_at)
         if not alone.active:
             return alone
-        # Another issuer could use the token that it is shown.
-        if token is None or question.resources or claims["iss"] != self._issuer:
+        # Another issuer could misuse a token sent to it.
+        if token is None or request.resources or claims["iss"] != self._issuer:
             return None
         form = urlencode({"token": token, "token_type_hint": "access_token"})
         answer = await self.post(form.encode(), self._headers)
         if answer.get("active") is False:
-            return _reject(Reason.INTROSPECTION_INACTIVE, asked_at, terms)
+            return _reject(Reason.INTROSPECTION_INACTIVE, sent_at, terms)
         if answer.get("active") is not True:
             raise ValueError("its answer does not say whether the token is active")
         if not _is_about(answer, claims):
             raise ValueError("its answer is about another token")
-        return terms.judge(question, asked_at)
+        return terms.judge(request, sent_at)
 
 
-# Questions ----------------------------------------------------------------------------
+# Requests -----------------------------------------------------------------------------
 
 
-def _needed(question: CheckRequest, rules: Rules) -> dict[str, Any]:
-    """Return the claims that a check needs: others are nobody's business.
+def _needed(request: CheckRequest, rules: Rules) -> dict[str, Any]:
+    """Return only the claims that a check needs, for privacy.
 
-    Of a token that nothing is wrong with, so that all of it can be read.
+    The token must be free of faults, so that all of it can be read.
     """
-    claims = question.claims
+    claims = request.claims
     members = rules.names_of(claims["iss"]).members
     needed = {name: claims[name] for name in sorted(members & claims.keys())}
     return {**claim_reader(rules.revocable_claims).pick(claims), **needed}
@@ -177,21 +176,21 @@ def _needed(question: CheckRequest, rules: Rules) -> dict[str, Any]:
 
 
 def _read_verdict(
-    answer: Mapping[str, Any], question: CheckRequest, terms: Terms
+    answer: Mapping[str, Any], request: CheckRequest, terms: Terms
 ) -> Verdict:
-    """Rebuild a verdict from `Verdict.to_json`; members that are new are ignored."""
+    """Rebuild a verdict from `Verdict.to_json`; unknown members are ignored."""
     active, code, as_of = (answer.get(key) for key in ("active", "reason", "as_of"))
     if type(active) is not bool or type(as_of) is not int:
-        raise ValueError("its answer is no verdict")
+        raise ValueError("its answer is not a verdict")
     if not 0 <= as_of <= _LATEST_MS or code not in _CODES:
-        raise ValueError("its answer has a time or a reason that does not exist")
+        raise ValueError("its answer has an invalid time or reason")
     reason = Reason(code)
-    # By its policy, which may tolerate more than ours or say `allow`.
+    # Its policy may tolerate more than ours, or say `allow`.
     if reason is Reason.ACTIVE and active:
-        return terms.judge(question, UnixMs(as_of))
+        return terms.judge(request, UnixMs(as_of))
     if active or reason is Reason.ACTIVE:
         raise ValueError("its answer contradicts itself")
-    entry = _read_entry(reason, answer.get("receipt"), question, terms.rules)
+    entry = _read_entry(reason, answer.get("receipt"), request, terms.rules)
     return _reject(reason, UnixMs(as_of), terms, entry)
 
 
@@ -199,19 +198,19 @@ _CODES: Final = frozenset(Reason)
 
 
 def _read_entry(
-    reason: Reason, receipt: Any, question: CheckRequest, rules: Rules
+    reason: Reason, receipt: Any, request: CheckRequest, rules: Rules
 ) -> Entry | None:
-    """Return what rejects, as far as it was told.
+    """Return the rejecting entry, as far as the answer identifies it.
 
-    Nothing, where it could be one of several: a token may name two clients.
+    None if several targets match: a token may name two clients.
     """
     if receipt is None or reason not in REJECTING:
         return None
     place = _RECEIPT.fullmatch(receipt) if isinstance(receipt, str) else None
     if place is None:
-        raise ValueError("its answer has a receipt that is none")
-    kid, resources = question.kid, question.resources
-    token = read_token(question.claims, rules, kid=kid, resources=resources)
+        raise ValueError("its answer has an invalid receipt")
+    kid, resources = request.kid, request.resources
+    token = read_token(request.claims, rules, kid=kid, resources=resources)
     named: set[Target] = set() if isinstance(token, str) else set(token.targets())
     meant = [target for target in named if target.kind is REJECTING[reason]]
     if not meant:
@@ -231,11 +230,11 @@ def _reject(
 
 
 def _is_about(answer: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
-    """Whether what an issuer says of a token fits the one that was shown."""
+    """Return whether an issuer's answer matches the token that was sent."""
     for name in ("iss", "sub", "jti"):
-        # A token without an id may have one where it was issued.
+        # The issuer may know an id that the token does not carry.
         if name in answer and name in claims and answer[name] != claims[name]:
             return False
-    told = answer.get("exp", claims["exp"])
+    expiry = answer.get("exp", claims["exp"])
     # RFC 7662 has whole seconds, a token may have fractions.
-    return type(told) in (int, float) and int(told) == int(claims["exp"])
+    return type(expiry) in (int, float) and int(expiry) == int(claims["exp"])

@@ -1,6 +1,6 @@
-"""What a verifier reports of its verdicts.
+"""What a verifier reports about its verdicts.
 
 `verdict_counter.py` counts them, `rejection_reporter.py` sends uses of revoked tokens
-to Kafka (`rejection_sampling.py` says which), `version_watch.py` doubts versions, and
-`out_of_reach.py` says at start what no event reaches.
+to Kafka (`rejection_sampling.py` selects them), `version_watch.py` detects implausible
+versions, and `out_of_reach.py` logs at start which tokens no event reaches.
 """

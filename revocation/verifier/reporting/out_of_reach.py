@@ -1,4 +1,4 @@
-"""Says at start what no event reaches: whoever revokes must not believe otherwise."""
+"""Logs at start which tokens events cannot reach, so that nobody relies on it."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -12,20 +12,20 @@ from revocation.claims.reach import reach
 _log = structlog.get_logger()
 
 
-def tell_out_of_reach(rules: Rules) -> None:
+def log_out_of_reach(rules: Rules) -> None:
     """Log which tokens of each issuer events do not reach, once in a process.
 
-    Issuers whose tokens are alike share a line: those of many tenants are.
+    Issuers with the same claim names share a line, as those of many tenants do.
     """
     alike: dict[ClaimNames, list[str]] = {}
     for issuer, names in rules.issuers.items():
         alike.setdefault(names, []).append(issuer)
     for names, (first, *others) in alike.items():
-        _tell(first, len(others), names, rules.longest_of(names))
+        _log_missed(first, len(others), names, rules.longest_of(names))
 
 
 @cache
-def _tell(issuer: str, others: int, names: ClaimNames, longest_ms: int) -> None:
+def _log_missed(issuer: str, others: int, names: ClaimNames, longest_ms: int) -> None:
     missed: Mapping[str, str] = {
         event: each.missed
         for each in reach(names, longest_ms)

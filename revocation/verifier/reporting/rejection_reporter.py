@@ -1,8 +1,8 @@
-"""Tells Kafka of revoked tokens that were presented; a check never waits for it.
+"""Reports uses of revoked tokens to Kafka; a check never waits for it.
 
-A check appends to a queue and goes on; two tasks do the rest. One samples what is in
-the queue, the other connects to Kafka, as often as it takes, and sends. Whatever goes
-wrong there, rejections are dropped and counted, and verdicts stay what they are.
+A check only appends to a queue; two tasks do the rest. One samples the queue, the other
+connects to Kafka, retrying as long as necessary, and sends. On any failure rejections
+are dropped and counted; verdicts are not affected.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ from revocation.store.layout import digest
 from revocation.verifier.reporting.rejection_sampling import Rejection, Sample, Sampler
 
 _AT_ONCE: Final = 64
-"""How many rejections are sampled before other tasks have their turn."""
+"""How many rejections are sampled before yielding to other tasks."""
 
 _FIRST_RETRY_SECONDS: Final = 0.5
 _LAST_RETRY_SECONDS: Final = 30.0
-_LAST_WORDS_SECONDS: Final = 1.0
-_UNHEARD_SECONDS: Final = 10.0
+_FLUSH_SECONDS: Final = 1.0
+_UNACKNOWLEDGED_SECONDS: Final = 10.0
 _SILENT_SECONDS: Final = 30.0
 
 _NO_ROOM: Final = metrics.REJECTIONS_DROPPED.labels("no_room")
@@ -52,7 +52,7 @@ class RejectionReporter(Lifecycle):
     An async context manager. Starting never fails and never waits for Kafka.
     """
 
-    def __init__(  # noqa: PLR0913 - each of them has a safe default or none at all
+    def __init__(  # noqa: PLR0913 - each has a safe default or must be given
         self,
         kafka: KafkaSettings,
         *,
@@ -71,15 +71,14 @@ class RejectionReporter(Lifecycle):
         Args:
             kafka: where Kafka is.
             region: the verifier's region.
-            instance: tells this verifier from others of the region; names nobody.
-            pepper: the region's, the one that is written: digests are those in its
-                store.
-            per_second: how many events are sent per second at most.
-            repeat_seconds: how often a target in use is told again at most.
-            queue_limit: how many rejections may wait for their turn.
+            instance: distinguishes the region's verifiers; must name no person.
+            pepper: the region's first, so that digests match its store's.
+            per_second: the maximum number of events per second.
+            repeat_seconds: the minimum time between two events about a target.
+            queue_limit: how many rejections may wait to be sampled.
             target_limit: how many targets are remembered.
-            interval_seconds: how long a rejection may wait for its turn.
-            producer: makes the producer, given `kafka` and `client_id`.
+            interval_seconds: how long a rejection may wait to be sampled.
+            producer: creates the producer, given `kafka` and `client_id`.
         """
         self._kafka = kafka
         self._topic = kafka.topics.rejections
@@ -99,16 +98,16 @@ class RejectionReporter(Lifecycle):
         self._sampling = Background(
             "rejections sampled", self._take_all, silent_seconds=_SILENT_SECONDS
         )
-        self._telling = Background(
-            "rejections told", self._tell_all, silent_seconds=_SILENT_SECONDS
+        self._sending = Background(
+            "rejections told", self._send_all, silent_seconds=_SILENT_SECONDS
         )
-        self._unheard_since: float | None = None
+        self._unacknowledged_since: float | None = None
 
     def report(self, verdict: Verdict, *, route: str) -> None:
-        """Take note of a verdict in which an entry rejects; from any thread.
+        """Queue a verdict in which an entry rejects; from any thread.
 
-        Costs less than a microsecond, never waits and never raises. Where an event
-        would be late or too much, the rejection is counted as dropped.
+        Takes less than a microsecond, never waits and never raises. If the queue is
+        full, the rejection is counted as dropped.
         """
         if len(self._waiting) < self._limit:
             self._waiting.append((verdict, route, time.time_ns()))
@@ -118,19 +117,19 @@ class RejectionReporter(Lifecycle):
     async def start(self) -> None:
         """Begin to sample and to connect."""
         self._sampling.start()
-        self._telling.start()
+        self._sending.start()
 
     async def stop(self) -> None:
         """Send what is due, disconnect, and count the rest; may be called twice."""
         await self._sampling.stop()
-        await self._telling.stop()
+        await self._sending.stop()
         while self._waiting:
             self._take()
         producer, self._producer = self._producer, None
         if producer is not None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                    await self._tell(producer)
+                async with asyncio.timeout(_FLUSH_SECONDS):
+                    await self._send(producer)
             await discard_producer(producer)
         _STOPPED.inc(self._sampler.forget())
 
@@ -145,7 +144,7 @@ class RejectionReporter(Lifecycle):
             await asyncio.sleep(self._interval)
 
     def _take(self) -> None:
-        """Sample some of what waits."""
+        """Sample part of the queue."""
         for _ in range(min(_AT_ONCE, len(self._waiting))):
             verdict, route, at = self._waiting.popleft()
             if verdict.entry is None:
@@ -155,26 +154,26 @@ class RejectionReporter(Lifecycle):
             if not self._sampler.add(rejection):
                 _NO_ROOM.inc()
 
-    # Telling -------------------------------------------------------------------------
+    # Sending -------------------------------------------------------------------------
 
-    async def _tell_all(self) -> None:
+    async def _send_all(self) -> None:
         while True:
             await self._disconnect()
             producer = self._producer = await self._connected()
-            while not self._is_unheard():
-                self._telling.beat()
-                await self._tell(producer)
+            while not self._is_unacknowledged():
+                self._sending.beat()
+                await self._send(producer)
                 await asyncio.sleep(self._interval)
-            _log.warning("rejections are not acknowledged, connecting anew")
+            _log.warning("rejections are not acknowledged, reconnecting")
 
-    def _is_unheard(self) -> bool:
-        """Whether Kafka has long acknowledged nothing of what was sent."""
-        since = self._unheard_since
-        return since is not None and time.monotonic() - since > _UNHEARD_SECONDS
+    def _is_unacknowledged(self) -> bool:
+        """Return whether Kafka has acknowledged nothing for too long."""
+        since = self._unacknowledged_since
+        return since is not None and time.monotonic() - since > _UNACKNOWLEDGED_SECONDS
 
     async def _disconnect(self) -> None:
         producer, self._producer = self._producer, None
-        self._unheard_since = None
+        self._unacknowledged_since = None
         if producer is not None:
             await discard_producer(producer)
 
@@ -185,12 +184,12 @@ class RejectionReporter(Lifecycle):
                 return await self._connect()
             except (*FAILURES, TopicError) as error:
                 _log.warning(
-                    "rejections cannot be told",
+                    "rejections cannot be reported",
                     outage="kafka",
                     error=repr(error),
                     retry_seconds=delay,
                 )
-            self._telling.beat(pause_seconds=delay)
+            self._sending.beat(pause_seconds=delay)
             await asyncio.sleep(delay)
             delay = min(delay * 2, _LAST_RETRY_SECONDS)
 
@@ -205,18 +204,18 @@ class RejectionReporter(Lifecycle):
         return producer
 
     async def _require_topic(self, producer: AIOKafkaProducer) -> None:
-        """Look once: for a missing topic aiokafka would wait with each event."""
+        """Check once: with a missing topic aiokafka would wait on every send."""
         await producer.client.set_topics([self._topic])
         if not producer.client.cluster.partitions_for_topic(self._topic):
             raise TopicError(
                 f"topic {self._topic} does not exist; run `revocation topics init`"
             )
 
-    async def _tell(self, producer: AIOKafkaProducer) -> None:
+    async def _send(self, producer: AIOKafkaProducer) -> None:
         for sample in self._sampler.due(now_ms()):
             event = self._event(sample)
-            if self._unheard_since is None:
-                self._unheard_since = time.monotonic()
+            if self._unacknowledged_since is None:
+                self._unacknowledged_since = time.monotonic()
             try:
                 delivery = await producer.send(
                     self._topic,
@@ -236,12 +235,12 @@ class RejectionReporter(Lifecycle):
         if delivery.cancelled() or delivery.exception() is not None:
             _UNSENT.inc(count)
         else:
-            self._unheard_since = None
+            self._unacknowledged_since = None
             metrics.REJECTION_EVENTS.inc()
 
     def _event(self, sample: Sample) -> TokenRejected:
         target, verdict, route, last_seen = sample.latest
-        return TokenRejected.told_by(
+        return TokenRejected.report(
             self._source,
             last_seen=last_seen,
             digest=digest(target, self._pepper).hex(),

@@ -1,6 +1,6 @@
-"""Counts every verdict, by what it says, and passes on which revoked tokens were used.
+"""Counts every verdict, and passes uses of revoked tokens on to a reporter.
 
-Each check ends here, so what is usual costs an addition and no more.
+Every check ends here, so the usual case costs one addition and no more.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,21 +11,21 @@ from revocation.claims.claims import Token
 from revocation.decision import Reason, Verdict
 from revocation.verifier.reporting.version_watch import VersionWatch
 
-_SOME: Final = 63
-"""A mask: of so many tokens and one more, one's version is looked at."""
+_SAMPLE_MASK: Final = 63
+"""The version of one in 64 tokens is examined."""
 _OTHER: Final = "other"
-"""Stands for issuers that are not configured: a stranger must not fill the memory."""
+"""Stands for issuers that are not configured, so that strangers cannot fill memory."""
 
 
 class Reporter(Protocol):
-    """Told of each token that was used after its revocation."""
+    """Receives each use of a revoked token."""
 
     def report(self, verdict: Verdict, *, route: str) -> None:
-        """Take note of a verdict in which an entry rejects."""
+        """Receive a verdict in which an entry rejects."""
 
 
 class VerdictCounter:
-    """The metrics about one verifier's verdicts. Thread-safe."""
+    """Maintains the metrics of one verifier's verdicts. Thread-safe."""
 
     def __init__(
         self,
@@ -38,8 +38,8 @@ class VerdictCounter:
 
         Args:
             routes: the route classes.
-            trusts: whether an issuer is configured; without it none is.
-            reporter: told of each token that was used after its revocation.
+            trusts: returns whether an issuer is configured; None if none is.
+            reporter: receives each use of a revoked token.
         """
         self._trusts = trusts
         self._reporter = reporter
@@ -56,14 +56,14 @@ class VerdictCounter:
         """Count a verdict.
 
         Args:
-            verdict: what was said.
+            verdict: the verifier's.
             route: the route class.
-            token: what `read_token` returned; None where it was not asked.
+            token: what `read_token` returned; None if it was not called.
         """
         if verdict.active and not verdict.stale:
             tally = self._fresh[route]
             tally.count += 1
-            if not tally.count & _SOME and isinstance(token, Token):
+            if not tally.count & _SAMPLE_MASK and isinstance(token, Token):
                 self._versions.note(token)
             return
         stale = verdict.stale and verdict.reason is not Reason.NOT_READY
@@ -76,15 +76,15 @@ class VerdictCounter:
             self._count_unverifiable(verdict, token)
 
     def _count_unverifiable(self, verdict: Verdict, token: Token) -> None:
-        """Count a token from ahead: it could be read, so its date is what is wrong.
+        """Count a token from the future: it was readable, so its date is at fault.
 
-        Unless another sidecar says so, by its own settings; it tells no detail.
+        Another sidecar's verdict, by its own settings, has no detail and is skipped.
         """
         if verdict.detail is not None:
             known = self._trusts is not None and self._trusts(token.issuer)
             metrics.TOKENS_FROM_AHEAD.labels(token.issuer if known else _OTHER).inc()
 
     def flush(self) -> None:
-        """Add to the metrics what was counted since they were last read."""
+        """Add what was counted since the last flush to the metrics."""
         for tally in self._fresh.values():
             tally.flush()

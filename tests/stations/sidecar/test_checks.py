@@ -12,7 +12,7 @@ from revocation.decision import (
     Verdict,
 )
 from revocation.sidecar.checks import MAX_CHECKS
-from revocation.verifier.fallback.web_fallbacks import ASK_NOBODY_ELSE
+from revocation.verifier.fallback.web_fallbacks import NO_FORWARDING
 from tests.stations.sidecars import (
     Client,
     bearer,
@@ -216,7 +216,7 @@ async def test_only_what_must_ask_others_waits(jwks, active):
 
 async def test_whoever_is_asked_as_a_fallback_asks_nobody(jwks):
     store, fallback = await store_as_of(30_000), Fallback(active=True)
-    name, value = (each.encode() for each in ASK_NOBODY_ELSE)
+    name, value = (each.encode() for each in NO_FORWARDING)
     options = {"policies": ASKING, "fallback": fallback}
     async with serving(store, jwks, **options) as client:
         answer = await client.check((name, value), claims=token(), route="payment")

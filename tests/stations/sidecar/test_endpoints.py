@@ -206,7 +206,7 @@ async def test_a_replica_that_is_not_there_is_not_ready(jwks):
 async def test_a_verifier_that_learns_nothing_is_not_well(jwks):
     verifier = verifier_of(await store_as_of(0), jwks)
     client = Client(endpoints_of(verifier).handle)
-    verifier.feed_watch.complaint = "feed: no progress for 5 s"
+    verifier.feed_watch.problem = "feed: no progress for 5 s"
     answer = await client.get("/healthz")
     assert (answer.status, answer.body) == (503, b"feed: no progress for 5 s\n")
 

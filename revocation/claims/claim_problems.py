@@ -1,4 +1,4 @@
-"""What makes a token unverifiable: something about it could never be revoked. Pure."""
+"""Problems that make a token unverifiable: events could not revoke it. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,13 +16,13 @@ _NUMBERS: Final = frozenset({int, float})
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
-def find_complaints(
+def find_problems(
     claims: Mapping[str, Any], claim_names: ClaimNames, kid: Any
 ) -> Iterator[str]:
-    """Say one by one what would let a token slip past a check.
+    """Yield each problem that would let a token escape revocation.
 
-    The answers name a claim, never its value: that may be personal. Never raises,
-    whatever the claims hold.
+    The texts name a claim but never quote its value, which may be personal. Never
+    raises, whatever the claims hold.
     """
     if kid is not None and not is_id(kid) and kid != "":
         yield "no event can name the `kid`"
@@ -30,14 +30,14 @@ def find_complaints(
         found = find_claim(claims, name)
         if isinstance(found, Unreadable):
             yield found.why
-        # A `ver` of 0 is one: that of a user who was never revoked.
+        # 0 is a valid version: that of a user who was never revoked.
         elif found in _NOTHING:
             yield f"the token has no `{name}` claim"
     yield from find_unusable(claims, claim_names)
 
 
 def find_unusable(claims: Mapping[str, Any], claim_names: ClaimNames) -> Iterator[str]:
-    """Say the same of the claims that are there, and nothing of those that are not."""
+    """Yield the problems of claims that are present; ignore missing ones."""
     yield from _unnameable(claims, claim_names)
     yield from _immeasurable(claims, claim_names)
 
@@ -57,19 +57,19 @@ def _unnameable(claims: Mapping[str, Any], claim_names: ClaimNames) -> Iterator[
 def _immeasurable(claims: Mapping[str, Any], claim_names: ClaimNames) -> Iterator[str]:
     for name in ("iat", "exp"):
         value: Any = claims.get(name)
-        # The range also keeps NaN, infinity and overflow out of every comparison.
+        # The range also excludes NaN, infinity and overflow from every comparison.
         is_time = type(value) in _NUMBERS and 0 <= value <= MAX_NUMERIC_DATE
         if value not in _NOTHING and not is_time:
-            yield f"the `{name}` claim is no time in seconds"
+            yield f"the `{name}` claim is not a time in seconds"
     if claim_names.version is None:
         return
     version = find_claim(claims, claim_names.version)
     if version is not None and type(version) is not int:
-        yield f"the `{claim_names.version}` claim is no whole number"
+        yield f"the `{claim_names.version}` claim is not a whole number"
 
 
 def is_id(value: Any) -> TypeGuard[str]:
-    """Whether an event can name it. A lone surrogate has no bytes to look up."""
+    """Whether an event can name a value. A lone surrogate has no UTF-8 encoding."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_ID_CHARACTERS:
         return False
     return value.isascii() or _SURROGATE.search(value) is None
@@ -81,5 +81,5 @@ def _is_issuer(value: Any) -> TypeGuard[str]:
 
 @lru_cache(maxsize=1_024)
 def matches_issuer(value: str) -> bool:
-    """Remember the answer: issuers are few, and this is asked for every token."""
+    """Whether a text can be an issuer; cached, since this runs for every token."""
     return is_id(value) and re.fullmatch(ISSUER_PATTERN, value) is not None

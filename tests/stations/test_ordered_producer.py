@@ -1,4 +1,4 @@
-"""The way out of the authority; `test_in_order.py` has the acknowledgements."""
+"""The authority's producer; `test_in_order.py` covers the acknowledgements."""
 
 import asyncio
 import os
@@ -210,7 +210,7 @@ async def test_stopping_hands_over_what_waits(started, producer):
     assert producer.stopped
 
 
-async def test_an_outlet_that_is_behind_lets_its_callers_wait(started, producer):
+async def test_a_producer_that_is_behind_lets_its_callers_wait(started, producer):
     """Else a storm would fill the memory while a broker is away."""
     producer.open_.clear()
     calling = asyncio.create_task(many(started, 6_000))

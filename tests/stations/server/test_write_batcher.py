@@ -20,14 +20,14 @@ async def test_one_that_is_gone_takes_no_other_s_answer_along():
     await eventually(lambda: len(kept) == 1, pause=0.001)
     reader, left = await asyncio.open_connection(*address)
     await eventually(lambda: len(kept) == 2, pause=0.001)
-    outbox = WriteBatcher(loop)
+    batcher = WriteBatcher(loop)
     # Its end is on its way to be told when it is answered.
     kept[0].abort()
     for each in kept:
-        outbox.put(each, b"told")
+        batcher.put(each, b"answer")
     loop.call_later(1, kept[1].abort)
     try:
-        assert await reader.read(8) == b"told"
+        assert await reader.read(8) == b"answer"
     finally:
         for each in (gone, left):
             each.close()
