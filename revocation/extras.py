@@ -1,6 +1,7 @@
 """Which packages each extra brings, and what is said when one is missing."""
 
 import importlib.util
+import sys
 from typing import Final
 
 from revocation.errors import MissingExtraError
@@ -42,4 +43,7 @@ def require_extra(extra: str, who: str) -> None:
 
 
 def _installed(package: str) -> bool:
+    # Faust, once imported, has no spec; a package that is blocked is None there.
+    if package in sys.modules:
+        return sys.modules[package] is not None
     return importlib.util.find_spec(package) is not None

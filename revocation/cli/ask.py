@@ -33,7 +33,7 @@ def check(
 
     Reads a claims set (JSON) or a compact JWT from stdin. The signature of a JWT is NOT
     verified: this command answers about revocation only; see `verify`. It asks the
-    region's store: REVOCATION_STORE_URL, or the one that REVOCATION_REGIONS has of it.
+    region's store: REVOCATION_STORE_URL, or the region's in REVOCATION_REGIONS.
     """
     claims, kid = _read_claims(read_stdin("the token or its claims", dash))
 
@@ -57,7 +57,7 @@ def verify(
 
     Reads the token from stdin, so that it is in no shell history and no list of
     processes. REVOCATION_ISSUERS says whose tokens are trusted. It asks the region's
-    store: REVOCATION_STORE_URL, or the one that REVOCATION_REGIONS has of it.
+    store: REVOCATION_STORE_URL, or the region's in REVOCATION_REGIONS.
     """
     token = read_stdin("the token", dash).decode("utf-8", "replace").strip()
 
@@ -77,7 +77,7 @@ def _answer(
     as_json: bool,
 ) -> None:
     given = chosen(region)
-    settings = VerifierSettings(**given, **OneRegionSettings(**given).found)
+    settings = VerifierSettings(**{**given, **OneRegionSettings(**given).found})
 
     async def run() -> Verdict:
         async with RemoteVerifier.from_settings(settings) as verifier:

@@ -5,5 +5,6 @@
 """
 
 from revocation.guard.refresh_guard import RefreshGuard
+from revocation.guard.refreshes import RefreshDecision, RefreshReason, RefreshRequest
 
-__all__ = ["RefreshGuard"]
+__all__ = ["RefreshDecision", "RefreshGuard", "RefreshReason", "RefreshRequest"]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from revocation.claims.claim_mapping import ClaimMapping
 from revocation.claims.claims import Rules
+from revocation.errors import SettingsError
 from revocation.jwt.trust import Issuer, longest_token_bytes
 from revocation.settings.issuer_settings import IssuerSettings
 from revocation.settings.route_settings import RouteClass, RouteSettings
@@ -63,9 +64,24 @@ class OneRegionSettings(Settings):
 
     @property
     def found(self) -> dict[str, Any]:
-        """The region's store among those of all regions, if no other is named."""
-        url = None if self.region is None else self.regions.get(self.region)
-        return {"store_url": url} if url and self.store_url is None else {}
+        """The region and its store among those of all regions, if no other is named.
+
+        Raises:
+            SettingsError: names the regions that can be chosen.
+        """
+        if self.store_url is not None:
+            return {}
+        known = ", ".join(self.regions)
+        region = known if self.region is None else self.region
+        if region in self.regions:
+            return {"region": region, "store_url": self.regions[region]}
+        if not known:
+            raise SettingsError(
+                "no store is configured: set REVOCATION_CONFIG to the file that "
+                "`revocation embedded up` names, or REVOCATION_STORE_URL"
+            )
+        wrong = "no region is chosen" if self.region is None else f"no region {region}"
+        raise SettingsError(f"{wrong}: give --region one of {known}")
 
 
 class TokenSettings(IssuerSettings, LimitSettings):

@@ -7,6 +7,7 @@ import ast
 import inspect
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 import typer
@@ -43,7 +44,9 @@ def test_a_command_and_its_options_are_there(page, words):
             break
         assert rest[0] in inner, f"{page}: revocation {' '.join(words)}"
         command = inner[rest.pop(0)]
-    options = {name for each in command.params for name in each.opts}
+    options = {
+        name for each in command.params for name in (*each.opts, *each.secondary_opts)
+    }
     given = {word.partition("=")[0] for word in rest if word.startswith("--")}
     assert given <= options
 
@@ -87,3 +90,33 @@ def test_the_verifiers_calls_are_shown():
 def test_a_call_is_shown_with_the_arguments_that_it_needs(name, arguments):
     given = arguments.split(", ")
     inspect.signature(getattr(Verifier, name)).bind("self", *given)
+
+
+def test_a_link_leads_somewhere():
+    """To a file, and where it says so to a heading of it."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    pages += sorted((ROOT / "docs").rglob("*.md"))
+    lost = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+        if not link.startswith("http") and not _leads(page, link)
+    ]
+    assert lost == []
+
+
+def _leads(page: Path, link: str) -> bool:
+    path, _, heading = link.partition("#")
+    target = page if not path else (page.parent / path).resolve()
+    if not target.exists():
+        return False
+    return not heading or heading in set(map(_anchor, _headings(target)))
+
+
+def _headings(page: Path) -> list[str]:
+    return re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+
+
+def _anchor(heading: str) -> str:
+    """Return what GitHub makes of a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
