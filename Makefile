@@ -24,7 +24,8 @@ demo-proxies: languages setup ## watch Envoy, nginx and Traefik refuse after one
 	@$(RUN) -m examples.behind_proxies $(ARGS)
 
 test: setup ## run all tests in two processes; ARGS="-k name" for some
-	@$(RUN) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(RUN) -m pytest --numprocesses 2 --dist loadfile \
+	  --no-loadscope-reorder --durations 25 $(ARGS)
 
 check: prerequisites $(PROJECT) ## lint, format and types
 	@$(RUN) -m ruff check .

@@ -18,6 +18,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
 
 _ROOT = Path(__file__).parent.parent
 _PRELOADED = (
@@ -28,6 +30,18 @@ _PRELOADED = (
 )
 _PR_SET_CHILD_SUBREAPER = 36
 """prctl(2): orphans of our children become our children, not those of process 1."""
+
+
+class Done(NamedTuple):
+    """The result of a command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
 
 
 class ForkedProcess:
@@ -74,14 +88,38 @@ class Forker:
     def __init__(self) -> None:
         self._parent: subprocess.Popen[str] | None = None
 
+    def run(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        stdin: bytes = b"",
+    ) -> Done:
+        """Run a module with arguments, as `python -m` does, to its end."""
+        with TemporaryDirectory() as folder:
+            given, out, err = (Path(folder, name) for name in ("in", "out", "err"))
+            given.write_bytes(stdin)
+            process = self._fork(module, arguments, env, (given, out, err))
+            code = process.wait()
+            return Done(code, out.read_text(), err.read_text())
+
     def start(
         self, module: str, arguments: Sequence[str], env: Mapping[str, str], log: Path
     ) -> ForkedProcess:
-        """Run a module with arguments as `python -m` does; its output goes to `log`."""
+        """Start a module with arguments; all that it writes is added to `log`."""
+        return self._fork(module, arguments, env, (Path(os.devnull), log, log))
+
+    def _fork(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        streams: tuple[Path, Path, Path],
+    ) -> ForkedProcess:
         parent = self._parent = self._parent or self._start_parent()
         assert parent.stdin is not None
         assert parent.stdout is not None
-        request = [module, list(arguments), dict(env), str(log)]
+        request = [module, list(arguments), dict(env), list(map(str, streams))]
         parent.stdin.write(f"{json.dumps(request)}\n")
         parent.stdin.flush()
         return ForkedProcess(int(parent.stdout.readline()))
@@ -126,11 +164,15 @@ def _serve() -> None:
         os.close(reading)
 
 
-def _run(module: str, arguments: list[str], env: dict[str, str], log: str) -> None:
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
+def _run(
+    module: str, arguments: list[str], env: dict[str, str], streams: list[str]
+) -> None:
+    stdin, *outputs = streams
+    os.dup2(os.open(stdin, os.O_RDONLY), 0)
+    for number, output in enumerate(outputs, 1):
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        os.dup2(os.open(output, append, 0o644), number)
+    sys.stdin = os.fdopen(0, closefd=False)
     os.closerange(3, 64)
     os.environ.clear()
     os.environ.update(env)

@@ -14,7 +14,6 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from pathlib import Path
 
 from redis.asyncio import Redis
@@ -37,15 +36,20 @@ from tests.servers import Server, freeze
 class Station:
     """One station as a child process."""
 
-    def __init__(self, name: str, log: Path, run: Callable[[], ForkedProcess]) -> None:
+    def __init__(
+        self, name: str, command: list[str], env: dict[str, str], log: Path
+    ) -> None:
+        """Prepare; `command` is a module and its arguments."""
         self.name = name
+        self._command = command
+        self._env = env
         self.log = log
-        self._run = run
         self._process: ForkedProcess | None = None
 
     def start(self) -> None:
         """Start, or start again after a kill."""
-        self._process = self._run()
+        module, *arguments = self._command
+        self._process = FORKER.start(module, arguments, self._env, self.log)
 
     def kill(self) -> None:
         """End the process as a power cut would."""
@@ -170,12 +174,11 @@ class Installation:
         unprotected: str | None,
         more: dict[str, str],
     ) -> Station:
-        module, arguments = "revocation", command
+        program = ["revocation"]
         if unprotected is not None:
-            module, arguments = "tests.guarantees.unprotected", [unprotected, *command]
-        log = self.folder / f"{name}.log"
-        run = partial(FORKER.start, module, arguments, self.env(**more), log)
-        station = Station(name, log, run)
+            program = ["tests.guarantees.unprotected", unprotected]
+        log, env = self.folder / f"{name}.log", self.env(**more)
+        station = Station(name, [*program, *command], env, log)
         self.stations[name] = station
         station.start()
         return station
@@ -186,8 +189,9 @@ class Installation:
 
     async def create_topics(self) -> None:
         """Run `revocation topics init`."""
-        code, last = await self.run("topics", ["topics", "init"]).ended()
-        assert code == 0, last
+        words = ["topics", "init"]
+        done = await asyncio.to_thread(FORKER.run, "revocation", words, self.env())
+        assert done.code == 0, done.err
 
     def publisher(self) -> Publisher:
         """Return a publisher for this installation."""

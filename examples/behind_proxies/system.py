@@ -77,7 +77,7 @@ def running(
     with terminable(), contextlib.ExitStack() as stack:
         # First, since a service may have to be compiled.
         behind = [_start_service(each, folder, stack) for each in languages]
-        pipeline = Embedded(folder, regions=(REGION,), tell=tell)
+        pipeline = Embedded(folder / "system", regions=(REGION,), tell=tell)
         state = stack.enter_context(pipeline).state()
         issuer = Issuer()
         issuer.write_jwks(folder / "jwks.json")

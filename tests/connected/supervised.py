@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -28,12 +27,12 @@ class Supervised:
         self.url = f"http://127.0.0.1:{port}"
         kind = "sidecar_port" if command[0] == "sidecar" else "metrics_port"
         ports = {kind: str(port)}
-        program = ["-m", "tests.connected.broken_stations", str(self._orders)]
+        program = ["tests.connected.broken_stations", str(self._orders)]
         if not watched:
             program.append("--unwatched")
         self.station = installation.stations[name] = Station(
             name,
-            [sys.executable, *program, *command],
+            [*program, *command],
             installation.env(instance_id=name, **ports, **settings),
             installation.folder / f"{name}.log",
         )

@@ -198,7 +198,6 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
     [
         (["projector"], ["REGION", "STORE_URL", "PEPPER_FILE"]),
         (["sidecar"], ["REGION", "STORE_URL", "PEPPER_FILE"]),
-        (["check"], ["REGION", "STORE_URL", "PEPPER_FILE"]),
         (["status"], ["REGIONS", "PEPPER_FILE"]),
     ],
     ids=lambda value: value[0],

@@ -1,7 +1,6 @@
 """The example services as real processes: a token works until it is revoked."""
 
 import json
-import sys
 
 import httpx
 import pytest
@@ -48,7 +47,7 @@ def service(
     }
     station = Station(
         "service",
-        [sys.executable, "-m", *program],
+        program,
         {**installation.env(**settings), **environment},
         installation.folder / "service.log",
     )

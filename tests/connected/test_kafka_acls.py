@@ -5,8 +5,6 @@
 
 import asyncio
 import re
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -28,6 +26,7 @@ from confluent_kafka.admin import (
 from revocation.events import CONTENT_TYPE, encode
 from revocation.local import Kafka
 from revocation.local.process import free_ports
+from tests.forked import FORKER, Done
 from tests.installation import Installation, Station, eventually
 from tests.servers import Server
 from tests.traffic import ISSUER, claims, logged_out
@@ -82,28 +81,22 @@ def grant(broker: Kafka) -> None:
         made.result()
 
 
+LOGGED_IN = "tests.connected.logged_in"
+
+
 class Secured(Installation):
     """Stations and commands that are logged in."""
 
     def start_as(self, principal: str, *command: str, **more: str) -> None:
         """Start a station."""
-        self.stations[principal] = Station(
-            principal,
-            [sys.executable, "-m", "tests.connected.logged_in", principal, *command],
-            self.env(**more),
-            self.folder / f"{principal}.log",
-        )
+        log, words = self.folder / f"{principal}.log", [LOGGED_IN, principal, *command]
+        self.stations[principal] = Station(principal, words, self.env(**more), log)
         self.stations[principal].start()
 
-    def typed_as(self, principal: str, *command: str) -> subprocess.CompletedProcess:
+    def typed_as(self, principal: str, *command: str) -> Done:
         """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "tests.connected.logged_in", principal, *command],
-            env=self.env(regions=orjson.dumps(self._regions).decode()),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        env = self.env(regions=orjson.dumps(self._regions).decode())
+        return FORKER.run(LOGGED_IN, [principal, *command], env)
 
     @property
     def _regions(self) -> dict[str, str]:
@@ -158,10 +151,10 @@ def check(url: str, user: str) -> bytes:
 async def test_the_listed_acls_are_enough_and_none_is_granted_otherwise(tmp_path):
     with secured(tmp_path) as (broker, installation):
         refused = installation.typed_as("nobody", "topics", "init")
-        assert "uthorization" in refused.stderr
+        assert "uthorization" in refused.err
         grant(broker)
         made = installation.typed_as("setup", "topics", "init")
-        assert made.returncode == 0, made.stderr
+        assert made.code == 0, made.err
         store = installation.stores["eu"] = Server.start(tmp_path / "store")
         own = {"region": "eu", "store_url": store.url}
         port = str(free_ports(1)[0])
@@ -176,15 +169,13 @@ async def test_the_listed_acls_are_enough_and_none_is_granted_otherwise(tmp_path
         published = installation.typed_as(
             *("producer", "publish", *event), "--wait", "applied"
         )
-        assert published.returncode == 0, published.stderr
-        assert "dead letters cannot be read" not in published.stderr
+        assert published.code == 0, published.err
+        assert "dead letters cannot be read" not in published.err
 
         spoil(broker)
         await eventually(lambda: records(broker, "revocation.dead-letters") >= 2)
         await eventually(lambda: records(broker, "revocation.forwarded") >= 2)
-        await eventually(
-            lambda: installation.typed_as("operator", "status").returncode == 4
-        )
+        await eventually(lambda: installation.typed_as("operator", "status").code == 4)
 
         url = f"http://127.0.0.1:{port}"
         await eventually(lambda: b"issued_before_cut_off" in check(url, "alice"))
@@ -193,5 +184,5 @@ async def test_the_listed_acls_are_enough_and_none_is_granted_otherwise(tmp_path
         rebuilt = await asyncio.to_thread(
             installation.typed_as, "projector", "rebuild", "eu"
         )
-        assert rebuilt.returncode == 0, rebuilt.stderr
+        assert rebuilt.code == 0, rebuilt.err
         assert {each.exit_code for each in installation.stations.values()} == {None}

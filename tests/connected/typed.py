@@ -2,29 +2,16 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 from revocation.entries import Target
+from tests.forked import FORKER, Done
 from tests.installation import Installation
 from tests.traffic import claims
 
 NOWHERE = "127.0.0.1:1"
 """Where nobody listens."""
-
-
-class Done(NamedTuple):
-    """What a command came to."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 def typed(
@@ -35,16 +22,9 @@ def typed(
     settings = {"regions": json.dumps(regions), "region": "eu", **more}
     if "eu" in regions:
         settings.setdefault("store_url", regions["eu"])
-    done = subprocess.run(
-        [sys.executable, "-m", "revocation", *words],
-        # Wide, or a path is broken into lines wherever it happens to be long.
-        env={**installation.env(**settings), "COLUMNS": "400"},
-        input=stdin,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+    # Wide, or a path is broken into lines wherever it happens to be long.
+    env = {**installation.env(**settings), "COLUMNS": "400"}
+    return FORKER.run("revocation", words, env, stdin)
 
 
 def publish(installation: Installation, *words: str, **options: Any) -> Done:

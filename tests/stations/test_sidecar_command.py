@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sys
 
 import httpx
 import pytest
@@ -42,7 +41,7 @@ def station(folder):
         "sidecar_rules_file": folder / "rules.toml",
     }
     named = {f"REVOCATION_{name.upper()}": str(each) for name, each in settings.items()}
-    command = [sys.executable, "-m", "revocation", "sidecar"]
+    command = ["revocation", "sidecar"]
     station = Station("sidecar", command, {**os.environ, **named}, folder / "log")
     yield station
     station.stop()
