@@ -78,7 +78,7 @@ def _folder(console: Console) -> Iterator[Path]:
     try:
         yield folder
     except Exception:
-        console.print(f"The logs of everything are in {folder}/logs", soft_wrap=True)
+        console.print(f"The logs of everything are below {folder}", soft_wrap=True)
         raise
     except BaseException:  # Ctrl-C
         shutil.rmtree(folder, ignore_errors=True)

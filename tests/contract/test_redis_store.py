@@ -186,7 +186,8 @@ async def test_a_clock_that_is_off_is_refused(
     monkeypatch.setattr(redis_connection, "time", shifted)
 
     with pytest.raises(
-        StoreUnsuitableError, match=f"differs from ours by {'-' * (hours > 0)}3(60|59).* NTP"
+        StoreUnsuitableError,
+        match=f"differs from ours by {'-' * (hours > 0)}3(60|59).* NTP",
     ):
         await redis_store.check_suitable()
 

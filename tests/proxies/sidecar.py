@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -33,7 +32,7 @@ class Sidecar(Station):
             )
             for name, value in settings.items()
         }
-        command = [sys.executable, "-m", "revocation", "sidecar"]
+        command = ["revocation", "sidecar"]
         super().__init__(
             "sidecar", command, {**os.environ, **named}, folder / "sidecar.log"
         )

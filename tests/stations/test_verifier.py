@@ -237,7 +237,9 @@ async def skewed(skew_ms, age_ms=0):
 @pytest.mark.parametrize("skew_ms", [-3_000, 2_001])
 async def test_clocks_too_far_apart_are_refused(skew_ms):
     """An answer's age could not be told."""
-    with pytest.raises(StoreUnsuitableError, match=f"differs from ours by {skew_ms} ms"):
+    with pytest.raises(
+        StoreUnsuitableError, match=f"differs from ours by {skew_ms} ms"
+    ):
         await remote(await skewed(skew_ms), max_clock_skew_ms=2_000).start()
 
 
