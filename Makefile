@@ -23,8 +23,8 @@ demo: setup ## watch real tokens die in three regions
 demo-proxies: languages setup ## watch Envoy, nginx and Traefik refuse after one logout
 	@$(RUN) -m examples.behind_proxies $(ARGS)
 
-test: setup ## run all tests in two processes; ARGS="-k name" for some
-	@$(RUN) -m pytest --numprocesses 2 --dist loadfile \
+test: setup ## run all tests in three processes; ARGS="-k name" for some
+	@$(RUN) -m pytest --numprocesses 3 --dist loadfile \
 	  --no-loadscope-reorder --durations 25 $(ARGS)
 
 check: prerequisites $(PROJECT) ## lint, format and types

@@ -38,7 +38,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the long files, so that both workers end at the same time."""
+    """Begin with the long files, so that all workers end at the same time."""
     items.sort(key=lambda item: item.get_closest_marker("connected") is None)
 
 
