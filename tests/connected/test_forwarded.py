@@ -206,9 +206,7 @@ async def disturb(installation: Installation, rng: random.Random, step: int) -> 
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_mixture_leads_to_what_each_event_alone_would(
-    install: Install, seed: int
-) -> None:
+async def test_each_event_of_a_mixture_counts_once(install: Install, seed: int) -> None:
     """And so it does once more in a region that is rebuilt."""
     rng = random.Random(seed)
     installation = await running(install)

@@ -1,4 +1,4 @@
-"""A region for a projector: the log it reads, and a store that can be made to fail."""
+"""A region for a projector: the log it reads, and a store that fails on demand."""
 
 import itertools
 import time
@@ -34,7 +34,7 @@ def now_ms() -> UnixMs:
 
 
 class FailingStore(MemoryStore):
-    """Keeps what was asked of it, and raises what it was told to, call by call."""
+    """Keeps the calls, and raises the configured errors, call by call."""
 
     def __init__(self) -> None:
         super().__init__(limits=SETTINGS.limits, clock=now_ms)
@@ -52,7 +52,7 @@ class FailingStore(MemoryStore):
 
 
 class Region:
-    """One projector, what it reads from and what it writes to."""
+    """One projector, its log and its store."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = FailingStore()

@@ -24,7 +24,7 @@ BEARER = {"authorization": "Bearer token-1"}
 
 
 async def echo(request):
-    """Answer with what the service sees."""
+    """Answer with the request as the service sees it."""
     verdict = request.state.verdict
     return JSONResponse(
         {
@@ -64,7 +64,7 @@ async def ask(verifier, method, path, headers=BEARER, **options):
 # Passing ------------------------------------------------------------------------------
 
 
-async def test_a_token_that_counts_passes_and_the_service_sees_its_claims():
+async def test_an_active_token_passes_and_the_service_sees_its_claims():
     verifier = Told(scope="data")
     answer = await ask(verifier, "GET", "/datasets/42")
     assert answer.status_code == 200
@@ -73,7 +73,7 @@ async def test_a_token_that_counts_passes_and_the_service_sees_its_claims():
     assert verifier.asked == [("token-1", "read", ("dataset:42",))]
 
 
-async def test_a_public_route_looks_at_no_token():
+async def test_a_public_route_reads_no_token():
     verifier = Told(Reason.TOKEN_REVOKED)
     answer = await ask(verifier, "GET", "/health")
     assert answer.json()["reason"] is answer.json()["claims"] is None
@@ -83,7 +83,7 @@ async def test_a_public_route_looks_at_no_token():
 @pytest.mark.parametrize(
     ("method", "route"), [("GET", "read"), ("POST", "write"), ("DELETE", "write")]
 )
-async def test_what_no_rule_names_is_protected(method, route):
+async def test_a_path_without_a_rule_is_protected(method, route):
     verifier = Told()
     assert (await ask(verifier, method, "/new", headers={})).status_code == 401
     assert (await ask(verifier, method, "/new")).status_code == 200
@@ -95,14 +95,14 @@ async def test_without_rules_everything_is_protected():
         assert (await client.get("/health")).status_code == 401
 
 
-async def test_the_body_reaches_the_service_as_it_came():
+async def test_the_body_reaches_the_service_unchanged():
     async with client_of(protect(Told())) as client:
         answer = await client.post("/new", headers=BEARER, content=b"rows")
     assert answer.json()["body"] == "rows"
 
 
 async def test_one_request_does_not_see_the_state_of_another():
-    """Servers may share what the lifespan left in `state` between requests."""
+    """Servers may share the lifespan's `state` between requests."""
     shared = {"pool": "database"}
     seen = []
 
@@ -117,7 +117,7 @@ async def test_one_request_does_not_see_the_state_of_another():
     assert shared == {"pool": "database"}
 
 
-async def test_a_cookie_is_taken_where_it_is_configured():
+async def test_a_cookie_is_accepted_where_configured():
     cookie = {"cookie": "__Host-token=token-2"}
     rules = CredentialRules(cookie="__Host-token")
     verifier = Told()
@@ -140,7 +140,7 @@ async def test_a_cookie_is_taken_where_it_is_configured():
         ({"authorization": f"Bearer {'a' * 9_000}"}, 431, "header_too_large"),
     ],
 )
-async def test_credentials_that_are_no_good_are_not_verified(headers, status, code):
+async def test_malformed_credentials_are_not_verified(headers, status, code):
     verifier = Told()
     answer = await ask(verifier, "GET", "/x", headers)
     assert (answer.status_code, answer.json()["title"]) == (status, code)
@@ -157,7 +157,7 @@ async def test_credentials_that_are_no_good_are_not_verified(headers, status, co
         (Reason.NOT_READY, 503),
     ],
 )
-async def test_a_token_that_does_not_count_never_reaches_the_service(reason, status):
+async def test_a_rejected_token_never_reaches_the_service(reason, status):
     async def service(scope, receive, send):
         raise AssertionError
 
@@ -176,7 +176,7 @@ async def test_a_token_without_the_scope_is_told_which():
 
 
 @pytest.mark.parametrize(("audience", "status"), [("data", 200), ("other", 401)])
-async def test_a_token_must_be_meant_for_the_audience_of_the_rule(audience, status):
+async def test_a_token_needs_the_audience_of_the_rule(audience, status):
     rule = RouteRule(path="/x", audience="data")
     app = RevocationMiddleware(SERVICE, Told(aud=[audience]), routes=[rule])
     async with client_of(app) as client:
@@ -188,7 +188,7 @@ async def test_a_revoked_token_without_the_scope_is_revoked():
     assert answer.status_code == 401
 
 
-async def test_what_the_verifier_raises_lets_nobody_in():
+async def test_an_error_of_the_verifier_admits_no_one():
     class Broken(Told):
         async def verify_async(self, token, *, route="read", resources=()):
             raise SettingsError("no policy")
@@ -201,14 +201,14 @@ async def test_what_the_verifier_raises_lets_nobody_in():
 
 
 def http(path, raw_path=None, **more):
-    """A request as a server hands it over."""
+    """Return a request as a server passes it."""
     headers = [(b"authorization", b"Bearer token-1")]
     scope = {"type": "http", "method": "GET", "path": path, "headers": headers}
     return {**scope, "raw_path": raw_path, "query_string": b"", **more}
 
 
 async def answer_to(app, scope):
-    """Status and body of the answer to a scope."""
+    """Return status and body of the answer to a scope."""
     sent = []
 
     async def receive():
@@ -241,7 +241,7 @@ async def answer_to(app, scope):
         ("*", b"*"),
     ],
 )
-async def test_a_path_that_can_be_read_differently_is_refused(path, raw_path):
+async def test_a_path_with_two_readings_is_refused(path, raw_path):
     verifier = Told(scope="data")
     status, problem = await answer_to(protect(verifier), http(path, raw_path))
     assert (status, problem["title"]) == (400, "invalid_request")
@@ -252,7 +252,7 @@ async def test_a_path_that_can_be_read_differently_is_refused(path, raw_path):
     ("path", "root"),
     [("/v1/health", "/v1"), ("/health", "/v1"), ("/health", ""), ("/health", None)],
 )
-async def test_rules_name_paths_below_the_root_path(path, root):
+async def test_rules_apply_below_the_root_path(path, root):
     status, seen = await answer_to(protect(Told()), http(path, root_path=root or ""))
     assert (status, seen["reason"]) == (200, None)
 
@@ -264,7 +264,7 @@ async def test_a_root_path_is_whole_segments(path):
     assert verifier.asked
 
 
-async def test_a_service_that_is_mounted_is_protected_by_its_own_paths():
+async def test_a_mounted_service_is_protected_by_its_own_paths():
     verifier = Told(scope="data")
     outer = Starlette(routes=[Mount("/v1", protect(verifier))])
     async with client_of(outer) as client:
@@ -285,8 +285,8 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, min_size=1, max_size=6).map("".join))
-async def test_whatever_is_written_the_service_gets_what_was_checked(written):
-    """Starlette routes the same request: a path that it reads otherwise would show."""
+async def test_the_service_gets_the_path_that_was_checked(written):
+    """Starlette routes the same request, so a different reading would show."""
     raw_path = ("/" + written).encode()
     path = httpx.URL("https://a").copy_with(raw_path=raw_path).path
     verifier = Told(scope="data")

@@ -16,7 +16,7 @@ def protect(verifier, app, **options):
 
 
 async def open_websocket(app, path="/feed", *, headers=(), **more):
-    """What the server gets to send for the first event of a WebSocket."""
+    """Return the answers to the first event of a WebSocket."""
     sent = []
     scope = {"type": "websocket", "path": path, "headers": list(headers), **more}
 
@@ -41,7 +41,7 @@ async def accepting(scope, receive, send):
 TOKEN = [(b"authorization", b"Bearer token-1")]
 
 
-async def test_a_websocket_opens_with_a_token_that_counts():
+async def test_a_websocket_opens_with_an_active_token():
     verifier = Told()
     (accepted,) = await open_websocket(protect(verifier, accepting), headers=TOKEN)
     assert accepted == {"type": "websocket.accept", "claims": {"sub": "alice"}}
@@ -55,7 +55,7 @@ async def test_a_websocket_is_closed_before_it_is_accepted():
         assert closed == {"type": "websocket.close", "code": 1008}
 
 
-async def test_a_websocket_is_refused_in_words_where_the_server_can():
+async def test_a_websocket_gets_a_response_where_the_server_can():
     app = protect(Told(Reason.STALE), accepting)
     start, body = await open_websocket(
         app, headers=TOKEN, extensions={"websocket.http.response": {}}
@@ -67,7 +67,7 @@ async def test_a_websocket_is_refused_in_words_where_the_server_can():
     assert b"temporarily_unavailable" in body["body"]
 
 
-async def test_a_foreign_page_cannot_open_a_websocket_with_the_cookie():
+async def test_another_origin_cannot_open_a_websocket_with_the_cookie():
     """Cross-site WebSocket hijacking."""
     rules = CredentialRules(cookie="__Host-token")
     app = protect(Told(), accepting, credentials=rules)
@@ -81,7 +81,7 @@ async def test_a_foreign_page_cannot_open_a_websocket_with_the_cookie():
         assert first["type"] == f"websocket.{kind}"
 
 
-async def test_a_rule_for_websockets_is_none_for_requests():
+async def test_a_rule_for_websockets_does_not_apply_to_requests():
     rule = RouteRule(path="/feed", methods={WEBSOCKET}, public=True)
     app = RevocationMiddleware(accepting, Told(), routes=[rule])
     (accepted,) = await open_websocket(app)
@@ -91,7 +91,7 @@ async def test_a_rule_for_websockets_is_none_for_requests():
         assert (await client.get("/feed")).status_code == 401
 
 
-async def test_the_lifespan_is_the_services_own():
+async def test_lifespan_events_reach_the_service():
     seen = []
 
     async def service(*arguments):
@@ -102,6 +102,6 @@ async def test_the_lifespan_is_the_services_own():
     assert seen == [(scope, "receive", "send")]
 
 
-async def test_a_kind_of_connection_that_nothing_here_protects_is_an_error():
+async def test_an_unknown_connection_type_is_an_error():
     with pytest.raises(SettingsError, match="telepathy"):
         await protect(Told(), accepting)({"type": "telepathy"}, None, None)

@@ -1,4 +1,4 @@
-"""What holds for every log, wherever its producers put their records."""
+"""Laws that hold for every log, wherever producers put their records."""
 
 from hypothesis import given, settings, strategies as st
 
@@ -13,8 +13,8 @@ GROUPS = 3
 def written(draw):
     """Events, each with the partition that its producer chose.
 
-    The events of one issuer, so also of one target, are in one partition: they are
-    forwarded in their order. `test_forwarded_laws.py` has producers that scatter them.
+    All events of an issuer, so also of a target, are in one partition, and forwarded in
+    order. In `test_forwarded_laws.py` producers scatter them.
     """
     chosen = [draw(st.integers(0, PARTITIONS - 1)) for _ in range(GROUPS)]
     said = []
@@ -28,13 +28,13 @@ def written(draw):
 
 
 def read_all(log, choose):
-    """Conclude on everything, the partitions interleaved as `choose` likes."""
+    """Conclude on everything; `choose` interleaves the partitions."""
     while unread := log.unread():
         log.step(choose(unread))
 
 
 def placed_right(said):
-    """What a log holds that everybody writes to as our own publisher does."""
+    """Return the state of a log in which every record is at home."""
     log = PlayedLog()
     for what, _ in said:
         for part in at_home(what):
@@ -64,8 +64,8 @@ def test_misplaced_records_lead_to_the_same_ledger(said, data):
 
 @given(written(), st.data())
 @settings(max_examples=50)
-def test_so_do_records_that_are_taken_again(said, data):
-    """A kill before the commit forwards them twice: by their origin they are known."""
+def test_records_taken_again_lead_to_the_same_ledger(said, data):
+    """A kill before the commit forwards them twice; their origin identifies them."""
     log = PlayedLog()
     for what, partition in said:
         log.append(what, partition)
@@ -82,7 +82,7 @@ def test_so_do_records_that_are_taken_again(said, data):
 
 @given(written())
 def test_a_record_is_forwarded_once_at_most(said):
-    """Where it arrives it is at home: nothing goes round in circles."""
+    """At its destination it is at home, so nothing circulates."""
     log = PlayedLog()
     for what, partition in said:
         log.append(what, partition)

@@ -23,7 +23,7 @@ COOKIE = {"cookie": "__Host-token=token-2"}
 
 
 def service(verifier, **options):
-    """One path for reading and one for writing, each with all that can be asked."""
+    """One path for reading and one for writing, each with every requirement."""
     app = FastAPI()
     reader = Protected(verifier, **options)
     writer = Protected(
@@ -73,21 +73,21 @@ async def test_the_operation_gets_the_verification():
     assert verifier.asked == [("token-1", "read", ())]
 
 
-async def test_an_operation_says_what_it_asks_for():
+async def test_an_operation_can_state_its_requirements():
     verifier = Told(scope="data:read data:write")
     answer = await ask(verifier, "PUT", "/datasets/42")
     assert answer.json() == 42
     assert verifier.asked == [("token-1", "careful", ("dataset:42",))]
 
 
-async def test_the_route_class_is_the_methods_when_nothing_is_said():
+async def test_the_route_class_defaults_to_the_methods():
     verifier = Told()
     await ask(verifier, "POST", "/datasets")
     assert verifier.asked == [("token-1", "write", ())]
 
 
 @pytest.mark.parametrize("number", ["042", "+42", "4_2", "42.0", "%34%32", "x"])
-async def test_a_resource_is_the_one_that_the_operation_touches(number):
+async def test_a_resource_comes_from_the_path_value(number):
     """Pydantic reads some of these as 42."""
     verifier = Told(scope="data:write")
     answer = await ask(verifier, "PUT", f"/datasets/{number}")
@@ -131,7 +131,7 @@ async def test_no_token_and_a_malformed_one():
     assert malformed.status_code == 400
 
 
-async def test_a_cookie_needs_evidence_where_it_acts():
+async def test_a_cookie_needs_origin_evidence_for_unsafe_methods():
     options = {"credentials": CredentialRules(cookie="__Host-token")}
     own = {**COOKIE, "sec-fetch-site": "same-origin"}
     assert (await ask(Told(), "GET", "/me", COOKIE, **options)).status_code == 200
@@ -142,7 +142,7 @@ async def test_a_cookie_needs_evidence_where_it_acts():
 
 
 async def open_websocket(app, headers):
-    """What the server gets to send."""
+    """Return the messages that the server gets to send."""
     sent = []
 
     async def receive():
@@ -181,13 +181,13 @@ async def test_the_scheme_shows_in_the_openapi_document():
         assert document["paths"][path][method]["security"] == [{"Bearer": []}]
 
 
-def test_what_cannot_be_asked_for_is_refused_at_construction():
+def test_impossible_requirements_are_refused_at_construction():
     for wrong in ({"scopes": ["a b"]}, {"resources": ["{id}"]}):
         with pytest.raises(SettingsError):
             Protected(Told(), **wrong)
 
 
-async def test_a_value_that_the_path_does_not_have_is_the_services_mistake():
+async def test_a_value_missing_from_the_path_is_a_programming_error():
     app = FastAPI()
     protected = Protected(Told(), resources=["dataset:{id}"])
 

@@ -1,6 +1,6 @@
-"""What is expected of an authority and of a projector, by what Kafka and a store say.
+"""What a watch expects of an authority and a projector, given Kafka and a store.
 
-Sibling: `connected/test_broken_stations.py`, where that is so and they do not do it.
+Sibling: `connected/test_broken_stations.py`, with stations that fail to deliver.
 """
 
 from types import SimpleNamespace
@@ -33,7 +33,7 @@ def found(expectations, cause, detail=""):
 
 @pytest.fixture
 def projector(tmp_path):
-    """A played projector of two partitions, and its watch."""
+    """A double of a projector with two partitions, and its watch."""
     pepper = tmp_path / "pepper"
     pepper.write_text("p" * 64)
     settings = ProjectorSettings(
@@ -47,13 +47,13 @@ def learning(watch, ends, marks):
     return list(watch._learning(LogState(ends, NOTHING), marks))
 
 
-def test_a_region_that_has_all_there_is_may_stand_still(projector):
+def test_an_up_to_date_region_may_stand_still(projector):
     _, watch = projector
     expected = learning(watch, {0: 5, 1: 0}, {0: 5, 1: 0})
     assert not any(each.due for each in expected)
 
 
-def test_a_region_that_is_behind_must_move_on(projector):
+def test_a_region_that_is_behind_must_advance(projector):
     _, watch = projector
     before = learning(watch, {0: 5, 1: 7}, {0: 5, 1: 6})
     after = learning(watch, {0: 5, 1: 9}, {0: 5, 1: 7})
@@ -68,14 +68,14 @@ def test_a_cold_region_is_behind(projector):
     assert found(learning(watch, {0: 0, 1: 0}, {}), "entries").due
 
 
-def test_what_waits_for_another_partition_was_read(projector):
-    """The authority of the other partition may be away for hours."""
+def test_a_record_that_awaits_another_partition_counts_as_read(projector):
+    """The authority of the other partition may be down for hours."""
     played, watch = projector
     played.held_back = {1: 7}
     assert not found(learning(watch, {0: 5, 1: 7}, {0: 5, 1: 3}), "entries").due
 
 
-def test_a_member_of_many_answers_for_its_own_partitions(projector):
+def test_a_member_of_many_is_responsible_for_its_own_partitions(projector):
     played, watch = projector
     played.owned = frozenset({0})
     expected = learning(watch, {0: 5, 1: 7}, {0: 5, 1: 3})
@@ -83,15 +83,15 @@ def test_a_member_of_many_answers_for_its_own_partitions(projector):
     assert found(expected, "partition", "1").due
 
 
-def test_one_without_partitions_answers_for_all(projector):
-    """It is spare, or hangs while it should have some."""
+def test_a_member_without_partitions_is_responsible_for_all(projector):
+    """It is a spare, or hangs while it should have some."""
     played, watch = projector
     played.owned = frozenset()
     assert found(learning(watch, {0: 5, 1: 7}, {0: 5, 1: 3}), "entries").due
 
 
 class Refusing(MemoryStore):
-    """Answers questions, and takes no writes: full, or a replica."""
+    """Answers reads and refuses writes: full, or a replica."""
 
     async def apply(self, epoch, batch):
         raise StoreUnavailableError("out of memory")
@@ -106,7 +106,7 @@ class Refusing(MemoryStore):
     ],
     ids=["both answer", "kafka is away", "the store takes no writes"],
 )
-async def test_nothing_is_expected_unless_kafka_and_the_store_do_their_part(
+async def test_nothing_is_expected_unless_kafka_and_the_store_work(
     projector, monkeypatch, log, store, answers
 ):
     _, watch = projector
@@ -123,7 +123,7 @@ async def test_nothing_is_expected_unless_kafka_and_the_store_do_their_part(
     assert not watch.always()[0].due
 
 
-async def test_a_projector_that_is_to_stop_must_do_so(projector):
+async def test_a_projector_that_is_to_stop_must_stop(projector):
     _, watch = projector
     watch.is_stopping = True
     assert watch.always()[0].due
@@ -134,7 +134,7 @@ async def test_a_projector_that_is_to_stop_must_do_so(projector):
 
 @pytest.fixture
 def authority(monkeypatch):
-    """A played worker of two partitions, its watch, and what Kafka says."""
+    """A double of a worker with two partitions, its watch, and Kafka's answers."""
     log = LogState({0: 5, 1: 7}, {0: 5, 1: 7}, {0: 2, 1: 0})
     played = SimpleNamespace(
         following_forwarded={0: 2, 1: 0},
@@ -176,7 +176,7 @@ async def test_forwarded_events_must_be_taken(authority):
     assert (after.due, after.value != before.value) == (False, True)
 
 
-async def test_a_table_that_is_read_back_is_progress(authority):
+async def test_recovery_of_the_table_is_progress(authority):
     played, watch, kafka = authority
     kafka.log = LogState({0: 5, 1: 8}, NOTHING)
     before = found(await watch.if_answered(), "events")
@@ -194,7 +194,7 @@ async def test_pulses_must_come_in_the_partitions_that_it_owns(authority):
     assert not found(await watch.if_answered(), "pulses").due
 
 
-async def test_pulses_may_come_as_seldom_as_is_set(authority):
+async def test_pulses_may_be_as_rare_as_configured(authority):
     played, _, _ = authority
     settings = AuthoritySettings(partitions=2, pulse_interval_ms=60_000)
     expected = await AuthorityWatch(played, settings).if_answered()
@@ -218,7 +218,7 @@ async def test_a_kafka_that_takes_no_writes_is_no_fault_of_the_worker(authority)
     assert not await watch.confirm()
 
 
-async def test_its_loops_must_turn(authority):
+async def test_its_loops_must_run(authority):
     played, watch, _ = authority
     before = await watch.if_answered()
     played.turns = {"pulses": 2, "refresh": 1}
@@ -230,7 +230,7 @@ async def test_its_loops_must_turn(authority):
     assert (pulses, refresh) == (True, False)
 
 
-async def test_nothing_is_expected_of_a_worker_that_stops_but_that_it_does(authority):
+async def test_a_stopping_worker_is_only_expected_to_stop(authority):
     played, watch, kafka = authority
     played.should_stop = True
     assert await watch.if_answered() is None

@@ -1,4 +1,4 @@
-"""A verifier for tests of what services do with its answers."""
+"""A verifier double for tests of how services use its answers."""
 
 from revocation.decision import Reason, Verdict
 from revocation.entries import UnixMs
@@ -7,7 +7,7 @@ from revocation.verifier import Verification
 
 
 class Told:
-    """Answers as told, and remembers what it was asked."""
+    """Returns a configured answer, and records the calls."""
 
     max_token_bytes = DEFAULT_TOKEN_BYTES
 

@@ -170,7 +170,7 @@ def test_a_token_that_does_not_count_is_refused(reason, status, error):
         ([(b"authorization", b"Basic YTpi")], 401),
     ],
 )
-def test_credentials_that_are_no_good_are_not_verified(headers, status):
+def test_malformed_credentials_are_not_verified(headers, status):
     verifier = Told()
     assert ask(verifier, "GET", "/x", *headers).status == status
     assert verifier.asked == []

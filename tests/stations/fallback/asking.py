@@ -1,4 +1,4 @@
-"""A question, a region to ask, and what a sidecar tells."""
+"""A request to a fallback, regions to ask, and a sidecar's answer."""
 
 from dataclasses import replace
 

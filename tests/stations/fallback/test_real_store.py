@@ -1,4 +1,4 @@
-"""Another region's store that is paused in the middle of an answer, and goes on."""
+"""Another region's store that pauses in the middle of an answer, then resumes."""
 
 import pytest
 
@@ -25,8 +25,8 @@ def server(tmp_path):
         yield running
 
 
-async def test_an_answer_that_came_too_late_is_nobody_elses(server):
-    """Given up in the middle, a reply must not be read as the next question's."""
+async def test_a_late_answer_is_not_taken_for_the_next(server):
+    """A reply to an abandoned request must not be read as the next one's."""
     patient = {"limits": LIMITS, "timeout_ms": 30_000}
     async with RedisStore(server.url, LAYOUT, max_connections=1, **patient) as store:
         await store.check_suitable()
