@@ -1,4 +1,4 @@
-"""`revocation` as it is typed: a real process with an installation's settings."""
+"""`revocation` as a command: a real process with an installation's settings."""
 
 import asyncio
 import json
@@ -12,11 +12,11 @@ from tests.installation import Installation
 from tests.traffic import claims
 
 NOWHERE = "127.0.0.1:1"
-"""Where nobody listens."""
+"""An address without a listener."""
 
 
 class Done(NamedTuple):
-    """What a command came to."""
+    """The result of a command."""
 
     code: int
     out: str
@@ -37,7 +37,7 @@ def typed(
         settings.setdefault("store_url", regions["eu"])
     done = subprocess.run(
         [sys.executable, "-m", "revocation", *words],
-        # Wide, or a path is broken into lines wherever it happens to be long.
+        # Wide, else a long path would wrap.
         env={**installation.env(**settings), "COLUMNS": "400"},
         input=stdin,
         capture_output=True,
