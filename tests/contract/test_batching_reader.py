@@ -1,4 +1,4 @@
-"""Questions that share calls: which go together, and what happens to each."""
+"""Lookups that share calls: how they are batched, and how each ends."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -30,7 +30,7 @@ LAYOUT = Layout("r", (PEPPER,))
 
 
 class Played(RedisStore):
-    """Keeps the calls; each is answered when the test says so."""
+    """Records the calls; the test answers each."""
 
     def __init__(self) -> None:
         super().__init__("redis://nowhere", LAYOUT, limits=LIMITS)
@@ -43,7 +43,7 @@ class Played(RedisStore):
         return self.replies[-1]
 
     async def answer(self, number: int, error: Exception | None = None) -> None:
-        """End a call, and let everybody take notice."""
+        """Complete a call, and run the waiting tasks."""
         reply = self.replies[number]
         if error is None:
             nothing = [None for _ in self.calls[number]]
@@ -55,7 +55,7 @@ class Played(RedisStore):
 
 
 async def turns() -> None:
-    """Let whatever can go on do so."""
+    """Run every task that can continue."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -96,10 +96,12 @@ def keys(*names: str) -> list[bytes]:
     return sorted(LAYOUT.keys([target(Kind.TOKEN, name) for name in names]))
 
 
-# Together -----------------------------------------------------------------------------
+# Batches ------------------------------------------------------------------------------
 
 
-async def test_what_is_asked_in_one_turn_is_one_call(played: Played, ask: Ask) -> None:
+async def test_lookups_of_one_iteration_share_one_call(
+    played: Played, ask: Ask
+) -> None:
     waiting = [ask("one"), ask("two"), ask("three")]
     await turns()
 
@@ -109,7 +111,7 @@ async def test_what_is_asked_in_one_turn_is_one_call(played: Played, ask: Ask) -
     assert [await each for each in waiting] == [({}, FRESH)] * 3
 
 
-async def test_what_two_ask_for_is_sent_once(
+async def test_a_key_of_two_lookups_is_sent_once(
     played: Played, asking: BatchingReader
 ) -> None:
     waiting = [waiter(asking.find_token(token(name))) for name in ("one", "two")]
@@ -124,7 +126,7 @@ async def test_what_two_ask_for_is_sent_once(
     await asyncio.gather(*waiting)
 
 
-async def test_many_questions_go_out_before_the_turn_ends(
+async def test_a_large_batch_is_sent_before_the_iteration_ends(
     played: Played, asking: BatchingReader
 ) -> None:
     waiting = [asking.find_token(token(str(at))) for at in range(SEND_THRESHOLD + 1)]
@@ -138,7 +140,7 @@ async def test_many_questions_go_out_before_the_turn_ends(
     await asyncio.gather(*waiting)
 
 
-async def test_questions_gather_while_enough_calls_are_under_way(
+async def test_lookups_accumulate_while_enough_calls_are_under_way(
     played: Played, ask: Ask
 ) -> None:
     for name in ("one", "two", "three", "four"):
@@ -169,7 +171,7 @@ async def test_a_call_holds_a_bounded_number_of_keys(
     await asyncio.gather(*waiting)
 
 
-async def test_a_large_question_has_a_call_of_its_own(
+async def test_a_large_lookup_has_its_own_call(
     played: Played, asking: BatchingReader
 ) -> None:
     many = [target(Kind.TOKEN, str(at)) for at in range(MAX_KEYS_PER_CALL)]
@@ -184,11 +186,11 @@ async def test_a_large_question_has_a_call_of_its_own(
     await asyncio.gather(*waiting)
 
 
-# Apart --------------------------------------------------------------------------------
+# Failures -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [StoreUnavailableError, StoreColdError, OSError])
-async def test_an_error_reaches_all_of_its_call_and_nobody_else(
+async def test_an_error_reaches_exactly_the_lookups_of_its_call(
     played: Played, ask: Ask, kind: type[Exception]
 ) -> None:
     lost = [ask("one"), ask("two")]
@@ -206,9 +208,7 @@ async def test_an_error_reaches_all_of_its_call_and_nobody_else(
     assert await kept == ({}, FRESH)
 
 
-async def test_a_reply_that_nobody_can_read_is_an_error(
-    played: Played, ask: Ask
-) -> None:
+async def test_an_unreadable_reply_is_an_error(played: Played, ask: Ask) -> None:
     lost = [ask("one"), ask("two")]
     await turns()
     played.replies[0].set_result([b"epoch", b"1", b"never"])
@@ -217,7 +217,7 @@ async def test_a_reply_that_nobody_can_read_is_an_error(
     assert {type(error) for error in errors} == {ValueError}
 
 
-async def test_whoever_stops_waiting_disturbs_nobody(played: Played, ask: Ask) -> None:
+async def test_a_cancelled_lookup_disturbs_no_other(played: Played, ask: Ask) -> None:
     one, two = ask("one"), ask("two")
     await turns()
     one.cancel()
@@ -240,7 +240,7 @@ async def test_after_an_error_the_next_call_is_made(played: Played, ask: Ask) ->
     assert await following == ({}, FRESH)
 
 
-async def test_whoever_waits_when_it_is_stopped_hears_so(
+async def test_waiting_lookups_fail_when_it_is_stopped(
     played: Played, asking: BatchingReader, ask: Ask
 ) -> None:
     waiting = []
@@ -285,7 +285,7 @@ def test_a_tokens_keys_are_those_of_its_targets(tokens: list[Token]) -> None:
         assert list(remembering.of(each)) == layout.keys(each.targets())
 
 
-def test_memory_of_keys_is_bounded_also_for_tokens_that_name_much(
+def test_the_cache_of_keys_is_bounded_for_large_tokens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A token with a thousand groups has a thousand keys."""
