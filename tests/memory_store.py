@@ -154,7 +154,7 @@ class MemoryStore:
                 self._marks = {}
             self._clearing = keep is Keep.NOTHING
             self._keep_canaries(epoch)
-            self._tell(self._freshness(), {})
+            self._append(self._freshness(), {})
         return self._epoch
 
     async def clear(self, epoch: str) -> None:
@@ -175,14 +175,14 @@ class MemoryStore:
         self._refuse_if_away()
         self._refuse_if_elsewhere(epoch, batch)
         before = self._freshness()
-        told: dict[bytes, bytes] = {}
+        stored: dict[bytes, bytes] = {}
         for entry in batch.entries:
-            told |= self._keep(entry)
+            stored |= self._keep(entry)
         for partition, mark in batch.marks.items():
             known = self._marks.get(partition, mark)
             self._marks[partition] = _join_marks(known, mark)
-        if told or self._freshness() != before:
-            self._tell(self._freshness(), told)
+        if stored or self._freshness() != before:
+            self._append(self._freshness(), stored)
 
     async def head(self) -> FeedHead:
         """Return epoch, freshness and position."""
@@ -201,11 +201,11 @@ class MemoryStore:
             if kept is not None and kept.serial > int(cursor)
         ]
         page, rest = following[:_PAGE_ENTRIES], following[_PAGE_ENTRIES:]
-        told: dict[bytes, bytes] = {}
+        stored: dict[bytes, bytes] = {}
         for target, kept in page:
-            told |= self._told(target, kept)
+            stored |= self._stored(target, kept)
         cursor = str(page[-1][1].serial) if rest else "0"
-        return Page(self._epoch, cursor, len(self._kept), told)
+        return Page(self._epoch, cursor, len(self._kept), stored)
 
     async def changes(self, position: str, *, wait_ms: int) -> Sequence[Change]:
         """Return the changes after a position; empty if none comes within `wait_ms`."""
@@ -232,13 +232,13 @@ class MemoryStore:
         ]
         return following[:_CHANGES_PER_READ]
 
-    def _tell(self, freshness: Freshness, told: StoredEntries) -> None:
+    def _append(self, freshness: Freshness, stored: StoredEntries) -> None:
         assert self._epoch is not None
         after, self._fed = self._fed, f"{next(self._positions)}-0"
-        self._feed.append(Change(self._fed, after, self._epoch, freshness, told))
+        self._feed.append(Change(self._fed, after, self._epoch, freshness, stored))
         self._fed_more.set()
 
-    def _told(self, target: Target, kept: _Kept) -> StoredEntries:
+    def _stored(self, target: Target, kept: _Kept) -> StoredEntries:
         until = _NEVER if kept.until is None else kept.until
         value = b"%d %b" % (until, encode_value(kept.entry))
         return {name(target, self.pepper): value}
@@ -301,7 +301,7 @@ class MemoryStore:
         kept = self._kept[entry.target] = _Kept(stored, until, serial)
         alive = self._alive(entry.target) is not None
         changed = kept != held if held is not None else alive
-        return self._told(entry.target, kept) if changed else {}
+        return self._stored(entry.target, kept) if changed else {}
 
 
 def _join_marks(one: Mark, other: Mark) -> Mark:

@@ -8,7 +8,7 @@ from revocation import events
 from revocation.events import encode
 from revocation.topics import PULSE_KEY
 from revocation.updates import decode_update
-from tests.stations.kafka import PlayedProducer
+from tests.stations.kafka import FakeProducer
 from tests.stations.log import home
 from tests.unit.histories import event, user_event
 from tests.unit.strategies import NOW
@@ -23,7 +23,7 @@ class Fed:
 
     def __init__(self, authority):
         self.authority = authority
-        self.producer = PlayedProducer()
+        self.producer = FakeProducer()
         self.acknowledged = []
         authority._output._producer = self.producer
         authority._owned = {0, 1, 2, 3}

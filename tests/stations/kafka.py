@@ -26,7 +26,7 @@ class Sent(NamedTuple):
         )
 
 
-class PlayedProducer:
+class FakeProducer:
     """Keeps what is sent, or raises `refusal`; `prompt`: acknowledges at once.
 
     While `open_` is not set, sending waits, as for an unreachable broker.
@@ -100,7 +100,7 @@ class Read(NamedTuple):
     timestamp: int
 
 
-class PlayedConsumer:
+class FakeConsumer:
     """A member of a group that reads one topic, whose log the test writes."""
 
     def __init__(self, topic: str, partitions: int) -> None:

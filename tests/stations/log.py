@@ -39,7 +39,7 @@ class Sent(NamedTuple):
     headers: Headers
 
 
-class PlayedLog:
+class FakeLog:
     """Partitions of both topics; each record is a millisecond later than the last.
 
     The partitions of the forwarded topic are numbered after those of the events topic.

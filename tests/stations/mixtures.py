@@ -62,9 +62,9 @@ def happened(rng: random.Random, now: int) -> Event:
 
 def disabled_and_enabled(user: str) -> list[Event]:
     """Return the events of a user with few, the first of them twice."""
-    said = {"source": "/tests", "issuer": ISSUER, "user": user}
-    disabled = events.UserDisabled.new(**said)
-    return [disabled, events.UserEnabled.new(**said), disabled]
+    common = {"source": "/tests", "issuer": ISSUER, "user": user}
+    disabled = events.UserDisabled.new(**common)
+    return [disabled, events.UserEnabled.new(**common), disabled]
 
 
 def where(rng: random.Random, home: int) -> int:
@@ -97,5 +97,5 @@ def _apply(user: Expected, event: Event, time: int) -> None:
     user.version += 1
     if isinstance(event, events.UserDisabled):
         user.status = "disabled"
-    said = time if event.time is None else round(event.time.timestamp() * 1_000)
-    user.cut_off = max(user.cut_off, said)
+    occurred = time if event.time is None else round(event.time.timestamp() * 1_000)
+    user.cut_off = max(user.cut_off, occurred)

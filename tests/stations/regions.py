@@ -15,7 +15,7 @@ from revocation.store.contract import Batch, Mark
 from revocation.updates import Update, encode_update
 from tests.installation import eventually
 from tests.memory_store import MemoryStore
-from tests.stations.kafka import PlayedConsumer, PlayedProducer
+from tests.stations.kafka import FakeConsumer, FakeProducer
 from tests.unit.strategies import ISSUER
 
 PARTITIONS = 2
@@ -56,8 +56,8 @@ class Region:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = FailingStore()
-        self.consumer = PlayedConsumer("played.entries", PARTITIONS)
-        self.producer = PlayedProducer(prompt=True)
+        self.consumer = FakeConsumer("played.entries", PARTITIONS)
+        self.producer = FakeProducer(prompt=True)
         self._sources = itertools.count(1_000)
         monkeypatch.setattr(projector, "new_consumer", lambda *_, **__: self.consumer)
         monkeypatch.setattr(projector, "new_producer", lambda *_, **__: self.producer)

@@ -13,7 +13,7 @@ from revocation.decision import Reason
 from revocation.errors import SettingsError
 from revocation.web.asgi import RevocationMiddleware, RouteRule
 from revocation.web.credentials import CredentialRules
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 
 RULES = [
     RouteRule(path="/health", public=True),
@@ -65,7 +65,7 @@ async def ask(verifier, method, path, headers=BEARER, **options):
 
 
 async def test_an_active_token_passes_and_the_service_sees_its_claims():
-    verifier = Told(scope="data")
+    verifier = StubVerifier(scope="data")
     answer = await ask(verifier, "GET", "/datasets/42")
     assert answer.status_code == 200
     assert answer.json()["reason"] == "active"
@@ -74,7 +74,7 @@ async def test_an_active_token_passes_and_the_service_sees_its_claims():
 
 
 async def test_a_public_route_reads_no_token():
-    verifier = Told(Reason.TOKEN_REVOKED)
+    verifier = StubVerifier(Reason.TOKEN_REVOKED)
     answer = await ask(verifier, "GET", "/health")
     assert answer.json()["reason"] is answer.json()["claims"] is None
     assert verifier.asked == []
@@ -84,19 +84,19 @@ async def test_a_public_route_reads_no_token():
     ("method", "route"), [("GET", "read"), ("POST", "write"), ("DELETE", "write")]
 )
 async def test_a_path_without_a_rule_is_protected(method, route):
-    verifier = Told()
+    verifier = StubVerifier()
     assert (await ask(verifier, method, "/new", headers={})).status_code == 401
     assert (await ask(verifier, method, "/new")).status_code == 200
     assert verifier.asked == [("token-1", route, ())]
 
 
 async def test_without_rules_everything_is_protected():
-    async with client_of(RevocationMiddleware(SERVICE, Told())) as client:
+    async with client_of(RevocationMiddleware(SERVICE, StubVerifier())) as client:
         assert (await client.get("/health")).status_code == 401
 
 
 async def test_the_body_reaches_the_service_unchanged():
-    async with client_of(protect(Told())) as client:
+    async with client_of(protect(StubVerifier())) as client:
         answer = await client.post("/new", headers=BEARER, content=b"rows")
     assert answer.json()["body"] == "rows"
 
@@ -109,7 +109,7 @@ async def test_one_request_does_not_see_the_state_of_another():
     async def service(scope, receive, send):
         seen.append(scope["state"])
 
-    app = protect(Told(), service)
+    app = protect(StubVerifier(), service)
     await app({**http("/x"), "state": shared}, None, None)
     await app({**http("/health"), "state": shared}, None, None)
     assert [each["pool"] for each in seen] == ["database", "database"]
@@ -120,7 +120,7 @@ async def test_one_request_does_not_see_the_state_of_another():
 async def test_a_cookie_is_accepted_where_configured():
     cookie = {"cookie": "__Host-token=token-2"}
     rules = CredentialRules(cookie="__Host-token")
-    verifier = Told()
+    verifier = StubVerifier()
     assert (await ask(verifier, "GET", "/x", cookie)).status_code == 401
     allowed = await ask(verifier, "GET", "/x", cookie, credentials=rules)
     assert allowed.status_code == 200
@@ -141,7 +141,7 @@ async def test_a_cookie_is_accepted_where_configured():
     ],
 )
 async def test_malformed_credentials_are_not_verified(headers, status, code):
-    verifier = Told()
+    verifier = StubVerifier()
     answer = await ask(verifier, "GET", "/x", headers)
     assert (answer.status_code, answer.json()["title"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -161,7 +161,9 @@ async def test_a_rejected_token_never_reaches_the_service(reason, status):
     async def service(scope, receive, send):
         raise AssertionError
 
-    async with client_of(protect(Told(reason), service, realm="data")) as client:
+    async with client_of(
+        protect(StubVerifier(reason), service, realm="data")
+    ) as client:
         answer = await client.get("/x", headers=BEARER)
     assert answer.status_code == status
     assert ("retry-after" in answer.headers) == (status == 503)
@@ -170,7 +172,7 @@ async def test_a_rejected_token_never_reaches_the_service(reason, status):
 
 
 async def test_a_token_without_the_scope_is_told_which():
-    answer = await ask(Told(scope="other"), "GET", "/datasets/42")
+    answer = await ask(StubVerifier(scope="other"), "GET", "/datasets/42")
     assert answer.status_code == 403
     assert 'scope="data"' in answer.headers["www-authenticate"]
 
@@ -178,18 +180,18 @@ async def test_a_token_without_the_scope_is_told_which():
 @pytest.mark.parametrize(("audience", "status"), [("data", 200), ("other", 401)])
 async def test_a_token_needs_the_audience_of_the_rule(audience, status):
     rule = RouteRule(path="/x", audience="data")
-    app = RevocationMiddleware(SERVICE, Told(aud=[audience]), routes=[rule])
+    app = RevocationMiddleware(SERVICE, StubVerifier(aud=[audience]), routes=[rule])
     async with client_of(app) as client:
         assert (await client.get("/x", headers=BEARER)).status_code == status
 
 
 async def test_a_revoked_token_without_the_scope_is_revoked():
-    answer = await ask(Told(Reason.USER_DISABLED), "GET", "/datasets/42")
+    answer = await ask(StubVerifier(Reason.USER_DISABLED), "GET", "/datasets/42")
     assert answer.status_code == 401
 
 
 async def test_an_error_of_the_verifier_admits_no_one():
-    class Broken(Told):
+    class Broken(StubVerifier):
         async def verify_async(self, token, *, route="read", resources=()):
             raise SettingsError("no policy")
 
@@ -242,7 +244,7 @@ async def answer_to(app, scope):
     ],
 )
 async def test_a_path_with_two_readings_is_refused(path, raw_path):
-    verifier = Told(scope="data")
+    verifier = StubVerifier(scope="data")
     status, problem = await answer_to(protect(verifier), http(path, raw_path))
     assert (status, problem["title"]) == (400, "invalid_request")
     assert verifier.asked == []
@@ -253,19 +255,21 @@ async def test_a_path_with_two_readings_is_refused(path, raw_path):
     [("/v1/health", "/v1"), ("/health", "/v1"), ("/health", ""), ("/health", None)],
 )
 async def test_rules_apply_below_the_root_path(path, root):
-    status, seen = await answer_to(protect(Told()), http(path, root_path=root or ""))
+    status, seen = await answer_to(
+        protect(StubVerifier()), http(path, root_path=root or "")
+    )
     assert (status, seen["reason"]) == (200, None)
 
 
 @pytest.mark.parametrize("path", ["/v1x/health", "/v1health"])
 async def test_a_root_path_is_whole_segments(path):
-    verifier = Told()
+    verifier = StubVerifier()
     await answer_to(protect(verifier), http(path, root_path="/v1"))
     assert verifier.asked
 
 
 async def test_a_mounted_service_is_protected_by_its_own_paths():
-    verifier = Told(scope="data")
+    verifier = StubVerifier(scope="data")
     outer = Starlette(routes=[Mount("/v1", protect(verifier))])
     async with client_of(outer) as client:
         public = await client.get("/v1/health")
@@ -289,7 +293,7 @@ async def test_the_service_gets_the_path_that_was_checked(written):
     """Starlette routes the same request, so a different reading would show."""
     raw_path = ("/" + written).encode()
     path = httpx.URL("https://a").copy_with(raw_path=raw_path).path
-    verifier = Told(scope="data")
+    verifier = StubVerifier(scope="data")
     status, seen = await answer_to(protect(verifier), http(path, raw_path))
     if status != 200:
         assert status == 400

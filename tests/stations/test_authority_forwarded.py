@@ -10,7 +10,7 @@ from revocation.entries import Position
 from revocation.events import targets
 from revocation.updates import NOWHERE, Update
 from tests.stations.fed import ALICE, ELSEWHERE, HOME, Fed, away_from, user
-from tests.stations.test_consumer import PlayedStream
+from tests.stations.test_consumer import FakeStream
 from tests.unit.histories import user_event
 from tests.unit.strategies import NOW
 
@@ -90,7 +90,7 @@ async def test_forwarded_records_are_read_once_the_ledger_is_recovered(fed):
     message.follows = -1
     fed.authority._take = AsyncMock()
     assert authority._forwarded_reader._reading == {}
-    await authority._consume(PlayedStream([message]))
+    await authority._consume(FakeStream([message]))
     assert authority._forwarded_reader._reading[HOME].following == 31
     await authority._revoked(None, {TP("played.events", HOME)})
     assert authority._forwarded_reader._reading == {}

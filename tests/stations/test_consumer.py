@@ -15,7 +15,7 @@ ENTRIES = [TP("played.entries", partition) for partition in range(4)]
 HERE, ELSEWHERE, *_ = EVENTS
 
 
-class PlayedThread:
+class FakeThread:
     """A double of the thread that runs aiokafka's consumer."""
 
     def __init__(self):
@@ -44,7 +44,7 @@ class PlayedThread:
 
 @pytest.fixture
 def thread():
-    return PlayedThread()
+    return FakeThread()
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ class Reading:
 
     async def take(self, *messages):
         """Have the authority consume messages."""
-        await self.authority._consume(PlayedStream(messages))
+        await self.authority._consume(FakeStream(messages))
 
     async def rebalance(self):
         """Revoke all partitions, and assign them again."""
@@ -187,7 +187,7 @@ class Reading:
         await self.consumer.perform_seek()
 
 
-class PlayedStream:
+class FakeStream:
     """Yields events of messages, then ends."""
 
     def __init__(self, messages):

@@ -28,7 +28,7 @@ from revocation.web.access_guard import AccessPolicy
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import BEARER_ONLY
 from revocation.web.routes import RouteRule
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 
 STEPS = AccessPolicy(credentials=BEARER_ONLY, refusals=Refusals())
 RULES = [
@@ -222,7 +222,7 @@ questions = st.builds(
 
 @given(questions)
 async def test_without_an_active_token_only_public_paths_pass(asked):
-    answer = await deciding(Told(Reason.TOKEN_REVOKED)).check(asked)
+    answer = await deciding(StubVerifier(Reason.TOKEN_REVOKED)).check(asked)
     if kind(answer) == "ok_response":
         assert asked.attributes.request.http.path.partition("?")[0] == "/health"
         assert not answer.ok_response.headers
@@ -234,7 +234,7 @@ async def test_without_an_active_token_only_public_paths_pass(asked):
 
 @given(questions)
 async def test_a_passing_request_is_verified_or_public(asked):
-    verifier = Told()
+    verifier = StubVerifier()
     answer = await deciding(verifier).check(asked)
     if kind(answer) == "ok_response" and answer.ok_response.headers:
         assert len(verifier.asked) == 1
@@ -246,7 +246,7 @@ async def test_a_passing_request_is_verified_or_public(asked):
 
 @pytest.fixture
 async def channel(tmp_path):
-    service = deciding(Told())
+    service = deciding(StubVerifier())
     address = f"unix:{tmp_path}/grpc.sock"
     await service.start(address)
     async with grpc.aio.insecure_channel(address) as channel:
@@ -289,13 +289,13 @@ async def test_a_message_that_is_too_large_is_refused(channel):
 
 async def test_an_unusable_address_is_reported(tmp_path):
     with pytest.raises(SettingsError, match="cannot listen"):
-        await deciding(Told()).start(f"unix:{tmp_path}/nowhere/grpc.sock")
+        await deciding(StubVerifier()).start(f"unix:{tmp_path}/nowhere/grpc.sock")
 
 
 async def test_a_socket_in_use_is_not_replaced(channel, tmp_path):
     """Else the first to stop would remove the other's socket."""
     with pytest.raises(SettingsError, match="another process serves"):
-        await deciding(Told()).start(f"unix:{tmp_path}/grpc.sock")
+        await deciding(StubVerifier()).start(f"unix:{tmp_path}/grpc.sock")
     asked = question({"authorization": "Bearer a.b.c"})
     assert kind(await AuthorizationStub(channel).Check(asked)) == "ok_response"
 
@@ -303,6 +303,6 @@ async def test_a_socket_in_use_is_not_replaced(channel, tmp_path):
 async def test_a_grpc_socket_of_a_killed_process_is_replaced(tmp_path):
     with closing(socket.socket(socket.AF_UNIX)) as left:
         left.bind(str(tmp_path / "grpc.sock"))
-    service = deciding(Told())
+    service = deciding(StubVerifier())
     await service.start(f"unix:{tmp_path}/grpc.sock")
     await service.stop(grace_seconds=0)

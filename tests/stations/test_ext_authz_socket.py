@@ -11,7 +11,7 @@ from envoy.service.auth.v3.external_auth_pb2_grpc import AuthorizationStub
 
 from revocation.errors import SettingsError
 from tests.stations.test_ext_authz import deciding, kind, question
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def test_no_one_connects_before_the_mode_is_set(tmp_path, monkeypatch):
     assert seen.pop() == {"open.sock": True}
 
     monkeypatch.setattr(grpc.aio, "server", watched)
-    service = deciding(Told())
+    service = deciding(StubVerifier())
     await service.start(f"unix:{tmp_path}/grpc.sock", mode=0o600)
     (found,) = seen
     assert len(found) == 2
@@ -68,7 +68,7 @@ async def test_no_one_connects_before_the_mode_is_set(tmp_path, monkeypatch):
 async def test_the_socket_has_its_name_and_is_removed_at_the_end(tmp_path, name):
     folder = tmp_path / name
     folder.mkdir()
-    service = deciding(Told())
+    service = deciding(StubVerifier())
     await service.start(f"unix:{folder / name}")
     assert [each.name for each in folder.iterdir()] == [name]
     (tmp_path / "plain").symlink_to(folder / name)
@@ -84,13 +84,13 @@ async def test_a_file_that_is_no_socket_is_not_replaced(tmp_path):
     (tmp_path / "folder").mkdir()
     for name in ("notes", "folder"):
         with pytest.raises(SettingsError, match="no socket"):
-            await deciding(Told()).start(f"unix:{tmp_path / name}")
+            await deciding(StubVerifier()).start(f"unix:{tmp_path / name}")
     assert (tmp_path / "notes").read_text() == "mine"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["folder", "notes"]
 
 
 async def test_a_socket_that_another_process_put_there_stays(tmp_path):
-    service = deciding(Told())
+    service = deciding(StubVerifier())
     await service.start(f"unix:{tmp_path}/grpc.sock")
     (tmp_path / "grpc.sock").unlink()
     with closing(socket.socket(socket.AF_UNIX)) as other:
@@ -106,5 +106,5 @@ async def test_a_path_that_is_too_long_is_reported(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         with pytest.raises(SettingsError, match="path"):
-            await deciding(Told()).start(f"unix:{path}")
+            await deciding(StubVerifier()).start(f"unix:{path}")
         assert [*path.parent.iterdir()] == [] or path.parent == tmp_path

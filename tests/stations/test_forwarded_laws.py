@@ -20,7 +20,7 @@ from tests.stations.mixtures import (
     happened,
     where,
 )
-from tests.stations.world import TOPICS, Broker, PlayedRegion, Worker
+from tests.stations.world import TOPICS, Broker, FakeRegion, Worker
 from tests.unit.strategies import ISSUER, LIMITS
 
 SEEDS = range(20)
@@ -154,10 +154,10 @@ class Mixture:
 
     async def look(self) -> None:
         """Check the claims of a region that has read a random amount."""
-        check_claims(PlayedRegion(self.broker, self.rng.random), self.published)
+        check_claims(FakeRegion(self.broker, self.rng.random), self.published)
 
 
-def check_claims(region: PlayedRegion, published: list[Published]) -> None:
+def check_claims(region: FakeRegion, published: list[Published]) -> None:
     """Check that every claimed event is applied."""
     for event, partition, offset, _ in published:
         if region.marks[partition].source_offset < offset:
@@ -196,7 +196,7 @@ async def test_each_event_of_a_mixture_counts_once(seed, tmp_path):
     mixture = Mixture(seed, tmp_path)
     await mixture.run()
 
-    region = PlayedRegion(mixture.broker)
+    region = FakeRegion(mixture.broker)
     check_users(region.held, mixture.published)
     check_denials(region.held, mixture.published)
     for worker in mixture.workers:

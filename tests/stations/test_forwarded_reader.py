@@ -17,7 +17,7 @@ from tests.stations.kafka import Read
 SETTINGS = AuthoritySettings(topic_prefix="played", data_dir=Path("unused"))
 
 
-class PlayedLogs:
+class FakeAssignedConsumer:
     """A consumer with manual assignment, and the logs that it reads."""
 
     def __init__(self):
@@ -69,7 +69,7 @@ class Reading:
 
 @pytest.fixture
 async def reading(monkeypatch):
-    logs = PlayedLogs()
+    logs = FakeAssignedConsumer()
     monkeypatch.setattr(forwarded_reader, "new_consumer", lambda *_, **__: logs)
     made = Reading(logs)
     await made.reader.start()

@@ -15,7 +15,7 @@ from revocation.settings import AuthoritySettings
 from revocation.topics import MAX_UPDATE_BYTES, PULSE_KEY, Topics, record_key
 from revocation.updates import Update, decode_update, encode_update
 from tests.installation import eventually
-from tests.stations.kafka import PlayedProducer
+from tests.stations.kafka import FakeProducer
 from tests.unit.histories import ALICE
 from tests.unit.strategies import ISSUER, NOW
 
@@ -49,7 +49,7 @@ def exits(monkeypatch):
 
 @pytest.fixture
 def producer():
-    return PlayedProducer()
+    return FakeProducer()
 
 
 class ByHand(OrderedProducer):

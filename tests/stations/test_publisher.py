@@ -18,7 +18,7 @@ from revocation.publisher import Publisher
 from revocation.receipts import Receipt
 from revocation.settings import PublisherSettings
 from revocation.topics import partition_of, record_key
-from tests.stations.kafka import PlayedProducer
+from tests.stations.kafka import FakeProducer
 from tests.stations.log import home
 from tests.unit.histories import event, user_event
 
@@ -33,7 +33,7 @@ BULK = event(events.UsersRevoked, users=NAMES)
 
 @pytest.fixture
 def producer(monkeypatch):
-    played = PlayedProducer(prompt=True)
+    played = FakeProducer(prompt=True)
     monkeypatch.setattr(module, "new_producer", lambda *_, **__: played)
     return played
 
@@ -153,7 +153,7 @@ async def test_a_publisher_that_is_not_started_says_so(publisher):
 
 async def test_a_publisher_stops_without_waiting_for_kafka(monkeypatch):
     """An interrupted command need not wait for an unreachable broker."""
-    producer = PlayedProducer()
+    producer = FakeProducer()
     monkeypatch.setattr(module, "new_producer", lambda *_, **__: producer)
     publisher = Publisher(SETTINGS)
     await publisher.start()

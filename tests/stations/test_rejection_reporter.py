@@ -16,7 +16,7 @@ from revocation.store.layout import digest
 from revocation.verifier.reporting import rejection_reporter as module
 from revocation.verifier.reporting.rejection_reporter import RejectionReporter
 from tests.installation import eventually
-from tests.stations.kafka import PlayedProducer
+from tests.stations.kafka import FakeProducer
 
 PEPPER = b"p" * 32
 SETTINGS = KafkaSettings(topic_prefix="played", bootstrap_servers="broker:9092")
@@ -57,7 +57,7 @@ class Counted:
 
 @pytest.fixture
 def producer():
-    return PlayedProducer(prompt=True)
+    return FakeProducer(prompt=True)
 
 
 @pytest.fixture(autouse=True)
@@ -178,7 +178,7 @@ async def test_a_report_that_is_not_sent_is_dropped_and_counted(producer):
 
 
 async def test_a_report_without_acknowledgement_is_dropped_and_counted():
-    producer = PlayedProducer()
+    producer = FakeProducer()
     dropped, told = Counted(DROPPED, cause="not_acknowledged"), Counted(TOLD)
     async with reporter(producer) as one:
         one.report(rejected(), route="read")
@@ -191,7 +191,7 @@ async def test_a_report_without_acknowledgement_is_dropped_and_counted():
 async def test_a_producer_without_acknowledgements_is_replaced(monkeypatch):
     """Its own tasks may be dead, while Kafka answers other clients."""
     monkeypatch.setattr(module, "_UNACKNOWLEDGED_SECONDS", 0.02)
-    deaf, hears = PlayedProducer(), PlayedProducer(prompt=True)
+    deaf, hears = FakeProducer(), FakeProducer(prompt=True)
     made = iter([deaf, hears])
     one = reporter(None)
     one._new_producer = lambda *_, **__: next(made)

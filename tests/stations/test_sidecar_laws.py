@@ -7,10 +7,10 @@ from revocation.http.messages import Request, encode
 from revocation.sidecar.introspect import Caller
 from revocation.verifier.snapshot_waiter import LoadProgress
 from tests.stations.sidecars import endpoints_of
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 
 
-class Refusing(Told):
+class Refusing(StubVerifier):
     """Rejects every token."""
 
     freshness = (False, 0)

@@ -12,7 +12,7 @@ from tests.unit.strategies import ISSUER, LIMITS, NOW
 MARK = Mark(9, 41, NOW, 41, rebuilt=True)
 
 
-class Played(RedisStore):
+class FakeStore(RedisStore):
     """Records the calls instead of making them; raises at the call `failing`."""
 
     failing = None
@@ -55,7 +55,7 @@ def written(call):
 )
 async def test_marks_move_in_the_last_call_only(count, sizes):
     """So no mark claims unwritten entries, whatever happens between the calls."""
-    store = Played()
+    store = FakeStore()
     await store.apply("epoch", Batch(entries(count), {0: MARK}, {0: 7}))
     last = len(sizes) - 1
     assert [written(call) for call in store.calls] == [
@@ -64,7 +64,7 @@ async def test_marks_move_in_the_last_call_only(count, sizes):
 
 
 async def test_no_call_follows_a_failed_one():
-    store = Played()
+    store = FakeStore()
     store.failing = 1
     with pytest.raises(StoreUnavailableError):
         await store.apply("epoch", Batch(entries(2_500), {0: MARK}, {}))

@@ -13,10 +13,10 @@ import pytest
 from revocation.decision import Reason
 from revocation.errors import NotRunningError, StoreUnavailableError
 from revocation.verifier.threaded_verifier import ThreadedVerifier
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 
 
-class Stub(Told):
+class Stub(StubVerifier):
     """A verifier that records the threads of its start, calls and stop."""
 
     ready = True

@@ -6,7 +6,7 @@ from revocation.jwt.trust import DEFAULT_TOKEN_BYTES
 from revocation.verifier import Verification
 
 
-class Told:
+class StubVerifier:
     """Returns a configured answer, and records the calls."""
 
     max_token_bytes = DEFAULT_TOKEN_BYTES

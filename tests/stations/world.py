@@ -236,7 +236,7 @@ class Worker:
         await self.authority._ledger.data.stop()
 
 
-class PlayedRegion:
+class FakeRegion:
     """The entries and claims of a region that has read part of each partition."""
 
     def __init__(

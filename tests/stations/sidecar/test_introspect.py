@@ -17,7 +17,7 @@ from revocation.sidecar import introspect
 from revocation.sidecar.introspect import Introspection, describe, read_callers
 from tests.stations.sidecars import bearer, serving, signed
 from tests.stations.test_verifier import cut_off, store_as_of
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 from tests.unit.tokens import AUDIENCE, ISSUER
 
 SECRET = "0f" * 32
@@ -169,7 +169,7 @@ def unencoded(name, secret=SECRET):
 def test_credentials_may_be_form_encoded_or_raw(tmp_path, name, secret, encode):
     path = tmp_path / "callers"
     path.write_text(line(name, secret))
-    asked = Introspection(Told(), callers=read_callers(path))
+    asked = Introspection(StubVerifier(), callers=read_callers(path))
     assert asked._knows(encode(name, secret)[1])
     assert not asked._knows(encode(f"{name}x", secret)[1])
     assert not asked._knows(encode(name, f"{secret}x")[1])
@@ -185,7 +185,7 @@ def test_every_caller_costs_the_same_comparisons(file, monkeypatch, name, secret
         compared.append((one, other))
         return one == other
 
-    asked = Introspection(Told(), callers=read_callers(file))
+    asked = Introspection(StubVerifier(), callers=read_callers(file))
     monkeypatch.setattr(introspect.hmac, "compare_digest", compare)
     asked._knows(unencoded(name, secret)[1])
     assert len(compared) == 2 * 2 * len(read_callers(file))
@@ -248,7 +248,7 @@ async def test_the_challenge_names_each_enabled_scheme(jwks, file):
         {"scope": SCOPE},
         {"callers": read_callers(file), "scope": SCOPE},
     ):
-        introspection = Introspection(Told(), **who)
+        introspection = Introspection(StubVerifier(), **who)
         answer = introspection.answer(Request("POST", "/introspect", "", [], b"", ""))
         told.append([v for k, v in answer.headers if k == "www-authenticate"])
     ways = ['Basic realm="introspection"', 'Bearer realm="introspection"']
@@ -271,7 +271,7 @@ async def test_a_caller_with_an_undecidable_token_must_retry(jwks, scope, status
 
 
 async def test_caller_and_token_may_both_have_to_wait():
-    class Waiting(Told):
+    class Waiting(StubVerifier):
         def verify_or_await(self, token, **asked):
             return self.verify_async(token, **asked)
 
@@ -315,9 +315,9 @@ def test_a_missing_callers_file_is_refused(tmp_path):
 def test_at_least_one_caller_must_be_allowed():
     for wrong in ({}, {"callers": ()}):
         with pytest.raises(SettingsError, match="nobody may introspect"):
-            Introspection(Told(), **wrong)
+            Introspection(StubVerifier(), **wrong)
     with pytest.raises(SettingsError, match="no scope"):
-        Introspection(Told(), scope="a b")
+        Introspection(StubVerifier(), scope="a b")
 
 
 @pytest.mark.parametrize("claim", ["scope", "scp"])
