@@ -48,7 +48,7 @@ def published(*kids):
     return key_set(*[jwk("ES256", kid) for kid in kids or (KEY,)])
 
 
-class Asked:
+class Answer:
     """An answer, in convenient form."""
 
     def __init__(self, response, *, at_once):
@@ -70,7 +70,7 @@ class Client:
         path, _, query = target.partition("?")
         answer = self._handle(Request(method, path, query, list(headers), body, "unix"))
         at_once = not inspect.isawaitable(answer)
-        return Asked(answer if at_once else await answer, at_once=at_once)
+        return Answer(answer if at_once else await answer, at_once=at_once)
 
     async def get(self, target, *headers):
         return await self.ask("GET", target, *headers)

@@ -70,14 +70,14 @@ async def test_an_active_token_passes_and_the_service_sees_its_claims():
     assert answer.status_code == 200
     assert answer.json()["reason"] == "active"
     assert answer.json()["claims"] == {"sub": "alice", "scope": "data"}
-    assert verifier.asked == [("token-1", "read", ("dataset:42",))]
+    assert verifier.calls == [("token-1", "read", ("dataset:42",))]
 
 
 async def test_a_public_route_reads_no_token():
     verifier = StubVerifier(Reason.TOKEN_REVOKED)
     answer = await ask(verifier, "GET", "/health")
     assert answer.json()["reason"] is answer.json()["claims"] is None
-    assert verifier.asked == []
+    assert verifier.calls == []
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ async def test_a_path_without_a_rule_is_protected(method, route):
     verifier = StubVerifier()
     assert (await ask(verifier, method, "/new", headers={})).status_code == 401
     assert (await ask(verifier, method, "/new")).status_code == 200
-    assert verifier.asked == [("token-1", route, ())]
+    assert verifier.calls == [("token-1", route, ())]
 
 
 async def test_without_rules_everything_is_protected():
@@ -126,7 +126,7 @@ async def test_a_cookie_is_accepted_where_configured():
     assert allowed.status_code == 200
     forged = await ask(verifier, "POST", "/x", cookie, credentials=rules)
     assert (forged.status_code, forged.json()["title"]) == (403, "cross_site_request")
-    assert verifier.asked == [("token-2", "read", ())]
+    assert verifier.calls == [("token-2", "read", ())]
 
 
 # Refusing -----------------------------------------------------------------------------
@@ -145,7 +145,7 @@ async def test_malformed_credentials_are_not_verified(headers, status, code):
     answer = await ask(verifier, "GET", "/x", headers)
     assert (answer.status_code, answer.json()["title"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
-    assert verifier.asked == []
+    assert verifier.calls == []
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ async def test_a_path_with_two_readings_is_refused(path, raw_path):
     verifier = StubVerifier(scope="data")
     status, problem = await answer_to(protect(verifier), http(path, raw_path))
     assert (status, problem["title"]) == (400, "invalid_request")
-    assert verifier.asked == []
+    assert verifier.calls == []
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ async def test_rules_apply_below_the_root_path(path, root):
 async def test_a_root_path_is_whole_segments(path):
     verifier = StubVerifier()
     await answer_to(protect(verifier), http(path, root_path="/v1"))
-    assert verifier.asked
+    assert verifier.calls
 
 
 async def test_a_mounted_service_is_protected_by_its_own_paths():
@@ -276,7 +276,7 @@ async def test_a_mounted_service_is_protected_by_its_own_paths():
         protected = await client.get("/v1/datasets/42", headers=BEARER)
     assert public.json()["reason"] is None
     assert protected.json()["path"]["id"] == "42"
-    assert verifier.asked == [("token-1", "read", ("dataset:42",))]
+    assert verifier.calls == [("token-1", "read", ("dataset:42",))]
 
 
 PIECES = st.sampled_from(
@@ -298,10 +298,10 @@ async def test_the_service_gets_the_path_that_was_checked(written):
     if status != 200:
         assert status == 400
         return
-    if not verifier.asked:
+    if not verifier.calls:
         assert path == "/health"
         return
-    ((_, _, resources),) = verifier.asked
+    ((_, _, resources),) = verifier.calls
     values = seen["path"]
     if "row" in values:
         assert resources == (f"row:{values['id']}/{values['row']}",)

@@ -45,7 +45,7 @@ async def test_a_websocket_opens_with_an_active_token():
     verifier = StubVerifier()
     (accepted,) = await open_websocket(protect(verifier, accepting), headers=TOKEN)
     assert accepted == {"type": "websocket.accept", "claims": {"sub": "alice"}}
-    assert verifier.asked == [("token-1", "write", ())]
+    assert verifier.calls == [("token-1", "write", ())]
 
 
 async def test_a_websocket_is_closed_before_it_is_accepted():

@@ -48,10 +48,10 @@ class Answering:
 
     def __init__(self, answer):
         self.answer = answer
-        self.asked = []
+        self.calls = []
 
     def authorize(self, request):
-        self.asked.append(request)
+        self.calls.append(request)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -237,7 +237,7 @@ async def test_a_passing_request_is_verified_or_public(asked):
     verifier = StubVerifier()
     answer = await deciding(verifier).check(asked)
     if kind(answer) == "ok_response" and answer.ok_response.headers:
-        assert len(verifier.asked) == 1
+        assert len(verifier.calls) == 1
         assert fields(answer.ok_response.headers)["x-auth-subject"] == "alice"
 
 

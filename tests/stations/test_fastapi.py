@@ -70,20 +70,20 @@ async def test_the_operation_gets_the_verification():
     verifier = StubVerifier()
     answer = await ask(verifier, "GET", "/me")
     assert answer.json() == {"claims": {"sub": "alice"}, "as_of": 7}
-    assert verifier.asked == [("token-1", "read", ())]
+    assert verifier.calls == [("token-1", "read", ())]
 
 
 async def test_an_operation_can_state_its_requirements():
     verifier = StubVerifier(scope="data:read data:write")
     answer = await ask(verifier, "PUT", "/datasets/42")
     assert answer.json() == 42
-    assert verifier.asked == [("token-1", "careful", ("dataset:42",))]
+    assert verifier.calls == [("token-1", "careful", ("dataset:42",))]
 
 
 async def test_the_route_class_defaults_to_the_methods():
     verifier = StubVerifier()
     await ask(verifier, "POST", "/datasets")
-    assert verifier.asked == [("token-1", "write", ())]
+    assert verifier.calls == [("token-1", "write", ())]
 
 
 @pytest.mark.parametrize("number", ["042", "+42", "4_2", "42.0", "%34%32", "x"])
@@ -92,10 +92,10 @@ async def test_a_resource_comes_from_the_path_value(number):
     verifier = StubVerifier(scope="data:write")
     answer = await ask(verifier, "PUT", f"/datasets/{number}")
     if answer.status_code == 200:
-        assert verifier.asked[0][2] == (f"dataset:{answer.json()}",)
+        assert verifier.calls[0][2] == (f"dataset:{answer.json()}",)
     else:
         assert answer.status_code == 400
-        assert verifier.asked == []
+        assert verifier.calls == []
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ async def test_a_websocket_is_checked_before_it_is_accepted():
     app = service(verifier)
     types, _ = await open_websocket(app, [(b"authorization", b"Bearer token-1")])
     assert types == ["websocket.accept", "websocket.send", "websocket.close"]
-    assert verifier.asked == [("token-1", "write", ())]
+    assert verifier.calls == [("token-1", "write", ())]
     types, (closed,) = await open_websocket(app, [])
     assert types == ["websocket.close"]
     assert closed["code"] == 1008

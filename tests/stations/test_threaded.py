@@ -86,13 +86,13 @@ def test_it_runs_in_one_thread_of_its_own_until_it_is_stopped(stub):
 def test_a_check_is_made_in_the_thread_that_asks(stub, running):
     verdict = running.check("claims", route="write", resources=["a:b"], kid="k")
     assert verdict.active
-    assert stub.asked == [("claims k", "write", ("a:b",))]
+    assert stub.calls == [("claims k", "write", ("a:b",))]
     assert stub.threads["check"] is threading.current_thread()
 
 
 def test_a_verification_may_wait_in_the_background(stub, running):
     assert running.verify("token", route="write", resources=["a:b"])
-    assert stub.asked == [("token", "write", ("a:b",))]
+    assert stub.calls == [("token", "write", ("a:b",))]
     assert stub.threads["verify"] in own_threads()
 
 

@@ -14,7 +14,7 @@ class StubVerifier:
     def __init__(self, reason=Reason.ACTIVE, **claims):
         self.reason = reason
         self.claims = {"sub": "alice", **claims}
-        self.asked = []
+        self.calls = []
 
     async def verify_async(self, token, *, route="read", resources=()):
         return self.verify(token, route=route, resources=resources)
@@ -23,7 +23,7 @@ class StubVerifier:
         return self.verify(token, route=route, resources=resources)
 
     def verify(self, token, *, route="read", resources=()):
-        self.asked.append((token, route, tuple(resources)))
+        self.calls.append((token, route, tuple(resources)))
         active = self.reason is Reason.ACTIVE
         verdict = Verdict(
             active=active, reason=self.reason, as_of=UnixMs(7), staleness_ms=1

@@ -60,7 +60,7 @@ def test_a_token_that_counts_passes_at_once():
     verifier = StubVerifier()
     answer = ask(verifier, "GET", "/datasets/42?x=//..;", BEARER)
     assert answer.status == 200
-    assert verifier.asked == [("token-1", "read", ("dataset:42",))]
+    assert verifier.calls == [("token-1", "read", ("dataset:42",))]
     assert answer.headers_to_client == ()
 
 
@@ -98,7 +98,7 @@ def test_unset_headers_are_removed_so_that_no_client_can_set_them():
 def test_a_public_path_checks_no_token_and_sets_no_identity():
     verifier = StubVerifier(Reason.TOKEN_REVOKED)
     answer = ask(verifier, "GET", "/health", BEARER)
-    assert (answer.status, verifier.asked) == (200, [])
+    assert (answer.status, verifier.calls) == (200, [])
     assert answer.headers_to_upstream == ()
     assert answer.remove_from_upstream == tuple(IDENTITY)
 
@@ -173,7 +173,7 @@ def test_a_token_that_does_not_count_is_refused(reason, status, error):
 def test_malformed_credentials_are_not_verified(headers, status):
     verifier = StubVerifier()
     assert ask(verifier, "GET", "/x", *headers).status == status
-    assert verifier.asked == []
+    assert verifier.calls == []
 
 
 def test_who_shows_no_token_learns_no_error_code():
@@ -211,7 +211,7 @@ def test_a_token_for_another_audience_is_refused(audience, status):
 def test_a_path_that_may_be_read_in_two_ways_is_refused(path):
     verifier = StubVerifier()
     assert ask(verifier, "GET", path, BEARER).status == 400
-    assert verifier.asked == []
+    assert verifier.calls == []
 
 
 def test_an_answer_names_no_length():

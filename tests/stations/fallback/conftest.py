@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from revocation.verifier.fallback.fallback_chain import IssuerFallback, SidecarFallback
 from tests.installation import eventually
-from tests.stations.fallback.asking import PATIENT
+from tests.stations.fallback.checks import PATIENT
 from tests.traffic import ISSUER
 
 

@@ -1,6 +1,6 @@
 """The answers of a sidecar and of an issuer, and the verdicts they lead to.
 
-Sibling: `test_asking.py`, for answers that are not usable.
+Sibling: `test_fallback_sources.py`, for answers that are not usable.
 """
 
 import base64
@@ -12,15 +12,15 @@ from starlette.responses import JSONResponse
 
 from revocation.decision import Reason, Verdict
 from revocation.entries import Kind, Target
-from tests.stations.fallback.asking import (
+from tests.stations.fallback.checks import (
     POLICY,
     RULES,
     TOKEN,
     WITH_SETS,
     as_of,
     ask,
-    question,
-    told,
+    check_request,
+    sidecar_answer,
 )
 from tests.stations.regions import now_ms
 from tests.traffic import ISSUER
@@ -29,21 +29,21 @@ from tests.traffic import ISSUER
 
 
 def rejected_for(reason, /, **more):
-    return told(Verdict(active=False, reason=reason, **as_of()), **more)
+    return sidecar_answer(Verdict(active=False, reason=reason, **as_of()), **more)
 
 
 async def test_a_sidecar_gets_only_what_a_check_needs(server, sidecar):
-    asked = question(
+    check = check_request(
         "alice", kid="k1", resources=("dataset:42",), email="a@b.example", azp="shop"
     )
-    await ask(sidecar, asked)
+    await ask(sidecar, check)
     ((path, headers, body),) = server.requests
     sent = json.loads(body)
     assert path == "/v1/check"
     assert headers["content-type"] == "application/json"
     assert headers["max-forwards"] == "0"
     assert sent.pop("claims") == {
-        name: value for name, value in asked.claims.items() if name != "email"
+        name: value for name, value in check.claims.items() if name != "email"
     }
     assert sent == {"kid": "k1", "route": "write", "resources": ["dataset:42"]}
     assert TOKEN.encode() not in body
@@ -52,9 +52,9 @@ async def test_a_sidecar_gets_only_what_a_check_needs(server, sidecar):
 async def test_a_sidecar_gets_only_what_claim_sets_need(server, sidecar):
     """Also of verified claims, which are immutable at any depth."""
     actor = MappingProxyType({"sub": "agent-1", "email": "a@b.example"})
-    asked = question(act=actor, groups=("a", "b"), device_id=("d-1", 5), azp="web")
-    asked = asked._replace(claims=MappingProxyType(asked.claims))
-    await ask(sidecar, asked, rules=WITH_SETS)
+    check = check_request(act=actor, groups=("a", "b"), device_id=("d-1", 5), azp="web")
+    check = check._replace(claims=MappingProxyType(check.claims))
+    await ask(sidecar, check, rules=WITH_SETS)
     ((_, _, body),) = server.requests
     told_of = json.loads(body)["claims"]
     assert told_of["act"] == {"sub": "agent-1"}
@@ -64,33 +64,35 @@ async def test_a_sidecar_gets_only_what_claim_sets_need(server, sidecar):
 
 async def test_a_rejection_of_claims_names_those_of_the_token(server, sidecar):
     server.answer = rejected_for(Reason.CLAIMS_REVOKED, receipt="3-1742")
-    asked = question(act={"sub": "agent-1"}, azp="web")
-    verdict = await ask(sidecar, asked, rules=WITH_SETS)
+    check = check_request(act={"sub": "agent-1"}, azp="web")
+    verdict = await ask(sidecar, check, rules=WITH_SETS)
     assert verdict.entry.target == Target(Kind.CLAIMS, ISSUER, "act.sub=agent-1")
-    assert await ask(sidecar, asked) is None  # it names no claim that we look up
+    assert await ask(sidecar, check) is None  # it names no claim that we look up
 
 
 async def test_claims_that_no_event_can_name_are_not_sent(server, sidecar):
-    verdict = await ask(sidecar, question(act="agent-1"), rules=WITH_SETS)
+    verdict = await ask(sidecar, check_request(act="agent-1"), rules=WITH_SETS)
     assert verdict.reason is Reason.UNVERIFIABLE
     assert server.requests == []
 
 
 async def test_an_active_answer_of_a_sidecar_is_judged_by_our_policy(server, sidecar):
     for age_ms, stale in ((300, False), (1_500, True)):
-        server.answer = told(
+        server.answer = sidecar_answer(
             Verdict(active=True, reason=Reason.ACTIVE, **as_of(age_ms))
         )
         verdict = await ask(sidecar)
         assert verdict.active
         assert verdict.stale is stale
         assert age_ms <= verdict.staleness_ms < 5_000
-    server.answer = told(Verdict(active=True, reason=Reason.ACTIVE, **as_of(5_500)))
+    server.answer = sidecar_answer(
+        Verdict(active=True, reason=Reason.ACTIVE, **as_of(5_500))
+    )
     assert await ask(sidecar) is None
 
 
 async def test_a_watermark_in_the_future_is_not_fresh(server, sidecar):
-    server.answer = told(
+    server.answer = sidecar_answer(
         Verdict(active=True, reason=Reason.ACTIVE, **as_of(-3_600_000))
     )
     assert await ask(sidecar) is None
@@ -118,8 +120,8 @@ async def test_a_rejection_keeps_its_receipt_and_target(
     reason, kind, name, server, sidecar
 ):
     server.answer = rejected_for(reason, receipt="3-1742")
-    asked = question(kid="k1", client_id="shop", resources=["dataset:42"])
-    verdict = await ask(sidecar, asked)
+    check = check_request(kid="k1", client_id="shop", resources=["dataset:42"])
+    verdict = await ask(sidecar, check)
     assert (verdict.active, verdict.reason, verdict.stale) == (False, reason, False)
     assert verdict.receipt == "3-1742"
     assert verdict.entry.target == Target(kind, ISSUER, name)
@@ -127,7 +129,7 @@ async def test_a_rejection_keeps_its_receipt_and_target(
 
 async def test_an_ambiguous_target_is_not_named(server, sidecar):
     server.answer = rejected_for(Reason.CLIENT_REVOKED, receipt="3-1742")
-    verdict = await ask(sidecar, question(client_id="shop", azp="till"))
+    verdict = await ask(sidecar, check_request(client_id="shop", azp="till"))
     assert verdict.reason is Reason.CLIENT_REVOKED
     assert verdict.entry is None
 
@@ -179,12 +181,12 @@ async def test_the_request_to_the_issuer_follows_rfc_7662(server, issuer):
 
 
 async def test_an_active_token_is_as_of_the_request(server, issuer):
-    asked = question()
-    about = {name: asked.claims[name] for name in ("iss", "sub", "jti", "exp")}
+    check = check_request()
+    about = {name: check.claims[name] for name in ("iss", "sub", "jti", "exp")}
     for more in ({}, about, {"scope": "a b", "exp": float(about["exp"])}):
         server.answer = JSONResponse({"active": True, **more})
         began = now_ms()
-        verdict = await ask(issuer, asked)
+        verdict = await ask(issuer, check)
         assert verdict.reason is Reason.ACTIVE
         assert began <= verdict.as_of <= now_ms()
         assert verdict.staleness_ms <= now_ms() - began
@@ -205,7 +207,7 @@ async def test_an_answer_is_as_old_as_its_request(
     server.answer = JSONResponse({"active": active})
     server.meanwhile = lambda: clock.append(clock[0] + takes_ms)
     verdict = await issuer.ask(
-        question(), policy=POLICY, rules=RULES, now=lambda: clock[-1]
+        check_request(), policy=POLICY, rules=RULES, now=lambda: clock[-1]
     )
     if reason is None:
         assert verdict is None
@@ -242,7 +244,7 @@ async def test_an_inactive_token_is_rejected(server, issuer):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "fields",
     [
         {"compact": None},
         {"resources": ["dataset:42"]},
@@ -251,10 +253,10 @@ async def test_an_inactive_token_is_rejected(server, issuer):
     ids=["no token", "resources", "of another issuer"],
 )
 async def test_requests_that_the_issuer_cannot_answer_are_not_sent(
-    asked, server, issuer
+    fields, server, issuer
 ):
     """Above all not a token of another issuer: its recipient could use it."""
-    assert await ask(issuer, question(**asked)) is None
+    assert await ask(issuer, check_request(**fields)) is None
     assert not server.requests
 
 

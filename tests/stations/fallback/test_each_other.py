@@ -8,7 +8,7 @@ from revocation.sidecar.checks import Checker
 from revocation.verifier import Verifier
 from revocation.verifier.base_verifier import VerifierParts
 from revocation.verifier.fallback.fallback_chain import SidecarFallback
-from tests.stations.fallback.asking import POLICY, RULES, store_as_of, token
+from tests.stations.fallback.checks import POLICY, RULES, store_as_of, token
 from tests.stations.sidecars import listening
 
 POLICIES = {"write": POLICY, "read": StalenessPolicy()}

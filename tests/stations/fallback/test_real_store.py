@@ -9,7 +9,7 @@ from revocation.store.redis_store import RedisStore
 from revocation.verifier.fallback.fallback_chain import RegionFallback
 from tests.identities import identity
 from tests.servers import start_valkey
-from tests.stations.fallback.asking import ask, cut_off, question
+from tests.stations.fallback.checks import ask, check_request, cut_off
 from tests.stations.regions import now_ms
 from tests.unit.strategies import LIMITS
 
@@ -37,11 +37,11 @@ async def test_a_late_answer_is_not_taken_for_the_next(server):
         assert (await ask(fallback)).reason is EXPECTED["alice"]
         for _ in range(2):
             server.pause()
-            assert await ask(fallback, question("alice")) is None
+            assert await ask(fallback, check_request("alice")) is None
             server.resume()
             for name in ("bob", "alice", "bob"):
-                verdict = await ask(fallback, question(name))
+                verdict = await ask(fallback, check_request(name))
                 assert verdict is None or verdict.reason is EXPECTED[name]
         patiently = RegionFallback(store, timeout_ms=20_000)
         for name, reason in EXPECTED.items():
-            assert (await ask(patiently, question(name))).reason is reason
+            assert (await ask(patiently, check_request(name))).reason is reason

@@ -21,18 +21,18 @@ from revocation.verifier.fallback.fallback_chain import (
     SidecarFallback,
 )
 from revocation.verifier.remote_verifier import RemoteVerifier
-from tests.stations.fallback.asking import (
+from tests.stations.fallback.checks import (
     PATIENT,
     POLICY,
     RULES,
     WITH_SETS,
     as_of,
     ask,
+    check_request,
     cut_off,
-    question,
+    sidecar_answer,
     store_as_of,
     token,
-    told,
 )
 from tests.stations.regions import now_ms
 from tests.stations.sidecars import listening
@@ -43,7 +43,7 @@ from tests.traffic import ISSUER
 
 async def test_a_fresher_region_answers():
     fallback = RegionFallback(await store_as_of(300, cut_off()))
-    active, rejected = await ask(fallback, question("bob")), await ask(fallback)
+    active, rejected = await ask(fallback, check_request("bob")), await ask(fallback)
     assert active.reason is Reason.ACTIVE
     assert 300 <= active.staleness_ms < 5_000
     assert rejected.reason is Reason.ISSUED_BEFORE_CUT_OFF
@@ -57,8 +57,8 @@ async def test_kid_and_resources_are_looked_up_there():
     fallback = RegionFallback(
         await store_as_of(0, revoked, cut_off(Kind.RESOURCE, "dataset:42"))
     )
-    key = await ask(fallback, question(kid="k1"))
-    data = await ask(fallback, question(resources=["dataset:42"]))
+    key = await ask(fallback, check_request(kid="k1"))
+    data = await ask(fallback, check_request(resources=["dataset:42"]))
     assert (key.reason, data.reason) == (Reason.KEY_REVOKED, Reason.RESOURCE_DELETED)
 
 
@@ -66,9 +66,9 @@ async def test_claim_sets_are_looked_up_there():
     fallback = RegionFallback(
         await store_as_of(0, cut_off(Kind.CLAIMS, "act.sub=agent-1"))
     )
-    agent = question(act={"sub": "agent-1"})
+    agent = check_request(act={"sub": "agent-1"})
     rejected = await ask(fallback, agent, rules=WITH_SETS)
-    other = await ask(fallback, question(act={"sub": "agent-2"}), rules=WITH_SETS)
+    other = await ask(fallback, check_request(act={"sub": "agent-2"}), rules=WITH_SETS)
     assert rejected.reason is Reason.CLAIMS_REVOKED
     assert other.active
 
@@ -85,7 +85,7 @@ async def test_a_rejection_counts_however_far_the_region_is_behind():
 
 
 async def test_an_unverifiable_token_is_reported_as_such():
-    verdict = await ask(RegionFallback(await store_as_of()), question(jti=7))
+    verdict = await ask(RegionFallback(await store_as_of()), check_request(jti=7))
     assert verdict.reason is Reason.UNVERIFIABLE
 
 
@@ -119,8 +119,8 @@ async def test_a_token_dated_ahead_is_refused_by_either_clock(
     """Both may be behind the clock that dates cut-offs, or that one behind ours."""
     store = await store_as_of()
     store.skew_ms = theirs_ms
-    asked = question(iat=now_ms() / 1_000 + 4.5)
-    verdict = await ask(RegionFallback(store), asked, skew_ms=ours_ms)
+    check = check_request(iat=now_ms() / 1_000 + 4.5)
+    verdict = await ask(RegionFallback(store), check, skew_ms=ours_ms)
     assert verdict.active is active
 
 
@@ -193,7 +193,7 @@ async def test_before_the_start_and_after_the_stop_there_is_no_answer(server, si
 async def test_a_fault_of_the_token_itself_needs_no_request(
     more, reason, server, asked_by_http
 ):
-    assert (await ask(asked_by_http, question(**more))).reason is reason
+    assert (await ask(asked_by_http, check_request(**more))).reason is reason
     assert not server.requests
 
 
@@ -201,7 +201,9 @@ async def test_the_environments_proxy_is_not_used(monkeypatch, server, started):
     """It would see tokens, and could forge answers."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    server.answer = told(Verdict(active=True, reason=Reason.ACTIVE, **as_of()))
+    server.answer = sidecar_answer(
+        Verdict(active=True, reason=Reason.ACTIVE, **as_of())
+    )
     assert await ask(await started(SidecarFallback(server.url, **PATIENT)))
 
 
@@ -241,9 +243,12 @@ async def test_a_real_sidecar_is_understood(started):
     checker = Checker(soon, region="us", routes=routes, verifies=False)
     async with verifier, listening(checker.answer) as url:
         fallback = await started(SidecarFallback(url, **PATIENT))
-        active, rejected = await ask(fallback, question("bob")), await ask(fallback)
+        active, rejected = (
+            await ask(fallback, check_request("bob")),
+            await ask(fallback),
+        )
         store.available = False
-        unanswered = await ask(fallback, question("bob"))
+        unanswered = await ask(fallback, check_request("bob"))
     assert active.reason is Reason.ACTIVE
     assert rejected.reason is Reason.ISSUED_BEFORE_CUT_OFF
     assert rejected.entry.target == Target(Kind.USER, ISSUER, "alice")
