@@ -88,9 +88,9 @@ class Sidecar:
         return str((await self.verdict(name, **more)).get("reason", "not_ready"))
 
     async def verdict(self, name: str, **more: object) -> dict[str, Any]:
-        told = claims(name, now=int(time.time()), **more)
+        presented = claims(name, now=int(time.time()), **more)
         async with httpx.AsyncClient(base_url=self._url, trust_env=False) as client:
-            answer = await client.post("/v1/check", json={"claims": told})
+            answer = await client.post("/v1/check", json={"claims": presented})
         return dict(answer.json())
 
     async def _get(self, path: str) -> httpx.Response:

@@ -144,8 +144,8 @@ async def test_a_repeated_disabling_is_recognised_despite_twins(
     before = [(logged_out("mallory"), away) for _ in range(20)]
     for number in range(2):
         installation.add_authority(f"twin-{number}", authority_id=f"twin-{number}")
-    told = [*before, (disabled, away), (enabled, away), (disabled, away)]
-    await installation.applied(await publish_at(installation, told))
+    placements = [*before, (disabled, away), (enabled, away), (disabled, away)]
+    await installation.applied(await publish_at(installation, placements))
     await installation.applied(await installation.publish(logged_out("probe")))
     entry = (await installation.find("eu", user("mallory"))).found[user("mallory")]
     assert (entry.status, entry.version) == (Status.ACTIVE, 21)
@@ -161,8 +161,8 @@ async def test_a_producer_cannot_forge_the_origin_of_an_event(
         forged = [("forwarded-from", b"%d-%d-%d" % (partition, 10**9, 10**12))]
         receipts = []
         for headers in (forged, ()):
-            told = [(logged_out(name), at) for at in range(PARTITIONS)]
-            receipts += await publish_at(installation, told, headers=headers)
+            placements = [(logged_out(name), at) for at in range(PARTITIONS)]
+            receipts += await publish_at(installation, placements, headers=headers)
         await installation.applied(receipts)
         answer = await installation.find("eu", user(name))
         assert answer.found[user(name)].version == 2 * PARTITIONS
@@ -211,7 +211,7 @@ async def test_each_event_of_a_mixture_counts_once(install: Install, seed: int) 
     rng = random.Random(seed)
     installation = await running(install)
     installation.add_authority("twin", authority_id="twin")
-    told: list[tuple[Event, int]] = []
+    placements: list[tuple[Event, int]] = []
     receipts = []
     for step in range(5):
         await disturb(installation, rng, step)
@@ -220,12 +220,12 @@ async def test_each_event_of_a_mixture_counts_once(install: Install, seed: int) 
             some = [happened(rng, now) for _ in range(5)]
             placed = [(each, where(rng, home(each, PARTITIONS))) for each in some]
             receipts += await publish_at(installation, placed)
-            told += placed
+            placements += placed
     await installation.applied(receipts, within=90)
     times = await times_of(installation)
     published = [
         Published(event, at, receipt.offset, times[at, receipt.offset])
-        for (event, at), receipt in zip(told, receipts, strict=True)
+        for (event, at), receipt in zip(placements, receipts, strict=True)
     ]
     model = expected(published)
     users = {name: Target(Kind.USER, STATED, name) for name in model}

@@ -154,11 +154,11 @@ async def test_no_token_of_a_racing_refresh_survives_a_revocation(
     refused = (await until_refused(issuer.guard, refresh))[-1]
     assert refused.reason is RefreshReason.REVOKED
     await issuer.verifier.wait_applied(receipts, timeout_seconds=20)
-    told = minted(refresh, decision)
-    verdict = await issuer.verifier.check_async(told)
+    access = minted(refresh, decision)
+    verdict = await issuer.verifier.check_async(access)
     assert verdict.receipt == str(receipts[0])
     assert verdict.entry is not None
     reach = verdict.entry.not_before + issuer.verifier.rules.clock_allowance_ms
-    later = {**told, "iat": (reach + 1) / 1_000}
+    later = {**access, "iat": (reach + 1) / 1_000}
     dated_later = await issuer.verifier.check_async(later)
     assert dated_later.active == (saved_by == "date")

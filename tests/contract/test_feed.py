@@ -24,20 +24,20 @@ def named(entry: Entry) -> bytes:
 
 async def snapshot(feed: FeedReader) -> dict[bytes, bytes]:
     """Return all pages together; the later page counts, as for a replica."""
-    told: dict[bytes, bytes] = {}
+    entries: dict[bytes, bytes] = {}
     cursor = "0"
     while True:
         page = await feed.page(cursor)
         assert page.keys >= len(page.entries)
-        told |= page.entries
+        entries |= page.entries
         cursor = page.cursor
         if cursor == "0":
-            return without_canaries(told)
+            return without_canaries(entries)
 
 
-def without_canaries(told: StoredEntries) -> dict[bytes, bytes]:
+def without_canaries(entries: StoredEntries) -> dict[bytes, bytes]:
     names = {name(each, PEPPER) for each in canary.TARGETS.values()}
-    return {each: told[each] for each in told.keys() - names}
+    return {each: entries[each] for each in entries.keys() - names}
 
 
 async def read_on(feed: FeedReader, position: str = START) -> list[Change]:
@@ -50,10 +50,10 @@ async def read_on(feed: FeedReader, position: str = START) -> list[Change]:
 
 
 def together(changes: list[Change]) -> StoredEntries:
-    told: dict[bytes, bytes] = {}
+    entries: dict[bytes, bytes] = {}
     for change in changes:
-        told |= change.entries
-    return told
+        entries |= change.entries
+    return entries
 
 
 # Pages --------------------------------------------------------------------------------
@@ -63,10 +63,10 @@ async def test_pages_contain_every_entry_with_its_expiry(region: FedRegion) -> N
     token, user = denied(), subject(status=Status.DISABLED)
     await put(region.store, token, user)
 
-    told = await snapshot(region.feed)
+    entries = await snapshot(region.feed)
 
     moment = user.source.time
-    assert told == {
+    assert entries == {
         named(token): b"%d 0-7" % token.expires_at,
         named(user): b"-1 0-7 1 %d disabled %d %d 0" % (moment, moment, moment),
     }
@@ -96,12 +96,12 @@ async def test_writes_during_paging_are_in_a_page_or_in_the_feed(
     kept = [denied(name=f"kept-{at}") for at in range(3_000)]
     await put(region.store, *kept)
     position = (await region.feed.head()).position
-    told: dict[bytes, bytes] = {}
+    entries: dict[bytes, bytes] = {}
     written: list[Entry] = []
     cursor = "0"
     while True:
         page = await region.feed.page(cursor)
-        told |= page.entries
+        entries |= page.entries
         late = [denied(8, name=f"late-{len(written) + at}") for at in range(50)]
         again = denied(9, left_ms=1_900_000, name=f"kept-{len(written)}")
         await put(region.store, *late, again)
@@ -110,11 +110,11 @@ async def test_writes_during_paging_are_in_a_page_or_in_the_feed(
         if cursor == "0":
             break
 
-    told |= together(await read_on(region.feed, position))
-    told = without_canaries(told)
+    entries |= together(await read_on(region.feed, position))
+    entries = without_canaries(entries)
 
-    assert set(told) == {named(entry) for entry in (*kept, *written)}
-    assert told == await snapshot(region.other)
+    assert set(entries) == {named(entry) for entry in (*kept, *written)}
+    assert entries == await snapshot(region.other)
 
 
 async def test_expired_entries_are_on_no_page(region: FedRegion) -> None:
@@ -183,8 +183,8 @@ async def test_an_ended_entry_comes_with_an_expiry_in_the_past(
 
     await put(region.store, enabled)
 
-    told = (await read_on(region.feed))[-1].entries[named(enabled)]
-    assert 0 < int(told.split()[0]) < time.time() * 1_000
+    value = (await read_on(region.feed))[-1].entries[named(enabled)]
+    assert 0 < int(value.split()[0]) < time.time() * 1_000
     assert await snapshot(region.feed) == {}
 
 

@@ -164,10 +164,10 @@ async def test_a_lost_connection_is_not_reopened_at_once(
 
         await raw.client_kill_filter(_type="normal", skipme=True)
 
-        (told,) = await asyncio.gather(waiting, return_exceptions=True)
+        (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
         after = (await raw.info("stats"))["total_connections_received"]
     assert after - before == again
-    assert isinstance(told, StoreUnavailableError) != again
+    assert isinstance(outcome, StoreUnavailableError) != again
     await feed.stop()
 
 

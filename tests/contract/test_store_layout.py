@@ -163,9 +163,9 @@ async def test_the_feed_states_the_freshness_of_the_region(
     for each in (mark(1, as_of=5, rebuilt=False), mark(2, as_of=6), mark(2, as_of=7)):
         await redis_store.apply("epoch", Batch([], {0: each}, {}))
 
-    told = [(each[b"ready"], each[b"as_of"]) for each in await feed(raw, layout)]
+    stated = [(each[b"ready"], each[b"as_of"]) for each in await feed(raw, layout)]
 
-    assert told == [(b"0", b"0"), (b"0", b"5"), (b"1", b"6"), (b"1", b"7")]
+    assert stated == [(b"0", b"0"), (b"0", b"5"), (b"1", b"6"), (b"1", b"7")]
 
 
 async def test_the_feed_omits_refused_writes(
@@ -184,10 +184,10 @@ async def test_the_feed_reports_a_lapsed_disabling(
     late = subject(2, status=Status.ACTIVE, age_ms=age - 1)
     await put(redis_store, late)
 
-    told = (await feed(raw, layout))[-1][name(late.target, PEPPER)]
+    value = (await feed(raw, layout))[-1][name(late.target, PEPPER)]
 
-    assert int(told.split()[0]) <= now_ms()
-    assert b" active " in told
+    assert int(value.split()[0]) <= now_ms()
+    assert b" active " in value
 
 
 # Digests ------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ async def test_past_its_bound_each_route_class_follows_its_policy(
             read = verifier.check(token("bob"), route="read")
             lax = verifier.check(token("bob"), route="lax")
             asked = verifier.check(token("bob"), route="ask")
-            told = (
+            counts = (
                 counted(Reason.STALE, "write", stale=True),
                 counted(Reason.ACTIVE, "read", stale=True),
             )
@@ -118,7 +118,7 @@ async def test_past_its_bound_each_route_class_follows_its_policy(
     assert first.stale
     assert BOUND_MS < first.staleness_ms < BOUND_MS + 1_000, "at once, not later"
     assert (read.active, read.stale) == (lax.active, lax.stale) == (True, True)
-    assert told == (rejected + 1, accepted + 1), "each was counted"
+    assert counts == (rejected + 1, accepted + 1), "each was counted"
     assert asked.reason is Reason.STALE, "`check` asks no fallback: it may not wait"
 
 
@@ -137,11 +137,11 @@ async def test_introspection_returns_the_answer_of_a_fresher_region(
         await eventually(
             lambda: verifier.check(token("bob")).staleness_ms > 3 * BOUND_MS
         )
-        nobody = await verifier.check_async(token("bob"), route="ask")
+        bob = await verifier.check_async(token("bob"), route="ask")
         installation.stations["projector-us"].resume()
         cable.mend()
 
     assert (good.active, good.stale) == (True, False)
     assert bad.reason is Reason.ISSUED_BEFORE_CUT_OFF
     assert bad.receipt == str(receipts[0])
-    assert nobody.reason is Reason.STALE
+    assert bob.reason is Reason.STALE

@@ -192,8 +192,8 @@ async def enabled_before_disabled(install: Install, **authority: str) -> list[St
     installation.add_region("eu")
     station = installation.add_authority(**authority)
     await installation.ready()
-    told = {"source": SOURCE, "issuer": ISSUER, "user": "mallory"}
-    enabled, disabled = UserEnabled.new(**told), UserDisabled.new(**told)
+    common = {"source": SOURCE, "issuer": ISSUER, "user": "mallory"}
+    enabled, disabled = UserEnabled.new(**common), UserDisabled.new(**common)
     station.pause()
     placed = [(enabled, elsewhere(enabled, 4)), (disabled, home(disabled, 4))]
     receipts = await publish_at(installation, placed)

@@ -104,8 +104,8 @@ async def is_ready(url: str) -> bool:
 
 
 async def verdict(url: str) -> dict[str, object]:
-    told = claims("mallory", now=int(time.time()))
-    answer = await ask(url, "/v1/check", claims=told)
+    presented = claims("mallory", now=int(time.time()))
+    answer = await ask(url, "/v1/check", claims=presented)
     assert answer is not None
     return dict(answer.json())
 

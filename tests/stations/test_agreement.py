@@ -163,10 +163,10 @@ OWN = replace(SETTINGS.identity("cluster-1"))
     ],
     ids=["region", "topic prefix", "cluster", "layout"],
 )
-@pytest.mark.parametrize("told", ["refuse", "rebuild"])
-async def test_a_store_of_another_installation_is_never_written(region, stated, told):
+@pytest.mark.parametrize("mode", ["refuse", "rebuild"])
+async def test_a_store_of_another_installation_is_never_written(region, stated, mode):
     await region.store.begin("theirs", stated)
-    station = projector(region, on_changed_settings=told)
+    station = projector(region, on_changed_settings=mode)
     with pytest.raises(DisagreementError, match="--take-over"):
         await station.start()
     assert (await region.store.region()).epoch == "theirs"
@@ -191,11 +191,11 @@ async def test_entries_of_other_settings_are_refused(region, stated):
 @pytest.mark.parametrize("stated", [*CHANGED, replace(OWN, layout=1)])
 async def test_entries_of_other_settings_are_rebuilt_on_request(region, stated):
     """Entries of an older release are rebuilt unprompted."""
-    told = {"on_changed_settings": "rebuild"} if stated in CHANGED else {}
+    options = {"on_changed_settings": "rebuild"} if stated in CHANGED else {}
     await region.store.begin("before", stated)
     region.write(0, "alice")
     region.write(1)
-    station = projector(region, **told)
+    station = projector(region, **options)
     await station.start()
     await region.all_applied()
     state = await region.store.region()

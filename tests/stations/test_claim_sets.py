@@ -125,8 +125,8 @@ class Overtaken(Replica):
 
     def find(self, token, now):
         entry = revoked("device_id=d-1")
-        told = b"-1 " + encode_value(entry)
-        self.put({name(entry.target, self._peppers[0]): told})
+        value = b"-1 " + encode_value(entry)
+        self.put({name(entry.target, self._peppers[0]): value})
         self.advance(Freshness(ready=True, as_of=now))
         return super().find(token, now)
 

@@ -191,10 +191,10 @@ async def test_an_answer_may_be_awaited():
     ids=repr,
 )
 async def test_any_error_is_a_denial(answer, capsys):
-    told = await ExtAuthz(Answering(answer)).check(question())
-    assert told.denied_response.status.code == 503
-    assert told.status.code != 0
-    assert fields(told.denied_response.headers)["retry-after"] == "2"
+    denial = await ExtAuthz(Answering(answer)).check(question())
+    assert denial.denied_response.status.code == 503
+    assert denial.status.code != 0
+    assert fields(denial.denied_response.headers)["retry-after"] == "2"
     assert "eyJ" not in "".join(capsys.readouterr())
 
 

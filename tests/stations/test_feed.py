@@ -216,12 +216,12 @@ async def test_a_server_that_is_behind_does_not_get_anothers_freshness(
     head, asked = store.head, []
 
     async def knew_more_once() -> FeedHead:
-        told = await head()
-        asked.append(told)
+        current = await head()
+        asked.append(current)
         if len(asked) > 1:
-            return told
-        later = Freshness(ready=True, as_of=told.freshness.as_of + HOUR)
-        return told._replace(freshness=later)
+            return current
+        later = Freshness(ready=True, as_of=current.freshness.as_of + HOUR)
+        return current._replace(freshness=later)
 
     monkeypatch.setattr(store, "head", knew_more_once)
     async with following(store) as feed:

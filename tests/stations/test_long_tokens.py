@@ -114,8 +114,8 @@ async def test_through_the_sidecar(verifier, tmp_path, most):
     passes, token = most == RAISED, long_token(scope="look")
     async with await verifier(most) as made:
         handle = endpoints_of(made, scope="look").handle
-        told = limits(settings(tmp_path, most))
-        async with Server(handle, [Tcp()], limits=told) as server:
+        bounds = limits(settings(tmp_path, most))
+        async with Server(handle, [Tcp()], limits=bounds) as server:
             client = httpx.AsyncClient(base_url=f"http://{server.addresses[0]}")
             async with client:
                 for path in ("/v1/authz/envoy/x", "/v1/authz/nginx"):

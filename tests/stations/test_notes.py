@@ -91,10 +91,10 @@ async def test_an_authority_notes_what_it_takes(authority):
 
 async def test_an_authority_knows_the_issuers_of_its_settings(authority):
     rules = {"jwks_file": "-", "algorithms": ["ES256"], "audiences": ["api"]}
-    told = AuthoritySettings(
+    changed = AuthoritySettings(
         topic_prefix="played", partitions=PARTITIONS, issuers={f"{ISSUER}/": rules}
     )
-    authority._settings = told
+    authority._settings = changed
     with capture_logs() as logs:
         await Fed(authority).take(7, ALICE)
     assert [line["nearest"] for line in logs] == [f"{ISSUER}/"]
@@ -113,8 +113,8 @@ async def test_a_frame_is_parked_with_its_name(authority):
 
 @pytest.mark.parametrize("value", [FRAMED, encode(ALICE)])
 async def test_a_frame_is_removed_where_the_setting_says_so(authority, value):
-    told = authority._settings.model_copy(update={"events_framing": "confluent"})
-    authority._settings = told
+    changed = authority._settings.model_copy(update={"events_framing": "confluent"})
+    authority._settings = changed
     fed = Fed(authority)
     await fed.take(7, value, partition=(HOME + 1) % PARTITIONS)
     (forwarded,) = fed.sent_to("forwarded")

@@ -79,7 +79,7 @@ def reporter(producer, **options):
 
 
 async def test_a_rejection_is_reported_by_its_digest(producer):
-    told = Counted(TOLD)
+    reported = Counted(TOLD)
     async with reporter(producer) as one:
         one.report(rejected(), route="write")
         await eventually(lambda: producer.sent)
@@ -95,7 +95,7 @@ async def test_a_rejection_is_reported_by_its_digest(producer):
     assert (data.receipt, data.route, data.region) == ("3-17", "write", "eu")
     assert (data.count, data.as_of) == (1, 1_795_273_445_000)
     assert data.first_seen == data.last_seen
-    assert told.moved == 1
+    assert reported.moved == 1
     assert producer.stopped
 
 
@@ -179,13 +179,13 @@ async def test_a_report_that_is_not_sent_is_dropped_and_counted(producer):
 
 async def test_a_report_without_acknowledgement_is_dropped_and_counted():
     producer = FakeProducer()
-    dropped, told = Counted(DROPPED, cause="not_acknowledged"), Counted(TOLD)
+    dropped, reported = Counted(DROPPED, cause="not_acknowledged"), Counted(TOLD)
     async with reporter(producer) as one:
         one.report(rejected(), route="read")
         await eventually(lambda: producer.sent)
         producer.sent[0].delivery.set_exception(KafkaTimeoutError())
         await eventually(lambda: dropped.moved == 1)
-    assert told.moved == 0
+    assert reported.moved == 0
 
 
 async def test_a_producer_without_acknowledgements_is_replaced(monkeypatch):
@@ -261,5 +261,5 @@ async def test_it_may_be_called_from_any_thread(producer):
         await asyncio.to_thread(thread.join)
     await one.stop()
     events = [TokenRejected.model_validate_json(sent.value) for sent in producer.sent]
-    told = sum(event.data.count for event in events)
-    assert told + sum(each.moved for each in counted) == 400
+    reported = sum(event.data.count for event in events)
+    assert reported + sum(each.moved for each in counted) == 400

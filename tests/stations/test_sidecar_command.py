@@ -65,14 +65,14 @@ async def alive(client):
 async def test_it_starts_cold_reloads_and_ends_with_0(station, client, folder):
     station.start()
 
-    async def told():
+    async def reloaded():
         return REFUSED in (await client.get("/metrics")).text
 
     await eventually(lambda: alive(client))
     assert (await client.get("/readyz")).status_code == 503
     (folder / "rules.toml").write_text("broken")
     station._signal(signal.SIGHUP)
-    await eventually(told)
+    await eventually(reloaded)
     assert (await client.get("/v1/authz/envoy/health")).status_code == 200
     station._signal(signal.SIGTERM)
     await eventually(lambda: station.exit_code is not None)

@@ -67,11 +67,11 @@ async def test_the_answer_is_that_of_the_call_that_waits(jwks, fallback, age_ms,
                 assert ageless(one) == ageless(other)
 
 
-def ageless(told):
+def ageless(answer):
     """Return a verdict or a verification without the fields that change with time."""
-    if isinstance(told, Verdict):
-        return told._replace(staleness_ms=0)
-    return told._replace(verdict=ageless(told.verdict))
+    if isinstance(answer, Verdict):
+        return answer._replace(staleness_ms=0)
+    return answer._replace(verdict=ageless(answer.verdict))
 
 
 @pytest.mark.parametrize("age_ms", [0, 30_000])
@@ -114,11 +114,11 @@ async def test_strangers_cause_one_fetch_of_the_keys_only(jwks, ask, made):
         read, reads = source._read, []
         source._read = lambda: reads.append(1) or read()
         for _ in range(20):
-            told = getattr(verifier, ask)(made)
-            if inspect.isawaitable(told):
+            answer = getattr(verifier, ask)(made)
+            if inspect.isawaitable(answer):
                 assert not reads or ask == "verify_async"
-                told = await told
-            assert not told
+                answer = await answer
+            assert not answer
         await eventually(lambda: len(reads) == 1, pause=0.001)
     assert len(reads) == 1
 

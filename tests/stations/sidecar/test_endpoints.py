@@ -32,16 +32,16 @@ async def through(client, proxy, method, target, *headers):
     path = target.encode()
     match proxy:
         case Proxy.NGINX:
-            told = (b"x-original-method", method.encode()), (b"x-original-uri", path)
-            return await client.get("/v1/authz/nginx", HOST, *told, *headers)
+            fields = (b"x-original-method", method.encode()), (b"x-original-uri", path)
+            return await client.get("/v1/authz/nginx", HOST, *fields, *headers)
         case Proxy.TRAEFIK:
-            told = (
+            fields = (
                 (b"x-forwarded-method", method.encode()),
                 (b"x-forwarded-uri", path),
                 (b"x-forwarded-host", HOST[1]),
                 (b"x-forwarded-proto", b"https"),
             )
-            return await client.get("/v1/authz/traefik", *told, *headers)
+            return await client.get("/v1/authz/traefik", *fields, *headers)
         case Proxy.ENVOY:
             whole = f"/v1/authz/envoy{target}"
             return await client.ask(method, whole, HOST, *headers)
@@ -113,8 +113,8 @@ async def test_the_status_for_nginx_is_a_setting(store, jwks):
         plain = await through(client, Proxy.NGINX, "GET", "/x", bearer(signed("bob")))
     options = {"statuses": {Proxy.NGINX: {503: 403}}}
     async with serving(await store_as_of(120_000), jwks, **options) as client:
-        told = await through(client, Proxy.NGINX, "GET", "/x", bearer(signed("bob")))
-    assert (plain.status, told.status) == (503, 403)
+        nginx = await through(client, Proxy.NGINX, "GET", "/x", bearer(signed("bob")))
+    assert (plain.status, nginx.status) == (503, 403)
     with pytest.raises(SettingsError, match="no refusal"):
         endpoints_of(verifier_of(store, jwks), statuses={Proxy.NGINX: {401: 200}})
 

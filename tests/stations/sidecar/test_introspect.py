@@ -242,7 +242,7 @@ async def test_a_stranger_learns_nothing(client, name):
 
 
 async def test_the_challenge_names_each_enabled_scheme(jwks, file):
-    told = []
+    challenges = []
     for who in (
         {"callers": read_callers(file)},
         {"scope": SCOPE},
@@ -250,9 +250,9 @@ async def test_the_challenge_names_each_enabled_scheme(jwks, file):
     ):
         introspection = Introspection(StubVerifier(), **who)
         answer = introspection.answer(Request("POST", "/introspect", "", [], b"", ""))
-        told.append([v for k, v in answer.headers if k == "www-authenticate"])
+        challenges.append([v for k, v in answer.headers if k == "www-authenticate"])
     ways = ['Basic realm="introspection"', 'Bearer realm="introspection"']
-    assert told == [ways[:1], ways[1:], ways]
+    assert challenges == [ways[:1], ways[1:], ways]
 
 
 async def test_without_a_configured_scope_no_token_authenticates(jwks, file):
@@ -333,12 +333,16 @@ def test_a_list_of_scopes_becomes_one_string(claim):
 
 @pytest.mark.parametrize("name", ["cid", "appid"])
 def test_client_id_comes_from_the_claim_that_the_issuer_uses(name):
-    told = describe({name: "till", "azp": "no client"}, ClaimNames(clients=(name,)))
-    assert told["client_id"] == "till"
+    described = describe(
+        {name: "till", "azp": "no client"}, ClaimNames(clients=(name,))
+    )
+    assert described["client_id"] == "till"
 
 
 @pytest.mark.parametrize("odd", [MappingProxyType({"a": 1}), ({"a": 1},), 5, None])
 def test_a_malformed_claim_is_left_out(odd):
     """An issuer's `sub` may be anything if its user_claim is another."""
-    told = describe({"iss": ISSUER, "sub": odd, "aud": odd, "jti": odd}, ClaimNames())
-    assert told == {"active": True, "token_type": "Bearer", "iss": ISSUER}
+    described = describe(
+        {"iss": ISSUER, "sub": odd, "aud": odd, "jti": odd}, ClaimNames()
+    )
+    assert described == {"active": True, "token_type": "Bearer", "iss": ISSUER}
