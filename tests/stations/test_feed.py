@@ -268,6 +268,6 @@ async def test_expired_entries_are_removed():
         long_ago = now_ms() - 2 * HOUR
         gone = Target(Kind.TOKEN, ISSUER, "gone")
         past = Entry(gone, Position(0, 9, long_ago), expires_at=long_ago)
-        feed.replica.put(store._told(gone, memory_store._Kept(past, long_ago, 0)))
+        feed.replica.put(store._stored(gone, memory_store._Kept(past, long_ago, 0)))
         assert len(feed.replica) == 1
         await eventually(lambda: len(feed.replica) == 0, pause=0.001)
