@@ -186,7 +186,7 @@ async def test_a_wrong_clock_is_refused(
     monkeypatch.setattr(redis_connection, "time", shifted)
 
     with pytest.raises(
-        StoreUnsuitableError, match=f"differs by {'-' * (hours > 0)}3(60|59).* NTP"
+        StoreUnsuitableError, match=f"from ours by {'-' * (hours > 0)}3(60|59).* NTP"
     ):
         await redis_store.check_suitable()
 
