@@ -1,4 +1,4 @@
-"""A network path that can be cut: everything passes, or nothing does, silently."""
+"""A network path that can be cut, silently: it delivers everything or nothing."""
 
 import asyncio
 import contextlib
@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 
 class Cable:
-    """Forwards TCP connections to a server. Cut, it drops nothing and delivers nothing.
+    """Forwards TCP connections to a server. Cut, it delivers nothing and drops nothing.
 
-    Neither side is told, as when a firewall or a switch goes mad: that is worse than a
-    connection that is closed.
+    Neither side notices, as with a faulty firewall or switch: that is worse than a
+    closed connection.
     """
 
     def __init__(self, url: str) -> None:
@@ -40,7 +40,7 @@ class Cable:
         self._whole.clear()
 
     def mend(self) -> None:
-        """Deliver what was sent meanwhile, and go on."""
+        """Deliver the data sent meanwhile, and continue."""
         self._whole.set()
 
     def _accept(

@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS: an authority of one's own, and what it signs."""
+"""Certificates for tests of TLS: a private CA, and the certificates that it signs."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -19,7 +19,7 @@ class Certificate(NamedTuple):
 
 
 class Authority:
-    """A private CA. `file` is what its friends trust."""
+    """A private CA. Clients trust it by `file`."""
 
     def __init__(self, folder: Path, name: str = "authority") -> None:
         self._folder = folder
@@ -28,7 +28,7 @@ class Authority:
         builder = _builder(self._name, self._key.public_key(), self._name, timedelta(1))
         usage = x509.KeyUsage(**dict.fromkeys(_USAGES, False) | {"key_cert_sign": True})
         public = self._key.public_key()
-        # Python 3.13 wants to see by which key a certificate was signed.
+        # Python 3.13 requires the identifier of the signing key.
         self._identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(public)
         own = x509.SubjectKeyIdentifier.from_public_key(public)
         certificate = (

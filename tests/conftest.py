@@ -1,4 +1,4 @@
-"""What every test stands on: real servers, and no settings from outside."""
+"""Common fixtures: real servers, and no settings from outside."""
 
 import gc
 import os
@@ -19,11 +19,11 @@ StoreFactory = Callable[..., Valkey]
 
 
 def pytest_configure() -> None:
-    """End by SIGTERM as by Ctrl-C, or the servers would be left running.
+    """End on SIGTERM as on Ctrl-C, else the servers would keep running.
 
-    By Ctrl-C as well, though whoever started it in the background had it ignored.
-    A law is tried with the same examples each time in CI, and with new ones at a desk.
-    Examples have no deadline: a loaded machine must not fail a law.
+    End on Ctrl-C even if a shell started pytest in the background, which ignores it.
+    Property tests use the same examples each time in CI, and new ones elsewhere.
+    Examples have no deadline: a loaded machine must not fail a property.
     """
     hypothesis.settings.register_profile(
         "revocation",
@@ -38,7 +38,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the long files, so that all workers end at the same time."""
+    """Start with the long files, so that all workers end at the same time."""
     items.sort(key=lambda item: item.get_closest_marker("connected") is None)
 
 
@@ -55,7 +55,7 @@ def pytest_collection_finish() -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter,
 ) -> Generator[None, None, None]:
-    """Say last, but for the counts, what was skipped and how to run it."""
+    """Print, just before the counts, what was skipped and how to run it."""
     yield
     skipped = terminalreporter.stats.get("skipped", [])
     if line := hint(str(report.longrepr) for report in skipped):
@@ -80,21 +80,21 @@ def _signals_as_they_were() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """One broker for all tests: never killed, and each test has topics of its own."""
+    """One broker for all tests: never killed; each test has its own topics."""
     with Kafka(tmp_path_factory.mktemp("broker") / "kafka") as broker:
         yield broker
 
 
 @pytest.fixture
 def own_kafka(tmp_path: Path) -> Iterator[Kafka]:
-    """A broker for this test alone, to be killed and launched again."""
+    """A broker for this test alone, which it may kill and restart."""
     with Kafka(tmp_path / "own-kafka") as broker:
         yield broker
 
 
 @pytest.fixture
 def topic_prefix() -> str:
-    """A prefix of topics that no other test has."""
+    """A prefix of topics for this test alone."""
     return f"test-{secrets.token_hex(4)}"
 
 

@@ -1,4 +1,4 @@
-"""What the documents show: blocks of code, commands and names of settings."""
+"""The content of the documents: code blocks, commands and names of settings."""
 
 import re
 import shlex
@@ -24,7 +24,7 @@ EXAMPLES = {path.name: path.read_text() for path in (ROOT / "examples").glob("*.
 
 
 class Block(NamedTuple):
-    """A fenced block: where it stands, its language, and its text."""
+    """A fenced block: its position, language and text."""
 
     page: str
     line: int
@@ -37,7 +37,7 @@ class Block(NamedTuple):
 
     @property
     def is_of_an_example(self) -> bool:
-        """Whether all of it stands in one example, with other statements between."""
+        """Whether one example contains all of it, with other statements between."""
         parts = [part.strip("\n") for part in self.text.split("\n\n\n")]
         return any(all(each in text for each in parts) for text in EXAMPLES.values())
 
@@ -53,7 +53,7 @@ def blocks(language: str) -> list[Block]:
 
 
 def commands() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield what is typed after `revocation`, with the page that says so."""
+    """Yield the words after `revocation` in each command, with the page."""
     for page, text in PAGES.items():
         for typed in (*_typed(text), *_INLINE.findall(text)):
             words = tuple(shlex.split(typed, comments=True))

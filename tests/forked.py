@@ -1,8 +1,8 @@
-"""Station processes, forked from one that has imported everything already.
+"""Station processes, forked from one that has already imported everything.
 
 A station spends more than a second of CPU on imports, and the tests start hundreds of
-them on two cores. Apart from that each is a process as operators run it, a child of the
-tests' own: it can be killed, paused and waited for.
+them on two cores. Otherwise each is a process as operators run it, and a child of the
+tests: it can be killed, paused and awaited.
 """
 
 import atexit
@@ -45,7 +45,7 @@ class Done(NamedTuple):
 
 
 class ForkedProcess:
-    """A process as `subprocess.Popen` has it, as far as stations need it."""
+    """A process with the part of `subprocess.Popen`'s interface that stations need."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -60,7 +60,7 @@ class ForkedProcess:
         return self._code
 
     def wait(self, timeout: float = 60) -> int:
-        """Wait for the end; returns the exit code."""
+        """Wait for the end; return the exit code."""
         deadline = time.monotonic() + timeout
         while (code := self.poll()) is None:
             if time.monotonic() > deadline:
@@ -74,16 +74,16 @@ class ForkedProcess:
             os.kill(self.pid, number)
 
     def terminate(self) -> None:
-        """Ask the process to end."""
+        """Send SIGTERM."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the process."""
+        """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
 
 class Forker:
-    """Starts processes from one that has imported what they need."""
+    """Starts processes by forking one that has imported all modules."""
 
     def __init__(self) -> None:
         self._parent: subprocess.Popen[str] | None = None
@@ -140,11 +140,11 @@ class Forker:
 
 
 FORKER = Forker()
-"""That of this process: one for each worker of pytest."""
+"""The forker of this process: one for each worker of pytest."""
 
 
 def _serve() -> None:
-    """Fork a process for each line of stdin, and print its id."""
+    """Fork a process for each line of stdin, and print its pid."""
     for name in _PRELOADED:
         importlib.import_module(name)
     for line in sys.stdin:
@@ -176,7 +176,7 @@ def _run(
     os.closerange(3, 64)
     os.environ.clear()
     os.environ.update(env)
-    random.seed()  # Else all would wait for the same random times.
+    random.seed()  # Else all would draw the same random delays.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

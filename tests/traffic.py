@@ -1,4 +1,4 @@
-"""Events for tests, and the model of what they must lead to."""
+"""Events for tests, and a model of their results."""
 
 import random
 from collections import Counter
@@ -22,7 +22,7 @@ def logged_out(name: str, **data: object) -> UserLoggedOut:
 
 
 def logouts(count: int, users: int, *, seed: int) -> tuple[list[Event], Counter[str]]:
-    """Return logouts of random users, and the version each user must end with."""
+    """Return logouts of random users, and the final version of each user."""
     chosen = random.Random(seed).choices([f"user-{n}" for n in range(users)], k=count)
     return [logged_out(name) for name in chosen], Counter(chosen)
 

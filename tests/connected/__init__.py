@@ -1,1 +1,1 @@
-"""Tests of whole installations that are no promise of their own."""
+"""Tests of whole installations, beyond the promises."""

@@ -1,15 +1,15 @@
 """Runs a station whose background tasks can be ended or hung from outside, by a signal.
 
 Usage: `python -m tests.connected.broken_stations FILE [--unwatched] STATION`. At
-SIGRTMIN the station does what the file says and writes what became of it to FILE.done:
+SIGRTMIN the station runs the command in the file and writes the result to FILE.done:
 
     kill NAME    cancels a task
-    hang NAME    puts a task that does nothing in place of a client's
-    block        lets the event loop do nothing any more
+    hang NAME    replaces a client's task with one that does nothing
+    block        blocks the event loop for good
     list         names the tasks that run
 
 A name is that of a client and its task, such as `consumer heartbeat`, or a part of the
-name of a coroutine that runs as a task, such as `Outlet._hand_over`.
+name of a coroutine that runs as a task, such as `OrderedProducer._hand_over`.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ _stations: list[Any] = []
 
 
 def catch(station: type[Any], method: str) -> None:
-    """Know the station once it starts."""
+    """Keep the station once it starts."""
     start = getattr(station, method)
 
     async def started(self: Any, *arguments: Any) -> None:
@@ -51,7 +51,7 @@ def catch(station: type[Any], method: str) -> None:
 
 
 def tasks() -> Iterator[tuple[str, asyncio.Task[Any]]]:
-    """Name every task of the station, in whatever loop."""
+    """Yield every task of the station with its name, in all loops."""
     station, loop = _stations
     loops = [loop]
     consumer = getattr(station, "clients", {}).get("consumer")
@@ -68,7 +68,7 @@ def tasks() -> Iterator[tuple[str, asyncio.Task[Any]]]:
 
 
 def find(name: str) -> asyncio.Task[Any]:
-    """Return the task of a name."""
+    """Return the task with a name."""
     kind, _, task = name.partition(" ")
     clients = getattr(_stations[0], "clients", {})
     if kind in clients and task in PLACES:
@@ -78,7 +78,7 @@ def find(name: str) -> asyncio.Task[Any]:
 
 
 def hang(name: str) -> None:
-    """Put a task that does nothing in place of a client's."""
+    """Replace a client's task with one that does nothing."""
     kind, _, task = name.partition(" ")
     owner, attribute = PLACES[task](_stations[0].clients[kind])
     before = getattr(owner, attribute)
@@ -92,7 +92,7 @@ def hang(name: str) -> None:
 
 
 def obey(path: Path) -> None:
-    """Do what the file says."""
+    """Execute the command in the file."""
     word, _, name = path.read_text().strip().partition(" ")
     done = "done"
     match word:
@@ -110,7 +110,7 @@ def obey(path: Path) -> None:
 
 
 def say(path: Path, done: str) -> None:
-    """Write what became of it, whole or not at all."""
+    """Write the result, atomically."""
     scratch = path.with_suffix(".scratch")
     scratch.write_text(done)
     scratch.rename(path.with_suffix(".done"))

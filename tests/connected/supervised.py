@@ -1,4 +1,4 @@
-"""Stations that are started again when they end, as by `restart: unless-stopped`."""
+"""Stations that restart when they end, as with `restart: unless-stopped`."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from tests.installation import Installation, Station, eventually
 
 
 class Supervised:
-    """A station, and the exit codes of its earlier lives."""
+    """A station, and the exit codes of its earlier runs."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Supervised:
         self.station.start()
 
     async def supervise(self) -> None:
-        """Start it again whenever it ends."""
+        """Restart it whenever it ends."""
         while True:
             if (code := self.station.exit_code) is not None:
                 self.exit_codes.append(code)
@@ -47,7 +47,7 @@ class Supervised:
             await asyncio.sleep(0.05)
 
     async def order(self, order: str) -> str:
-        """Have it do something to itself; see `broken_stations`."""
+        """Send it a command; see `broken_stations`."""
         done = self._orders.with_suffix(".done")
         done.unlink(missing_ok=True)
         self._orders.write_text(order)
@@ -62,7 +62,7 @@ class Supervised:
 
 @contextlib.asynccontextmanager
 async def supervising(*stations: Supervised) -> AsyncIterator[None]:
-    """Start stations again for as long as the block lasts."""
+    """Restart stations for as long as the block lasts."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(each.supervise()) for each in stations]
         try:

@@ -1,4 +1,4 @@
-"""Benchmarks that nobody runs each day still run."""
+"""Smoke tests of the benchmarks, which are rarely run."""
 
 import os
 import subprocess
@@ -17,9 +17,9 @@ BENCHMARKS = ROOT / "benchmarks"
 
 
 def figures_of(script, *options):
-    """The figures that a benchmark reports with `--quick`, by their names.
+    """Return the figures that a benchmark reports with `--quick`, by name.
 
-    They say nothing about speed, but each has a unit, and no p50 is above its p99.
+    They do not measure speed, but each has a unit, and no p50 is above its p99.
     """
     ran = subprocess.run(
         [sys.executable, BENCHMARKS / script, "--quick", *options],
@@ -41,7 +41,7 @@ def figures_of(script, *options):
 
 @pytest.fixture
 def shared_kafka(kafka):
-    """Options for benchmarks that would start a Kafka of their own."""
+    """Return options for benchmarks that would start their own Kafka."""
     return "--bootstrap-servers", kafka.bootstrap_servers
 
 
@@ -49,13 +49,13 @@ def values(figures, *names):
     return [figures[name]["ours"] for name in names]
 
 
-def test_every_benchmark_is_run_here():
+def test_every_benchmark_has_a_smoke_test():
     source = Path(__file__).read_text()
     names = [path.name for path in BENCHMARKS.glob("[!_]*.py")]
     assert [name for name in names if f'"{name}"' not in source] == []
 
 
-def test_what_forwarding_costs(shared_kafka):
+def test_cost_of_forwarding(shared_kafka):
     figures = figures_of("forwarded.py", *shared_kafka)
     assert figures.keys() == {
         "forwarded.cpu",
@@ -79,7 +79,7 @@ def test_how_long_a_revocation_takes():
         assert sorted(values(figures, *names)) == values(figures, *names)
 
 
-def test_what_a_store_that_comes_back_is_asked():
+def test_load_on_a_returning_store():
     figures = figures_of("reconnects.py")
     for case in ("with_data", "without_data"):
         place = f"reconnects.{case}.fresh"
@@ -89,33 +89,33 @@ def test_what_a_store_that_comes_back_is_asked():
         assert figures[f"reconnects.{case}.connections"]["ours"] >= 20
 
 
-def test_what_a_check_costs():
+def test_cost_of_a_check():
     figures = figures_of("check.py")
     assert all(figure["ours"] > 0 for figure in figures.values())
     assert {"load.10000", "check.replica.new.100", "check.remote"} <= figures.keys()
 
 
-def test_what_verifying_costs():
+def test_cost_of_verifying():
     figures = figures_of("verify.py")
     for alg in ("HS256", "RS256", "ES256", "EdDSA"):
         names = [f"verify.{alg}.{each}" for each in ("cached", "cold_vs_pyjwt")]
         assert min(values(figures, *names)) > 0
 
 
-def test_what_presets_cost():
+def test_cost_of_presets():
     figures = figures_of("presets.py", "--beside", str(ROOT))
     named = {f"presets.{name}" for name in [*presets(), "beside"]}
     assert figures.keys() == named
     assert all(figure["alternative"] > 0 for figure in figures.values())
 
 
-def test_what_claim_sets_cost():
+def test_cost_of_claim_sets():
     figures = figures_of("claim_sets.py")
     assert {"claim_sets.recurring.one", "claim_sets.new.pair"} <= figures.keys()
     assert all(figure["alternative"] > 0 for figure in figures.values())
 
 
-def test_what_a_question_to_the_sidecar_costs():
+def test_cost_of_a_sidecar_request():
     figures = figures_of("sidecar.py")
     for name in ("ours", "aiohttp", "aiohttp-jwt"):
         for each in ("check.1", "check.32", "authz.1", "authz.32"):
@@ -123,7 +123,7 @@ def test_what_a_question_to_the_sidecar_costs():
             assert min(values(figures, f"{place}.rate", f"{place}.p50")) > 0
 
 
-def test_what_a_question_of_envoy_costs():
+def test_cost_of_an_envoy_request():
     figures = figures_of("ext_authz.py")
     for name in ("ours", "bare", "messages"):
         for in_flight in (1, 32):
@@ -131,9 +131,9 @@ def test_what_a_question_of_envoy_costs():
             assert min(values(figures, f"{place}.rate", f"{place}.p50")) > 0
 
 
-def test_a_soak_sees_no_wrong_answer_while_things_break(shared_kafka):
+def test_a_soak_sees_no_wrong_answer_during_faults(shared_kafka):
     figures = figures_of("soak.py", *shared_kafka)
     assert values(figures, "soak.wrong", "soak.lost") == [0, 0]
-    changes = ("writes pass again", "what was lost is known", "rules in force")
+    changes = ("writes pass again", "lost events are known", "rules in force")
     assert min(values(figures, *(f"soak.{each}" for each in changes))) > 0
     assert figures["soak.answers"]["ours"] > 1_000

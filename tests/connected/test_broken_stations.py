@@ -1,7 +1,7 @@
-"""No station hangs for good: real ones whose tasks hang are ended, and go on.
+"""No station hangs for good: its watchdog ends one with hanging tasks, and it restarts.
 
-Every task in turn was tried by hand; here are some whose loss stops everything.
-Sibling: `tests/unit/test_watchdog.py`, and `test_outages.py` for when nothing may end.
+These are some tasks whose loss stops everything; all were tried by hand.
+Siblings: `tests/unit/test_watchdog.py`, and `test_outages.py`, where none may end.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ def projector(installation: Installation, region: str, *, watched=True) -> Super
 
 
 async def noticed(station: Supervised) -> str:
-    """Return what `/healthz` says once it says no, and check what is counted then."""
+    """Return the first failure that `/healthz` reports, and check its metrics."""
     async with httpx.AsyncClient(base_url=station.url) as client:
         while True:
             with_answer = await client.get("/healthz")
@@ -48,10 +48,10 @@ async def noticed(station: Supervised) -> str:
     return with_answer.text
 
 
-async def test_a_projector_that_learns_nothing_is_ended_and_learns_again(
+async def test_a_stalled_projector_is_ended_and_recovers(
     install: Install,
 ):
-    """First without the watchdog: it would learn nothing for ever."""
+    """First without the watchdog: it makes no progress for ever."""
     installation = await install()
     watched = projector(installation, "eu")
     unwatched = projector(installation, "us", watched=False)
@@ -78,10 +78,10 @@ async def test_a_projector_that_learns_nothing_is_ended_and_learns_again(
     assert took < BAR_SECONDS
 
 
-async def test_an_authority_and_a_sidecar_that_hang_are_ended_and_go_on(
+async def test_a_hanging_authority_and_sidecar_are_ended_and_recover(
     install: Install,
 ):
-    """A sidecar whose feed alone is lost need not end: it follows its region anew."""
+    """A sidecar that only loses its feed need not end: it restarts the feed."""
     installation = await install()
     folder = installation.folder / "authority"
     authority = Supervised(installation, "authority", "authority", data_dir=str(folder))
@@ -97,7 +97,7 @@ async def test_an_authority_and_a_sidecar_that_hang_are_ended_and_go_on(
 
         receipts = await installation.publish(event("before"))
         began = time.monotonic()
-        await authority.order("kill Outlet._hand_over")
+        await authority.order("kill OrderedProducer._hand_over")
         complaint = asyncio.create_task(noticed(authority))
         await sidecar.order("block")
         receipts += await installation.publish(*map(event, ["alice", "bob", "carol"]))
@@ -110,7 +110,7 @@ async def test_an_authority_and_a_sidecar_that_hang_are_ended_and_go_on(
 
 
 async def is_fresh(sidecar: Supervised) -> bool:
-    """Tell whether a sidecar is ready, and knows what happened a second ago."""
+    """Return whether a sidecar is ready, with a replica at most a second old."""
     async with httpx.AsyncClient(base_url=sidecar.url, timeout=1) as client:
         try:
             answer = (await client.get("/readyz")).json()

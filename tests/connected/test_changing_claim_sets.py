@@ -1,6 +1,6 @@
-"""Claim sets that are added and removed while tokens are being revoked.
+"""Claim sets added and removed while tokens are being revoked.
 
-docs/changing-settings.md has the steps that are taken here.
+The steps are those of docs/changing-settings.md.
 """
 
 import pytest
@@ -31,10 +31,10 @@ async def stated(installation: Installation) -> tuple[tuple[str, ...], ...]:
     return identity.revocable_claims
 
 
-async def test_a_set_is_added_while_tokens_are_revoked(
+async def test_a_claim_set_is_added_while_tokens_are_revoked(
     alone: Installation,  # noqa: F811
 ) -> None:
-    """Verifiers, projectors, authorities, producers: nothing is rebuilt."""
+    """Verifiers, projectors, authorities, producers, without a rebuild."""
     projector = alone.add_region("eu")
     await alone.ready()
     sidecar = Sidecar(alone)
@@ -64,10 +64,10 @@ async def test_a_set_is_added_while_tokens_are_revoked(
     assert "rebuilding" not in log
 
 
-async def test_a_set_that_a_verifier_was_not_told_of_lets_nobody_in(
+async def test_a_claim_set_missing_in_a_verifier_admits_no_one(
     alone: Installation,  # noqa: F811
 ) -> None:
-    """Projectors first: verifiers say so, and answer again once they have it too."""
+    """Projectors first: verifiers report it, and answer again once they have it too."""
     projector = alone.add_region("eu")
     await alone.ready()
     sidecar = Sidecar(alone)
@@ -85,7 +85,7 @@ async def test_a_set_that_a_verifier_was_not_told_of_lets_nobody_in(
     assert await sidecar.reason("alice", device_id="stolen") == "active"
 
 
-async def test_a_set_is_removed_by_a_rebuild_and_by_nothing_else(
+async def test_a_claim_set_is_removed_only_by_a_rebuild(
     alone: Installation,  # noqa: F811
 ) -> None:
     alone.settings |= WITH_SET

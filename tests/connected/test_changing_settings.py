@@ -1,7 +1,7 @@
 """Settings that must agree, changed while tokens are being revoked.
 
-docs/changing-settings.md has the steps that are taken here. Sibling:
-`tests/guarantees/test_no_silent_disagreement.py`, where they differ.
+The steps are those of docs/changing-settings.md. Sibling:
+`tests/guarantees/test_no_silent_disagreement.py`, where settings differ.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ UNSURE = {"not_ready", "stale"}
 
 @pytest.fixture
 async def alone(kafka: Kafka, tmp_path: Path) -> AsyncIterator[Installation]:
-    """An installation whose only region is `eu`, with an authority."""
+    """Start an installation whose only region is `eu`, with an authority."""
     installation = Installation(tmp_path, kafka.bootstrap_servers, partitions=1)
     try:
         await installation.create_topics()
@@ -55,7 +55,7 @@ def regions(installation: Installation) -> str:
 
 
 class Sidecar:
-    """A sidecar that is asked, and whoever restarts it with other settings."""
+    """A sidecar with its checks, and restarts with other settings."""
 
     def __init__(self, installation: Installation, **more: str) -> None:
         self._installation = installation
@@ -88,9 +88,9 @@ class Sidecar:
         return str((await self.verdict(name, **more)).get("reason", "not_ready"))
 
     async def verdict(self, name: str, **more: object) -> dict[str, Any]:
-        told = claims(name, now=int(time.time()), **more)
+        presented = claims(name, now=int(time.time()), **more)
         async with httpx.AsyncClient(base_url=self._url, trust_env=False) as client:
-            answer = await client.post("/v1/check", json={"claims": told})
+            answer = await client.post("/v1/check", json={"claims": presented})
         return dict(answer.json())
 
     async def _get(self, path: str) -> httpx.Response:
@@ -99,7 +99,7 @@ class Sidecar:
 
 
 class Revoking:
-    """Logs users out and revokes tokens, and asks about each from then on."""
+    """Logs users out and revokes tokens, and checks each from then on."""
 
     def __init__(self, installation: Installation, sidecar: Sidecar) -> None:
         self._installation = installation
@@ -121,9 +121,9 @@ class Revoking:
                 await asyncio.sleep(0.02)
 
     async def ask(self, names: list[str]) -> None:
-        """Note every answer that lets somebody in of whose end it claims to know.
+        """Record every answer that passes a token whose revocation it claims to know.
 
-        While the projector is restarted a sidecar knows nothing new, and says so.
+        While the projector restarts, a sidecar gets no news, and its `as_of` shows it.
         """
         for name in names:
             for jti in (f"t-{name}", "another"):
@@ -149,7 +149,7 @@ async def revoking(
 
 
 async def all_refused(load: Revoking, sidecar: Sidecar) -> None:
-    """Ask about everybody once more."""
+    """Check everyone once more."""
     await eventually(sidecar.ready, within=60)
     assert len(load.applied) > 20
     for name in load.applied:
@@ -163,7 +163,7 @@ async def all_refused(load: Revoking, sidecar: Sidecar) -> None:
 async def test_a_pepper_is_rotated_while_tokens_are_revoked(
     alone: Installation,
 ) -> None:
-    """Verifiers first, then projectors; nobody is let in, and nothing is rebuilt."""
+    """Verifiers first, then projectors; no revoked token passes, and no rebuild."""
     old, new = alone.settings["pepper_file"], new_pepper(alone)
     both = {"pepper_file": new, "previous_pepper_file": old}
     written = fingerprint(secret(new))
@@ -193,10 +193,10 @@ async def test_a_pepper_is_rotated_while_tokens_are_revoked(
     assert "rebuilding" not in log
 
 
-async def test_a_pepper_rotated_in_the_wrong_order_lets_nobody_in(
+async def test_a_pepper_rotated_in_the_wrong_order_admits_no_one(
     alone: Installation,
 ) -> None:
-    """Projectors first: verifiers say so, and answer again once they have it too."""
+    """Projectors first: verifiers report it, and answer again once they have it too."""
     old, new = alone.settings["pepper_file"], new_pepper(alone)
     both = {"pepper_file": new, "previous_pepper_file": old}
     projector = alone.add_region("eu")
@@ -216,10 +216,10 @@ async def test_a_pepper_rotated_in_the_wrong_order_lets_nobody_in(
     assert await sidecar.reason() == "user_disabled"
 
 
-async def test_a_pepper_that_only_the_projector_has_is_noticed_and_repaired(
+async def test_a_pepper_of_the_projector_alone_is_noticed_and_repaired(
     alone: Installation,
 ) -> None:
-    """A flushed region is begun with it: nobody is let in, and nothing stays behind."""
+    """A flushed region begins with it: no revoked token passes, and no key remains."""
     first = alone.add_region("eu")
     sidecar = Sidecar(alone)
     await alone.applied(await alone.publish(MALLORY))
@@ -283,7 +283,7 @@ async def test_lifetimes_are_raised_while_tokens_are_revoked(
 
 
 async def test_rebuild_repairs_a_region_on_demand(alone: Installation) -> None:
-    """With the settings that it is run with, once a projector has them too."""
+    """With the command's own settings, once a projector has them too."""
     first = alone.add_region("eu", max_token_lifetime_seconds="8")
     receipts = await alone.publish(MALLORY)
 
@@ -305,10 +305,10 @@ async def test_rebuild_repairs_a_region_on_demand(alone: Installation) -> None:
     assert MALLORY.data.user == "mallory"
 
 
-async def test_rebuild_leaves_somebody_elses_store_alone(
+async def test_rebuild_leaves_another_installations_store_alone(
     alone: Installation,
 ) -> None:
-    """Unless it is told to take it over."""
+    """Unless an option says to take it over."""
     alone.add_region("eu")
     await alone.ready()
     url = alone.stores["eu"].url
@@ -327,7 +327,7 @@ async def test_rebuild_leaves_somebody_elses_store_alone(
     assert (code, "us is complete again" in said) == (0, True)
 
 
-async def test_rebuild_without_a_projector_says_what_it_waits_for(
+async def test_rebuild_without_a_projector_names_what_it_awaits(
     alone: Installation,
 ) -> None:
     alone.add_region("eu")

@@ -1,4 +1,4 @@
-"""Claims that were made revocable, from an event to what services hear."""
+"""Revocable claims, from an event to the verdicts in services."""
 
 import asyncio
 import json
@@ -54,10 +54,10 @@ def of(name: str, **more: Any) -> dict[str, object]:
     return claims(name, now=int(time.time()), **more)
 
 
-async def test_an_agent_is_cut_off_by_one_event_whoever_it_acts_for(
+async def test_one_event_cuts_off_an_agent_for_all_its_users(
     running: Installation,
 ) -> None:
-    """RFC 8693: in services and in sidecars; who acts for themselves goes on."""
+    """RFC 8693: in services and in sidecars; users without the agent are unaffected."""
     agent = {"act": {"sub": "agent-7"}}
     users = [f"user-{number}" for number in range(5)]
     _, url = running.add_sidecar("eu")
@@ -134,10 +134,10 @@ async def test_devices_combinations_and_members_of_lists(running: Installation) 
         assert odd.reason == "unverifiable"
 
 
-async def test_what_nobody_looks_for_is_refused_and_parked(
+async def test_an_unknown_claim_set_is_refused_and_parked(
     running: Installation,
 ) -> None:
-    """By our publisher at once; from others the authority parks it, and goes on."""
+    """Our publisher refuses it at once; from others the authority parks it."""
     unknown = revoked(email="alice@idp.example")
     with pytest.raises(ClaimsNotRevocableError):
         await running.publish(unknown)
@@ -153,8 +153,8 @@ async def test_what_nobody_looks_for_is_refused_and_parked(
     assert parked[place] == (encode(unknown), "claims_not_revocable")
 
 
-def test_what_was_parked_is_not_called_applied(running: Installation) -> None:
-    """As between two steps of a change, when the command has a set too early."""
+def test_a_parked_event_is_not_reported_as_applied(running: Installation) -> None:
+    """As between two steps of a change, when the command has a claim set too early."""
     early = json.dumps([*SETS, "tenant_role"])
     words = ["claims-revoked", "--issuer", ISSUER, "--claims"]
     parked = publish(running, *words, "tenant_role=a", revocable_claims=early)
@@ -165,7 +165,7 @@ def test_what_was_parked_is_not_called_applied(running: Installation) -> None:
     assert (applied.code, "eu" in applied.json["applied_ms"]) == (0, True)
 
 
-def test_what_operators_type(running: Installation) -> None:
+def test_the_commands_of_operators(running: Installation) -> None:
     words = ["--issuer", ISSUER, "--claims", "azp=web", "--claims", "device_id=a=b"]
     done = publish(running, "claims-revoked", *words, "--disable")
     assert done.code == 0, done.err
@@ -183,7 +183,7 @@ def test_what_operators_type(running: Installation) -> None:
     assert "NAME=VALUE" in misspelt.err
 
 
-def test_a_line_that_nobody_would_look_for_is_reported_and_the_others_published(
+def test_a_line_with_an_unknown_claim_set_is_reported(
     running: Installation,
 ) -> None:
     lines = [revoked(device_id="line-1"), revoked(sub="alice"), logged_out("line-3")]

@@ -1,7 +1,7 @@
-"""Publishing and asking as operators do: real processes on a real installation.
+"""Publishing and checking as operators do: real processes on a real installation.
 
-`test_cli_setup.py` has the commands that need no running station, `test_status.py` has
-`revocation status`.
+Siblings: `test_cli_setup.py` (commands that need no running station) and
+`test_status.py` (`revocation status`).
 """
 
 import asyncio
@@ -80,7 +80,7 @@ def test_a_bulk_event_has_a_receipt_for_each_partition(running: Installation) ->
     assert has(running, *map(user, names))
 
 
-def test_what_people_read(running: Installation) -> None:
+def test_the_output_for_people(running: Installation) -> None:
     words = ("publish", "user-logged-out", "--issuer", ISSUER, "--user", "cli-2")
     done = typed(running, *words, "--wait", "applied:eu")
     lines = dict(line.split(": ", 1) for line in done.out.splitlines())
@@ -137,7 +137,7 @@ def test_a_known_issuer_is_not_warned_of(running: Installation) -> None:
         (["--version", "0"], "data.version: Input should be greater"),
     ],
 )
-def test_what_is_typed_wrong_publishes_nothing(
+def test_a_wrong_command_publishes_nothing(
     running: Installation, words: list[str], complaint: str
 ) -> None:
     command = ("publish", "user-logged-out", "--issuer", ISSUER, "--user", "wrong")
@@ -147,10 +147,10 @@ def test_what_is_typed_wrong_publishes_nothing(
     assert done.out == ""
 
 
-def test_what_is_not_applied_in_time_is_told_and_the_receipt_is_there(
+def test_a_timeout_is_reported_with_the_receipt(
     running: Installation,
 ) -> None:
-    """It is in the log all the same; the receipt is what to ask for later."""
+    """It is in the log nevertheless; the receipt allows a later check."""
     regions = {"eu": running.stores["eu"].url, "mars": f"redis://{NOWHERE}"}
     done = publish(
         running,
@@ -165,7 +165,7 @@ def test_what_is_not_applied_in_time_is_told_and_the_receipt_is_there(
 
 
 def test_lines_of_a_file(running: Installation, tmp_path: Path) -> None:
-    """Good ones are applied; bad ones are told by number, and nothing of them."""
+    """Good lines are applied; bad ones are reported by number, without content."""
     good = [encode(logged_out(f"line-{number}")) for number in range(3)]
     bad = [b"not json", good[0].replace(b"logged_out", b"zaphod")]
     lines = [good[0], bad[0], b"", good[1], bad[1], good[2]]
@@ -199,7 +199,7 @@ def test_a_file_that_is_not_there(running: Installation, tmp_path: Path) -> None
 
 
 def test_a_token_is_checked(running: Installation) -> None:
-    """0: it counts, 3: it does not; and why, and by which event."""
+    """Exit code 0 if active, 3 if not, with the reason and the event."""
     publish(running, "user-logged-out", "--issuer", ISSUER, "--user", "mallory")
     good = typed(running, "check", stdin=token("cli-good"))
     told = typed(running, "check", stdin=token("mallory"))
@@ -215,7 +215,7 @@ def test_a_token_is_checked(running: Installation) -> None:
 def test_the_store_of_a_region_is_found_among_those_of_all(
     running: Installation,
 ) -> None:
-    """As in the file of the local system, which names no store of its own."""
+    """As with the file of the local system, which names no store for the command."""
     found = {"store_url": "", "region": ""}
     asked = typed(running, "check", "--region", "eu", stdin=token("cli-good"), **found)
     assert (asked.code, asked.out[:12]) == (0, "active in eu"), asked.err
@@ -249,7 +249,7 @@ def test_a_jwt_is_checked_with_its_key(running: Installation) -> None:
         (["--route", "wirte"], b"{}", "known: read, write"),
     ],
 )
-def test_what_cannot_be_checked(
+def test_input_that_cannot_be_checked(
     running: Installation, words: list[str], stdin: bytes, complaint: str
 ) -> None:
     done = typed(running, "check", *words, stdin=stdin)
@@ -258,7 +258,7 @@ def test_what_cannot_be_checked(
 
 
 def test_a_token_is_verified(running: Installation, tmp_path: Path) -> None:
-    """By its signature and every rule about it, and then as `check` does."""
+    """Its signature and every rule about it, then as `check` does."""
     publish(running, "user-logged-out", "--issuer", ISSUER, "--user", "verified")
     jwks = tmp_path / "jwks.json"
     jwks.write_bytes(key_set(jwk("ES256")))
@@ -271,7 +271,7 @@ def test_a_token_is_verified(running: Installation, tmp_path: Path) -> None:
 
     def verified(name: str, *words: str, key: str = "key-1") -> Done:
         now = int(time.time())
-        # Of a client of its own: other tests here revoke clients, too.
+        # With a client of its own: other tests here revoke clients, too.
         claims = {"sub": name, "client_id": "verify", "jti": f"verify-{name}"}
         times = {"iat": now - 60, "exp": now + 600}
         made = mint(key=key_for("ES256", key), iss=ISSUER, **claims, **times)
@@ -291,7 +291,7 @@ def test_without_issuers_nothing_is_verified(running: Installation) -> None:
     assert "REVOCATION_ISSUERS" in done.err
 
 
-def test_a_region_that_is_away_cannot_be_asked(running: Installation) -> None:
+def test_an_unreachable_region_cannot_be_checked(running: Installation) -> None:
     done = typed(running, "check", stdin=token("alice"), store_url=f"redis://{NOWHERE}")
     assert done.code == 1
     assert done.err.startswith("store_unavailable: ")

@@ -1,6 +1,6 @@
-"""Commands that need no running station: topics, schemas, help, and what is missing.
+"""Commands that need no running station: topics, schemas, help, missing settings.
 
-`test_cli.py` has those that publish and ask.
+Sibling: `test_cli.py`, for those that publish and check.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
 
 @pytest.fixture
 def nothing(tmp_path: Path) -> Installation:
-    """An installation of which nothing is there but its settings."""
+    """An installation that has only its settings."""
     return Installation(tmp_path, NOWHERE, partitions=4)
 
 
@@ -39,7 +39,7 @@ def nothing(tmp_path: Path) -> Installation:
 def prepared(
     kafka: Kafka, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """An installation that has its topics and nothing else."""
+    """Make an installation that has only its topics."""
     folder = tmp_path_factory.mktemp("prepared")
     installation = Installation(folder, kafka.bootstrap_servers, partitions=4)
     asyncio.run(installation.create_topics())
@@ -94,7 +94,7 @@ PUBLISH = ("publish", "user-logged-out", "--issuer", ISSUER, "--user", "alice")
 def test_topics_that_would_lose_revocations_are_refused(
     prepared: Installation, setting: dict[str, str], complaint: str
 ) -> None:
-    """By the command that creates them, and by every station at its start."""
+    """By the command that creates topics, and by every station at its start."""
     stations = {"region": "eu", "store_url": f"redis://{NOWHERE}"}
     for command in STATIONS:
         refused = typed(prepared, *command, **setting, **stations)
@@ -111,10 +111,10 @@ def test_topics_that_would_lose_revocations_are_refused(
         ({"topic_prefix": "missing"}, "does not exist; run `revocation topics init`"),
     ],
 )
-def test_nothing_is_published_to_another_topic(
+def test_nothing_is_published_to_an_unsuitable_topic(
     prepared: Installation, setting: dict[str, str], complaint: str
 ) -> None:
-    """At once, and not after a minute of hope."""
+    """At once, instead of after a minute."""
     refused = typed(prepared, *PUBLISH, **setting)
     assert refused.code == 1
     assert complaint in refused.err.splitlines()[-1]
@@ -136,7 +136,7 @@ def test_nothing_is_published_to_another_topic(
 def test_an_interrupted_command_ends_in_one_line(
     tmp_path: Path, words: list[str], said: str, number: int
 ) -> None:
-    """While it waits for a broker and a store that accept and say nothing."""
+    """While it waits for a broker and a store that accept and never answer."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(30)
         place = f"127.0.0.1:{silent.getsockname()[1]}"
@@ -223,10 +223,10 @@ def test_missing_settings_are_named(
     ],
     ids=lambda words: words[0],
 )
-def test_without_a_broker_it_is_said_what_to_do(
+def test_without_a_broker_the_error_says_what_to_do(
     nothing: Installation, words: list[str]
 ) -> None:
-    """One line and code 1; no traceback, and nothing that was left open."""
+    """One line and code 1; no traceback, and no unclosed resource."""
     stations = {"store_url": "redis://store", "regions": '{"eu": "redis://store"}'}
     done = typed(nothing, *words, **stations)
     last = done.err.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Each block of Python in the documents runs as it stands, on a real installation."""
+"""Each Python block in the documents runs verbatim on a real installation."""
 
 import ast
 import asyncio
@@ -22,9 +22,9 @@ from tests.unit.tokens import AUDIENCE, ISSUER, jwk, key_for, key_set, mint
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
 
 ELSEWHERE = {
-    "docs/migrating.md": "parts of `examples/`, which test_examples.py runs whole",
+    "docs/migrating.md": "parts of `examples/`, which test_examples.py runs completely",
 }
-"""Pages with blocks that are not run here, and why."""
+"""Pages whose blocks do not run here, and why."""
 RUN = [block for block in blocks("python") if not block.is_of_an_example]
 
 
@@ -45,7 +45,7 @@ def running(
 
 @pytest.fixture
 def configured(running: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
-    """The settings of a service of the installation, in this process' environment."""
+    """Put a service's settings into this process' environment."""
     jwks = running.folder / "jwks.json"
     jwks.write_bytes(key_set(jwk("ES256")))
     trusted = {"jwks_file": str(jwks), "algorithms": ["ES256"], "version_claim": "ver"}
@@ -57,7 +57,7 @@ def configured(running: Installation, monkeypatch: pytest.MonkeyPatch) -> Instal
 
 
 def given() -> dict[str, Any]:
-    """Return what the blocks take for granted: a token, a service, an issuer's row."""
+    """Return what the blocks presuppose: a token, a service, an issuer's row."""
     now = int(time.time())
     about = {"sub": "shown", "jti": "of-shown", "iat": now - 60, "exp": now + 600}
     row = SimpleNamespace(
@@ -81,7 +81,7 @@ def given() -> dict[str, Any]:
 
 
 async def run(block: Block, installation: Installation) -> dict[str, Any]:
-    """Run a block; what names a usual installation names this one."""
+    """Run a block, with the names of this installation."""
     settings = installation.settings
     text = block.text
     for shown, meant in {
@@ -99,7 +99,7 @@ async def run(block: Block, installation: Installation) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("block", RUN, ids=str)
-async def test_what_is_shown_runs(block: Block, configured: Installation) -> None:
+async def test_the_shown_code_runs(block: Block, configured: Installation) -> None:
     names = await run(block, configured)
     if "receipts" in names:
         await configured.applied(list(names["receipts"]))
@@ -115,7 +115,7 @@ async def test_what_is_shown_runs(block: Block, configured: Installation) -> Non
         await eventually(is_applied, within=20)
 
 
-def test_little_runs_elsewhere() -> None:
+def test_few_blocks_run_elsewhere() -> None:
     pages = {block.page for block in blocks("python") if block.is_of_an_example}
     assert pages == ELSEWHERE.keys()
     assert len(RUN) >= 5

@@ -19,7 +19,7 @@ def flask_service(installation: Installation, port: str) -> Station:
 
 
 def fastapi_service(installation: Installation, port: str) -> Station:
-    """Return the FastAPI service, which lets the verifier do all."""
+    """Return the FastAPI service, which leaves all checks to the verifier."""
     key = ECKey.generate_key("P-256", {"kid": "key-1", "use": "sig", "alg": "ES256"})
     private, public = installation.folder / "key", installation.folder / "jwks"
     private.write_text(json.dumps(key.as_dict(private=True)))
@@ -56,7 +56,7 @@ def service(
 
 
 class Caller:
-    """Somebody who logs in to a service, and uses its datasets."""
+    """A user who logs in to a service, and uses its datasets."""
 
     def __init__(self, client: httpx.AsyncClient, name: str) -> None:
         self._client = client
@@ -75,7 +75,7 @@ class Caller:
         return self
 
     async def refresh(self) -> int:
-        """Exchange the refresh token; the new ones are used if it may be."""
+        """Exchange the refresh token; on success use the new tokens."""
         headers = {"authorization": f"Bearer {self._refresh}"}
         answer = await self._client.post("/refresh", headers=headers)
         if answer.status_code == 200:
@@ -83,20 +83,20 @@ class Caller:
         return answer.status_code
 
     async def ask(self, method: str, path: str = "/datasets/42") -> httpx.Response:
-        """Use the token."""
+        """Send a request with the token."""
         return await self._client.request(method, path, headers=self._headers)
 
     async def gets(self, method: str, status: int) -> bool:
-        """Tell whether a dataset is answered with a status."""
+        """Return whether a request for a dataset gets a status."""
         return (await self.ask(method)).status_code == status
 
     async def log_out(self, path: str = "/logout") -> None:
-        """End the token, or all."""
+        """End this token, or all of the user's."""
         assert (await self.ask("POST", path)).status_code == 204
 
 
 async def answers(client: httpx.AsyncClient) -> bool:
-    """Tell whether the service has started."""
+    """Return whether the service has started."""
     try:
         return (await client.get("/datasets/42")).status_code == 401
     except httpx.TransportError:
@@ -105,7 +105,7 @@ async def answers(client: httpx.AsyncClient) -> bool:
 
 @pytest.mark.parametrize("start", [flask_service, fastapi_service])
 async def test_a_service(install: Install, start) -> None:
-    """A logout counts within seconds; behind, the service refuses to write."""
+    """A logout takes effect within seconds; behind, the service refuses writes."""
     installation = await install(partitions=2)
     projector = installation.add_region("eu")
     installation.add_authority()
@@ -143,8 +143,8 @@ async def revoke(client: httpx.AsyncClient) -> None:
     assert await here.gets("GET", 401)
 
 
-async def test_a_logout_ends_what_a_refresh_would_go_on_with(install: Install) -> None:
-    """As docs/migrating.md shows it: the refresh token of the session, too."""
+async def test_a_logout_ends_the_refresh_token(install: Install) -> None:
+    """As docs/migrating.md shows: it ends the session's refresh token, too."""
     installation = await install(partitions=2)
     installation.add_region("eu")
     installation.add_authority()

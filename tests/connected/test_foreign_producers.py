@@ -31,7 +31,7 @@ async def running(install: Install) -> Installation:
 async def found_once(
     installation: Installation, expected: Counter[str]
 ) -> dict[Target, Entry]:
-    """Wait for the expected versions, then a while more: none may move again."""
+    """Wait for the expected versions, then a while longer: none may move again."""
 
     async def versions() -> dict[str, int]:
         answer = await installation.find("eu", *map(user, expected))
@@ -41,7 +41,7 @@ async def found_once(
         return await versions() == expected
 
     await eventually(as_expected, within=60)
-    # Whatever was written before this has been concluded on once it is applied.
+    # Once this is applied, all earlier records have been concluded on.
     await installation.applied(await installation.publish(logged_out("last")))
     assert await versions() == expected
     return dict((await installation.find("eu", *map(user, expected))).found)
@@ -50,7 +50,7 @@ async def found_once(
 def written_by_librdkafka(
     installation: Installation, write: Callable[[Producer, str], None]
 ) -> None:
-    """Write with confluent-kafka as it is out of the box."""
+    """Write with confluent-kafka and its default settings."""
     servers = installation.settings["bootstrap_servers"]
     producer = Producer({"bootstrap.servers": servers})
     write(producer, f"{installation.settings['topic_prefix']}.events")
@@ -73,7 +73,7 @@ async def test_librdkafka_with_its_own_partitioner(install: Install) -> None:
 
 
 async def test_without_key_and_with_neither_key_nor_value(install: Install) -> None:
-    """A key is not needed; a record with nothing in it stops nobody."""
+    """A key is not required; an empty record does not block others."""
     installation = await running(install)
     published, expected = logouts(100, USERS, seed=22)
 
@@ -104,7 +104,7 @@ async def test_bulk_whose_users_lie_in_every_partition(install: Install) -> None
 
 
 async def test_kafkas_console_producer(install: Install, kafka: Kafka) -> None:
-    """Lines typed into Kafka's own tool: order and versions per user are right."""
+    """Lines typed into Kafka's own tool: order and versions per user are correct."""
     installation = await running(install)
     published, expected = logouts(300, USERS, seed=23)
     command = (

@@ -1,7 +1,7 @@
 """Events in partitions that are not their targets', with real servers.
 
-`stations/test_forwarded_laws.py` has many more mixtures, in one process; the promises'
-tests have what kills do.
+Siblings: `stations/test_forwarded_laws.py`, with many more mixtures in one process, and
+the tests of guarantees, for kills.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ async def running(install: Install, **authority: str) -> Installation:
     return installation
 
 
-# At its own time ----------------------------------------------------------------------
+# Event times --------------------------------------------------------------------------
 
 
 async def logged_in_since(install: Install, **authority: str) -> list[bool]:
     """Stop the authority, revoke users in bulk, log one in again, continue.
 
-    Returns whether two tokens from after the event are let in: one says the version
-    that the event leads to, the other none. A token from before is not.
+    Returns whether two tokens from after the event pass: one states the version that
+    the event leads to, the other none. A token from before must not pass.
     """
     installation = await running(install, **authority)
     station = installation.stations["authority"]
@@ -52,7 +52,7 @@ async def logged_in_since(install: Install, **authority: str) -> list[bool]:
         station.pause()
         receipts = await publish_at(installation, [(bulk, 0)])
         revoked_at = time.time()
-        # A cut-off reaches what is dated up to the clock allowance after it.
+        # A cut-off reaches tokens dated up to the clock allowance after it.
         await asyncio.sleep(CLOCK_ALLOWANCE_SECONDS + 1.2)  # `iat` has whole seconds
         issued = int(time.time())
         assert issued > revoked_at + CLOCK_ALLOWANCE_SECONDS
@@ -70,24 +70,24 @@ async def logged_in_since(install: Install, **authority: str) -> list[bool]:
 async def test_an_event_dated_when_it_is_forwarded_rejects_later_tokens(
     install: Install,
 ) -> None:
-    """With the protection off, who logged in meanwhile is logged out again."""
+    """Without the protection, a user who logged in meanwhile is logged out again."""
     _, without_version = await logged_in_since(
         install, unprotected="date_when_forwarded"
     )
     assert not without_version
 
 
-async def test_a_forwarded_event_rejects_nobody_who_logged_in_after_it(
+async def test_a_forwarded_event_rejects_no_later_login(
     install: Install,
 ) -> None:
     assert await logged_in_since(install) == [True, True]
 
 
-# Once ---------------------------------------------------------------------------------
+# Deduplication ------------------------------------------------------------------------
 
 
 async def test_a_new_twin_forwards_and_parks_nothing_again(install: Install) -> None:
-    """An alarm on any dead letter is no alarm if a twin's start raises it."""
+    """Else an alarm on dead letters would go off at every start of a twin."""
     installation = await running(install)
     events = [logged_out(f"user-{number}") for number in range(60)]
     placed = [(event, elsewhere(event, PARTITIONS)) for event in events]
@@ -108,10 +108,10 @@ async def test_a_new_twin_forwards_and_parks_nothing_again(install: Install) -> 
     assert {entry.version for entry in answer.found.values()} == {1}
 
 
-async def test_what_was_written_while_a_group_was_away_is_not_skipped(
+async def test_records_written_while_a_group_was_down_are_not_skipped(
     install: Install,
 ) -> None:
-    """Its twin concluded on the most of it, and it starts behind that, without data."""
+    """Its twin concluded on most of it, and it starts behind that, without data."""
     installation = await running(install)
     installation.add_authority("twin", authority_id="twin")
     names = [f"user-{number}" for number in range(40)]
@@ -133,10 +133,10 @@ async def test_what_was_written_while_a_group_was_away_is_not_skipped(
     assert [answer.found[user(name)].version for name in names] == [3] * len(names)
 
 
-async def test_a_repeated_disabling_is_known_whatever_twins_forward(
+async def test_a_repeated_disabling_is_recognised_despite_twins(
     install: Install,
 ) -> None:
-    """Copies put no event of the user's out of those that are remembered."""
+    """Copies evict none of the user's events from the ledger's memory."""
     installation = await running(install)
     disabled = UserDisabled.new(source=SOURCE, issuer=ISSUER, user="mallory")
     enabled = UserEnabled.new(source=SOURCE, issuer=ISSUER, user="mallory")
@@ -144,25 +144,25 @@ async def test_a_repeated_disabling_is_known_whatever_twins_forward(
     before = [(logged_out("mallory"), away) for _ in range(20)]
     for number in range(2):
         installation.add_authority(f"twin-{number}", authority_id=f"twin-{number}")
-    told = [*before, (disabled, away), (enabled, away), (disabled, away)]
-    await installation.applied(await publish_at(installation, told))
+    placements = [*before, (disabled, away), (enabled, away), (disabled, away)]
+    await installation.applied(await publish_at(installation, placements))
     await installation.applied(await installation.publish(logged_out("probe")))
     entry = (await installation.find("eu", user("mallory"))).found[user("mallory")]
     assert (entry.status, entry.version) == (Status.ACTIVE, 21)
 
 
-async def test_a_producer_cannot_forge_where_an_event_comes_from(
+async def test_a_producer_cannot_forge_the_origin_of_an_event(
     install: Install,
 ) -> None:
-    """Whatever origin it claims: later events of that partition are no repetition."""
+    """Whatever origin it claims, later events of that partition are not repetitions."""
     installation = await running(install)
     for partition in range(PARTITIONS):
         name = user_at((partition + 1) % PARTITIONS, PARTITIONS)
         forged = [("forwarded-from", b"%d-%d-%d" % (partition, 10**9, 10**12))]
         receipts = []
         for headers in (forged, ()):
-            told = [(logged_out(name), at) for at in range(PARTITIONS)]
-            receipts += await publish_at(installation, told, headers=headers)
+            placements = [(logged_out(name), at) for at in range(PARTITIONS)]
+            receipts += await publish_at(installation, placements, headers=headers)
         await installation.applied(receipts)
         answer = await installation.find("eu", user(name))
         assert answer.found[user(name)].version == 2 * PARTITIONS
@@ -188,7 +188,7 @@ async def times_of(installation: Installation) -> dict[tuple[int, int], int]:
 
 
 async def disturb(installation: Installation, rng: random.Random, step: int) -> None:
-    """Do something to an authority, or start another."""
+    """Disturb an authority, or start another."""
     one, two = (installation.stations[name] for name in ("authority", "twin"))
     match step:
         case 1:
@@ -206,14 +206,12 @@ async def disturb(installation: Installation, rng: random.Random, step: int) -> 
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_a_mixture_leads_to_what_each_event_alone_would(
-    install: Install, seed: int
-) -> None:
-    """And so it does once more in a region that is rebuilt."""
+async def test_each_event_of_a_mixture_counts_once(install: Install, seed: int) -> None:
+    """The same holds in a rebuilt region."""
     rng = random.Random(seed)
     installation = await running(install)
     installation.add_authority("twin", authority_id="twin")
-    told: list[tuple[Event, int]] = []
+    placements: list[tuple[Event, int]] = []
     receipts = []
     for step in range(5):
         await disturb(installation, rng, step)
@@ -222,12 +220,12 @@ async def test_a_mixture_leads_to_what_each_event_alone_would(
             some = [happened(rng, now) for _ in range(5)]
             placed = [(each, where(rng, home(each, PARTITIONS))) for each in some]
             receipts += await publish_at(installation, placed)
-            told += placed
+            placements += placed
     await installation.applied(receipts, within=90)
     times = await times_of(installation)
     published = [
         Published(event, at, receipt.offset, times[at, receipt.offset])
-        for (event, at), receipt in zip(told, receipts, strict=True)
+        for (event, at), receipt in zip(placements, receipts, strict=True)
     ]
     model = expected(published)
     users = {name: Target(Kind.USER, STATED, name) for name in model}

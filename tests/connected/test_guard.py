@@ -1,4 +1,4 @@
-"""The refresh guard on real servers: what it revokes reaches the region, and back."""
+"""The refresh guard on real servers: its revocations reach the region, and back."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
 
 
 def request(now: int, **changes: Any) -> RefreshRequest:
-    """Return a refresh token of alice's, issued a minute ago."""
+    """Return a request with alice's refresh token, issued a minute ago."""
     asked = RefreshRequest(
         issuer=ISSUER,
         user="alice",
@@ -57,7 +57,7 @@ def minted(refresh: RefreshRequest, decision: RefreshDecision) -> dict[str, Any]
 
 
 class Issuer(NamedTuple):
-    """An issuer's guard, and what it stands on."""
+    """An issuer's guard, and its dependencies."""
 
     region: Installation
     verifier: Verifier
@@ -88,7 +88,7 @@ async def issuer(install: Install) -> AsyncIterator[Issuer]:
 
 
 async def until_refused(guard: RefreshGuard, refresh: RefreshRequest) -> list[Any]:
-    """Refresh until it is refused; returns what was decided, in order."""
+    """Refresh until refused; return the decisions in order."""
     decisions = []
     async with asyncio.timeout(20):
         while True:
@@ -99,7 +99,7 @@ async def until_refused(guard: RefreshGuard, refresh: RefreshRequest) -> list[An
 
 
 async def test_reuse_ends_the_session_everywhere(issuer: Issuer) -> None:
-    """Of the thief and of the user, whoever was first."""
+    """For the thief and for the user, whichever came first."""
     guard, verifier = issuer.guard, issuer.verifier
     now = int(time.time())
     first = request(now)
@@ -135,12 +135,12 @@ LOGGED_OUT = UserLoggedOut.new(source=SOURCE, issuer=ISSUER, user="alice")
     ],
     ids=["logout", "logout without versions", "withdrawn grant"],
 )
-async def test_a_refresh_that_races_with_a_revocation_mints_nothing_that_survives_it(
+async def test_no_token_of_a_racing_refresh_survives_a_revocation(
     issuer: Issuer, event: Event, version: int | None, saved_by: str
 ) -> None:
-    """The region does not hear of it in time.
+    """The region gets the revocation too late.
 
-    Dated by a clock that is past the cut-off and the allowance, tokens would live.
+    Tokens dated by a clock past the cut-off and the allowance would survive.
     """
     refresh = request(int(time.time()), version=version)
     projector = issuer.region.stations["projector-eu"]
@@ -154,11 +154,11 @@ async def test_a_refresh_that_races_with_a_revocation_mints_nothing_that_survive
     refused = (await until_refused(issuer.guard, refresh))[-1]
     assert refused.reason is RefreshReason.REVOKED
     await issuer.verifier.wait_applied(receipts, timeout_seconds=20)
-    told = minted(refresh, decision)
-    verdict = await issuer.verifier.check_async(told)
+    access = minted(refresh, decision)
+    verdict = await issuer.verifier.check_async(access)
     assert verdict.receipt == str(receipts[0])
     assert verdict.entry is not None
     reach = verdict.entry.not_before + issuer.verifier.rules.clock_allowance_ms
-    later = {**told, "iat": (reach + 1) / 1_000}
+    later = {**access, "iat": (reach + 1) / 1_000}
     dated_later = await issuer.verifier.check_async(later)
     assert dated_later.active == (saved_by == "date")

@@ -1,6 +1,6 @@
 """The ACLs of docs/operations.md on a broker that grants nothing else.
 
-`tests/unit/test_operations.py` compares the list with the topics and groups there are.
+`tests/unit/test_operations.py` compares the list with the existing topics and groups.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ PRINCIPALS = sorted({row[0] for row in ACLS})
 
 
 class KafkaWithLogins(Kafka):
-    """A broker with a second listener, where who logs in may do what ACLs grant."""
+    """A broker with a second listener, where clients log in and ACLs apply."""
 
     login_port: int
 
@@ -129,7 +129,7 @@ def records(broker: Kafka, topic: str) -> int:
 
 
 def spoil(broker: Kafka) -> None:
-    """Write one event to each partition, and two records that cannot be read."""
+    """Write one event to each partition, and two unreadable records."""
     producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
     for number in range(PARTITIONS):
         headers = {"content-type": CONTENT_TYPE}
@@ -148,7 +148,7 @@ def check(url: str, user: str) -> bytes:
         return answer.read()
 
 
-async def test_the_listed_acls_are_enough_and_none_is_granted_otherwise(tmp_path):
+async def test_the_listed_acls_are_sufficient_and_the_only_ones(tmp_path):
     with secured(tmp_path) as (broker, installation):
         refused = installation.typed_as("nobody", "topics", "init")
         assert "uthorization" in refused.err

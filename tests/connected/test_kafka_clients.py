@@ -1,6 +1,6 @@
-"""What the watchdog knows of aiokafka's clients, on a real broker.
+"""The tasks of aiokafka's clients that the watchdog supervises, on a real broker.
 
-Sibling: `test_broken_stations.py`, where stations are ended for it.
+Sibling: `test_broken_stations.py`, where it ends stations.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ async def client(settings: KafkaSettings, kind: str) -> AsyncIterator[object]:
     ("kind", "names"), [("consumer", CONSUMER), ("producer", PRODUCER)]
 )
 async def test_every_background_task_of_a_client_is_known(settings, kind, names):
-    """That aiokafka has no others is seen by what runs in the loop."""
+    """A comparison with the tasks in the loop shows that aiokafka has no others."""
     before = asyncio.all_tasks()
     async with client(settings, kind) as made:
         known = dict(module._tasks(made))
@@ -79,14 +79,14 @@ async def test_every_background_task_of_a_client_is_known(settings, kind, names)
         started = asyncio.all_tasks() - before - set(known.values())
     running = {task.get_coro().__qualname__ for task in started}
     assert running <= {
-        "AIOKafkaConnection._read",  # ends with its connection, which is made anew
+        "AIOKafkaConnection._read",  # ends with its connection, which is replaced
         "Fetcher._proc_fetch_request",  # awaited by the fetcher
         "Event.wait",  # awaited by the commit refresh
     }
 
 
 async def test_a_task_that_ended_is_noticed(settings):
-    """Each in turn, of a client made for it."""
+    """Each task in turn, of a fresh client."""
     ends = [*product(["consumer"], CONSUMER), *product(["producer"], PRODUCER)]
     for kind, name in ends:
         async with client(settings, kind) as made:
@@ -107,10 +107,10 @@ async def test_a_metadata_update_that_hangs_is_noticed(settings):
         assert metadata_wait(made) is waited_for
 
 
-# Asking from outside ------------------------------------------------------------------
+# Log positions ------------------------------------------------------------------------
 
 
-async def test_the_log_is_asked_over_a_connection_of_its_own(installation, settings):
+async def test_log_positions_come_over_a_connection_of_its_own(installation, settings):
     (receipt,) = await installation.publish(event())
     at = receipt.partition
     topic = settings.topics.events
@@ -123,7 +123,7 @@ async def test_the_log_is_asked_over_a_connection_of_its_own(installation, setti
     assert committed == {each: 1 if each == at else -1 for each in range(4)}
 
 
-async def test_a_broker_that_is_away_does_not_answer(settings):
+async def test_an_unreachable_broker_gives_no_positions(settings):
     (port,) = free_ports(1)
     away = settings.model_copy(update={"bootstrap_servers": f"127.0.0.1:{port}"})
     assert await ask_log(away, settings.topics.events, "somebody") is None
@@ -141,7 +141,7 @@ def _impatient(monkeypatch):
 
 
 def _hang(publisher: Publisher, name: str) -> None:
-    """Put a task that does nothing in place of one."""
+    """Replace a task with one that does nothing."""
     producer = publisher._producer
     if name == "sender":
         owner, attribute = producer._sender, "_sender_task"
@@ -164,7 +164,7 @@ def _kill(publisher: Publisher, name: str) -> None:
 async def test_a_publisher_replaces_a_producer_that_does_not_work(
     installation, settings, harm, name
 ):
-    """What was acknowledged stays so, and what was not is said to be not."""
+    """Acknowledged events stay so, and all others are reported as errors."""
     before = metrics.STALLS.labels("publisher")._value.get()
     async with installation.publisher() as publisher:
         first = await publisher.publish(event())
@@ -182,8 +182,8 @@ async def test_a_publisher_replaces_a_producer_that_does_not_work(
 # The report ---------------------------------------------------------------------------
 
 
-def test_the_fault_of_aiokafka_that_is_reported_is_still_there(kafka: Kafka):
-    """Once it is mended upstream, this fails, and the report can go."""
+def test_the_reported_aiokafka_bug_still_exists(kafka: Kafka):
+    """Once it is fixed upstream, this fails, and the report can be deleted."""
     done = subprocess.run(
         [sys.executable, REPORT, kafka.bootstrap_servers],
         capture_output=True,

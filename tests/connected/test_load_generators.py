@@ -1,4 +1,4 @@
-"""What asks servers in benchmarks asks what it says, and counts it rightly."""
+"""The load generators of benchmarks send the stated requests and count correctly."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.parametrize("generator", GENERATORS)
 
 @pytest.fixture
 def load(monkeypatch, tmp_path, generator):
-    """Return the generator as a benchmark has it, beside which it lies."""
+    """Return the generator as the benchmark in its folder builds it."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     tokens = tmp_path / "tokens"
     tokens.write_text("\n".join(TOKENS))
@@ -28,7 +28,7 @@ def load(monkeypatch, tmp_path, generator):
 
 
 class Server:
-    """Notes each request, and answers it after a while."""
+    """Records each request, and answers it after a delay."""
 
     def __init__(self, status):
         self.status = status
@@ -53,7 +53,7 @@ class Server:
 
 
 async def asked(load, question, status=HTTPStatus.OK):
-    """Return what a server was asked with 4 in flight, and what that is told to be."""
+    """Return a server's requests with 4 in flight, and the generator's report."""
     server = Server(status)
     async with await asyncio.start_server(server.answer, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
@@ -64,7 +64,7 @@ async def asked(load, question, status=HTTPStatus.OK):
     return server.asked, answers
 
 
-async def test_checks_are_asked_and_counted(load):
+async def test_checks_are_sent_and_counted(load):
     requests, answers = await asked(load, "check")
     assert {first for first, _, _ in requests} == {"post /v1/check http/1.1"}
     bodies = {orjson.loads(body)["token"] for _, _, body in requests}
@@ -74,7 +74,7 @@ async def test_checks_are_asked_and_counted(load):
     assert 0 < answers.rate <= 4 * 1_000 / TOOK_MS
 
 
-async def test_forward_auth_is_asked(load):
+async def test_forward_auth_requests_are_sent(load):
     requests, answers = await asked(load, "authz")
     assert {first for first, _, _ in requests} == {"get /v1/authz/traefik http/1.1"}
     every = {(headers["authorization"], body) for _, headers, body in requests}
@@ -94,6 +94,6 @@ async def test_forward_auth_is_asked(load):
     assert answers.requests > 0
 
 
-async def test_a_refusal_is_no_answer(load):
+async def test_a_refusal_does_not_count_as_an_answer(load):
     with pytest.raises(SystemExit, match="questions failed"):
         await asked(load, "check", HTTPStatus.UNAUTHORIZED)

@@ -1,6 +1,6 @@
-"""Outages of Kafka and of the store: nothing is ended for them, and little is logged.
+"""Outages of Kafka and of the store end no station, and cause few log lines.
 
-Siblings: `test_recovery.py`, for what is not lost; `test_broken_stations.py`.
+Siblings: `test_recovery.py`, for completeness; `test_broken_stations.py`.
 """
 
 import asyncio
@@ -98,7 +98,7 @@ async def test_an_outage_ends_no_station_and_fills_no_log(
             if line["level"] in {"warning", "error"}
         ]
         assert failures, f"{name} says nothing about it"
-        # Of either outage; and what the flushed store was found by is said as well.
+        # For either outage, and for the discovery of the flushed store.
         assert len(failures) <= 2 * (seconds / HOLD_SECONDS + 1) + 3, name
         held_back = [line["held_back"] for line in failures if "held_back" in line]
         if name != "sidecar-eu":

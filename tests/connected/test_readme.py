@@ -1,6 +1,6 @@
-"""The lines of README.md and of the Keycloak example, typed as they stand.
+"""The lines of README.md and of the Keycloak example, run verbatim.
 
-`test_docs.py` runs the Python of all pages.
+Sibling: `test_docs.py`, for the Python of all pages.
 """
 
 import asyncio
@@ -52,13 +52,13 @@ def running(
 
 
 def settings(installation: Installation) -> dict[str, str]:
-    """Return what the exported file of `embedded up` has, as variables."""
+    """Return the content of `embedded up`'s exported file as variables."""
     regions = {name: store.url for name, store in installation.stores.items()}
     return {**installation.env(regions=json.dumps(regions)), "PYTHONPATH": str(ROOT)}
 
 
 def type_lines(lines: list[str], installation: Installation, folder: Path) -> str:
-    """Type lines of a shell, and return what they print."""
+    """Run lines in a shell, and return their output."""
     command = f"{sys.executable} -m revocation"
     done = subprocess.run(
         ["sh"],
@@ -81,7 +81,7 @@ def token(sub: str) -> str:
 
 
 def test_the_first_lines(running: Installation, tmp_path: Path) -> None:
-    """What `embedded up` starts runs already; each comment says what is printed."""
+    """The stations of `embedded up` run already; each comment states the output."""
     lines = [
         line
         for line in FIRST.text.splitlines()
@@ -95,8 +95,8 @@ def test_the_first_lines(running: Installation, tmp_path: Path) -> None:
     assert "No problems." in printed[at:]
 
 
-def test_a_token_of_ones_own(running: Installation, tmp_path: Path) -> None:
-    """The lines have a preset; here the key set is a file, and not the issuer's."""
+def test_a_token_of_your_own(running: Installation, tmp_path: Path) -> None:
+    """The lines use a preset; here the key set is a file instead of the issuer's."""
     keys = tmp_path / "jwks.json"
     keys.write_bytes(key_set(jwk("ES256")))
     (tmp_path / "token.jwt").write_text(token("reader") + "\n")
@@ -113,7 +113,7 @@ def test_a_token_of_ones_own(running: Installation, tmp_path: Path) -> None:
 async def test_the_fastapi_service(
     running: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A deleted dataset rejects older tokens, and no other dataset does."""
+    """Only the deleted dataset rejects older tokens."""
     keys = tmp_path / "jwks.json"
     keys.write_bytes(key_set(jwk("ES256")))
     trusted = {"jwks_file": str(keys), "preset": "rfc9068", "audiences": [AUDIENCE]}
@@ -149,7 +149,7 @@ async def test_the_fastapi_service(
 
 
 def test_the_keycloak_example(running: Installation) -> None:
-    """It publishes what it understands, and ends with 1 for the rest."""
+    """It publishes known event types, and exits with 1 for the rest."""
     issuer = "https://keycloak.example/realms/shop"
     own = {"realmName": "shop", "time": time.time_ns() // 1_000_000}
     lines = [

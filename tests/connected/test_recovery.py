@@ -1,4 +1,4 @@
-"""Stations that were away come back by themselves, and soon."""
+"""Stations recover by themselves, and soon, after an outage."""
 
 import asyncio
 import shutil
@@ -47,7 +47,7 @@ async def test_killed_authority_is_back_within_five_seconds(
 
 
 async def test_ledger_is_recovered_from_the_entries_alone(install: Install) -> None:
-    """With its disk gone, versions go on from where they were."""
+    """With its disk gone, versions continue from their last values."""
     installation = await install()
     installation.add_region("eu")
     authority = installation.add_authority()
@@ -64,8 +64,8 @@ async def test_ledger_is_recovered_from_the_entries_alone(install: Install) -> N
     assert await versions(installation, before + after) == before + after
 
 
-async def test_region_that_was_away_catches_up(install: Install) -> None:
-    """A projector that missed 2,000 events reads on from its store's marks."""
+async def test_a_region_that_was_down_catches_up(install: Install) -> None:
+    """A projector that missed 2,000 events continues from its store's marks."""
     installation = await install()
     projector = installation.add_region("eu")
     installation.add_authority()
@@ -80,7 +80,7 @@ async def test_region_that_was_away_catches_up(install: Install) -> None:
 
 
 async def test_two_projectors_of_a_region_share_and_take_over(install: Install) -> None:
-    """Events go on being applied while one of two members is killed for good."""
+    """Events are still applied while one of two members is killed for good."""
     installation = await install()
     first = installation.add_region("eu")
     installation.projector("eu", installation.stores["eu"].url, instance_id="second")
@@ -123,7 +123,7 @@ async def test_a_twin_leaves_no_gap_when_one_authority_dies(
 
 
 async def both_write(installation: Installation) -> bool:
-    """Tell whether both authorities have taken their partitions."""
+    """Return whether both authorities have taken their partitions."""
     return all(
         (installation.folder / name / "v1" / "tables").is_dir()
         for name in ("one", "two")

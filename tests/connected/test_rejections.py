@@ -1,4 +1,4 @@
-"""Rejections on a real broker: told, and never in the way."""
+"""Rejections on a real broker: reported, and never a hindrance."""
 
 import asyncio
 
@@ -48,7 +48,7 @@ def reporter(settings: KafkaSettings) -> RejectionReporter:
 
 
 async def read(consumer: AIOKafkaConsumer, count: int) -> list[TokenRejected]:
-    """Read events; each lies where its digest sends it."""
+    """Read events; each is in the partition of its digest."""
     events: list[TokenRejected] = []
     async with asyncio.timeout(40):
         while len(events) < count:
@@ -80,7 +80,7 @@ async def test_rejections_reach_their_topic(kafka: Kafka, topic_prefix: str) -> 
     assert {event.data.receipt for event in events} == {"2-1742"}
 
 
-async def test_a_topic_that_is_made_later_gets_what_was_seen_meanwhile(
+async def test_a_topic_created_later_gets_earlier_rejections(
     kafka: Kafka, topic_prefix: str
 ) -> None:
     settings = settings_of(kafka, topic_prefix)
@@ -97,10 +97,10 @@ async def test_a_topic_that_is_made_later_gets_what_was_seen_meanwhile(
     assert event.data.count == 1
 
 
-async def test_a_broker_that_is_killed_holds_nobody_up(
+async def test_a_killed_broker_delays_no_one(
     own_kafka: Kafka, topic_prefix: str
 ) -> None:
-    """Neither those who report, nor the end."""
+    """Neither a report nor the stop waits."""
     settings = settings_of(own_kafka, topic_prefix)
     await provision(settings)
     one = reporter(settings)

@@ -1,4 +1,4 @@
-"""Members of one region's group: who has which partitions, and who takes over."""
+"""Members of one region's group: how partitions are shared and taken over."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ SHOWN = re.compile(r'revocation_watermark_timestamp_seconds\{partition="(\d+)"')
 
 
 async def partitions_at(port: int) -> set[str]:
-    """Return the partitions of which a projector tells the age."""
+    """Return the partitions whose age a projector exports."""
     try:
         return set(SHOWN.findall(await asyncio.to_thread(scrape, port)))
     except urllib.error.URLError:
@@ -31,7 +31,7 @@ def scrape(port: int) -> str:
 
 
 async def test_a_killed_members_partitions_move(install: Install) -> None:
-    """Two share them; the one left has them all, and misses nothing."""
+    """Two share them; the survivor gets them all, and misses no event."""
     installation = await install()
     everything = set(map(str, range(4)))
     ports = free_ports(2)
@@ -64,7 +64,7 @@ async def test_a_killed_members_partitions_move(install: Install) -> None:
 
 
 async def test_more_members_than_partitions(install: Install) -> None:
-    """One has nothing to do, until the other is killed."""
+    """One is idle until the other is killed."""
     installation = await install(partitions=1)
     first = installation.add_region("eu")
     spare = installation.projector(

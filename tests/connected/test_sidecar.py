@@ -26,7 +26,7 @@ Running = tuple[Installation, Station, httpx.AsyncClient]
 async def running(
     kafka: Kafka, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Running]:
-    """A region with an authority, and a sidecar that is ready; for all tests here."""
+    """Start a region with an authority, and a ready sidecar; for all tests here."""
     folder = tmp_path_factory.mktemp("sidecar")
     installation = Installation(folder, kafka.bootstrap_servers, partitions=2)
     try:
@@ -42,7 +42,7 @@ async def running(
 
 
 async def has_status(client: httpx.AsyncClient, path: str, status: int) -> bool:
-    """Tell whether a path answers with a status; one that is starting does not."""
+    """Return whether a path answers with a status; a starting sidecar does not."""
     try:
         return (await client.get(path)).status_code == status
     except httpx.TransportError:
@@ -60,7 +60,7 @@ async def checked(client: httpx.AsyncClient, name: str, **more: object) -> dict:
 
 
 async def test_verdicts_before_and_after_a_revocation(running: Running) -> None:
-    """The receipt in a rejection is the one that the publisher was given."""
+    """The receipt in a rejection is the publisher's."""
     installation, _, client = running
     before = await checked(client, "ann", route="write")
     (receipt,) = await installation.publish(logged_out("ann"))
@@ -122,7 +122,7 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
 
 
 async def test_odd_claims_are_a_verdict(running: Running) -> None:
-    """Whatever is in the token, the answer is no error, and never `active`."""
+    """Whatever the token contains, the answer is no error, and never `active`."""
     _, _, client = running
     good = claims("alice", now=int(time.time()))
 
@@ -157,8 +157,8 @@ async def test_readiness_and_metrics(running: Running) -> None:
     assert any('reason="active"' in line for line in counted), metrics.text
 
 
-async def test_store_that_is_gone_and_comes_back(running: Running) -> None:
-    """What is known is answered on, ever staler; the sidecar lives and recovers."""
+async def test_a_store_that_stops_and_returns(running: Running) -> None:
+    """The replica still answers, ever staler; the sidecar survives and recovers."""
     installation, station, client = running
     (receipt,) = await installation.publish(logged_out("carol"))
     await installation.applied([receipt])
@@ -185,7 +185,7 @@ async def test_store_that_is_gone_and_comes_back(running: Running) -> None:
 
 
 async def test_sigterm_ends_it_with_exit_code_0(running: Running) -> None:
-    """An orchestrator's goodbye is no failure."""
+    """A stop by an orchestrator is no failure."""
     _, station, client = running
     station._signal(signal.SIGTERM)
     await eventually(lambda: station.exit_code is not None)

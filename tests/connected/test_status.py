@@ -1,6 +1,6 @@
-"""`revocation status` while parts of a real installation are dead, paused or away.
+"""`revocation status` while parts of a real installation are dead, paused or gone.
 
-`tests/unit/test_status.py` has what is judged, `docs/status.md` what it looks like.
+Sibling: `tests/unit/test_status.py`, the rules; `docs/status.md` shows the output.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from tests.traffic import logged_out
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
 
 BOUND = {"write_max_staleness_ms": "2000"}
-"""Tighter than the default, so that tests need not wait for long."""
+"""Tighter than the default, so that tests take less time."""
 MAX_SECONDS = 10.0
-"""What a command may take when nothing answers: 5 s, and to start on a busy machine."""
+"""The bound of a command without answers: 5 s, plus a start on a busy machine."""
 
 
 class Careless(Kafka):
-    """A broker that creates whatever topic is asked for, as Kafka does by default."""
+    """A broker that creates any requested topic, as Kafka does by default."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -53,7 +53,7 @@ def careless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Careless]:
 def running(
     careless: Kafka, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installation]:
-    """An authority and two regions; each test leaves them as they were."""
+    """Start an authority and two regions; each test restores them."""
     folder = tmp_path_factory.mktemp("status")
     installation = Installation(folder, careless.bootstrap_servers, partitions=4)
     asyncio.run(installation.create_topics())
@@ -74,7 +74,7 @@ async def admin(careless: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 def asked(installation: Installation, *words: str, **more: str) -> Done:
-    """Ask for the status, and see that it takes no longer than it may."""
+    """Run `status`, and check that it stays within its bound."""
     began = time.perf_counter()
     done = typed(installation, "status", *words, **{**BOUND, **more})
     assert time.perf_counter() - began < MAX_SECONDS
@@ -85,7 +85,7 @@ def asked(installation: Installation, *words: str, **more: str) -> Done:
 async def becomes(
     installation: Installation, suits: Callable[[Any], bool], **more: str
 ) -> tuple[int, Any]:
-    """Ask until the report suits; return the exit code and the report."""
+    """Run `status` until the report is suitable; return exit code and report."""
     latest: list[Done] = []
 
     async def suitable() -> bool:
@@ -114,7 +114,7 @@ def problems(report: Any, name: str) -> str:
     return " ".join(part["problems"])
 
 
-async def test_all_is_well(running: Installation) -> None:
+async def test_all_is_healthy(running: Installation) -> None:
     code, report = await becomes(running, is_well)
     assert code == 0
     assert report["authority"]["state"] == "ready"
@@ -131,7 +131,7 @@ async def test_all_is_well(running: Installation) -> None:
 
 
 async def test_the_authority_is_dead_and_events_wait(running: Installation) -> None:
-    """Nothing of it may look well: neither a region, nor the exit code."""
+    """Neither a region nor the exit code may look healthy."""
     await becomes(running, is_well)
     authority = running.stations["authority"]
     authority.kill()
@@ -158,7 +158,7 @@ async def test_the_authority_is_dead_and_events_wait(running: Installation) -> N
 
 
 async def test_a_projector_is_paused(running: Installation) -> None:
-    """The region that it serves is behind its bound; the other one is not."""
+    """Its own region is behind its bound; the other one is not."""
     await becomes(running, is_well)
     running.stations["projector-us"].pause()
     try:
@@ -177,10 +177,10 @@ async def test_a_projector_is_paused(running: Installation) -> None:
     await becomes(running, is_well)
 
 
-async def test_stores_are_away_empty_or_hang(
+async def test_stores_are_unreachable_empty_or_hang(
     running: Installation, tmp_path: Path
 ) -> None:
-    """The region that is there is shown all the same, and so is the authority."""
+    """The reachable region is still shown, and so is the authority."""
     await becomes(running, is_well)
     empty = running.stores["eu"].start(tmp_path / "empty")
     hung = running.stores["eu"].start(tmp_path / "hung")
@@ -218,7 +218,7 @@ async def test_stores_are_away_empty_or_hang(
 
 
 async def test_kafka_hangs(running: Installation, careless: Kafka) -> None:
-    """Regions are shown, with their age; nobody is accused without evidence."""
+    """Regions are shown, with their age; no part is blamed without evidence."""
     await becomes(running, is_well)
     assert careless.process is not None
     freeze(careless.process.pid)
@@ -242,7 +242,7 @@ async def test_kafka_hangs(running: Installation, careless: Kafka) -> None:
 
 
 def test_kafka_is_down(running: Installation) -> None:
-    """A broker that refuses connections: at once, in a line that says what to do."""
+    """A broker that refuses connections: reported at once, with what to do."""
     done = asked(running, bootstrap_servers=NOWHERE)
     assert done.code == 3
     assert f"- kafka: no broker answers at {NOWHERE}" in done.out
@@ -256,10 +256,10 @@ def test_topics_of_another_size(running: Installation) -> None:
     assert "has 4 partitions, settings say 3; set REVOCATION_PARTITIONS" in done.out
 
 
-async def test_dead_letters_are_told_until_they_are_deleted(
+async def test_dead_letters_are_reported_until_deleted(
     running: Installation, admin: AIOKafkaAdminClient
 ) -> None:
-    """All runs, and yet what somebody sent has revoked nothing: a code of its own."""
+    """All stations run, but some event revoked nothing: an exit code of its own."""
     await becomes(running, is_well)
     settings = KafkaSettings(**running._typed())
     producer = new_producer(settings, client_id="tests")
@@ -298,7 +298,7 @@ async def test_dead_letters_are_told_until_they_are_deleted(
 async def test_no_topic_and_no_group_is_created(
     running: Installation, admin: AIOKafkaAdminClient
 ) -> None:
-    """Not even where the broker creates what is asked for."""
+    """Not even on a broker that creates any requested topic."""
 
     async def there() -> tuple[set[str], set[str]]:
         groups = {name for name, _ in await admin.list_consumer_groups()}
@@ -320,10 +320,10 @@ async def test_no_topic_and_no_group_is_created(
     await eventually(is_created)
 
 
-async def test_who_has_other_settings_than_a_region_is_told(
+async def test_settings_that_differ_from_a_regions_are_reported(
     running: Installation,
 ) -> None:
-    """Else everything would seem well, and `--wait` would wait for nobody's answers."""
+    """Else all would seem healthy, and `--wait` would be meaningless."""
     await becomes(running, is_well)
     longer = {"max_token_lifetime_seconds": "7200"}
     code, report = await becomes(running, lambda told: not told["ok"], **longer)

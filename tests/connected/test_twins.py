@@ -1,7 +1,7 @@
 """Two authorities under two ids: a hot standby that needs no coordination.
 
-`test_recovery.py` has what one authority does alone, and how soon a dead twin is made
-up for.
+Sibling: `test_recovery.py`, for one authority alone, and how soon a dead twin is
+replaced.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ Log = dict[tuple[Position, Target], list[Entry]]
 
 
 async def with_twins(install: Install) -> Installation:
-    """Return an installation whose two authorities both write."""
+    """Return an installation with two authorities that both write."""
     installation = await install()
     installation.add_region("eu")
     for name in TWINS:
@@ -39,7 +39,7 @@ async def with_twins(install: Install) -> Installation:
 
 
 async def both_write(installation: Installation) -> bool:
-    """Publish something; tell whether both concluded on it."""
+    """Publish an event; return whether both concluded on it."""
     (receipt,) = await installation.publish(logged_out("probe"))
     await installation.applied([receipt])
     found = await log_of_entries(installation)
@@ -50,7 +50,7 @@ async def both_write(installation: Installation) -> bool:
 
 
 async def log_of_entries(installation: Installation) -> Log:
-    """Return the entries that the log has from each record, about each target."""
+    """Return the log's entries by record and target."""
     settings = KafkaSettings(**installation._typed())
     topic = settings.topics.entries
     consumer = new_consumer(settings, client_id="tests")
@@ -63,7 +63,7 @@ async def log_of_entries(installation: Installation) -> Log:
             for record in records:
                 update = decode_update(record.value, tp.partition)
                 if update.source is NOWHERE and update.forwarded < 0:
-                    continue  # an entry that stands, emitted again
+                    continue  # A refreshed entry.
                 for entry in update.entries:
                     found[entry.source, entry.target].append(entry)
     await consumer.stop()
@@ -76,7 +76,7 @@ async def versions(installation: Installation, names: Counter[str]) -> Counter[s
 
 
 async def test_twins_conclude_the_same_from_the_same_log(install: Install) -> None:
-    """Every entry is written twice, and the two are equal in all that they say."""
+    """Every entry is written twice, with equal content."""
     installation = await with_twins(install)
     published, expected = logouts(600, USERS, seed=31)
     receipts = await installation.publish(*published)
@@ -97,7 +97,7 @@ async def test_twins_conclude_the_same_from_the_same_log(install: Install) -> No
 
 
 async def misplace(installation: Installation, published: list[Event]) -> None:
-    """Write with librdkafka as it is out of the box: CRC32 misplaces most records."""
+    """Write with librdkafka's default partitioner: CRC32 misplaces most records."""
     servers = installation.settings["bootstrap_servers"]
     topic = f"{installation.settings['topic_prefix']}.events"
 
@@ -110,10 +110,10 @@ async def misplace(installation: Installation, published: list[Event]) -> None:
     await asyncio.to_thread(write)
 
 
-async def test_misplaced_events_count_once_though_both_send_them_on(
+async def test_misplaced_events_count_once_though_both_forward_them(
     install: Install,
 ) -> None:
-    """Each twin sends a copy to the right partition, and each reads both copies."""
+    """Each twin forwards a copy to the right partition, and each reads both copies."""
     installation = await with_twins(install)
     published, expected = logouts(100, USERS, seed=36)
     assert max(expected.values()) <= RECENT_EVENTS
@@ -121,10 +121,10 @@ async def test_misplaced_events_count_once_though_both_send_them_on(
     await counted_once(installation, expected)
 
 
-async def test_misplaced_events_count_once_though_one_twin_is_far_behind(
+async def test_misplaced_events_count_once_with_one_twin_far_behind(
     install: Install,
 ) -> None:
-    """Its copies come after many others about the same users."""
+    """Its copies follow many other events about the same users."""
     installation = await with_twins(install)
     published, expected = logouts(800, USERS, seed=32)
     assert min(expected.values()) > RECENT_EVENTS
@@ -142,15 +142,15 @@ async def all_counted(installation: Installation, expected: Counter[str]) -> boo
 async def counted_once(installation: Installation, expected: Counter[str]) -> None:
     """Wait for the expected versions, and until both twins have read everything."""
     await eventually(partial(all_counted, installation, expected), within=40)
-    for _ in range(2):  # what one sends on, the other concludes on after it
+    for _ in range(2):  # Each twin concludes later on what the other forwards.
         await eventually(partial(both_write, installation), within=40)
     assert await versions(installation, expected) == expected
 
 
-async def test_a_twin_that_lost_its_disk_beside_one_that_writes_on(
+async def test_a_twin_that_lost_its_disk_beside_a_running_one(
     install: Install,
 ) -> None:
-    """It recovers from what both have written, and counts on from there alone."""
+    """It recovers from both twins' entries, and continues to count from there."""
     installation = await with_twins(install)
     first, before = logouts(300, USERS, seed=33)
     await installation.applied(await installation.publish(*first))

@@ -1,4 +1,4 @@
-"""What people install: the wheel, in an environment of its own and an empty folder."""
+"""The wheel as users install it: in its own environment and an empty folder."""
 
 import os
 import subprocess
@@ -29,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def scripts(wheel: Path, tmp_path: Path) -> Path:
-    """Install it, without a registry: what it depends on is that of the tests."""
+    """Install it without a registry; its dependencies are those of the tests."""
     venv.create(tmp_path / "venv", symlinks=True)
     python = tmp_path / "venv" / "bin" / "python"
     command = [sys.executable, "-m", "uv", "pip", "install", "--offline", "--no-deps"]
@@ -54,7 +54,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel: Path) -> None:
 def test_the_demo_runs_from_the_wheel_in_an_empty_folder(
     scripts: Path, tmp_path: Path
 ) -> None:
-    """With nothing on the PATH, so neither a Java nor a Valkey of the machine's own."""
+    """With an empty PATH, so without the machine's own Java or Valkey."""
     folder = tmp_path / "empty"
     folder.mkdir()
     inherited = {name: os.environ[name] for name in os.environ if "PYTHON" not in name}

@@ -1,4 +1,4 @@
-"""`revocation` as it is typed: a real process with an installation's settings."""
+"""`revocation` as a command: a real process with an installation's settings."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from tests.installation import Installation
 from tests.traffic import claims
 
 NOWHERE = "127.0.0.1:1"
-"""Where nobody listens."""
+"""An address without a listener."""
 
 
 def typed(
@@ -22,7 +22,7 @@ def typed(
     settings = {"regions": json.dumps(regions), "region": "eu", **more}
     if "eu" in regions:
         settings.setdefault("store_url", regions["eu"])
-    # Wide, or a path is broken into lines wherever it happens to be long.
+    # Wide, else a long path would wrap.
     env = {**installation.env(**settings), "COLUMNS": "400"}
     return FORKER.run("revocation", words, env, stdin)
 

@@ -68,7 +68,7 @@ def own_redis7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest) -> Server:
-    """One of the session's servers; keep to your own prefix there."""
+    """One of the session's servers; use only your own prefix there."""
     return request.getfixturevalue(request.param)
 
 
@@ -76,7 +76,7 @@ def server(request: pytest.FixtureRequest) -> Server:
 def start_own(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StartServer]:
-    """Start servers of this test alone, to do what it likes with."""
+    """Start servers for this test alone."""
     if request.param == "redis7":
         need("redis-server")
     start = {"valkey": start_valkey, "redis7": start_redis}[request.param]
@@ -94,7 +94,7 @@ def start_own(
 
 @pytest.fixture
 async def open_store() -> AsyncIterator[OpenStore]:
-    """Make stores that are stopped when the test ends."""
+    """Make stores; they stop when the test ends."""
     async with AsyncExitStack() as stack:
 
         def open_one(
@@ -117,7 +117,7 @@ async def raw(server: Server) -> AsyncIterator[Redis]:
 
 
 class BatchingStore(BatchingReader):
-    """Writes as a `RedisStore`, reads as a verifier that asks for each check."""
+    """Writes as a `RedisStore`, reads as a verifier that queries it for each check."""
 
     def __init__(self, store: RedisStore) -> None:
         super().__init__(store)
@@ -149,7 +149,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
 
 
 class FedRegion(NamedTuple):
-    """A region's store, what it tells, and the same for a second reader."""
+    """A region's store, its feed, and a second reader of the feed."""
 
     store: Store
     feed: FeedReader
@@ -159,7 +159,7 @@ class FedRegion(NamedTuple):
 
 @pytest.fixture(params=["memory", *SERVERS])
 async def region(request: pytest.FixtureRequest) -> AsyncIterator[FedRegion]:
-    """A cold region of each kind, whose server is this test's alone."""
+    """A cold region of each kind, on a server for this test alone."""
     if request.param == "memory":
         memory = MemoryStore(limits=LIMITS, clock=now_ms, pepper=PEPPER)
 
@@ -189,7 +189,7 @@ def layout() -> Layout:
 async def redis_store(
     server: Server, open_store: OpenStore, layout: Layout
 ) -> RedisStore:
-    """A cold store on the server that `raw` talks to."""
+    """A cold store on the server of `raw`."""
     store = open_store(server.url, layout)
     await store.check_suitable()
     return store

@@ -65,13 +65,13 @@ def mark(reached: int, *, as_of: int = 1_000, rebuilt: bool = True) -> Mark:
 
 
 def as_stored(*entries: Entry) -> Entry:
-    """What a region has of one target."""
+    """Return a region's state of one target."""
     entry, until = reduce(merge, entries), kept_until(*entries)
     return decode_value(entry.target, encode_value(entry), until)
 
 
 def kept_until(*entries: Entry) -> UnixMs:
-    """When their key expires, -1 for never: of denials the longest counts."""
+    """Return when their key expires, -1 for never; of denials the longest counts."""
     merged = reduce(merge, entries)
     denied = merged.target.kind in DENYLIST_KINDS
     ends = [each.relevant_until(LIMITS) for each in (entries if denied else [merged])]

@@ -1,4 +1,4 @@
-"""Who may do what: docs/store-layout.md and deploy/redis, held to their word."""
+"""Access rights: servers behave as docs/store-layout.md and deploy/redis state."""
 
 import hashlib
 import re
@@ -54,7 +54,7 @@ def _deployed(start: StartServer, folder: Path) -> Server:
 async def users(
     request: pytest.FixtureRequest, start_own: StartServer, tmp_path: Path
 ) -> Server:
-    """A server with the users of the document, or of the Compose deployment."""
+    """Start a server with the users of the document, or of the Compose deployment."""
     if request.param == "documented":
         return await _documented(start_own)
     return _deployed(start_own, tmp_path)
@@ -64,14 +64,14 @@ def as_user(server: Server, name: str, password: str = PASSWORD) -> str:
     return server.url.replace("://", f"://{name}:{password}@")
 
 
-async def test_a_verifier_can_ask_and_keep_a_copy(
+async def test_a_verifier_can_look_up_and_keep_a_replica(
     users: Server, open_store: OpenStore
 ) -> None:
     projector = open_store(as_user(users, "projector"), LAYOUT)
     await projector.check_suitable()
     long_ago = 2 * MAX_TOKEN_MS
     disabled = subject(1, status=Status.DISABLED, age_ms=long_ago)
-    # Of two statuses of one millisecond the more severe would count.
+    # Of two statuses in one millisecond the more severe would count.
     enabled = subject(2, status=Status.ACTIVE, age_ms=long_ago - 1_000)
     await put(projector, denied(1), disabled)
     await put(projector, denied(2), enabled)
@@ -126,7 +126,7 @@ async def put_first(users: Server, open_store: OpenStore) -> None:
     await put(projector, denied())
 
 
-async def test_a_verifier_changes_nothing_and_sees_nothing_else(
+async def test_a_verifier_cannot_write_or_read_anything_else(
     as_verifier: Redis, users: Server, open_store: OpenStore
 ) -> None:
     for name, command in REFUSED.items():
@@ -142,7 +142,7 @@ async def test_a_verifier_changes_nothing_and_sees_nothing_else(
         await verifier.check_suitable()
 
 
-async def test_a_wrong_password_is_told_without_repeating_it(
+async def test_a_wrong_password_is_reported_without_quoting_it(
     users: Server, open_store: OpenStore
 ) -> None:
     store = open_store(as_user(users, "verifier", "wrong-password"))
@@ -154,7 +154,7 @@ async def test_a_wrong_password_is_told_without_repeating_it(
     assert "wrong-password" not in str(caught.value)
 
 
-async def test_nobody_is_let_in_without_a_name(
+async def test_no_anonymous_client_is_accepted(
     start_own: StartServer, tmp_path: Path
 ) -> None:
     server = _deployed(start_own, tmp_path)

@@ -1,4 +1,4 @@
-"""Questions that share calls: which go together, and what happens to each."""
+"""Lookups that share calls: how they are batched, and how each ends."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -29,8 +29,8 @@ FRESH = Freshness(ready=True, as_of=UnixMs(5))
 LAYOUT = Layout("r", (PEPPER,))
 
 
-class Played(RedisStore):
-    """Keeps the calls; each is answered when the test says so."""
+class FakeStore(RedisStore):
+    """Records the calls; the test answers each."""
 
     def __init__(self) -> None:
         super().__init__("redis://nowhere", LAYOUT, limits=LIMITS)
@@ -43,7 +43,7 @@ class Played(RedisStore):
         return self.replies[-1]
 
     async def answer(self, number: int, error: Exception | None = None) -> None:
-        """End a call, and let everybody take notice."""
+        """Complete a call, and run the waiting tasks."""
         reply = self.replies[number]
         if error is None:
             nothing = [None for _ in self.calls[number]]
@@ -55,7 +55,7 @@ class Played(RedisStore):
 
 
 async def turns() -> None:
-    """Let whatever can go on do so."""
+    """Run every task that can continue."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -76,13 +76,13 @@ Ask = Callable[[str], asyncio.Task[object]]
 
 
 @pytest.fixture
-async def played() -> Played:
-    return Played()
+async def fake() -> FakeStore:
+    return FakeStore()
 
 
 @pytest.fixture
-async def asking(played: Played) -> AsyncIterator[BatchingReader]:
-    reader = BatchingReader(played, in_flight=2)
+async def asking(fake: FakeStore) -> AsyncIterator[BatchingReader]:
+    reader = BatchingReader(fake, in_flight=2)
     yield reader
     await reader.stop()
 
@@ -96,63 +96,65 @@ def keys(*names: str) -> list[bytes]:
     return sorted(LAYOUT.keys([target(Kind.TOKEN, name) for name in names]))
 
 
-# Together -----------------------------------------------------------------------------
+# Batches ------------------------------------------------------------------------------
 
 
-async def test_what_is_asked_in_one_turn_is_one_call(played: Played, ask: Ask) -> None:
+async def test_lookups_of_one_iteration_share_one_call(
+    fake: FakeStore, ask: Ask
+) -> None:
     waiting = [ask("one"), ask("two"), ask("three")]
     await turns()
 
-    assert played.calls == [keys("one", "two", "three")]
+    assert fake.calls == [keys("one", "two", "three")]
 
-    await played.answer(0)
+    await fake.answer(0)
     assert [await each for each in waiting] == [({}, FRESH)] * 3
 
 
-async def test_what_two_ask_for_is_sent_once(
-    played: Played, asking: BatchingReader
+async def test_a_key_of_two_lookups_is_sent_once(
+    fake: FakeStore, asking: BatchingReader
 ) -> None:
     waiting = [waiter(asking.find_token(token(name))) for name in ("one", "two")]
     await turns()
 
-    (sent,) = played.calls
+    (sent,) = fake.calls
     first, second = (LAYOUT.keys(token(name).targets()) for name in ("one", "two"))
     assert sent == sorted({*first, *second})
     assert len(sent) < len(first) + len(second)
 
-    await played.answer(0)
+    await fake.answer(0)
     await asyncio.gather(*waiting)
 
 
-async def test_many_questions_go_out_before_the_turn_ends(
-    played: Played, asking: BatchingReader
+async def test_a_large_batch_is_sent_before_the_iteration_ends(
+    fake: FakeStore, asking: BatchingReader
 ) -> None:
     waiting = [asking.find_token(token(str(at))) for at in range(SEND_THRESHOLD + 1)]
 
-    assert len(played.calls) == 1
+    assert len(fake.calls) == 1
     await turns()
-    assert len(played.calls) == 2
+    assert len(fake.calls) == 2
 
     for number in range(2):
-        await played.answer(number)
+        await fake.answer(number)
     await asyncio.gather(*waiting)
 
 
-async def test_questions_gather_while_enough_calls_are_under_way(
-    played: Played, ask: Ask
+async def test_lookups_accumulate_while_enough_calls_are_under_way(
+    fake: FakeStore, ask: Ask
 ) -> None:
     for name in ("one", "two", "three", "four"):
         ask(name)
         await turns()
 
-    assert played.calls == [keys("one"), keys("two")]
+    assert fake.calls == [keys("one"), keys("two")]
 
-    await played.answer(1)
-    assert played.calls[2:] == [keys("three", "four")]
+    await fake.answer(1)
+    assert fake.calls[2:] == [keys("three", "four")]
 
 
 async def test_a_call_holds_a_bounded_number_of_keys(
-    played: Played, asking: BatchingReader
+    fake: FakeStore, asking: BatchingReader
 ) -> None:
     many = [target(Kind.TOKEN, str(at)) for at in range(MAX_KEYS_TOGETHER - 1)]
     waiting = [
@@ -161,43 +163,43 @@ async def test_a_call_holds_a_bounded_number_of_keys(
     ]
     await turns()
 
-    sizes = [len(call) for call in played.calls]
+    sizes = [len(call) for call in fake.calls]
     assert sizes == [MAX_KEYS_TOGETHER - 1, 2]
 
-    await played.answer(0)
-    await played.answer(1)
+    await fake.answer(0)
+    await fake.answer(1)
     await asyncio.gather(*waiting)
 
 
-async def test_a_large_question_has_a_call_of_its_own(
-    played: Played, asking: BatchingReader
+async def test_a_large_lookup_has_its_own_call(
+    fake: FakeStore, asking: BatchingReader
 ) -> None:
     many = [target(Kind.TOKEN, str(at)) for at in range(MAX_KEYS_PER_CALL)]
     waiting = [waiter(asking.find(asked)) for asked in (many, [target(Kind.USER)])]
     await turns()
 
-    assert [len(call) for call in played.calls] == [MAX_KEYS_PER_CALL, 1]
+    assert [len(call) for call in fake.calls] == [MAX_KEYS_PER_CALL, 1]
     with pytest.raises(ValueError, match="fewer targets"):
         await asking.find([*many, target(Kind.USER)])
     for number in range(2):
-        await played.answer(number)
+        await fake.answer(number)
     await asyncio.gather(*waiting)
 
 
-# Apart --------------------------------------------------------------------------------
+# Failures -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", [StoreUnavailableError, StoreColdError, OSError])
-async def test_an_error_reaches_all_of_its_call_and_nobody_else(
-    played: Played, ask: Ask, kind: type[Exception]
+async def test_an_error_reaches_exactly_the_lookups_of_its_call(
+    fake: FakeStore, ask: Ask, kind: type[Exception]
 ) -> None:
     lost = [ask("one"), ask("two")]
     await turns()
     kept = ask("three")
     await turns()
 
-    await played.answer(0, kind("away"))
-    await played.answer(1)
+    await fake.answer(0, kind("away"))
+    await fake.answer(1)
 
     errors = await asyncio.gather(*lost, return_exceptions=True)
     assert {(type(error), str(error)) for error in errors} == {(kind, "away")}
@@ -206,42 +208,40 @@ async def test_an_error_reaches_all_of_its_call_and_nobody_else(
     assert await kept == ({}, FRESH)
 
 
-async def test_a_reply_that_nobody_can_read_is_an_error(
-    played: Played, ask: Ask
-) -> None:
+async def test_an_unreadable_reply_is_an_error(fake: FakeStore, ask: Ask) -> None:
     lost = [ask("one"), ask("two")]
     await turns()
-    played.replies[0].set_result([b"epoch", b"1", b"never"])
+    fake.replies[0].set_result([b"epoch", b"1", b"never"])
 
     errors = await asyncio.gather(*lost, return_exceptions=True)
     assert {type(error) for error in errors} == {ValueError}
 
 
-async def test_whoever_stops_waiting_disturbs_nobody(played: Played, ask: Ask) -> None:
+async def test_a_cancelled_lookup_disturbs_no_other(fake: FakeStore, ask: Ask) -> None:
     one, two = ask("one"), ask("two")
     await turns()
     one.cancel()
-    await played.answer(0)
+    await fake.answer(0)
 
     assert one.cancelled()
     assert await two == ({}, FRESH)
 
 
-async def test_after_an_error_the_next_call_is_made(played: Played, ask: Ask) -> None:
+async def test_after_an_error_the_next_call_is_made(fake: FakeStore, ask: Ask) -> None:
     lost = [ask("one"), ask("two")]
     await turns()
-    await played.answer(0, StoreUnavailableError("away"))
+    await fake.answer(0, StoreUnavailableError("away"))
     await asyncio.gather(*lost, return_exceptions=True)
 
     following = ask("three")
     await turns()
-    await played.answer(1)
+    await fake.answer(1)
 
     assert await following == ({}, FRESH)
 
 
-async def test_whoever_waits_when_it_is_stopped_hears_so(
-    played: Played, asking: BatchingReader, ask: Ask
+async def test_waiting_lookups_fail_when_it_is_stopped(
+    fake: FakeStore, asking: BatchingReader, ask: Ask
 ) -> None:
     waiting = []
     for name in ("one", "two", "three"):
@@ -253,7 +253,7 @@ async def test_whoever_waits_when_it_is_stopped_hears_so(
     for each in waiting:
         with pytest.raises(StoreUnavailableError, match="was stopped"):
             await each
-    assert len(played.calls) == 2
+    assert len(fake.calls) == 2
 
 
 # Keys ---------------------------------------------------------------------------------
@@ -285,7 +285,7 @@ def test_a_tokens_keys_are_those_of_its_targets(tokens: list[Token]) -> None:
         assert list(remembering.of(each)) == layout.keys(each.targets())
 
 
-def test_memory_of_keys_is_bounded_also_for_tokens_that_name_much(
+def test_the_cache_of_keys_is_bounded_for_large_tokens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A token with a thousand groups has a thousand keys."""

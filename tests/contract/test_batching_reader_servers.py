@@ -1,4 +1,4 @@
-"""Questions that share calls to real servers: what is sent, and what gets lost."""
+"""Lookups that share calls to real servers: the calls, and lost connections."""
 
 import asyncio
 import time
@@ -39,7 +39,7 @@ async def test_a_hundred_checks_are_a_few_calls(
     assert found[:5] + found[6:] == [{user.target}] * 99
 
 
-async def test_a_value_that_nobody_wrote_is_the_error_of_who_asked(
+async def test_a_corrupt_value_fails_only_its_own_lookups(
     start_own: StartServer, open_store: OpenStore
 ) -> None:
     server = start_own()

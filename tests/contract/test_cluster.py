@@ -1,4 +1,4 @@
-"""A region in a cluster: one slot, whose owner is found and followed."""
+"""A region in a cluster: one slot, whose owner is discovered and followed."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -26,7 +26,7 @@ SLOTS = 16_384
 
 
 class Cluster:
-    """Nodes that know each other; the second owns the upper half of the slots."""
+    """Nodes of a cluster; the second owns the upper half of the slots."""
 
     def __init__(
         self, nodes: list[Server], raws: list[Redis], buses: list[int]
@@ -60,7 +60,7 @@ class Cluster:
         return int(key_slot(layout.meta) >= SLOTS // 2)
 
     async def move(self, layout: Layout) -> None:
-        """Give the region's slot, and what is in it, to the other node."""
+        """Move the region's slot with its keys to the other node."""
         at = await self.owner(layout)
         source, target = self.raws[at], self.raws[1 - at]
         ids = [
@@ -81,7 +81,7 @@ class Cluster:
 
 
 def _bytes(reply: object) -> bytes:
-    """What the client may have decoded, or taken apart."""
+    """Return bytes of a reply that the client may have decoded or split."""
     if isinstance(reply, dict):
         return b"\n".join(f"{k}:{v}".encode() for k, v in reply.items())
     return reply.encode() if isinstance(reply, str) else bytes(reply)
@@ -137,7 +137,7 @@ async def test_a_slot_that_moves_is_followed(
 
     await cluster.move(layout)
 
-    # The functions did not move: not ready, until the next write loads them.
+    # The functions did not move: not ready until the next write loads them.
     assert await reader.find([target(Kind.TOKEN)]) == ({}, NOT_READY)
     await put(store, denied(8, name="later"))
     later = [target(Kind.TOKEN), target(Kind.TOKEN, "later")]

@@ -1,6 +1,6 @@
-"""What every region tells those who keep a copy, over memory, Valkey and Redis alike.
+"""The feed of a region for its replicas, over memory, Valkey and Redis alike.
 
-`test_feed_outages.py` has what concerns servers only.
+Sibling: `test_feed_outages.py`, for servers only.
 """
 
 import asyncio
@@ -23,25 +23,25 @@ def named(entry: Entry) -> bytes:
 
 
 async def snapshot(feed: FeedReader) -> dict[bytes, bytes]:
-    """Everything, page after page; the later page counts, as for a replica."""
-    told: dict[bytes, bytes] = {}
+    """Return all pages together; the later page counts, as for a replica."""
+    entries: dict[bytes, bytes] = {}
     cursor = "0"
     while True:
         page = await feed.page(cursor)
         assert page.keys >= len(page.entries)
-        told |= page.entries
+        entries |= page.entries
         cursor = page.cursor
         if cursor == "0":
-            return without_canaries(told)
+            return without_canaries(entries)
 
 
-def without_canaries(told: StoredEntries) -> dict[bytes, bytes]:
+def without_canaries(entries: StoredEntries) -> dict[bytes, bytes]:
     names = {name(each, PEPPER) for each in canary.TARGETS.values()}
-    return {each: told[each] for each in told.keys() - names}
+    return {each: entries[each] for each in entries.keys() - names}
 
 
 async def read_on(feed: FeedReader, position: str = START) -> list[Change]:
-    """Every change after a position."""
+    """Return every change after a position."""
     read: list[Change] = []
     while changes := await feed.changes(position, wait_ms=0):
         read += changes
@@ -50,23 +50,23 @@ async def read_on(feed: FeedReader, position: str = START) -> list[Change]:
 
 
 def together(changes: list[Change]) -> StoredEntries:
-    told: dict[bytes, bytes] = {}
+    entries: dict[bytes, bytes] = {}
     for change in changes:
-        told |= change.entries
-    return told
+        entries |= change.entries
+    return entries
 
 
 # Pages --------------------------------------------------------------------------------
 
 
-async def test_pages_tell_every_entry_with_its_expiry(region: FedRegion) -> None:
+async def test_pages_contain_every_entry_with_its_expiry(region: FedRegion) -> None:
     token, user = denied(), subject(status=Status.DISABLED)
     await put(region.store, token, user)
 
-    told = await snapshot(region.feed)
+    entries = await snapshot(region.feed)
 
     moment = user.source.time
-    assert told == {
+    assert entries == {
         named(token): b"%d 0-7" % token.expires_at,
         named(user): b"-1 0-7 1 %d disabled %d %d 0" % (moment, moment, moment),
     }
@@ -82,7 +82,7 @@ async def test_more_entries_than_fit_on_a_page(region: FedRegion) -> None:
     assert set(await snapshot(region.feed)) == {named(entry) for entry in entries}
 
 
-async def test_pages_and_changes_tell_the_same(region: FedRegion) -> None:
+async def test_pages_and_changes_agree(region: FedRegion) -> None:
     entries = [denied(at, name=str(at)) for at in range(40)]
     await put(region.store, *entries, subject(), subject(kind=Kind.KEY))
     await put(region.store, denied(99, left_ms=1_900_000, name="3"), subject(8))
@@ -90,18 +90,18 @@ async def test_pages_and_changes_tell_the_same(region: FedRegion) -> None:
     assert await snapshot(region.feed) == together(await read_on(region.feed))
 
 
-async def test_what_is_written_while_pages_are_read_is_in_them_or_in_the_feed(
+async def test_writes_during_paging_are_in_a_page_or_in_the_feed(
     region: FedRegion,
 ) -> None:
     kept = [denied(name=f"kept-{at}") for at in range(3_000)]
     await put(region.store, *kept)
     position = (await region.feed.head()).position
-    told: dict[bytes, bytes] = {}
+    entries: dict[bytes, bytes] = {}
     written: list[Entry] = []
     cursor = "0"
     while True:
         page = await region.feed.page(cursor)
-        told |= page.entries
+        entries |= page.entries
         late = [denied(8, name=f"late-{len(written) + at}") for at in range(50)]
         again = denied(9, left_ms=1_900_000, name=f"kept-{len(written)}")
         await put(region.store, *late, again)
@@ -110,14 +110,14 @@ async def test_what_is_written_while_pages_are_read_is_in_them_or_in_the_feed(
         if cursor == "0":
             break
 
-    told |= together(await read_on(region.feed, position))
-    told = without_canaries(told)
+    entries |= together(await read_on(region.feed, position))
+    entries = without_canaries(entries)
 
-    assert set(told) == {named(entry) for entry in (*kept, *written)}
-    assert told == await snapshot(region.other)
+    assert set(entries) == {named(entry) for entry in (*kept, *written)}
+    assert entries == await snapshot(region.other)
 
 
-async def test_what_has_expired_is_on_no_page(region: FedRegion) -> None:
+async def test_expired_entries_are_on_no_page(region: FedRegion) -> None:
     gone, kept = denied(left_ms=100, name="gone"), denied(name="kept")
     await put(region.store, gone, kept)
     left = {named(kept): b"%d 0-7" % kept.expires_at}
@@ -150,7 +150,7 @@ async def test_each_change_names_the_one_before_it(region: FedRegion) -> None:
     assert (await region.feed.head()).position == changes[-1].position
 
 
-async def test_changes_say_how_fresh_they_leave_the_region(region: FedRegion) -> None:
+async def test_changes_state_the_freshness_after_them(region: FedRegion) -> None:
     await region.store.begin("epoch", identity())
     for each in (mark(1, as_of=5, rebuilt=False), mark(2, as_of=6), mark(2, as_of=7)):
         await region.store.apply("epoch", Batch([], {0: each}, {}))
@@ -161,7 +161,7 @@ async def test_changes_say_how_fresh_they_leave_the_region(region: FedRegion) ->
     assert (await region.feed.head()).freshness == freshness[-1]
 
 
-async def test_nothing_new_is_no_change(region: FedRegion) -> None:
+async def test_without_news_there_is_no_change(region: FedRegion) -> None:
     batch = Batch([denied(), subject()], {0: mark(1)}, {})
     await region.store.begin("epoch", identity())
     await region.store.apply("epoch", batch)
@@ -174,7 +174,7 @@ async def test_nothing_new_is_no_change(region: FedRegion) -> None:
     assert (await region.feed.head()).position == position
 
 
-async def test_an_entry_that_ends_is_told_with_an_expiry_in_the_past(
+async def test_an_ended_entry_comes_with_an_expiry_in_the_past(
     region: FedRegion,
 ) -> None:
     old = {"age_ms": 10 * 3_600_000}
@@ -183,8 +183,8 @@ async def test_an_entry_that_ends_is_told_with_an_expiry_in_the_past(
 
     await put(region.store, enabled)
 
-    told = (await read_on(region.feed))[-1].entries[named(enabled)]
-    assert 0 < int(told.split()[0]) < time.time() * 1_000
+    value = (await read_on(region.feed))[-1].entries[named(enabled)]
+    assert 0 < int(value.split()[0]) < time.time() * 1_000
     assert await snapshot(region.feed) == {}
 
 
@@ -203,7 +203,7 @@ async def test_a_new_epoch_shows_at_once(region: FedRegion) -> None:
     assert (await region.feed.head())[:2] == ("second", NOT_READY)
 
 
-async def test_another_reader_reads_the_same_and_outlives_the_first(region):
+async def test_another_reader_reads_the_same_and_is_independent(region):
     other = region.feed.another()
     await region.feed.stop()
     try:
@@ -212,11 +212,11 @@ async def test_another_reader_reads_the_same_and_outlives_the_first(region):
         await other.stop()
 
 
-async def test_a_reader_that_waits_hears_of_a_write_at_once(region: FedRegion) -> None:
+async def test_a_waiting_reader_gets_a_write_at_once(region: FedRegion) -> None:
     await region.store.begin("epoch", identity())
     position = (await region.feed.head()).position
     waiting = asyncio.create_task(region.other.changes(position, wait_ms=900))
-    await asyncio.sleep(0.05)  # the server holds the question
+    await asyncio.sleep(0.05)  # The server holds the request.
     assert not waiting.done()
     began = time.monotonic()
 
@@ -254,7 +254,9 @@ async def test_a_region_that_lost_everything_is_cold(region: FedRegion) -> None:
     assert await snapshot(region.feed) == {}
 
 
-async def test_a_region_that_began_again_does_not_follow_on(region: FedRegion) -> None:
+async def test_a_region_that_began_again_does_not_continue_the_feed(
+    region: FedRegion,
+) -> None:
     await put(region.store, denied())
     position = (await region.feed.head()).position
     await region.lose_everything()
@@ -268,7 +270,7 @@ async def test_a_region_that_began_again_does_not_follow_on(region: FedRegion) -
 
 
 async def test_the_feed_is_bounded_and_a_gap_shows(region: FedRegion) -> None:
-    """A reader that is dead or slow costs the region nothing."""
+    """A dead or slow reader costs the region nothing."""
     await region.store.begin("epoch", identity())
     position = (await region.feed.head()).position
     for as_of in range(1, 1_400):

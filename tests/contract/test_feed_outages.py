@@ -1,6 +1,6 @@
-"""Feeds of servers that forgot, were replaced, or have readers that are slow.
+"""Feeds of servers that lost data, were replaced, or have slow readers.
 
-`test_feed.py` has what every region promises.
+Sibling: `test_feed.py`, for every kind of region.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.connected
 
 @pytest.fixture
 async def pair(start_own: StartServer) -> tuple[Server, Server]:
-    """A primary and its replica."""
+    """Start a primary and its replica."""
     primary = start_own(repl_diskless_sync_delay="0")
     return primary, start_own(replicaof=f"127.0.0.1 {primary.port}")
 
@@ -41,7 +41,7 @@ async def promote(pair: tuple[Server, Server], key: bytes) -> None:
         await raw.execute_command("REPLICAOF", "NO", "ONE")
 
 
-async def test_a_server_that_takes_over_and_knew_less_does_not_follow_on(
+async def test_a_promoted_server_with_less_data_breaks_the_feed(
     pair: tuple[Server, Server], open_store: OpenStore, layout: Layout
 ) -> None:
     old, new = (open_store(server.url, layout) for server in pair)
@@ -61,10 +61,10 @@ async def test_a_server_that_takes_over_and_knew_less_does_not_follow_on(
         await each.stop()
 
 
-async def test_a_server_that_takes_over_and_is_behind_shows_by_its_head(
+async def test_a_promoted_server_that_is_behind_shows_by_its_head(
     pair: tuple[Server, Server], open_store: OpenStore, layout: Layout
 ) -> None:
-    """Its clock is behind: what is new has lower ids than what was read before."""
+    """Its clock is behind: new records have lower ids than those read before."""
     old, new = (open_store(server.url, layout) for server in pair)
     await old.check_suitable()
     await put(old, denied())
@@ -88,7 +88,7 @@ async def test_a_server_that_takes_over_and_is_behind_shows_by_its_head(
         await each.stop()
 
 
-async def test_pages_of_another_run_say_so(
+async def test_pages_of_another_run_are_recognised(
     start_own: StartServer, open_store: OpenStore, layout: Layout
 ) -> None:
     server = start_own()
@@ -116,7 +116,7 @@ async def test_a_server_without_functions_has_a_cold_page(
     await feed.stop()
 
 
-async def test_a_server_that_is_down_or_hangs_is_told_in_time(
+async def test_a_server_that_is_down_or_hangs_is_reported_in_time(
     start_own: StartServer, layout: Layout
 ) -> None:
     server = start_own()
@@ -146,10 +146,10 @@ async def test_a_server_that_is_down_or_hangs_is_told_in_time(
 
 
 @pytest.mark.parametrize("again", [True, False], ids=["again at once", "as it is"])
-async def test_a_connection_that_is_lost_is_not_made_again_at_once(
+async def test_a_lost_connection_is_not_reopened_at_once(
     start_own: StartServer, layout: Layout, *, again: bool
 ) -> None:
-    """For all feeds of a region would come back in one instant."""
+    """Else all feeds of a region would reconnect at one instant."""
     server = start_own()
     feed = RedisFeed(server.url, layout)
     if again:
@@ -164,14 +164,14 @@ async def test_a_connection_that_is_lost_is_not_made_again_at_once(
 
         await raw.client_kill_filter(_type="normal", skipme=True)
 
-        (told,) = await asyncio.gather(waiting, return_exceptions=True)
+        (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
         after = (await raw.info("stats"))["total_connections_received"]
     assert after - before == again
-    assert isinstance(told, StoreUnavailableError) != again
+    assert isinstance(outcome, StoreUnavailableError) != again
     await feed.stop()
 
 
-async def test_a_wait_that_no_reply_could_outlast_is_refused(
+async def test_a_wait_beyond_the_reply_timeout_is_refused(
     start_own: StartServer, layout: Layout
 ) -> None:
     feed = RedisFeed(start_own().url, layout, timeout_ms=200)
@@ -181,10 +181,10 @@ async def test_a_wait_that_no_reply_could_outlast_is_refused(
     await feed.stop()
 
 
-async def test_a_reader_that_is_dead_costs_the_server_nothing(
+async def test_a_dead_reader_costs_the_server_nothing(
     start_own: StartServer, open_store: OpenStore, layout: Layout
 ) -> None:
-    """It asked, and never reads: the server holds one reply, whatever is written."""
+    """It never reads its reply: the server holds that one, however much is written."""
     server = start_own()
     store = open_store(server.url, layout)
     await store.check_suitable()
@@ -211,7 +211,7 @@ async def _blocked(raw: Redis) -> bool:
     return bool((await raw.info("clients"))["blocked_clients"])
 
 
-async def test_a_reader_that_asks_and_never_reads_is_cut_off(
+async def test_a_reader_that_never_reads_is_disconnected(
     start_own: StartServer, open_store: OpenStore, layout: Layout
 ) -> None:
     config = Path(__file__).parents[2] / "deploy" / "redis" / "redis.conf"

@@ -1,4 +1,4 @@
-"""Calls over one connection: whose reply is whose, and when the connection is ended."""
+"""Calls over one connection: which reply is whose, and when the connection closes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ LATE = StoreUnavailableError("late")
 
 
 class Far:
-    """The other end of a pipeline: the test says what it answers."""
+    """The other end of a pipeline: the test writes its answers."""
 
     def __init__(self) -> None:
         self.reader: asyncio.StreamReader
@@ -21,7 +21,7 @@ class Far:
         self.pipeline: Pipeline
 
     async def closed(self) -> None:
-        """Wait until the pipeline is closed, and look whether it says so."""
+        """Wait until the pipeline is closed, and check that it reports it."""
         await self.reader.read()
         assert not self.pipeline.is_open
 
@@ -65,7 +65,7 @@ async def test_replies_come_in_the_order_of_the_calls(far: Far) -> None:
     assert far.pipeline.is_open
 
 
-async def test_whoever_stops_waiting_leaves_its_reply_to_nobody(far: Far) -> None:
+async def test_the_reply_of_a_cancelled_call_is_dropped(far: Far) -> None:
     one, two = far.pipeline.send(b"one"), far.pipeline.send(b"two")
     one.cancel()
     far.writer.write(b":1\r\n:2\r\n")
@@ -73,7 +73,7 @@ async def test_whoever_stops_waiting_leaves_its_reply_to_nobody(far: Far) -> Non
     assert await two == 2
 
 
-async def test_a_refusal_is_of_one_call(far: Far) -> None:
+async def test_an_error_reply_fails_one_call(far: Far) -> None:
     calls = [far.pipeline.send(b"one"), far.pipeline.send(b"two")]
     far.writer.write(b"-NOPERM\r\n:2\r\n")
 
@@ -90,7 +90,7 @@ async def test_a_pipeline_to_a_node_that_is_not_the_owner_ends(far: Far) -> None
 
 
 @pytest.mark.parametrize("noise", [b"nonsense\r\n", b":1\r\n:2\r\n:3\r\n"])
-async def test_a_reply_that_makes_no_sense_ends_it(far: Far, noise: bytes) -> None:
+async def test_a_malformed_reply_ends_it(far: Far, noise: bytes) -> None:
     calls = [far.pipeline.send(b"one"), far.pipeline.send(b"two")]
     far.writer.write(noise)
 
@@ -98,7 +98,7 @@ async def test_a_reply_that_makes_no_sense_ends_it(far: Far, noise: bytes) -> No
     await far.closed()
 
 
-async def test_a_connection_lost_within_a_reply_tells_all(far: Far) -> None:
+async def test_a_connection_lost_within_a_reply_fails_all_calls(far: Far) -> None:
     calls = [far.pipeline.send(b"one"), far.pipeline.send(b"two")]
     far.writer.write(b"*2\r\n:1\r\n")
     far.writer.close()
@@ -116,7 +116,7 @@ async def test_a_late_reply_ends_it_for_all(far: Far) -> None:
     assert not far.pipeline.is_open
 
 
-async def test_a_timely_reply_takes_its_limit_away(far: Far) -> None:
+async def test_a_timely_reply_cancels_its_timeout(far: Far) -> None:
     far.writer.write(b":1\r\n")
     assert await far.pipeline.send(b"one") == 1
     await asyncio.sleep(0.15)

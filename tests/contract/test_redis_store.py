@@ -1,7 +1,7 @@
-"""How a server is asked, and which servers will do, on Valkey and Redis alike.
+"""Calls to a server, and which servers are suitable, on Valkey and Redis alike.
 
-`test_store.py` has what every store promises, `test_store_outages.py` what goes wrong,
-`test_store_layout.py` what lies in a server and who may see it.
+Siblings: `test_store.py` (every store), `test_store_outages.py` (faults) and
+`test_store_layout.py` (the content of a server).
 """
 
 import asyncio
@@ -55,7 +55,7 @@ async def test_a_find_is_one_call_for_all_targets_and_peppers(
         name.removeprefix("cmdstat_"): each["calls"] for name, each in calls.items()
     }
     counts.pop("config|resetstat")
-    # What was found, and the canary.
+    # The found entry, and the canary.
     assert counts == {"fcall_ro": 1, "hmget": 1, "mget": 1, "pexpiretime": 2}
 
 
@@ -97,7 +97,7 @@ async def test_both_peppers_are_read_while_one_is_rotated(
     assert set((await after.find([token.target, user.target])).found) == {user.target}
 
 
-async def test_calls_beyond_the_pool_wait_for_their_turn(
+async def test_calls_beyond_the_pool_wait(
     server: Server, open_store: OpenStore, redis_store: RedisStore
 ) -> None:
     crowded = open_store(server.url, max_connections=2)
@@ -107,7 +107,7 @@ async def test_calls_beyond_the_pool_wait_for_their_turn(
     assert answers == [({}, NOT_READY)] * 100
 
 
-async def test_under_steady_pressure_everybody_has_a_turn(
+async def test_under_steady_load_every_call_gets_a_connection(
     server: Server, open_store: OpenStore
 ) -> None:
     crowded = open_store(server.url, max_connections=2, timeout_ms=300)
@@ -125,7 +125,7 @@ async def test_under_steady_pressure_everybody_has_a_turn(
     assert min(calls) > 10
 
 
-async def test_a_turn_that_does_not_come_is_an_outage(
+async def test_a_wait_for_the_pool_that_is_too_long_is_an_outage(
     start_own: StartServer, open_store: OpenStore
 ) -> None:
     server = start_own()
@@ -139,7 +139,7 @@ async def test_a_turn_that_does_not_come_is_an_outage(
     assert any("raise max_connections" in str(error) for error in errors)
 
 
-async def test_a_unix_socket_will_do(
+async def test_a_unix_socket_works(
     start_own: StartServer, open_store: OpenStore, tmp_path: Path
 ) -> None:
     start_own(unixsocket=str(tmp_path / "s"))
@@ -152,7 +152,7 @@ async def test_a_unix_socket_will_do(
     assert (await store.find([target(Kind.TOKEN)])).found
 
 
-async def test_a_store_starts_and_stops_as_often_as_asked(
+async def test_a_store_can_start_and_stop_repeatedly(
     redis_store: RedisStore,
 ) -> None:
     for _ in range(2):
@@ -179,15 +179,14 @@ async def test_a_server_that_evicts_is_refused(
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-async def test_a_clock_that_is_off_is_refused(
+async def test_a_wrong_clock_is_refused(
     redis_store: RedisStore, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     shifted = SimpleNamespace(time_ns=lambda: time.time_ns() + hours * 3_600 * 10**9)
     monkeypatch.setattr(redis_connection, "time", shifted)
 
     with pytest.raises(
-        StoreUnsuitableError,
-        match=f"differs from ours by {'-' * (hours > 0)}3(60|59).* NTP",
+        StoreUnsuitableError, match=f"from ours by {'-' * (hours > 0)}3(60|59).* NTP"
     ):
         await redis_store.check_suitable()
 
@@ -223,7 +222,7 @@ async def test_functions_are_loaded_only_when_they_differ(
         ({}, False),
     ],
 )
-def test_servers_without_what_we_need_are_refused(versions, *, suitable: bool) -> None:
+def test_servers_that_are_too_old_are_refused(versions, *, suitable: bool) -> None:
     complaint = find_fault({"maxmemory_policy": "noeviction", **versions})
 
     assert (complaint is None) == suitable

@@ -1,4 +1,4 @@
-"""A region whose primary is found by Sentinels, and found again when it is lost."""
+"""A region whose primary Sentinels name, and name again after a failover."""
 
 import time
 from collections.abc import AsyncIterator, Callable
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.connected
 
 
 class Watched(NamedTuple):
-    """A primary, its replica, and what watches them."""
+    """A primary, its replica and their Sentinel."""
 
     primary: Server
     replica: Server
@@ -43,7 +43,7 @@ class Watched(NamedTuple):
 async def watched(
     start_own: StartServer, request: pytest.FixtureRequest, tmp_path
 ) -> AsyncIterator[Watched]:
-    """Three servers that are ready to fail over."""
+    """Start three servers that are ready to fail over."""
     options = {"repl_diskless_sync_delay": "0", "repl_ping_replica_period": "1"}
     primary = start_own(**options)
     replica = start_own(replicaof=f"127.0.0.1 {primary.port}", **options)
@@ -70,7 +70,7 @@ async def replicated(server: Server, layout: Layout, key: bytes) -> None:
 
 
 @pytest.mark.parametrize("lose", [Server.kill, Server.pause])
-async def test_a_primary_that_is_lost_is_followed_by_its_replica(
+async def test_a_lost_primary_is_replaced_by_its_replica(
     watched: Watched,
     open_store: OpenStore,
     layout: Layout,
@@ -134,10 +134,10 @@ async def test_a_reader_of_the_feed_never_mixes_two_servers(
     await feed.stop()
 
 
-async def test_a_primary_that_was_demoted_is_left(
+async def test_a_demoted_primary_is_abandoned(
     watched: Watched, open_store: OpenStore, layout: Layout
 ) -> None:
-    """A write to what is a replica meanwhile goes to the new primary at once."""
+    """A write to a demoted primary goes to the new one at once."""
     store = open_store(watched.url, layout)
     await store.check_suitable()
     await put(store, denied())
@@ -150,7 +150,7 @@ async def test_a_primary_that_was_demoted_is_left(
             return bool(known["port"] == watched.replica.port)
 
         await eventually(elected)
-    # What the Sentinel does ten seconds later.
+    # The Sentinel does this ten seconds later.
     async with Redis.from_url(watched.primary.url, protocol=2) as raw:
         await raw.replicaof("127.0.0.1", watched.replica.port)
 
@@ -159,7 +159,7 @@ async def test_a_primary_that_was_demoted_is_left(
     assert await found(store, target(Kind.TOKEN, "later"))
 
 
-async def test_a_sentinel_with_a_password_is_told_it(
+async def test_a_sentinel_can_require_a_password(
     start_own: StartServer, open_store: OpenStore, tmp_path: Path
 ) -> None:
     sentinel = SentinelServer(

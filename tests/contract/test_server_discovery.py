@@ -1,4 +1,4 @@
-"""What a store URL says about where the server is."""
+"""How a store URL leads to the server."""
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_a_url_is_taken_apart(url, plain, addresses, primary) -> None:
         ("http://u:secret@h/x", "one of the following schemes"),
     ],
 )
-def test_a_url_that_leads_nowhere_is_refused(url: str, complaint: str) -> None:
+def test_an_unusable_url_is_refused(url: str, complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint) as caught:
         RedisConnection(url, timeout_ms=1_000, max_connections=1)
 
@@ -75,7 +75,7 @@ def test_a_url_that_leads_nowhere_is_refused(url: str, complaint: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_an_option_that_nobody_knows_is_refused() -> None:
+def test_an_unknown_option_is_refused() -> None:
     with pytest.raises(SettingsError, match="'colour'"):
         RedisConnection("redis://h?colour=red", timeout_ms=1_000, max_connections=1)
 

@@ -1,6 +1,6 @@
-"""What every store promises, over memory, Valkey and Redis alike.
+"""The contract of every store, over memory, Valkey and Redis alike.
 
-`test_redis_store.py` has what concerns servers only.
+Sibling: `test_redis_store.py`, for servers only.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ from tests.identities import identity
         partial(subject, kind=Kind.CLAIMS),
     ],
 )
-async def test_what_was_applied_is_found(
+async def test_an_applied_entry_is_found(
     store: Store, make: Callable[[], Entry]
 ) -> None:
     entry = make()
@@ -51,7 +51,7 @@ async def test_what_was_applied_is_found(
     assert await found(store, entry.target) == {entry.target: as_stored(entry)}
 
 
-async def test_only_what_exists_is_found(store: Store) -> None:
+async def test_only_existing_entries_are_found(store: Store) -> None:
     entry = denied()
     await put(store, entry)
 
@@ -61,7 +61,7 @@ async def test_only_what_exists_is_found(store: Store) -> None:
     assert await found(store) == {}
 
 
-async def test_what_is_about_a_token_is_found_for_it(store: Store) -> None:
+async def test_entries_about_a_token_are_found_for_it(store: Store) -> None:
     user, key = subject(), subject(kind=Kind.KEY)
     claims = subject(kind=Kind.CLAIMS)
     await put(store, denied(), user, key, claims, denied(name="of another token"))
@@ -125,7 +125,7 @@ async def test_any_order_and_repetition_gives_the_merge(
         lambda: subject(age_ms=MAX_TOKEN_MS - 200),
     ],
 )
-async def test_entries_vanish_when_no_token_can_be_touched(
+async def test_entries_expire_when_they_can_match_no_token(
     store: Store, passing
 ) -> None:
     entry = passing()
@@ -168,7 +168,7 @@ async def test_standing_entries_never_expire(store: Store, entry: Entry) -> None
         subject(age_ms=MAX_TOKEN_MS + 1_000, kind=Kind.CLAIMS),
     ],
 )
-async def test_what_can_touch_no_token_is_not_written(
+async def test_an_entry_that_can_match_no_token_is_not_written(
     store: Store, entry: Entry
 ) -> None:
     await put(store, entry)
@@ -176,7 +176,7 @@ async def test_what_can_touch_no_token_is_not_written(
     assert await found(store, entry.target) == {}
 
 
-async def test_an_enabling_heard_of_late_still_ends_the_disabling(store: Store) -> None:
+async def test_a_late_enabling_still_ends_the_disabling(store: Store) -> None:
     long_ago = 10 * MAX_TOKEN_MS
     await put(store, subject(1, age_ms=long_ago, status=Status.DISABLED))
 
@@ -185,7 +185,7 @@ async def test_an_enabling_heard_of_late_still_ends_the_disabling(store: Store) 
     assert await found(store, target(Kind.USER)) == {}
 
 
-async def test_a_passed_entry_does_not_shorten_what_is_there(store: Store) -> None:
+async def test_an_expired_entry_does_not_shorten_the_stored_one(store: Store) -> None:
     kept = denied(1)
     await put(store, kept, denied(2, left_ms=-1))
 
@@ -239,7 +239,7 @@ async def test_beginning_twice_keeps_the_marks(store: Store) -> None:
     assert (await store.region()).marks == {0: mark(3)}
 
 
-async def test_a_write_of_another_epoch_is_refused_whole(store: Store) -> None:
+async def test_a_write_of_another_epoch_is_refused_completely(store: Store) -> None:
     await store.begin("new", identity())
 
     with pytest.raises(StoreColdError, match="new"):
@@ -264,7 +264,7 @@ async def test_a_store_that_moved_back_is_not_written(store: Store, stored) -> N
     assert (await store.region()).marks == stored
 
 
-async def test_a_twin_that_is_ahead_disturbs_nobody(store: Store) -> None:
+async def test_a_member_that_is_ahead_does_not_disturb_others(store: Store) -> None:
     await store.begin("epoch", identity())
     await store.apply("epoch", Batch([], {0: mark(9)}, {}))
 
@@ -315,7 +315,7 @@ async def test_a_region_is_ready_when_every_partition_is_rebuilt(store: Store) -
 @pytest.mark.parametrize(
     ("slow", "fast"), [(9, 10), (1_780_000_000_456, 1_790_000_000_123)]
 )
-async def test_a_region_knows_as_much_as_its_slowest_partition(
+async def test_a_region_is_as_fresh_as_its_slowest_partition(
     store: Store, slow: int, fast: int
 ) -> None:
     await store.begin("epoch", identity(2))

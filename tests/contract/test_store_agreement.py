@@ -1,4 +1,4 @@
-"""What a region states of itself, its canaries, and what stays when an epoch begins."""
+"""A region's stated settings, its canaries, and the entries that a new epoch keeps."""
 
 import pytest
 from redis.asyncio import Redis
@@ -32,10 +32,10 @@ async def begun(store: Store, epoch: str = "first") -> Store:
     return store
 
 
-# What an epoch states -----------------------------------------------------------------
+# Stated settings ----------------------------------------------------------------------
 
 
-async def test_a_region_states_what_it_was_begun_with(store: Store) -> None:
+async def test_a_region_states_the_settings_of_its_start(store: Store) -> None:
     assert (await store.region()).identity is None
 
     await store.begin("first", identity(3))
@@ -43,7 +43,7 @@ async def test_a_region_states_what_it_was_begun_with(store: Store) -> None:
     assert (await store.region()).identity == identity(3)
 
 
-async def test_whoever_is_second_changes_nothing(store: Store) -> None:
+async def test_the_second_to_begin_changes_nothing(store: Store) -> None:
     await store.begin("first", identity(3))
 
     await store.begin("second", identity(3, region="us"))
@@ -52,7 +52,7 @@ async def test_whoever_is_second_changes_nothing(store: Store) -> None:
     await require_agreement(store, reader())
 
 
-async def test_every_kind_has_a_canary_that_nothing_else_finds(store: Store) -> None:
+async def test_every_kind_has_a_canary_that_no_other_lookup_finds(store: Store) -> None:
     await begun(store)
 
     seen = await found(store, *canary.TARGETS.values())
@@ -63,7 +63,7 @@ async def test_every_kind_has_a_canary_that_nothing_else_finds(store: Store) -> 
     assert canary.receipt("second") != canary.receipt("first")
 
 
-# What stays ---------------------------------------------------------------------------
+# New epochs ---------------------------------------------------------------------------
 
 
 async def test_an_epoch_of_changed_settings_keeps_entries_and_marks(
@@ -84,7 +84,7 @@ async def test_an_epoch_of_changed_settings_keeps_entries_and_marks(
     await store.apply("second", BATCH)
 
 
-async def test_an_epoch_that_keeps_nothing_takes_nothing_before_it_is_empty(
+async def test_an_epoch_that_keeps_nothing_accepts_writes_once_empty(
     store: Store,
 ) -> None:
     await begun(store)
@@ -105,7 +105,7 @@ async def test_an_epoch_that_keeps_nothing_takes_nothing_before_it_is_empty(
     await require_agreement(store, reader())
 
 
-async def test_clearing_again_takes_nothing_that_was_written_since(
+async def test_clearing_again_deletes_no_later_writes(
     store: Store,
 ) -> None:
     await store.begin("first", identity(), keep=Keep.NOTHING)
@@ -154,19 +154,19 @@ async def test_many_entries_are_cleared_page_by_page(
     }
 
 
-# Who looks in the wrong place ---------------------------------------------------------
+# Disagreement -------------------------------------------------------------------------
 
 
 @pytest.fixture
 async def pair(server: Server, open_store: OpenStore) -> tuple[RedisStore, RedisStore]:
-    """A region as it is written, and one who reads it under another pepper."""
+    """Open a region's store, and a reader of it with another pepper."""
     prefix = new_prefix()
     writer = open_store(server.url, Layout(prefix, (PEPPER,)))
     await writer.check_suitable()
     return writer, open_store(server.url, Layout(prefix, (OTHER,)))
 
 
-async def test_whoever_has_another_pepper_finds_a_region_that_is_not_ready(
+async def test_with_another_pepper_a_region_is_not_ready(
     pair: tuple[RedisStore, RedisStore],
 ) -> None:
     writer, blind = pair
@@ -187,7 +187,7 @@ async def test_whoever_has_another_pepper_finds_a_region_that_is_not_ready(
 async def test_the_canary_moves_with_the_pepper(
     server: Server, open_store: OpenStore
 ) -> None:
-    """A reader that was not rotated would not find what is written from now on."""
+    """A reader without the new pepper would not find later entries."""
     prefix = new_prefix()
     before, both, rotated = (
         open_store(server.url, Layout(prefix, peppers))
@@ -209,10 +209,10 @@ async def test_the_canary_moves_with_the_pepper(
     await require_agreement(both, reader(PEPPER, OTHER))
 
 
-async def test_the_canaries_of_an_epoch_before_prove_nothing(
+async def test_canaries_of_an_earlier_epoch_prove_nothing(
     pair: tuple[RedisStore, RedisStore],
 ) -> None:
-    """A projector with another pepper took the region over: entries lie elsewhere."""
+    """A projector with another pepper took the region over: entries have other keys."""
     writer, other = pair
     await begun(writer)
 
@@ -224,7 +224,7 @@ async def test_the_canaries_of_an_epoch_before_prove_nothing(
 
 
 @pytest.mark.parametrize("kind", Kind)
-async def test_a_letter_that_is_not_the_regions_is_noticed(
+async def test_a_different_letter_of_a_kind_is_noticed(
     pair: tuple[RedisStore, RedisStore], raw: Redis, kind: Kind
 ) -> None:
     writer, _ = pair
@@ -236,10 +236,10 @@ async def test_a_letter_that_is_not_the_regions_is_noticed(
         await require_agreement(writer, reader())
 
 
-async def test_who_helps_to_clear_under_another_pepper_leaves_it_to_others(
+async def test_a_helper_with_another_pepper_does_not_clear(
     server: Server, open_store: OpenStore
 ) -> None:
-    """It would delete the canaries, which it would not know."""
+    """It would delete the canaries, which it would not recognise."""
     prefix, peppers = new_prefix(), (fingerprint(OTHER), fingerprint(PEPPER))
     rotated = open_store(server.url, Layout(prefix, (OTHER, PEPPER)))
     before = open_store(server.url, Layout(prefix, (PEPPER,)))
@@ -258,7 +258,7 @@ async def test_who_helps_to_clear_under_another_pepper_leaves_it_to_others(
 async def test_a_mark_of_another_layout_is_refused(
     server: Server, open_store: OpenStore, raw: Redis
 ) -> None:
-    """A projector of an older release must not leave what nobody can read."""
+    """A projector of an older release must not leave unreadable marks."""
     layout = Layout(new_prefix(), (PEPPER,))
     store = open_store(server.url, layout)
     await store.check_suitable()

@@ -1,6 +1,6 @@
-"""What lies in a server, and who may see it: docs/store-layout.md, held to its word.
+"""The content of a server is as docs/store-layout.md states.
 
-`test_redis_store.py` has the calls.
+Sibling: `test_redis_store.py`, for the calls.
 """
 
 import re
@@ -44,7 +44,7 @@ async def feed(raw: Redis, layout: Layout) -> list[dict[bytes, bytes]]:
     return [fields for _, fields in await raw.xrange(layout.feed)]
 
 
-async def test_nothing_in_the_store_names_anybody(
+async def test_nothing_in_the_store_names_a_target(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
     entries = [denied(name="a-jti"), subject(), subject(kind=Kind.RESOURCE)]
@@ -59,7 +59,7 @@ async def test_nothing_in_the_store_names_anybody(
         assert each not in seen
 
 
-async def test_all_keys_of_a_region_lie_in_one_slot(layout: Layout) -> None:
+async def test_all_keys_of_a_region_are_in_one_slot(layout: Layout) -> None:
     keys = [layout.meta, layout.feed, *layout.keys([target(kind) for kind in Kind])]
 
     assert len({key_slot(key) for key in keys}) == 1
@@ -71,7 +71,7 @@ async def test_all_keys_of_a_region_lie_in_one_slot(layout: Layout) -> None:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-async def test_keys_expire_when_the_merged_entry_matters_no_more(
+async def test_keys_expire_with_the_merged_entry(
     redis_store: RedisStore,
     raw: Redis,
     layout: Layout,
@@ -84,7 +84,7 @@ async def test_keys_expire_when_the_merged_entry_matters_no_more(
     assert expires_at == kept_until(*entries)
 
 
-async def test_the_longest_lifetime_that_was_ever_set_counts(
+async def test_the_longest_lifetime_ever_set_counts(
     server: Server,
     open_store: OpenStore,
     redis_store: RedisStore,
@@ -119,7 +119,7 @@ async def test_numbers_keep_all_their_digits(
     assert b"e+" not in value
 
 
-async def test_the_feed_tells_replicas_what_was_written(
+async def test_the_feed_contains_the_writes(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
     token, user = denied(), subject(status=Status.DISABLED)
@@ -142,7 +142,7 @@ async def test_the_feed_tells_replicas_what_was_written(
     }
 
 
-async def test_the_feed_is_silent_when_there_is_no_news(
+async def test_the_feed_is_silent_without_news(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
     batch = Batch([denied(), subject()], {0: mark(1)}, {})
@@ -156,19 +156,19 @@ async def test_the_feed_is_silent_when_there_is_no_news(
     assert await feed(raw, layout) == before
 
 
-async def test_the_feed_says_how_fresh_the_region_is(
+async def test_the_feed_states_the_freshness_of_the_region(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
     await redis_store.begin("epoch", identity())
     for each in (mark(1, as_of=5, rebuilt=False), mark(2, as_of=6), mark(2, as_of=7)):
         await redis_store.apply("epoch", Batch([], {0: each}, {}))
 
-    told = [(each[b"ready"], each[b"as_of"]) for each in await feed(raw, layout)]
+    stated = [(each[b"ready"], each[b"as_of"]) for each in await feed(raw, layout)]
 
-    assert told == [(b"0", b"0"), (b"0", b"5"), (b"1", b"6"), (b"1", b"7")]
+    assert stated == [(b"0", b"0"), (b"0", b"5"), (b"1", b"6"), (b"1", b"7")]
 
 
-async def test_the_feed_does_not_tell_of_what_was_not_written(
+async def test_the_feed_omits_refused_writes(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
     await put(redis_store, denied(left_ms=-1))
@@ -176,7 +176,7 @@ async def test_the_feed_does_not_tell_of_what_was_not_written(
     assert len(await feed(raw, layout)) == 1
 
 
-async def test_the_feed_says_when_a_disabling_has_lapsed(
+async def test_the_feed_reports_a_lapsed_disabling(
     redis_store: RedisStore, raw: Redis, layout: Layout
 ) -> None:
     age = 2 * MAX_TOKEN_MS
@@ -184,10 +184,10 @@ async def test_the_feed_says_when_a_disabling_has_lapsed(
     late = subject(2, status=Status.ACTIVE, age_ms=age - 1)
     await put(redis_store, late)
 
-    told = (await feed(raw, layout))[-1][name(late.target, PEPPER)]
+    value = (await feed(raw, layout))[-1][name(late.target, PEPPER)]
 
-    assert int(told.split()[0]) <= now_ms()
-    assert b" active " in told
+    assert int(value.split()[0]) <= now_ms()
+    assert b" active " in value
 
 
 # Digests ------------------------------------------------------------------------------
@@ -206,14 +206,14 @@ def test_digests_do_not_collide_across_kinds_and_issuers(
     assert digest(one, PEPPER) != digest(one, PEPPER[::-1])
 
 
-def test_a_name_tells_the_kind_and_nothing_else() -> None:
+def test_a_name_reveals_only_the_kind() -> None:
     names = [name(target(kind), PEPPER) for kind in Kind]
 
     assert {len(each) for each in names} == {17}
     assert len({each[:1] for each in names}) == len(Kind)
 
 
-def test_the_documented_digests_are_right() -> None:
+def test_the_documented_digests_are_correct() -> None:
     document = DOCUMENT.read_text()
     pepper = re.search(r"pepper `(\w{64})`", document)
     assert pepper is not None

@@ -1,6 +1,6 @@
-"""Servers that are away, hang, come back empty, are full or are replicas.
+"""Servers that are unreachable, hang, return empty, are full or are replicas.
 
-`test_redis_store.py` has what lies in a server that works.
+Sibling: `test_redis_store.py`, for a server that works.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.connected
 
 
 async def everything_fails(store: RedisStore) -> None:
-    """Whatever is asked fails with the same error, which says where."""
+    """Check that every call fails with the same error, which names the store."""
     for call in (
         store.start(),
         store.find([]),
@@ -65,7 +65,7 @@ async def test_a_server_that_hangs_fails_in_time_and_recovers(
     assert (await store.find([])).freshness == NOT_READY
 
 
-async def test_a_server_that_was_killed_comes_back_cold(
+async def test_a_killed_server_returns_cold(
     start_own: StartServer, open_store: OpenStore
 ) -> None:
     server = start_own()
@@ -98,7 +98,7 @@ async def test_a_flushed_server_is_cold(
         await store.apply("epoch", Batch([denied()], {}, {}))
 
 
-async def test_writers_load_functions_that_got_lost(
+async def test_writers_load_lost_functions(
     start_own: StartServer, open_store: OpenStore
 ) -> None:
     server = start_own()
@@ -113,7 +113,7 @@ async def test_writers_load_functions_that_got_lost(
     assert len((await store.find([target(Kind.TOKEN)])).found) == 1
 
 
-async def test_a_full_server_writes_nothing_and_says_so(
+async def test_a_full_server_writes_nothing_and_reports_it(
     start_own: StartServer, open_store: OpenStore
 ) -> None:
     server = start_own()
@@ -134,7 +134,7 @@ async def test_a_full_server_writes_nothing_and_says_so(
     assert (await store.region()).freshness.ready
 
 
-async def test_no_mark_claims_what_a_broken_off_batch_did_not_write(
+async def test_no_mark_claims_the_unwritten_part_of_a_batch(
     redis_store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = [denied(name=str(at)) for at in range(MAX_ENTRIES_PER_CALL + 1)]
@@ -178,7 +178,7 @@ async def test_a_replica_answers_and_refuses_to_write(
 async def _is_ready(store: RedisStore) -> bool:
     try:
         return (await store.find([])).freshness.ready
-    except StoreUnavailableError:  # it is loading what the primary sent
+    except StoreUnavailableError:  # It is loading the primary's data.
         return False
 
 
@@ -186,7 +186,7 @@ async def _is_ready(store: RedisStore) -> bool:
 async def test_whatever_the_client_raises_is_an_outage(
     start_own: StartServer, open_store: OpenStore, failure: Exception
 ) -> None:
-    """Uvloop raises RuntimeError for a connection lost while it is being made."""
+    """Uvloop raises RuntimeError for a connection lost while it is opening."""
     store = open_store(start_own().url)
 
     async def fail(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Stores over TLS: who is trusted, and who is let in.
+"""Stores over TLS: trusted servers, and accepted clients.
 
 Debian's Redis speaks TLS; the Valkey of the wheel was built without.
 """
@@ -34,7 +34,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def start_tls(tmp_path: Path, authority: Authority) -> Iterator[StartTls]:
-    """Start servers with a certificate; returns the URL."""
+    """Start servers with a certificate; each start returns the URL."""
     need("redis-server")
     with ExitStack() as stack:
 
@@ -54,7 +54,7 @@ def start_tls(tmp_path: Path, authority: Authority) -> Iterator[StartTls]:
         yield start
 
 
-async def test_a_private_authority_is_trusted_by_its_file(
+async def test_a_private_ca_is_trusted_by_its_file(
     start_tls: StartTls, authority: Authority, open_store: OpenStore
 ) -> None:
     url = start_tls(authority.issue("server"))
@@ -70,14 +70,14 @@ async def test_a_private_authority_is_trusted_by_its_file(
     await feed.stop()
 
 
-async def test_with_a_file_the_systems_authorities_do_not_count(
+async def test_with_a_ca_file_the_systems_cas_are_not_trusted(
     start_tls: StartTls,
     authority: Authority,
     open_store: OpenStore,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever can have a certificate issued by one of those is not our store."""
+    """A holder of a certificate from one of those need not be our store."""
     url = start_tls(authority.issue("server"))
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     await open_store(url).start()
@@ -88,7 +88,7 @@ async def test_with_a_file_the_systems_authorities_do_not_count(
         ).start()
 
 
-async def test_the_options_of_the_url_do_as_well(
+async def test_tls_options_may_be_in_the_url(
     start_tls: StartTls, authority: Authority, open_store: OpenStore
 ) -> None:
     url = start_tls(authority.issue("server"))
@@ -96,7 +96,7 @@ async def test_the_options_of_the_url_do_as_well(
     await open_store(f"{url}?ssl_ca_certs={authority.file}").start()
 
 
-async def test_a_client_shows_its_certificate(
+async def test_a_client_presents_its_certificate(
     start_tls: StartTls, authority: Authority, open_store: OpenStore
 ) -> None:
     url = start_tls(authority.issue("server"), clients="yes")
@@ -109,7 +109,7 @@ async def test_a_client_shows_its_certificate(
         await open_store(url, tls=Tls(ca_file=authority.file)).start()
 
 
-async def test_a_client_with_another_authoritys_certificate_is_not_let_in(
+async def test_a_client_certificate_of_another_ca_is_refused(
     start_tls: StartTls, authority: Authority, open_store: OpenStore, tmp_path: Path
 ) -> None:
     url = start_tls(authority.issue("server"), clients="yes")
@@ -128,7 +128,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_a_server_is_refused_whose_certificate_is(
+async def test_a_server_with_a_bad_certificate_is_refused(
     start_tls: StartTls,
     authority: Authority,
     open_store: OpenStore,
@@ -147,7 +147,7 @@ async def test_a_server_is_refused_whose_certificate_is(
         await store.check_suitable()
 
 
-async def test_without_a_file_the_systems_authorities_count(
+async def test_without_a_ca_file_the_systems_cas_are_trusted(
     start_tls: StartTls, authority: Authority, open_store: OpenStore
 ) -> None:
     with pytest.raises(StoreUnavailableError, match="check the certificates"):

@@ -1,6 +1,6 @@
 """Writes `revocation/local/jars.sha256`: `make jars`.
 
-Kafka's version is here, and only here; the dependencies are those that it names.
+Kafka's version is defined only here; its POM names the dependencies.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from revocation.local import jars
 
 KAFKA = "4.3.1"
 LOG4J = "2.25.4"
-"""The version that Kafka brings; the binding must be of the same one."""
+"""The version that Kafka depends on; the binding must have the same one."""
 
 WITH_DEPENDENCIES = (
     f"org.apache.kafka:kafka_2.13:{KAFKA}",
@@ -26,11 +26,11 @@ ALONE = (
 
 
 def find(repository: Path) -> list[jars.Jar]:
-    """Return Kafka's jars as Maven would find them, fetched into a folder."""
+    """Return Kafka's jars as Maven resolves them, fetched into a folder."""
     maven = jars.maven(repository)
     wanted = [maven.create_dependency(each) for each in WITH_DEPENDENCIES]
     for each in wanted:
-        # Or Log4j's own tests would decide the version of Kafka's client.
+        # Else Log4j's own tests would decide the version of Kafka's client.
         each.raw = True
     named, reached = maven.resolver.resolve(wanted)
     named += [maven.create_dependency(each) for each in ALONE]

@@ -1,4 +1,4 @@
-"""`revocation embedded` as a person or a script sees it."""
+"""`revocation embedded` as people and scripts use it."""
 
 import errno
 import json
@@ -24,7 +24,7 @@ def run(*words: str | Path) -> Result:
 
 @pytest.fixture
 def kafka_station(tmp_path: Path) -> Process:
-    """Something that runs under the name of kafka, and its state file."""
+    """A running process with the name of kafka, and its state file."""
     station = spawn("kafka", ("/bin/sleep", "60"), env={}, log=tmp_path / "kafka.log")
     SystemState(
         bootstrap_servers="127.0.0.1:9092",
@@ -37,7 +37,7 @@ def kafka_station(tmp_path: Path) -> Process:
 
 
 def test_help_names_every_command() -> None:
-    """One screen is enough to begin."""
+    """One screen is enough to start."""
     output = run("--help").output
 
     for command in ("up", "down", "status", "start", "stop", "fetch"):
@@ -55,7 +55,7 @@ def test_help_names_every_command() -> None:
     ],
 )
 def test_wrong_usage_is_exit_code_2(tmp_path: Path, words: tuple[str, ...]) -> None:
-    """And starts nothing."""
+    """It starts nothing."""
     folder = ("--folder", tmp_path / "system") if len(words) > 1 else ()
 
     assert run(*words, *folder).exit_code == 2
@@ -63,7 +63,7 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path, words: tuple[str, ...]) -> N
 
 
 def test_nothing_is_up(tmp_path: Path) -> None:
-    """An error for the entry point, which makes exit code 1 of it."""
+    """An error for the entry point, which turns it into exit code 1."""
     assert isinstance(run("status", "--folder", tmp_path).exception, EmbeddedError)
 
 
@@ -78,10 +78,10 @@ COMMANDS = (
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 @pytest.mark.parametrize("is_in_the_way", ["lock", "state.json"])
-def test_a_folder_that_cannot_be_used_is_said(
+def test_an_unusable_folder_is_reported(
     tmp_path: Path, words: tuple[str, ...], is_in_the_way: str
 ) -> None:
-    """By each command, and not by a traceback; root may write what is read-only."""
+    """By each command, without a traceback; root may write to read-only folders."""
     (tmp_path / is_in_the_way).mkdir()
 
     error = run(*words, "--folder", tmp_path).exception
@@ -90,8 +90,8 @@ def test_a_folder_that_cannot_be_used_is_said(
     assert str(tmp_path) in str(error)
 
 
-def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
-    """Only `up` would make one; the others find nothing there."""
+def test_a_folder_that_is_a_file_is_reported(tmp_path: Path) -> None:
+    """Only `up` would create one; the others find nothing there."""
     (tmp_path / "file").write_text("mine")
 
     up, down, *others = [
@@ -106,8 +106,8 @@ def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
         assert "nothing is up in" in str(each.exception)
 
 
-def test_nothing_is_written_into_a_folder_of_something_else(tmp_path: Path) -> None:
-    """Neither by `up`, which refuses, nor by `down`, which has nothing to do."""
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    """Neither by `up`, which refuses, nor by `down`, which finds nothing."""
     (tmp_path / "thesis.tex").write_text("mine")
 
     up = run("up", "--folder", tmp_path)
@@ -118,10 +118,10 @@ def test_nothing_is_written_into_a_folder_of_something_else(tmp_path: Path) -> N
     assert [each.name for each in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_up_says_which_variables_no_station_gets(
+def test_up_names_the_variables_that_no_station_gets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or somebody would look for the fault in a value that nobody has read."""
+    """Else people would look for the fault in a value that no station reads."""
     monkeypatch.setenv("REVOCATION_LEEWAY_SECONDS", "3")
     lines: list[str] = []
 
@@ -135,10 +135,10 @@ def test_up_says_which_variables_no_station_gets(
     assert lines[0] == "not passed on to the stations: REVOCATION_LEEWAY_SECONDS"
 
 
-def test_a_station_that_cannot_be_written_down_is_ended(
+def test_a_station_that_cannot_be_recorded_is_ended(
     tmp_path: Path, kafka_station: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a full disk; nobody would find it to end it."""
+    """On a full disk; else no command could find it to end it."""
     kill(kafka_station)
     started: list[Process] = []
 
@@ -184,12 +184,12 @@ def test_status_of_a_dead_station(tmp_path: Path, kafka_station: Process) -> Non
     assert result.exit_code == 1
     assert "kafka" in result.stdout
     assert "dead" in result.stdout
-    # Whole, however narrow: what somebody copies to read.
+    # Complete in any width: people copy it.
     assert str(kafka_station.log) in "".join(result.stdout.split())
 
 
 def test_stop(tmp_path: Path, kafka_station: Process) -> None:
-    """What happened is said on stderr; stdout stays for data."""
+    """Messages go to stderr; stdout is for data."""
     first = run("stop", "kafka", "--kill", "--folder", tmp_path)
     second = run("stop", "kafka", "--folder", tmp_path)
 
@@ -201,7 +201,7 @@ def test_stop(tmp_path: Path, kafka_station: Process) -> None:
 
 
 def test_down(tmp_path: Path, kafka_station: Process) -> None:
-    """All that was recorded is ended."""
+    """It ends every recorded process."""
     result = run("down", "--folder", tmp_path)
 
     assert result.exit_code == 0

@@ -25,7 +25,7 @@ _UP = "from revocation.cli.embedded import app; app()"
 
 @pytest.fixture
 def bystander(tmp_path: Path) -> Iterator[Process]:
-    """A process that nobody of the system started."""
+    """A process that the system did not start."""
     process = spawn("bystander", ("/bin/sleep", "60"), env={}, log=tmp_path / "log")
     yield process
     kill(process)
@@ -33,7 +33,7 @@ def bystander(tmp_path: Path) -> Iterator[Process]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """The system's folder; whatever a failed test leaves there is ended."""
+    """The system's folder; processes that a failed test leaves are ended."""
     folder = tmp_path / "system"
     yield folder
     Embedded(folder).down()
@@ -52,7 +52,7 @@ def starting(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def started(folder: Path) -> dict[str, Process]:
-    """Return what is written down as started."""
+    """Return the processes recorded as started."""
     state = SystemState.read(folder / "state.json")
     return dict(state.stations) if state else {}
 
@@ -69,7 +69,7 @@ def status_of(system: Embedded, name: str) -> StationStatus:
 
 @pytest.mark.connected
 def test_a_day_in_the_life(folder: Path, bystander: Process) -> None:
-    """Up, a crash and its repair, down: everything runs, and then nothing does."""
+    """Up, a crash and its repair, down: everything runs, then nothing."""
     lines: list[str] = []
     system = Embedded(folder, regions=("eu",), partitions=3, tell=lines.append)
 
@@ -99,13 +99,13 @@ def test_a_day_in_the_life(folder: Path, bystander: Process) -> None:
 
 
 def fresh(system: Embedded, region: str) -> bool:
-    """Tell whether the region is ready and nearly up to date."""
+    """Return whether the region is ready and nearly up to date."""
     seen = system.status().regions[region]
     return seen.ready and seen.staleness_ms is not None and seen.staleness_ms < 1_000
 
 
 @pytest.mark.connected
-def test_the_servers_come_back_where_they_were(folder: Path) -> None:
+def test_the_servers_return_at_their_addresses(folder: Path) -> None:
     """A killed broker and a killed, empty store: the region is complete again."""
     with Embedded(folder, regions=("eu",), partitions=3) as system:
         for name in ("kafka", "store-eu", "sidecar-eu"):
@@ -120,8 +120,8 @@ def test_the_servers_come_back_where_they_were(folder: Path) -> None:
 
 
 @pytest.mark.connected
-def test_a_worker_that_misses_its_server_is_not_said_to_run(folder: Path) -> None:
-    """It ended at once, and what it said is in the message."""
+def test_a_worker_without_its_server_is_not_reported_as_running(folder: Path) -> None:
+    """It ends at once, and its output is in the message."""
     with Embedded(folder, regions=("eu",), partitions=3) as system:
         for name in ("store-eu", "projector-eu"):
             system.stop(name, kill=True)
@@ -158,10 +158,10 @@ def test_an_interrupted_up_leaves_nothing(
 
 
 @pytest.mark.connected
-def test_what_a_killed_up_left_is_ended_by_down(
+def test_down_ends_the_processes_of_a_killed_up(
     starting: subprocess.Popen[bytes], folder: Path
 ) -> None:
-    """Nobody can tidy up after kill -9, but the record is there."""
+    """After kill -9 no cleanup runs, but the record remains."""
     starting.kill()
     starting.wait()
     stations = started(folder)
@@ -193,7 +193,7 @@ def test_an_up_that_fails_leaves_nothing(
 
 
 def test_nothing_is_up(folder: Path) -> None:
-    """The message says how to begin; asking and ending leave no folder behind."""
+    """The message says how to start; `status` and `down` create no folder."""
     system = Embedded(folder)
 
     for ask in (system.status, lambda: system.start("kafka")):
@@ -217,7 +217,7 @@ def test_one_command_at_a_time(folder: Path) -> None:
 def test_down_spares_a_process_with_a_reused_pid(
     folder: Path, bystander: Process
 ) -> None:
-    """After a reboot the pids in the file are other people's."""
+    """After a reboot the pids in the file belong to other processes."""
     folder.mkdir()
     recorded = bystander.model_copy(update={"name": "kafka", "born": "before/1"})
     SystemState(
@@ -232,7 +232,7 @@ def test_down_spares_a_process_with_a_reused_pid(
 
 
 def test_an_unknown_station(folder: Path, bystander: Process) -> None:
-    """The message lists those that are there."""
+    """The message lists the existing ones."""
     folder.mkdir()
     SystemState(
         bootstrap_servers="127.0.0.1:1",
@@ -247,10 +247,10 @@ def test_an_unknown_station(folder: Path, bystander: Process) -> None:
 
 
 @pytest.mark.connected
-def test_the_pepper_is_secret_and_stays(
+def test_the_pepper_is_secret_and_permanent(
     starting: subprocess.Popen[bytes], folder: Path
 ) -> None:
-    """Only its owner may read it; another one would make the stores' keys unknown."""
+    """Only its owner may read it; a new one would make the stores' keys unreadable."""
     pepper = folder / "pepper"
     first = pepper.read_text()
     starting.send_signal(signal.SIGINT)

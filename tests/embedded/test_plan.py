@@ -1,4 +1,4 @@
-"""The plan against the settings that stations read: both must mean the same."""
+"""The plan and the settings that stations read must agree."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +34,7 @@ def plan(tmp_path: Path) -> Plan:
 
 @pytest.fixture
 def become(monkeypatch: pytest.MonkeyPatch) -> object:
-    """Take on a station's environment."""
+    """Adopt a station's environment."""
 
     def take(env: Mapping[str, str]) -> None:
         for name, value in env.items():
@@ -88,7 +88,7 @@ def test_projectors_and_sidecars_read_their_own_region(plan: Plan, become) -> No
 
 
 def test_the_users_commands_read_the_same_file(plan: Plan, become) -> None:
-    """`export REVOCATION_CONFIG=...` is all that a shell needs."""
+    """A shell needs only `export REVOCATION_CONFIG=...`."""
     become({"REVOCATION_CONFIG": str(plan.config_file)})
 
     assert RegionsSettings().regions == plan.store_urls

@@ -30,7 +30,7 @@ Shell = Callable[..., Process]
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
-    """Start shell scripts; what is left of them is killed."""
+    """Start shell scripts; those still running at the end are killed."""
     started: list[Process] = []
 
     def start(script: str, **env: str) -> Process:
@@ -44,8 +44,8 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
         kill(process)
 
 
-def said(process: Process, *, word: str = "\n") -> str:
-    """Return the output as soon as it holds the word."""
+def output_of(process: Process, *, word: str = "\n") -> str:
+    """Return the output as soon as it contains the word."""
     wait_until(
         lambda: process.log.exists() and word in process.log.read_text(),
         [],
@@ -57,18 +57,18 @@ def said(process: Process, *, word: str = "\n") -> str:
 def test_settings_of_the_callers_shell_are_withheld_and_named(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They may point at another installation; where downloads lie is no setting."""
+    """They may name another installation; the folder of downloads is no setting."""
     monkeypatch.setenv("REVOCATION_LEEWAY_SECONDS", "3")
     monkeypatch.setenv("REVOCATION_CACHE_DIR", "/somewhere")
 
-    output = said(shell("env; echo the end"), word="the end")
+    output = output_of(shell("env; echo the end"), word="the end")
 
     assert "REVOCATION_" not in output
     assert withheld_variables() == ["REVOCATION_LEEWAY_SECONDS"]
 
 
-def test_a_stranger_under_a_reused_pid_is_never_ended(shell: Shell) -> None:
-    """Only pid and start time together are a process; neither signal is sent."""
+def test_a_process_with_a_reused_pid_is_never_ended(shell: Shell) -> None:
+    """Only pid and start time together identify a process; no signal is sent."""
     stranger = shell("exec sleep 60")
     recorded = stranger.model_copy(update={"born": "an-earlier-boot/4711"})
 
@@ -80,7 +80,7 @@ def test_a_stranger_under_a_reused_pid_is_never_ended(shell: Shell) -> None:
 
 
 def recorded_by_proc(pid: int) -> Process:
-    """The record of a process as state files have had it from the beginning."""
+    """Return the record of a process in the oldest format of state files."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     return Process(
@@ -95,10 +95,10 @@ def test_a_state_file_of_an_earlier_version_is_understood(shell: Shell) -> None:
     assert process.born == recorded_by_proc(process.pid).born
 
 
-def test_a_step_of_the_clock_makes_no_stranger(
+def test_a_step_of_the_clock_does_not_change_the_identity(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The start is told from the boot on: the time of day may be set meanwhile."""
+    """The start time counts from boot: the time of day may be set meanwhile."""
     process = shell("exec sleep 60")
     boot = psutil.boot_time()
 
@@ -109,10 +109,10 @@ def test_a_step_of_the_clock_makes_no_stranger(
     assert alive(process)
 
 
-def test_a_zombie_has_ended_though_nobody_reaps_it(shell: Shell) -> None:
-    """In a container, what the last command started may have such a parent."""
+def test_a_zombie_counts_as_ended_without_being_reaped(shell: Shell) -> None:
+    """In a container, a process of an earlier command may have such a parent."""
     parent = shell("sleep 0.2 & echo $!; exec sleep 60")
-    child = recorded_by_proc(int(said(parent)))
+    child = recorded_by_proc(int(output_of(parent)))
     wait_until(lambda: not alive(child), [parent], seconds=5)
 
     assert psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE
@@ -120,7 +120,7 @@ def test_a_zombie_has_ended_though_nobody_reaps_it(shell: Shell) -> None:
 
 
 def test_a_process_lives_as_long_as_its_last_thread(tmp_path: Path) -> None:
-    """Its first thread may be a zombie; its files and ports are still taken."""
+    """Its first thread may be a zombie; its files and ports are still in use."""
     script = (
         "import ctypes, threading, time;"
         "threading.Thread(target=time.sleep, args=(60,)).start();"
@@ -145,18 +145,18 @@ def test_a_process_lives_as_long_as_its_last_thread(tmp_path: Path) -> None:
 def test_end_is_polite(shell: Shell) -> None:
     """SIGTERM comes first, so a station can leave its group and flush."""
     process = shell("trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.01; done")
-    said(process)
+    output_of(process)
 
     end([process])
 
     assert not alive(process)
-    assert said(process) == "up\nbye\n"
+    assert output_of(process) == "up\nbye\n"
 
 
-def test_end_does_not_ask_for_ever(shell: Shell) -> None:
-    """What ignores SIGTERM is killed after the grace period."""
+def test_end_does_not_wait_for_ever(shell: Shell) -> None:
+    """A process that ignores SIGTERM is killed after the grace period."""
     process = shell("trap '' TERM; echo up; while :; do sleep 0.01; done")
-    said(process)
+    output_of(process)
 
     end([process], grace_seconds=0.2)
 
@@ -167,18 +167,18 @@ def test_end_does_not_ask_for_ever(shell: Shell) -> None:
 def test_children_end_with_their_parent(
     shell: Shell, ended_by: Callable[[Process], None]
 ) -> None:
-    """A station's own children are ended with it: they are of its group."""
+    """A station's own children end with it: they are in its group."""
     process = shell("sleep 60 & echo $!; wait")
-    child = int(said(process))
+    child = int(output_of(process))
 
     ended_by(process)
 
-    # An orphan may stay a zombie where nobody reaps; it runs no more.
+    # An orphan may stay a zombie where no process reaps; it no longer runs.
     wait_until(lambda: not runs(child), [], seconds=5)
 
 
 def runs(pid: int) -> bool:
-    """Tell whether a process is there and no zombie."""
+    """Return whether a process exists and is no zombie."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -197,11 +197,11 @@ def test_ending_the_dead_does_nothing(shell: Shell) -> None:
 def test_settings_of_the_callers_shell_stay_outside(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the local system could write into the installation of the shell."""
+    """Else the local system could write into the shell's installation."""
     monkeypatch.setenv("REVOCATION_BOOTSTRAP_SERVERS", "production:9092")
     process = shell("env; echo done", REVOCATION_REGION="eu")
 
-    output = said(process, word="done")
+    output = output_of(process, word="done")
 
     assert "REVOCATION_REGION=eu" in output
     assert "production" not in output
@@ -215,23 +215,23 @@ def test_a_started_process_outlives_its_session(shell: Shell) -> None:
 
 
 def test_waiting_ends_with_the_process(shell: Shell) -> None:
-    """Nobody waits out a time limit for a process that is gone; its log is shown."""
+    """A dead process ends the wait before its time limit; its log is shown."""
     process = shell("echo the disk is full; exit 1")
 
     with pytest.raises(EmbeddedError, match=r"script ended(?s:.*)the disk is full"):
         wait_until(lambda: False, [process], seconds=10)
 
 
-def test_waiting_ends_with_time(shell: Shell) -> None:
-    """The message names who was not ready and shows its log."""
+def test_waiting_has_a_time_limit(shell: Shell) -> None:
+    """The message names the station that is not ready and shows its log."""
     process = shell("echo still loading; exec sleep 60")
-    said(process)
+    output_of(process)
 
     with pytest.raises(EmbeddedError, match=r"script not ready(?s:.*)still loading"):
         wait_until(lambda: False, [process], seconds=0.05)
 
 
-def test_a_program_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_program(tmp_path: Path) -> None:
     """The message names the station and the program."""
     with pytest.raises(EmbeddedError, match=r"cannot start kafka .*nowhere/java"):
         spawn("kafka", (f"{tmp_path}/nowhere/java",), env={}, log=tmp_path / "log")
@@ -240,7 +240,7 @@ def test_a_program_that_is_not_there(tmp_path: Path) -> None:
 def test_without_psutil_nothing_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is started must be found again; the message names the extra."""
+    """A started process must be found again; the message names the extra."""
     monkeypatch.setitem(sys.modules, "psutil", None)
 
     with pytest.raises(MissingExtraError, match=r"revocation\[embedded\]"):
@@ -248,13 +248,13 @@ def test_without_psutil_nothing_is_started(
     assert not (tmp_path / "log").exists()
 
 
-def test_the_last_words_of_nobody(tmp_path: Path) -> None:
-    """A missing log does not hide the error that it was wanted for."""
+def test_the_last_lines_of_a_missing_log(tmp_path: Path) -> None:
+    """A missing log does not hide the error that it belongs to."""
     assert str(tmp_path / "none.log") in last_words(tmp_path / "none.log")
 
 
-def test_free_ports_are_apart_from_outgoing_connections() -> None:
-    """A client that knocks on a dead server's port is never given that port."""
+def test_free_ports_are_outside_the_ephemeral_range() -> None:
+    """A client that connects to a dead server's port never gets that port itself."""
     lowest = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]
 
     ports = free_ports(20)
@@ -265,7 +265,7 @@ def test_free_ports_are_apart_from_outgoing_connections() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_waits_until_the_record_is_written(number: int) -> None:
-    """The signal is held back inside, not lost."""
+    """The signal is delayed inside, not lost."""
     done = []
 
     def start_and_record() -> None:
@@ -282,8 +282,8 @@ def test_an_interrupt_waits_until_the_record_is_written(number: int) -> None:
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
-def test_sigterm_is_made_an_exit_only_where_it_would_kill(handler) -> None:
-    """A handler that the program has set stays; afterwards all is as before."""
+def test_sigterm_becomes_an_exit_only_where_it_would_kill(handler) -> None:
+    """A handler that the program has set stays; afterwards all is restored."""
     before = signal.signal(signal.SIGTERM, handler)
     left = False
     try:
@@ -301,10 +301,10 @@ def test_sigterm_is_made_an_exit_only_where_it_would_kill(handler) -> None:
     assert after is handler
 
 
-def test_python_is_startable(tmp_path: Path) -> None:
-    """The command that stations are started with works detached."""
+def test_python_starts_detached(tmp_path: Path) -> None:
+    """The command that starts stations works detached."""
     command = (sys.executable, "-c", "import sys; print(sys.stdin.read() == '')")
     process = spawn("python", command, env={}, log=tmp_path / "python.log")
 
-    assert said(process) == "True\n"
+    assert output_of(process) == "True\n"
     kill(process)

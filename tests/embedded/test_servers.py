@@ -1,4 +1,4 @@
-"""The real broker and the real store: killed, they come back as they were."""
+"""The real broker and the real store: after a kill they return unchanged."""
 
 import asyncio
 import subprocess
@@ -43,8 +43,8 @@ async def read(kafka: Kafka, topic: str, count: int) -> list[bytes]:
         return [(await consumer.getone()).value for _ in range(count)]
 
 
-async def test_a_killed_broker_comes_back_with_data_and_port(own_kafka: Kafka) -> None:
-    """What was acknowledged before kill -9 is read from the same address after it."""
+async def test_a_killed_broker_returns_with_data_and_port(own_kafka: Kafka) -> None:
+    """Records acknowledged before kill -9 are read from the same address after it."""
     address = own_kafka.bootstrap_servers
     values = [b"%d" % number for number in range(50)]
     await create_topic(own_kafka, "kept")
@@ -60,7 +60,7 @@ async def test_a_killed_broker_comes_back_with_data_and_port(own_kafka: Kafka) -
 
 
 async def test_a_misspelt_topic_is_not_created(kafka: Kafka, topic_prefix: str) -> None:
-    """It would have the wrong settings, and nobody would read it."""
+    """It would have the wrong settings, and no reader."""
     await create_topic(kafka, topic_prefix)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
@@ -75,7 +75,7 @@ async def test_a_misspelt_topic_is_not_created(kafka: Kafka, topic_prefix: str) 
 
 
 async def test_kafkas_own_tools_run(kafka: Kafka, topic_prefix: str) -> None:
-    """An independent judge, with nothing but its result on stdout."""
+    """An independent check, with only its result on stdout."""
     await create_topic(kafka, topic_prefix)
     await send(kafka, topic_prefix, [b"one", b"two"])
     tool = kafka.tool("org.apache.kafka.tools.GetOffsetShell")
@@ -86,8 +86,8 @@ async def test_kafkas_own_tools_run(kafka: Kafka, topic_prefix: str) -> None:
     assert output.decode() == f"{topic_prefix}:0:2\n"
 
 
-def test_a_folder_that_cannot_be_kafkas(tmp_path: Path) -> None:
-    """The error shows what Kafka said, and nothing is left running."""
+def test_an_unusable_kafka_folder(tmp_path: Path) -> None:
+    """The error shows Kafka's output, and nothing is left running."""
     data = tmp_path / "kafka" / "data"
     data.mkdir(parents=True)
     (data / "meta.properties.tmp").mkdir()
@@ -105,7 +105,7 @@ def test_a_store_never_evicts(store) -> None:
 
 
 @pytest.mark.parametrize(("persistent", "kept"), [(True, b"1"), (False, None)])
-def test_a_killed_store_comes_back(store, *, persistent: bool, kept) -> None:
+def test_a_killed_store_returns(store, *, persistent: bool, kept) -> None:
     """On the same port; with its data or, to show a cold region, without."""
     server = store(persistent=persistent)
     url = server.url
@@ -130,13 +130,13 @@ def test_more_options_for_a_store(store) -> None:
 
 
 def test_a_store_that_ends_at_once(store) -> None:
-    """Its last words are in the error."""
+    """Its last output is in the error."""
     with pytest.raises(EmbeddedError, match=r"store ended(?s:.*)nonsense"):
         store(options={"nonsense": "1"})
 
 
 def test_a_server_is_not_launched_twice(store) -> None:
-    """The second could not be told from the first, and one would be forgotten."""
+    """The two could not be distinguished, and one would be forgotten."""
     server = store()
 
     with pytest.raises(EmbeddedError, match="store runs already"):
@@ -145,8 +145,8 @@ def test_a_server_is_not_launched_twice(store) -> None:
     assert server.answers()
 
 
-def test_java_takes_the_classes_that_the_first_format_left(kafka: Kafka) -> None:
-    """With `on` it ends if it cannot; and a tool prints nothing but its result."""
+def test_java_uses_the_class_archive_of_the_first_format(kafka: Kafka) -> None:
+    """With `on` it exits if it cannot; and a tool prints only its result."""
     java, *rest = kafka.tool("kafka.tools.StorageTool")
 
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What the folder remembers, and what `status` makes of it."""
+"""The state in the folder, and what `status` derives from it."""
 
 import functools
 import threading
@@ -66,7 +66,7 @@ def sidecar() -> Iterator[Sidecar]:
         server.server_close()
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_a_written_state_is_read_back(tmp_path: Path) -> None:
     """The file carries all that `start` and `down` need."""
     state = _STATE.with_station(a_station("kafka"))
 
@@ -76,12 +76,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_no_file_is_no_state(tmp_path: Path) -> None:
-    """Nothing was started here, or all of it was ended."""
+    """Nothing was started here, or all of it has ended."""
     assert SystemState.read(tmp_path / "state.json") is None
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
-    """Writing is atomic: `down` in the middle of `up` reads a whole state."""
+    """Writing is atomic: `down` in the middle of `up` reads a complete state."""
     path = tmp_path / "state.json"
     many = {f"s-{number}": a_station(f"s-{number}") for number in range(300)}
     large = _STATE.model_copy(update={"stations": many})
@@ -105,7 +105,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
 def test_a_write_that_fails_keeps_the_old_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk must not make us forget what runs."""
+    """A full disk must not lose the record of running processes."""
     path = tmp_path / "state.json"
     _STATE.write(path)
 
@@ -137,8 +137,8 @@ def test_a_damaged_state_is_refused(tmp_path: Path, content: bytes) -> None:
         SystemState.read(tmp_path / "state.json")
 
 
-def test_a_state_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    """Another user's, for instance; root reads everything but no folder."""
+def test_an_unreadable_state_is_reported(tmp_path: Path) -> None:
+    """Such as another user's; root can read everything but a folder."""
     (tmp_path / "state.json").mkdir()
 
     with pytest.raises(EmbeddedError, match=r"cannot work on .*directory.*--folder"):
@@ -167,7 +167,7 @@ def test_a_ready_region(sidecar: Sidecar) -> None:
     ],
 )
 def test_a_region_that_is_not_ready(sidecar: Sidecar, body: bytes, detail: str) -> None:
-    """Says why, whatever answers on that port."""
+    """The detail says why, whatever answers on that port."""
     seen = region_status(sidecar(503, body))
 
     assert not seen.ready
@@ -182,11 +182,11 @@ def test_a_sidecar_that_is_down() -> None:
 
 
 def test_a_sidecar_that_answers(sidecar: Sidecar) -> None:
-    """Any OK from `/healthz`."""
+    """Any OK from `/healthz` will do."""
     assert answers(sidecar(200, b"ok\n"))
 
 
-def test_healthy_is_everything_at_once(sidecar: Sidecar, tmp_path: Path) -> None:
+def test_healthy_needs_every_part(sidecar: Sidecar, tmp_path: Path) -> None:
     """One dead process or one region that is not ready is unhealthy."""
     ready = sidecar(200, b'{"ready": true, "as_of": 1}')
     region = SystemRegion(store_url="redis://127.0.0.1:1/0", sidecar_url=ready)

@@ -1,1 +1,1 @@
-"""Promises, each in a test that first shows it broken."""
+"""One test module per promise; each first shows the promise broken."""

@@ -1,4 +1,4 @@
-"""What cuts a verifier off from the truth: each ends with the block it is used in."""
+"""Faults that cut a verifier off, as context managers: each ends with its block."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +12,7 @@ Fault = Callable[[Installation, Cable], AbstractAsyncContextManager[None]]
 
 @contextlib.asynccontextmanager
 async def cut_the_feed(_: Installation, cable: Cable) -> AsyncIterator[None]:
-    """Nothing arrives from the store, and no connection is closed."""
+    """Deliver nothing from the store, and close no connection."""
     cable.cut()
     yield
     cable.mend()
@@ -20,7 +20,7 @@ async def cut_the_feed(_: Installation, cable: Cable) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def freeze_the_store(installation: Installation, _: Cable) -> AsyncIterator[None]:
-    """The store accepts connections, and answers none."""
+    """Have the store accept connections and answer none."""
     store = installation.stores["eu"]
     store.pause()
     yield
@@ -31,7 +31,7 @@ async def freeze_the_store(installation: Installation, _: Cable) -> AsyncIterato
 async def kill_the_authority(
     installation: Installation, _: Cable
 ) -> AsyncIterator[None]:
-    """Nobody sends pulses, and nobody concludes anything."""
+    """Stop all pulses and all conclusions."""
     authority = installation.stations["authority"]
     authority.kill()
     yield
@@ -42,7 +42,7 @@ async def kill_the_authority(
 async def freeze_the_projector(
     installation: Installation, _: Cable
 ) -> AsyncIterator[None]:
-    """Pulses and entries pile up in the log, and the store hears of none."""
+    """Let pulses and entries accumulate in the log; none reaches the store."""
     projector = installation.stations["projector-eu"]
     projector.pause()
     yield

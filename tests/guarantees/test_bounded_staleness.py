@@ -1,8 +1,8 @@
 """bounded-staleness: `as_of` is never later than the truth.
 
-A verdict that claims to know an instant must know every event acknowledged before it.
-Here users are logged out one after another while something is cut off, and each verdict
-about them is held to its word.
+A verdict whose `as_of` is some instant must reflect every event acknowledged before it.
+These tests log users out one after another during a fault, and check each verdict's
+claim against the events.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ USERS = 60
 
 
 class Connected(Replica):
-    """The protection off: takes a replica for fresh because it is there."""
+    """Without the protection: a replica counts as fresh because it is connected."""
 
     @property
     def freshness(self) -> Freshness:
@@ -45,7 +45,7 @@ def now_ms() -> int:
 
 @contextlib.asynccontextmanager
 async def followed(install: Install) -> AsyncIterator[tuple]:
-    """A region, and a verifier that follows it over a cable."""
+    """Start a region, and a verifier that follows it over a cable."""
     installation = await install()
     installation.add_region("eu")
     installation.add_authority()
@@ -65,7 +65,7 @@ async def log_out_and_watch(
     *,
     misplaced: bool = False,
 ) -> tuple[list[str], int]:
-    """Log users out; return whom a verdict knew nothing of though it claimed to."""
+    """Log users out; return those whose logout a verdict claimed to know and missed."""
     issued = int(time.time())
     acknowledged: dict[str, int] = {}
     wronged: set[str] = set()
@@ -94,10 +94,10 @@ async def log_out_and_watch(
     return sorted(wronged), checked
 
 
-async def test_a_replica_that_trusts_its_connection_claims_what_it_does_not_know(
+async def test_a_replica_that_trusts_its_connection_claims_too_much(
     install: Install,
 ) -> None:
-    """With the protection off, the projector's pause is enough."""
+    """Without the protection, pausing the projector is enough."""
     async with followed(install) as (installation, _, verifier):
         installation.stations["projector-eu"].pause()
         verifier._feed.replica.__class__ = Connected
@@ -108,10 +108,10 @@ async def test_a_replica_that_trusts_its_connection_claims_what_it_does_not_know
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_no_verdict_claims_to_know_what_it_does_not(
+async def test_no_verdict_claims_events_that_it_does_not_know(
     install: Install, fault: Fault
 ) -> None:
-    """Before, while and after something is cut off."""
+    """Before, during and after each fault."""
     async with followed(install) as (installation, cable, verifier):
         before, _ = await log_out_and_watch(installation, verifier, "before")
         async with fault(installation, cable):
@@ -130,11 +130,11 @@ async def test_no_verdict_claims_to_know_what_it_does_not(
     assert claimed < cut_off_at + 1_000, "the watermark stood still"
 
 
-# Events that are forwarded ------------------------------------------------------------
+# Forwarded events ---------------------------------------------------------------------
 
 
-async def test_nor_does_one_about_an_event_that_is_forwarded(install: Install) -> None:
-    """While nobody concludes on what is forwarded to some of the partitions."""
+async def test_no_verdict_claims_a_forwarded_event_too_early(install: Install) -> None:
+    """While no worker concludes on what is forwarded to some of the partitions."""
     installation = await install()
     installation.add_region("eu")
     other = await two_workers(installation)

@@ -40,7 +40,7 @@ def counted(reason: Reason, route: str, *, stale: bool) -> float:
 
 @contextlib.asynccontextmanager
 async def followed(install: Install) -> AsyncIterator[tuple]:
-    """Two regions, and a verifier of eu that follows it over a cable."""
+    """Start two regions, and a verifier that follows eu over a cable."""
     installation = await install()
     for region in ("eu", "us"):
         installation.add_region(region)
@@ -59,7 +59,7 @@ async def followed(install: Install) -> AsyncIterator[tuple]:
 
 
 async def behind(verifier: Verifier) -> Verdict:
-    """Wait until the verifier is past its bound; return its first such verdict."""
+    """Wait until the verifier is past its bound; return its first verdict there."""
     verdict = verifier.check(token("bob"), route="write")
 
     def stale() -> bool:
@@ -71,18 +71,18 @@ async def behind(verifier: Verifier) -> Verdict:
     return verdict
 
 
-async def test_a_verifier_without_a_bound_lets_the_revoked_write(
+async def test_without_a_bound_revoked_tokens_may_write(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the protection off: whoever forgets freshness, forgets revocations."""
+    """Without the protection: a verdict that ignores freshness misses revocations."""
     decide = verifier_module.decide
 
-    def decide_for_ever(*arguments: object, **options: object) -> Verdict:
+    def decide_without_bound(*arguments: object, **options: object) -> Verdict:
         policy = StalenessPolicy(beyond=Beyond.ALLOW)
         return decide(*arguments, **{**options, "policy": policy})
 
     async with followed(install) as (installation, cable, verifier):
-        monkeypatch.setattr(verifier_module, "decide", decide_for_ever)
+        monkeypatch.setattr(verifier_module, "decide", decide_without_bound)
         cable.cut()
         await installation.publish(logged_out("mallory"))
         await eventually(
@@ -95,10 +95,10 @@ async def test_a_verifier_without_a_bound_lets_the_revoked_write(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_past_its_bound_each_route_does_as_it_was_told(
+async def test_past_its_bound_each_route_class_follows_its_policy(
     install: Install, fault: Fault
 ) -> None:
-    """Writes are rejected, reads go on and say so, and all is well again afterwards."""
+    """Writes are rejected, reads pass marked as stale, and both recover afterwards."""
     async with followed(install) as (installation, cable, verifier):
         assert verifier.check(token("bob"), route="write")
         rejected = counted(Reason.STALE, "write", stale=True)
@@ -108,7 +108,7 @@ async def test_past_its_bound_each_route_does_as_it_was_told(
             read = verifier.check(token("bob"), route="read")
             lax = verifier.check(token("bob"), route="lax")
             asked = verifier.check(token("bob"), route="ask")
-            told = (
+            counts = (
                 counted(Reason.STALE, "write", stale=True),
                 counted(Reason.ACTIVE, "read", stale=True),
             )
@@ -118,14 +118,14 @@ async def test_past_its_bound_each_route_does_as_it_was_told(
     assert first.stale
     assert BOUND_MS < first.staleness_ms < BOUND_MS + 1_000, "at once, not later"
     assert (read.active, read.stale) == (lax.active, lax.stale) == (True, True)
-    assert told == (rejected + 1, accepted + 1), "each was counted"
-    assert asked.reason is Reason.STALE, "nobody was asked: it may not wait"
+    assert counts == (rejected + 1, accepted + 1), "each was counted"
+    assert asked.reason is Reason.STALE, "`check` asks no fallback: it may not wait"
 
 
-async def test_who_is_told_to_ask_gets_the_answer_of_a_fresher_region(
+async def test_introspection_returns_the_answer_of_a_fresher_region(
     install: Install,
 ) -> None:
-    """Eu is cut off, us is not, and knows whom to reject."""
+    """Eu is cut off; us is not, and has the revocation."""
     async with followed(install) as (installation, cable, verifier):
         cable.cut()
         await behind(verifier)
@@ -137,11 +137,11 @@ async def test_who_is_told_to_ask_gets_the_answer_of_a_fresher_region(
         await eventually(
             lambda: verifier.check(token("bob")).staleness_ms > 3 * BOUND_MS
         )
-        nobody = await verifier.check_async(token("bob"), route="ask")
+        bob = await verifier.check_async(token("bob"), route="ask")
         installation.stations["projector-us"].resume()
         cable.mend()
 
     assert (good.active, good.stale) == (True, False)
     assert bad.reason is Reason.ISSUED_BEFORE_CUT_OFF
     assert bad.receipt == str(receipts[0])
-    assert nobody.reason is Reason.STALE
+    assert bob.reason is Reason.STALE

@@ -19,12 +19,12 @@ pytestmark = [pytest.mark.guarantee, pytest.mark.connected]
 async def log_out_and_in(
     installation: Installation, rules: Rules
 ) -> tuple[Reason, Reason, Reason]:
-    """Log out everywhere, then in again: the verdicts of old, new and bare token."""
+    """Log out everywhere, then in again: verdicts of the old, new and bare token."""
     receipts = await installation.publish(logged_out("alice"))
     await installation.applied(receipts)
     answer = await installation.find("eu", user("alice"))
     entry = answer.found[user("alice")]
-    # The second of the cut-off itself: `iat` has no milliseconds to show it is later.
+    # The second of the cut-off itself: `iat` has no milliseconds to show the order.
     second = entry.not_before // 1_000
     async with installation.reader("eu") as store:
         verifier = RemoteVerifier(VerifierParts(store=store, rules=rules))
@@ -43,15 +43,15 @@ async def log_out_and_in(
     return verdicts["old"].reason, verdicts["new"].reason, verdicts["bare"].reason
 
 
-async def test_a_login_in_the_second_of_the_logout(install: Install) -> None:
-    """By the clock alone the new token dies too; with the counter it lives at once."""
+async def test_a_login_within_the_second_of_the_logout(install: Install) -> None:
+    """By the clock alone the new token is rejected too; with `ver` it passes."""
     installation = await install()
     installation.add_region("eu")
     installation.add_authority()
     await installation.ready()
     rules = replace(LimitSettings().rules, names=ClaimNames(version="ver"))
     by_clock_alone = replace(rules, clock_allowance_ms=0)
-    while True:  # a cut-off at a full second would prove nothing
+    while True:  # A cut-off at a full second proves nothing.
         unprotected = await log_out_and_in(installation, by_clock_alone)
         if unprotected[1] is not Reason.ACTIVE:
             break
@@ -62,4 +62,6 @@ async def test_a_login_in_the_second_of_the_logout(install: Install) -> None:
 
     assert old is Reason.VERSION_SUPERSEDED
     assert new is Reason.ACTIVE
-    assert bare is Reason.ISSUED_BEFORE_CUT_OFF, "nothing tells it from an old one"
+    assert bare is Reason.ISSUED_BEFORE_CUT_OFF, (
+        "nothing distinguishes it from an old one"
+    )

@@ -29,10 +29,10 @@ USERS = 40
 async def late_appends(installation: Installation) -> Counter[str]:
     """Have a paused worker append older entries after another's newer ones.
 
-    The worker keeps outputs back for 4 s, so that a pause always finds some unsent.
+    The worker delays outputs by 4 s, so that a pause always finds some unsent.
     Returns the version that each user must end with.
     """
-    slow = installation.add_authority("slow", unprotected="keep_outputs_back")
+    slow = installation.add_authority("slow", unprotected="delay_outputs")
     await installation.ready()
     first, before = logouts(300, USERS, seed=5)
     await installation.publish(*first)
@@ -63,8 +63,10 @@ async def log_of_entries(installation: Installation) -> list[Entry]:
     return entries
 
 
-async def test_entries_appended_late_by_a_paused_worker(install: Install) -> None:
-    """A user's last entry is an older one; a rebuilt region is right all the same."""
+async def test_a_paused_worker_that_appends_older_entries_late(
+    install: Install,
+) -> None:
+    """A user's last entry is an older one; a rebuilt region is correct nevertheless."""
     installation = await install()
     projector = installation.add_region("eu")
     expected = await late_appends(installation)
@@ -79,7 +81,7 @@ async def test_entries_appended_late_by_a_paused_worker(install: Install) -> Non
             if version < expected[target.id]
         }
 
-    # What a compacted topic would keep, and a region rebuilt from it would believe.
+    # What a compacted topic would keep, and a region rebuilt from it would hold.
     await eventually(older_after_newer, within=30)
 
     projector.kill()
@@ -94,7 +96,7 @@ async def test_entries_appended_late_by_a_paused_worker(install: Install) -> Non
 
 
 async def test_replays_and_reordering(install: Install) -> None:
-    """Parts of the log, backwards, and all of it once more: nothing changes."""
+    """Parts of the log in reverse, then all of it again, change nothing."""
     installation = await install()
     installation.add_region("eu")
     installation.add_authority()
@@ -113,13 +115,13 @@ async def test_replays_and_reordering(install: Install) -> None:
     assert after == before
 
 
-# Tokens from ahead --------------------------------------------------------------------
+# Tokens dated ahead -------------------------------------------------------------------
 
 AHEAD = (4, 20, 50, 70, 90)
 
 
-def reach_of_nothing(*arguments: object, **options: Any) -> Verdict:
-    """Accept from ahead what is accepted, with cut-offs that reach no further."""
+def decide_without_allowance(*arguments: object, **options: Any) -> Verdict:
+    """Accept tokens dated ahead as usual, with cut-offs that reach no further."""
     rules: Rules = options["rules"]
     earlier = options["skew_ms"] - rules.clock_allowance_ms // 2
     exact = replace(rules, clock_allowance_ms=0)
@@ -129,9 +131,9 @@ def reach_of_nothing(*arguments: object, **options: Any) -> Verdict:
 async def outlive(
     installation: Installation, verifier: Verifier, name: str
 ) -> tuple[dict[str, Reason], dict[str, set[Reason]]]:
-    """Log a user out whose tokens are from ahead; their verdicts before and ever after.
+    """Log out a user whose tokens are dated ahead; return verdicts before and after.
 
-    After: until those that passed before are no longer from ahead.
+    After: until the tokens that passed before are no longer ahead.
     """
     dated = int(time.time())
     tokens = {
@@ -155,22 +157,22 @@ async def outlive(
     return before, after
 
 
-async def test_tokens_from_ahead(
+async def test_tokens_dated_ahead(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever passed before a logout is rejected ever after, whatever its date."""
+    """A token that passed before a logout stays rejected, whatever its date."""
     installation = await install()
     installation.add_region("eu")
     installation.add_authority()
     await installation.ready()
     async with installation.verifier("eu") as verifier:
         with monkeypatch.context() as patched:
-            patched.setattr(verifier_module, "decide", reach_of_nothing)
+            patched.setattr(verifier_module, "decide", decide_without_allowance)
             unprotected, outlived = await outlive(installation, verifier, "mallory")
         before, after = await outlive(installation, verifier, "alice")
 
     assert unprotected["4"] is Reason.ACTIVE
-    assert Reason.ACTIVE in outlived["4"], "it outlives the logout by its date"
+    assert Reason.ACTIVE in outlived["4"], "its date lets it outlive the logout"
     for token, reason in before.items():
         near, bare = token.startswith("4"), not token.endswith("ver")
         assert reason is (Reason.ACTIVE if near else Reason.UNVERIFIABLE)
@@ -178,20 +180,20 @@ async def test_tokens_from_ahead(
         assert after[token] == {rejected if near else Reason.UNVERIFIABLE}
 
 
-# Events that are forwarded ------------------------------------------------------------
+# Forwarded events ---------------------------------------------------------------------
 
 
 async def enabled_before_disabled(install: Install, **authority: str) -> list[Status]:
-    """Have an enabling come late to a user who was disabled after it.
+    """Forward an enabling late, to a user who was disabled after it.
 
-    Returns the user's status, and that in a region that was rebuilt since.
+    Returns the user's status, and the status in a region rebuilt since.
     """
     installation = await install()
     installation.add_region("eu")
     station = installation.add_authority(**authority)
     await installation.ready()
-    told = {"source": SOURCE, "issuer": ISSUER, "user": "mallory"}
-    enabled, disabled = UserEnabled.new(**told), UserDisabled.new(**told)
+    common = {"source": SOURCE, "issuer": ISSUER, "user": "mallory"}
+    enabled, disabled = UserEnabled.new(**common), UserDisabled.new(**common)
     station.pause()
     placed = [(enabled, elsewhere(enabled, 4)), (disabled, home(disabled, 4))]
     receipts = await publish_at(installation, placed)
@@ -207,17 +209,17 @@ async def enabled_before_disabled(install: Install, **authority: str) -> list[St
     return found
 
 
-async def test_an_enabling_dated_when_it_is_forwarded_lifts_a_later_disabling(
+async def test_an_enabling_dated_when_forwarded_lifts_a_later_disabling(
     install: Install,
 ) -> None:
-    """With the protection off, what comes late counts as later."""
+    """Without the protection, an event that arrives late counts as later."""
     found = await enabled_before_disabled(install, unprotected="date_when_forwarded")
     assert found == [Status.ACTIVE, Status.ACTIVE]
 
 
-async def test_an_enabling_that_is_forwarded_lifts_no_later_disabling(
+async def test_a_forwarded_enabling_lifts_no_later_disabling(
     install: Install,
 ) -> None:
-    """It has the time of its own record, wherever and whenever it is concluded."""
+    """It keeps the time of its own record, wherever and whenever it is concluded."""
     found = await enabled_before_disabled(install)
     assert found == [Status.DISABLED, Status.DISABLED]

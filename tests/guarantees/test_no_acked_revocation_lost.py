@@ -1,4 +1,4 @@
-"""no-acked-revocation-lost: whatever single process or broker is killed."""
+"""no-acked-revocation-lost: whichever single process or broker is killed."""
 
 import asyncio
 import shutil
@@ -21,7 +21,7 @@ USERS = 300
 async def complete(
     installation: Installation, expected: Counter[str], *, within: float = 60
 ) -> None:
-    """Wait until every region has every user at the version that the model says."""
+    """Wait until every region has every user at the model's version."""
 
     async def as_expected() -> bool:
         for region in installation.stores:
@@ -39,19 +39,19 @@ async def complete(
 async def kill_with_outputs_unsent(
     installation: Installation, protection: str
 ) -> Counter[str]:
-    """Kill the authority while what it took is still in its memory."""
+    """Kill the authority while its outputs are still in memory."""
     authority = installation.add_authority(unprotected=protection)
     await installation.ready()
     published, expected = logouts(300, USERS, seed=11)
     await installation.publish(*published)
-    await asyncio.sleep(2.5)  # taken and, unprotected, committed; not yet sent
+    await asyncio.sleep(2.5)  # Taken and, unprotected, committed; not yet sent.
     authority.kill()
     authority.start()
     return expected
 
 
 async def test_committing_before_delivery_loses_events(install: Install) -> None:
-    """With the protection off, what the killed authority held is gone."""
+    """Without the protection, the outputs that the killed authority held are lost."""
     installation = await install()
     installation.add_region("eu")
     expected = await kill_with_outputs_unsent(installation, "acknowledge_at_once")
@@ -61,10 +61,10 @@ async def test_committing_before_delivery_loses_events(install: Install) -> None
 
 
 async def test_authority_killed_with_outputs_unsent(install: Install) -> None:
-    """What was not delivered was not committed, and is concluded on again."""
+    """Records without delivered outputs are not committed, so they are read again."""
     installation = await install()
     installation.add_region("eu")
-    expected = await kill_with_outputs_unsent(installation, "keep_outputs_back")
+    expected = await kill_with_outputs_unsent(installation, "delay_outputs")
 
     await complete(installation, expected)
 
@@ -73,15 +73,15 @@ async def test_authority_killed_with_outputs_unsent(install: Install) -> None:
 async def test_authority_killed_while_it_forwards(
     install: Install, *, wiped: bool
 ) -> None:
-    """Between forwarding an event and concluding on it, nothing is lost, nor early."""
+    """Between forwarding an event and concluding on it, nothing is lost or early."""
     installation = await install()
     installation.add_region("eu")
-    authority = installation.add_authority(unprotected="keep_outputs_back")
+    authority = installation.add_authority(unprotected="delay_outputs")
     await installation.ready()
     published, expected = logouts(300, USERS, seed=16)
     receipts = await misplace(installation, published)
     for _ in range(2):
-        await asyncio.sleep(2.5)  # taken; what it forwards is not sent, or not taken
+        await asyncio.sleep(2.5)  # Taken; what it forwards is not sent, or not taken.
         authority.kill()
         if wiped:
             shutil.rmtree(installation.folder / authority.name)
@@ -92,9 +92,9 @@ async def test_authority_killed_while_it_forwards(
 
 
 async def claimed_early(install: Install, *, unprotected: str | None) -> set[str]:
-    """Kill the worker of some partitions, log users out from others.
+    """Kill the worker of some partitions, and log users out through others.
 
-    Returns those users whose receipts counted as applied before they were known.
+    Returns the users whose receipts counted as applied before their entries were.
     """
     installation = await install()
     installation.add_region("eu", unprotected=unprotected)
@@ -119,24 +119,24 @@ async def claimed_early(install: Install, *, unprotected: str | None) -> set[str
     return early
 
 
-async def test_a_region_that_does_not_await_what_was_forwarded_claims_too_early(
+async def test_a_region_that_ignores_forwarding_claims_too_early(
     install: Install,
 ) -> None:
-    """With the protection off, the partition that the record lies in is enough."""
-    assert await claimed_early(install, unprotected="claim_what_was_forwarded")
+    """Without the protection, only the partition that holds the record counts."""
+    assert await claimed_early(install, unprotected="claim_forwarded_early")
 
 
-async def test_a_forwarded_event_counts_as_applied_when_it_is_there(
+async def test_a_forwarded_event_counts_as_applied_once_it_is_applied(
     install: Install,
 ) -> None:
-    """However long that takes: the worker of its user's partition is dead."""
+    """However long that takes: the worker of the user's partition is dead."""
     assert await claimed_early(install, unprotected=None) == set()
 
 
 async def recover(
     installation: Installation, protection: str
 ) -> tuple[Station, list[Receipt], Counter[str]]:
-    """Have an authority without its disk recover while records wait for it."""
+    """Have an authority recover without its disk while records wait for it."""
     authority = installation.add_authority(unprotected=protection)
     await installation.ready()
     first, before = logouts(100, USERS, seed=14)
@@ -150,7 +150,7 @@ async def recover(
 
 
 async def test_reading_before_seeking_loses_events(install: Install) -> None:
-    """With the protections off, receipts count as applied and are not."""
+    """Without the protections, receipts count as applied although events are lost."""
     installation = await install()
     installation.add_region("eu")
     _, receipts, expected = await recover(installation, "read_before_seeking_unnoticed")
@@ -161,7 +161,7 @@ async def test_reading_before_seeking_loses_events(install: Install) -> None:
 
 
 async def test_authority_recovers_while_events_wait(install: Install) -> None:
-    """It reads nothing between its seek and the moment from which it takes."""
+    """It reads nothing between its seek and the moment when it starts to take."""
     installation = await install()
     installation.add_region("eu")
     _, receipts, expected = await recover(installation, "linger_after_seeking")
@@ -170,8 +170,8 @@ async def test_authority_recovers_while_events_wait(install: Install) -> None:
     await complete(installation, expected, within=1)
 
 
-async def test_authority_that_misses_a_record_ends(install: Install) -> None:
-    """Before anything behind it is committed: the next to start reads it again."""
+async def test_an_authority_that_misses_a_record_exits(install: Install) -> None:
+    """Before it commits any later record, so the next process reads it again."""
     installation = await install()
     installation.add_region("eu")
     authority, _, expected = await recover(installation, "read_before_seeking")
@@ -182,7 +182,7 @@ async def test_authority_that_misses_a_record_ends(install: Install) -> None:
 
 
 async def test_projector_killed_under_load(install: Install) -> None:
-    """It reads on from the marks in its store."""
+    """It continues from the marks in its store."""
     installation = await install()
     projector = installation.add_region("eu")
     installation.add_authority()
@@ -198,7 +198,7 @@ async def test_projector_killed_under_load(install: Install) -> None:
     await complete(installation, expected)
 
 
-async def test_broker_killed_under_load_and_back_after_ten_seconds(
+async def test_broker_killed_under_load_and_restarted_after_ten_seconds(
     own_kafka: Kafka, install: Install
 ) -> None:
     """Every station recovers by itself, and nothing acknowledged is missing."""

@@ -22,8 +22,8 @@ from tests.traffic import claims, logged_out
 pytestmark = [pytest.mark.guarantee, pytest.mark.connected]
 
 
-class Believing(RedisStore):
-    """The protection off: takes what it finds for all there is."""
+class AlwaysComplete(RedisStore):
+    """Without the protection: treats whatever it finds as complete."""
 
     async def find_token(self, token: Token) -> Answer:
         """Claim to be complete."""
@@ -34,8 +34,8 @@ class Believing(RedisStore):
         )
 
 
-async def test_a_flushed_region_says_not_ready_until_rebuilt(install: Install) -> None:
-    """Never `active` from flush to the end of the rebuild; others notice nothing."""
+async def test_a_flushed_region_is_not_ready_until_rebuilt(install: Install) -> None:
+    """Never `active` from flush to the end of the rebuild; others are unaffected."""
     installation = await install()
     projector = installation.add_region("eu")
     installation.add_region("us")
@@ -55,9 +55,9 @@ async def test_a_flushed_region_says_not_ready_until_rebuilt(install: Install) -
             await verifier.check_async(stale)
         ).reason is Reason.ISSUED_BEFORE_CUT_OFF
 
-        projector.pause()  # so that there is time to look
+        projector.pause()  # Leaves time to observe the rebuild.
         await flush(installation.stores["eu"])
-        eu.__class__ = Believing
+        eu.__class__ = AlwaysComplete
         assert (await verifier.check_async(stale)).reason is Reason.ACTIVE
 
         eu.__class__ = RedisStore
@@ -77,10 +77,10 @@ async def test_a_flushed_region_says_not_ready_until_rebuilt(install: Install) -
 
 
 @pytest.mark.parametrize("hasty", [True, False])
-async def test_a_verifier_says_nothing_until_its_replica_is_whole(
+async def test_a_verifier_is_not_ready_until_its_replica_is_complete(
     install: Install, monkeypatch: pytest.MonkeyPatch, *, hasty: bool
 ) -> None:
-    """With the protection off, half a replica knows nothing of who is in the rest."""
+    """Without the protection, half a replica misses the entries of the other half."""
     installation = await install()
     installation.add_region("eu")
     installation.add_authority()
@@ -97,7 +97,7 @@ async def test_a_verifier_says_nothing_until_its_replica_is_whole(
             await go_on.wait()
         return await page(self, cursor)
 
-    async def take_before_it_is_whole(self: Feed, replica: Replica) -> None:
+    async def use_incomplete_replica(self: Feed, replica: Replica) -> None:
         replica.advance(Freshness(ready=True, as_of=time.time_ns() // 1_000_000))
         self.replica = replica
         await load_pages(self, replica)
@@ -105,7 +105,7 @@ async def test_a_verifier_says_nothing_until_its_replica_is_whole(
     monkeypatch.setattr(store_feed, "PAGE_KEYS", 5)
     monkeypatch.setattr(RedisFeed, "page", pause_after_the_first)
     if hasty:
-        monkeypatch.setattr(Feed, "_load_pages", take_before_it_is_whole)
+        monkeypatch.setattr(Feed, "_load_pages", use_incomplete_replica)
     verifier = installation.verifier("eu")
     await verifier.start()
     try:

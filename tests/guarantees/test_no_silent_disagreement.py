@@ -1,4 +1,4 @@
-"""no-silent-disagreement: a part whose settings are not the others' says so and stops.
+"""no-silent-disagreement: a part whose settings differ says so and stops.
 
 Each setting that must agree is changed in one process at a time. Siblings:
 `tests/contract/test_store_agreement.py` (stores), `tests/stations/test_agreement.py`
@@ -38,23 +38,23 @@ LONGER = {
     "leeway_seconds": "120",
     "clock_allowance_seconds": "10",
 }
-"""What a verifier needs more of than its region keeps."""
+"""Settings with which a verifier needs more than its region keeps."""
 SHORTER = {
     "max_token_lifetime_seconds": "1800",
     "max_session_seconds": "43200",
     "leeway_seconds": "30",
     "clock_allowance_seconds": "3",
 }
-"""What a projector would keep less of."""
+"""Settings with which a projector would keep less."""
 NEEDED = ("pepper_file", "region", "revocable_claims")
-"""What a verifier needs to have as its region has it."""
+"""Settings that must be the same in a verifier and its region."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(
     kafka: Kafka, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Installation]:
-    """A region in which a user is disabled."""
+    """Start a region in which a user is disabled."""
     folder = tmp_path_factory.mktemp("disagreement")
     installation = Installation(folder, kafka.bootstrap_servers, partitions=2)
     installation.settings["revocable_claims"] = '["device_id"]'
@@ -78,7 +78,7 @@ def other_pepper(installation: Installation) -> str:
 def changed(
     installation: Installation, name: str, others: dict[str, str] = LONGER
 ) -> dict[str, str]:
-    """Return one setting of a process that is not its region's."""
+    """Return one setting that differs from the region's."""
     if name == "pepper_file":
         return {name: other_pepper(installation)}
     if name == "region":
@@ -104,8 +104,8 @@ async def is_ready(url: str) -> bool:
 
 
 async def verdict(url: str) -> dict[str, object]:
-    told = claims("mallory", now=int(time.time()))
-    answer = await ask(url, "/v1/check", claims=told)
+    presented = claims("mallory", now=int(time.time()))
+    answer = await ask(url, "/v1/check", claims=presented)
     assert answer is not None
     return dict(answer.json())
 
@@ -113,13 +113,13 @@ async def verdict(url: str) -> dict[str, object]:
 # Verifiers ----------------------------------------------------------------------------
 
 
-async def test_a_sidecar_that_believes_its_region_lets_a_disabled_user_in(
+async def test_a_sidecar_that_skips_the_comparison_admits_a_disabled_user(
     running: Installation,
 ) -> None:
-    """The protection off: it is ready, it is fresh, and it looks elsewhere."""
+    """Without the protection: it is ready and fresh, and looks in the wrong place."""
     _, url = running.add_sidecar(
         "eu",
-        unprotected="believe_every_region",
+        unprotected="skip_agreement",
         name="believing",
         pepper_file=other_pepper(running),
     )
@@ -131,7 +131,7 @@ async def test_a_sidecar_that_believes_its_region_lets_a_disabled_user_in(
     assert int(str(said["staleness_ms"])) < 2_000
 
 
-async def test_a_sidecar_of_the_regions_settings_refuses_the_user(
+async def test_a_sidecar_with_the_regions_settings_refuses_the_user(
     running: Installation,
 ) -> None:
     _, url = running.add_sidecar("eu", name="agreeing")
@@ -140,7 +140,7 @@ async def test_a_sidecar_of_the_regions_settings_refuses_the_user(
 
 
 @pytest.mark.parametrize("name", [*NEEDED, *LONGER])
-async def test_a_sidecar_of_another_setting_does_not_start(
+async def test_a_sidecar_with_a_different_setting_does_not_start(
     running: Installation, name: str
 ) -> None:
     """Exit code 2, and a message that names the setting and both values."""
@@ -156,8 +156,10 @@ async def test_a_sidecar_of_another_setting_does_not_start(
         assert more[name].strip('[]"') in said
 
 
-async def test_a_sidecar_of_another_prefix_is_not_ready(running: Installation) -> None:
-    """It sees a region that nobody has begun, and cannot tell it from a new one."""
+async def test_a_sidecar_with_a_different_prefix_is_not_ready(
+    running: Installation,
+) -> None:
+    """It sees a region without an epoch, and cannot distinguish it from a new one."""
     _, url = running.add_sidecar("eu", name="elsewhere", store_prefix="other")
 
     async def answers() -> bool:
@@ -170,7 +172,7 @@ async def test_a_sidecar_of_another_prefix_is_not_ready(running: Installation) -
 
 @pytest.mark.parametrize("kind", [Verifier, RemoteVerifier])
 @pytest.mark.parametrize("name", [*NEEDED, *LONGER])
-async def test_a_library_of_another_setting_does_not_start(
+async def test_a_library_with_a_different_setting_does_not_start(
     running: Installation, kind: type[Verifier | RemoteVerifier], name: str
 ) -> None:
     own = {
@@ -190,10 +192,10 @@ async def test_a_library_of_another_setting_does_not_start(
 
 
 @pytest.mark.parametrize("name", ["pepper_file", "revocable_claims", *LONGER])
-async def test_nobody_waits_for_a_region_that_is_read_elsewhere(
+async def test_waiting_fails_for_a_region_that_disagrees(
     running: Installation, name: str
 ) -> None:
-    """`--wait applied` would say "eu 10 ms" about what no verifier of ours finds."""
+    """Else `--wait applied` would report "eu 10 ms" for entries no verifier finds."""
     regions = f'{{"eu": "{running.stores["eu"].url}"}}'
     command = ["publish", "user-logged-out", "--issuer", ISSUER, "--user", "bob"]
     station = running.run(
@@ -212,10 +214,10 @@ async def test_nobody_waits_for_a_region_that_is_read_elsewhere(
 # Projectors ---------------------------------------------------------------------------
 
 
-async def test_a_projector_that_keeps_every_region_hides_what_is_revoked(
+async def test_a_projector_that_skips_the_comparison_hides_revocations(
     running: Installation, kafka: Kafka, tmp_path: Path
 ) -> None:
-    """The protection off: what it writes under its pepper, nobody finds."""
+    """Without the protection: no verifier finds what it writes under its pepper."""
     alone = Installation(tmp_path, kafka.bootstrap_servers, partitions=1)
     try:
         await alone.create_topics()
@@ -226,7 +228,7 @@ async def test_a_projector_that_keeps_every_region_hides_what_is_revoked(
         unprotected = alone.projector(
             "eu",
             alone.stores["eu"].url,
-            unprotected="keep_every_region",
+            unprotected="adopt_every_region",
             pepper_file=other_pepper(alone),
         )
         disabled = UserDisabled.new(source=SOURCE, issuer=ISSUER, user="mallory")
@@ -238,10 +240,10 @@ async def test_a_projector_that_keeps_every_region_hides_what_is_revoked(
 
 
 @pytest.mark.parametrize("name", ["pepper_file", "region", *LONGER])
-async def test_a_second_projector_of_another_setting_is_refused(
+async def test_a_second_projector_with_a_different_setting_is_refused(
     running: Installation, name: str
 ) -> None:
-    """And the first one notices nothing."""
+    """And the first one is unaffected."""
     more = {"region": "eu", **changed(running, name, SHORTER)}
     region = more.pop("region")
     station = running.projector(
@@ -264,7 +266,7 @@ async def test_a_second_projector_of_another_setting_is_refused(
 async def test_a_projector_of_another_installation_is_refused(
     running: Installation, kafka: Kafka, tmp_path: Path
 ) -> None:
-    """Its own topics are as they must be; the store follows those of somebody else."""
+    """Its own topics are correct; the store follows those of another installation."""
     other = Installation(tmp_path, kafka.bootstrap_servers, partitions=2)
     other.settings["pepper_file"] = running.settings["pepper_file"]
     try:
@@ -279,10 +281,10 @@ async def test_a_projector_of_another_installation_is_refused(
     assert other.settings["topic_prefix"] in said
 
 
-async def test_a_region_states_the_cluster_that_it_follows(
+async def test_a_region_states_the_kafka_cluster_that_it_follows(
     running: Installation,
 ) -> None:
-    """So that a projector on another Kafka is refused; see `tests/stations/`."""
+    """So a projector on another cluster is refused; see `tests/stations/`."""
     settings = KafkaSettings(
         bootstrap_servers=running.settings["bootstrap_servers"],
         topic_prefix=running.settings["topic_prefix"],
@@ -303,10 +305,10 @@ async def test_a_region_states_the_cluster_that_it_follows(
         ("revocable_claims", '["device_id"]', "is device_id there and none here"),
     ],
 )
-async def test_an_authority_of_another_setting_is_refused(
+async def test_an_authority_with_a_different_setting_is_refused(
     kafka: Kafka, tmp_path: Path, name: str, value: str, said_is: str
 ) -> None:
-    """By the projectors: what they rely on would not be in the log."""
+    """By the projectors: the log would lack what they rely on."""
     alone = Installation(tmp_path, kafka.bootstrap_servers, partitions=1)
     try:
         await alone.create_topics()

@@ -70,7 +70,7 @@ def scrape(port: int) -> bytes:
 async def reveal(
     installation: Installation, unprotected: str | None
 ) -> tuple[bytes, bytes, bytes]:
-    """Publish what reveals; return what cache, logs and metrics then hold."""
+    """Publish marked events; return the contents of cache, logs and metrics."""
     ports = free_ports(2)
     installation.settings["revocable_claims"] = '["device_id"]'
     installation.add_region("eu", unprotected=unprotected, metrics_port=str(ports[0]))
@@ -90,14 +90,14 @@ async def reveal(
 
 
 async def test_identifiers_as_keys_are_found(install: Install) -> None:
-    """With the protection off, the search finds them: so it would find a leak."""
+    """Without the protection the search finds them, so it would find a leak."""
     cache, _, _ = await reveal(await install(), "identifiers_as_keys")
 
     assert MARKER.encode() in cache
 
 
 async def test_no_identifier_in_cache_logs_or_metrics(install: Install) -> None:
-    """Not one of any kind, nor in what is said of an unreadable record."""
+    """Of no kind, and not in what is reported about an unreadable record."""
     cache, logs, scraped = await reveal(await install(), None)
 
     assert MARKER.encode() not in cache

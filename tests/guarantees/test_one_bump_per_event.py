@@ -26,7 +26,7 @@ async def versions(installation: Installation, region: str) -> Counter[str]:
 async def run_with_kills(
     installation: Installation, count: int, *, kills: int, unprotected: str | None
 ) -> Counter[str]:
-    """Publish logouts, kill the authority meanwhile; return what versions must be."""
+    """Publish logouts and kill the authority meanwhile; return expected versions."""
     authority = installation.add_authority(unprotected=unprotected)
     await installation.ready()
     published, expected = logouts(count, USERS, seed=7)
@@ -35,7 +35,7 @@ async def run_with_kills(
     for number, part in enumerate(parts):
         written = await installation.publish(*part)
         if number < kills:
-            # In the middle of work: concluded on, and the most of it not committed.
+            # In the middle of work: concluded on, and most of it not committed.
             await installation.applied(written[: len(written) // 3])
             authority.kill()
             authority.start()
@@ -44,12 +44,12 @@ async def run_with_kills(
     return expected
 
 
-async def test_a_ledger_without_memory_bumps_twice(install: Install) -> None:
-    """With the protection off, a kill moves versions twice."""
+async def test_a_ledger_that_recalls_nothing_bumps_twice(install: Install) -> None:
+    """Without the protection, a kill moves versions twice."""
     installation = await install()
     installation.add_region("eu")
     expected = await run_with_kills(
-        installation, 12_000, kills=2, unprotected="bump_on_every_sight"
+        installation, 12_000, kills=2, unprotected="recall_nothing"
     )
     found = await versions(installation, "eu")
     assert found - expected, "no version moved twice"
@@ -69,7 +69,7 @@ async def test_kills_in_a_stream_of_20000_events_bump_once_each(
 
 
 async def test_a_producers_retry_with_the_same_id_bumps_once(install: Install) -> None:
-    """A retry is known by the event's id, wherever it lies in the log."""
+    """A retry is recognised by the event's id, wherever it lies in the log."""
     installation = await install()
     installation.add_region("eu")
     installation.add_authority()
@@ -81,13 +81,13 @@ async def test_a_producers_retry_with_the_same_id_bumps_once(install: Install) -
     assert await versions(installation, "eu") == expected
 
 
-# Events that are forwarded ------------------------------------------------------------
+# Forwarded events ---------------------------------------------------------------------
 
 
 async def revoked_in_bulk(install: Install) -> tuple[Installation, str]:
     """Name a user in a bulk event of another partition, then log the user out often.
 
-    Returns the user, whose version is 11 now: more events than are known by their id.
+    Returns the user, now at version 11: more events than the ledger keeps ids of.
     """
     installation = await install()
     installation.add_region("eu")
@@ -107,32 +107,32 @@ async def version_of(installation: Installation, name: str) -> int:
     return answer.found[user(name)].version
 
 
-async def twin_has_read_all(installation: Installation) -> None:
-    """Wait until a twin that starts now has concluded on whatever it reads."""
-    # It alone is left, so nobody else applies what follows.
+async def twin_catches_up(installation: Installation) -> None:
+    """Wait until a twin that starts now has concluded on all that it reads."""
+    # It alone is left, so no other worker applies what follows.
     installation.stations["authority"].kill()
-    for _ in range(2):  # what it forwards, it concludes on after that
+    for _ in range(2):  # It concludes afterwards on what it forwards.
         await installation.applied(await installation.publish(logged_out("probe")))
 
 
-async def test_a_twin_that_knows_copies_by_their_id_bumps_twice(
+async def test_a_twin_that_recognises_copies_by_id_alone_bumps_twice(
     install: Install,
 ) -> None:
-    """With the protection off, it forwards once more what was forwarded long ago."""
+    """Without the protection, it forwards again what was forwarded long ago."""
     installation, name = await revoked_in_bulk(install)
     installation.add_authority(
-        "twin", unprotected="know_copies_by_id_only", authority_id="twin"
+        "twin", unprotected="recognise_copies_by_id_only", authority_id="twin"
     )
-    await twin_has_read_all(installation)
+    await twin_catches_up(installation)
     assert await version_of(installation, name) > 11
 
 
-async def test_a_twin_that_starts_late_bumps_nobody_again(install: Install) -> None:
-    """Nor does it forward anything again; a token from before it starts is let in."""
+async def test_a_twin_that_starts_late_bumps_no_version_again(install: Install) -> None:
+    """It forwards nothing again either; a token from before its start passes."""
     installation, name = await revoked_in_bulk(install)
     before = await installation.find("eu", user(name))
     installation.add_authority("twin", authority_id="twin")
-    await twin_has_read_all(installation)
+    await twin_catches_up(installation)
     after = await installation.find("eu", user(name))
     assert after.found == before.found
     assert after.found[user(name)].version == 11
@@ -161,6 +161,6 @@ async def test_kills_while_events_are_forwarded_bump_once_each(
 
 
 async def as_expected(installation: Installation, expected: Counter[str]) -> bool:
-    """Publish something more; tell whether the versions are still the same."""
+    """Publish more; return whether the versions are as expected."""
     await installation.applied(await installation.publish(logged_out("probe")))
     return await versions(installation, "eu") == expected

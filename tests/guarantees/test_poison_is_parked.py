@@ -35,7 +35,7 @@ POISON = {
 async def write_mixed(
     installation: Installation, *, good: int, bad: int
 ) -> tuple[Counter[str], dict[tuple[int, int], tuple[bytes, str]]]:
-    """Write good events with poison among them; return what must come of each."""
+    """Write good events with poison among them; return the expected results of both."""
     settings = KafkaSettings(**installation._typed())
     published, expected = logouts(good, USERS, seed=3)
     chooser = random.Random(4)
@@ -90,7 +90,7 @@ async def dead_letters(
 
 
 async def applied_versions(installation: Installation, expected: Counter[str]) -> None:
-    """Wait until every user has the version that the model says."""
+    """Wait until every user has the model's version."""
 
     async def as_expected() -> bool:
         answer = await installation.find("eu", *map(user, expected))
@@ -101,11 +101,11 @@ async def applied_versions(installation: Installation, expected: Counter[str]) -
     await eventually(as_expected, within=90)
 
 
-async def test_skipping_what_is_unreadable_loses_it(install: Install) -> None:
-    """With the protection off, the good ones are applied and the bad ones are gone."""
+async def test_skipping_unreadable_records_loses_them(install: Install) -> None:
+    """Without the protection, the good ones are applied and the bad ones are lost."""
     installation = await install()
     installation.add_region("eu")
-    installation.add_authority(unprotected="skip_what_is_unreadable")
+    installation.add_authority(unprotected="skip_unreadable")
     await installation.ready()
     expected, parked = await write_mixed(installation, good=200, bad=20)
     await applied_versions(installation, expected)
@@ -115,7 +115,7 @@ async def test_skipping_what_is_unreadable_loses_it(install: Install) -> None:
 
 
 async def test_1000_bad_records_among_10000_good_ones(install: Install) -> None:
-    """All good ones are applied; all bad ones are parked with bytes, code and place."""
+    """All good ones are applied; the bad are parked with bytes, code and position."""
     installation = await install()
     installation.add_region("eu")
     installation.add_authority()

@@ -22,7 +22,7 @@ PROMPT_SECONDS = 2.0
 
 
 class BothRegions(RedisStore):
-    """The protection off: one projector that writes region after region."""
+    """Without the protection: one projector that writes region after region."""
 
     other: RedisStore
 
@@ -44,7 +44,7 @@ def store_of(installation: Installation, region: str, kind: type[RedisStore]) ->
 
 
 async def slowest(installation: Installation, region: str, *, seconds: float) -> float:
-    """Publish for some time; return the longest that the region took, in seconds."""
+    """Publish for some time; return the region's longest delay, in seconds."""
     deadline = time.monotonic() + seconds
     worst = 0.0
     while time.monotonic() < deadline:
@@ -56,8 +56,8 @@ async def slowest(installation: Installation, region: str, *, seconds: float) ->
     return worst
 
 
-async def test_one_projector_for_all_regions_stalls_them_all(install: Install) -> None:
-    """With the protection off, us waits for eu."""
+async def test_one_projector_for_all_regions_stalls_all(install: Install) -> None:
+    """Without the protection, us waits for eu."""
     installation = await install()
     for region in ("eu", "us"):
         installation.add_region(region).stop()
@@ -77,7 +77,7 @@ async def test_one_projector_for_all_regions_stalls_them_all(install: Install) -
 
 
 async def test_a_region_down_for_ten_seconds_delays_no_other(install: Install) -> None:
-    """The others stay prompt while eu is down; eu then has all that they have."""
+    """The others stay prompt while eu is down; eu then catches up completely."""
     installation = await install()
     for region in ("eu", "us", "ap"):
         installation.add_region(region)

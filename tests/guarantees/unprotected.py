@@ -1,4 +1,4 @@
-"""Runs a station with one protection taken out, to show what it protects from.
+"""Runs a station with one protection removed, to show what it protects from.
 
 Usage: `python -m tests.guarantees.unprotected PROTECTION STATION`.
 """
@@ -25,19 +25,19 @@ from revocation.verifier import remote_verifier, replica
 
 
 def replace(owner: Any, name: str, value: Any) -> None:
-    """Replace what must be there: a renamed protection must not stay on unseen."""
+    """Replace an existing attribute: a renamed protection must not stay on."""
     assert hasattr(owner, name), f"{owner} has no {name}"
     setattr(owner, name, value)
 
 
-def bump_on_every_sight() -> None:
-    """The ledger no longer knows a record or an event that it has seen."""
+def recall_nothing() -> None:
+    """The ledger no longer recognises a record or an event that it has seen."""
     replace(ledger, "_applied", lambda *_: False)
     replace(ledger, "fingerprint", lambda _: secrets.token_hex(12))
 
 
-def know_copies_by_id_only() -> None:
-    """A twin replays the past, and knows copies among a user's last events only."""
+def recognise_copies_by_id_only() -> None:
+    """A twin replays the past, and recognises copies of a user's last events only."""
 
     def of_the_source(current: Any, at: Any) -> bool:
         source = current.source
@@ -48,7 +48,7 @@ def know_copies_by_id_only() -> None:
 
 
 def date_when_forwarded() -> None:
-    """A forwarded event has the time of whenever its copy is concluded on."""
+    """A forwarded event gets the time at which its copy is concluded on."""
     origin = faust_app.origin
 
     def now(*arguments: Any, **options: Any) -> Any:
@@ -57,14 +57,14 @@ def date_when_forwarded() -> None:
     replace(faust_app, "origin", now)
 
 
-def claim_what_was_forwarded() -> None:
-    """A region claims an event that was forwarded before it is applied there."""
+def claim_forwarded_early() -> None:
+    """A region claims a forwarded event before the event is applied there."""
     replace(progress, "_applied", lambda *_: True)
 
 
 def acknowledge_at_once() -> None:
-    """A record counts as done when taken, and its outputs linger in memory."""
-    keep_outputs_back()
+    """A record is acknowledged when taken, while its outputs linger in memory."""
+    delay_outputs()
     emit = faust_app.Authority._emit
 
     async def emit_after_acknowledging(self: Any, update: Any) -> Any:
@@ -75,8 +75,8 @@ def acknowledge_at_once() -> None:
     replace(faust_app.Authority, "_emit", emit_after_acknowledging)
 
 
-def keep_outputs_back() -> None:
-    """Outputs stay in the producer for 4 s, as they do when a network is slow."""
+def delay_outputs() -> None:
+    """Outputs stay in the producer for 4 s, as on a slow network."""
     new_producer = clients.new_producer
 
     def lingering(*arguments: Any, **options: Any) -> Any:
@@ -88,9 +88,9 @@ def keep_outputs_back() -> None:
 
 
 def linger_after_seeking() -> None:
-    """A recovery ends 1.5 s after it sought, and records are taken only then.
+    """A recovery ends 1.5 s after its seek, and records are taken only then.
 
-    A fetch may wait at the broker for a third of that before it comes back.
+    A fetch may wait at the broker for a third of that before it returns.
     """
     perform_seek, take = Consumer.perform_seek, faust_app.Authority._take
 
@@ -107,20 +107,20 @@ def linger_after_seeking() -> None:
 
 
 def read_before_seeking() -> None:
-    """Partitions are fetched from at once when Faust says so, as Faust itself does."""
+    """Partitions are fetched as soon as Faust resumes them, as in Faust itself."""
     linger_after_seeking()
     for name in ("resume_partitions", "resume_flow"):
         replace(seeking_consumer.SeekingConsumer, name, getattr(Consumer, name))
 
 
 def read_before_seeking_unnoticed() -> None:
-    """And what is lost by that is not missed."""
+    """The same, and the loss goes undetected."""
     read_before_seeking()
     replace(faust_app.Authority, "_require_no_gap", lambda *_: None)
 
 
-def skip_what_is_unreadable() -> None:
-    """A record that cannot be read is logged and forgotten."""
+def skip_unreadable() -> None:
+    """An unreadable record is logged and dropped."""
 
     async def skip(*_: Any) -> Any:
         nowhere = asyncio.get_running_loop().create_future()
@@ -131,7 +131,7 @@ def skip_what_is_unreadable() -> None:
 
 
 def identifiers_as_keys() -> None:
-    """Keys name what they are about; but for canaries, which readers look for."""
+    """Keys are target names, except for canaries, which readers look up."""
     digest = layout.digest
 
     def plain(target: Any, pepper: bytes) -> bytes:
@@ -142,8 +142,8 @@ def identifiers_as_keys() -> None:
     replace(layout, "digest", plain)
 
 
-def believe_every_region() -> None:
-    """Settings are not compared, and canaries are not looked for."""
+def skip_agreement() -> None:
+    """Settings are not compared, and canaries are not looked up."""
     replace(identity.Expectation, "require", lambda *_: None)
     replace(replica.Replica, "finds_canary", lambda *_: True)
 
@@ -157,16 +157,16 @@ def believe_every_region() -> None:
 
 
 async def agree_at_once(*_: Any) -> None:
-    """Find nothing wrong."""
+    """Report no problem."""
 
 
-def keep_every_region() -> None:
-    """A projector writes to whatever it finds."""
-    replace(epoch.Epochs, "_is_open", keep_what_is_there)
+def adopt_every_region() -> None:
+    """A projector writes to any store that it finds."""
+    replace(epoch.Epochs, "_is_open", begin_unless_begun)
 
 
-async def keep_what_is_there(self: Any, region: Any) -> bool:
-    """Begin an epoch where there is none, and ask no questions."""
+async def begin_unless_begun(self: Any, region: Any) -> bool:
+    """Begin an epoch where there is none, without any comparison."""
     if region.epoch is None:
         await self._begin(None, self._identity, Keep.ENTRIES)
     return region.epoch is not None
@@ -175,19 +175,19 @@ async def keep_what_is_there(self: Any, region: Any) -> bool:
 PROTECTIONS: dict[str, Callable[[], None]] = {
     protection.__name__: protection
     for protection in (
-        bump_on_every_sight,
-        know_copies_by_id_only,
+        recall_nothing,
+        recognise_copies_by_id_only,
         date_when_forwarded,
-        claim_what_was_forwarded,
+        claim_forwarded_early,
         acknowledge_at_once,
-        keep_outputs_back,
+        delay_outputs,
         linger_after_seeking,
         read_before_seeking,
         read_before_seeking_unnoticed,
-        skip_what_is_unreadable,
+        skip_unreadable,
         identifiers_as_keys,
-        believe_every_region,
-        keep_every_region,
+        skip_agreement,
+        adopt_every_region,
     )
 }
 

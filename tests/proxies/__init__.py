@@ -1,9 +1,9 @@
-"""The configurations of `deploy/`, as they are, on the real proxies.
+"""The configurations of `deploy/`, unmodified, on the real proxies.
 
-`examples/behind_proxies/proxies.py` fills in a configuration and runs the proxy. Here
-are
+`examples/behind_proxies/proxies.py` fills in a configuration and runs the proxy. This
+folder has:
 
 - `service.py`: the service behind it, which records what reaches it,
-- `client.py`: requests byte by byte, so that nothing tidies them up on the way,
+- `client.py`: requests byte by byte, so that no library normalises them,
 - `region.py`: a store with the entries of the cases, and the tokens.
 """

@@ -1,7 +1,7 @@
-"""A sidecar that lets everybody pass and says nothing about who asks.
+"""A sidecar that passes every request and sets no identity headers.
 
-What a client wrote about itself must not reach the service then either: the proxy's
-configuration alone has to see to it.
+Even then a client's own identity headers must not reach the service: the proxy's
+configuration alone must remove them.
 """
 
 import contextlib
@@ -31,13 +31,13 @@ class _Tcp(socketserver.ThreadingTCPServer):
 
 
 class Careless:
-    """Listens wherever a configuration may ask; a context manager.
+    """Listens on every address that a configuration uses; a context manager.
 
-    `said` is what it answers over HTTP, as whole bytes.
+    `reply` is its complete answer over HTTP, in bytes.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.said = PASS
+        self.reply = PASS
         self.socket = folder / "careless.sock"
         self.grpc_socket = folder / "careless-grpc.sock"
         handler = self._handler()
@@ -71,8 +71,8 @@ class Careless:
                     while self.rfile.readline(65_536):
                         while self.rfile.readline(65_536).strip():
                             pass
-                        self.wfile.write(answering.said)
-                        if answering.said != PASS:
+                        self.wfile.write(answering.reply)
+                        if answering.reply != PASS:
                             return
 
         return Handler

@@ -1,4 +1,4 @@
-"""Requests byte by byte: a library would tidy up what these tests are about."""
+"""Requests byte by byte: a library would normalise what these tests examine."""
 
 import contextlib
 import socket
@@ -20,18 +20,18 @@ Headers = list[tuple[str, str]]
 
 
 class Response(NamedTuple):
-    """What the client was answered. Status 0: the connection was closed instead."""
+    """An answer to the client. Status 0: the connection was closed instead."""
 
     status: int
     headers: Headers
     body: bytes = b""
 
     def all(self, name: str) -> list[str]:
-        """The values of a field."""
+        """Return the values of a field."""
         return [value for each, value in self.headers if each.lower() == name]
 
     def one(self, name: str) -> str | None:
-        """The only value of a field, or None; more than one fails."""
+        """Return the only value of a field, or None; more than one fails."""
         values = self.all(name)
         assert len(values) < 2, f"{name}: {values}"
         return values[0] if values else None
@@ -53,7 +53,7 @@ class Client:
         *,
         patience: float = 10,
     ) -> Response:
-        """Ask over HTTP/1.1; the target and the fields go as they are."""
+        """Send a request over HTTP/1.1, with target and fields unmodified."""
         with self._connect("http/1.1") as peer:
             peer.settimeout(patience)
             with contextlib.suppress(ConnectionError, ssl.SSLError):
@@ -61,13 +61,13 @@ class Client:
             return _read(peer, bodyless=method == "HEAD")
 
     def h2(self, target: str, headers: Headers = (), method: str = "GET") -> Response:
-        """Ask over HTTP/2."""
+        """Send a request over HTTP/2."""
         with self._connect("h2") as peer:
             assert peer.selected_alpn_protocol() == "h2"
             return _ask_h2(peer, method, target, headers)
 
     def exchange(self, *sent: bytes) -> bytes:
-        """Send bytes as they are; returns all that comes until the proxy closes."""
+        """Send raw bytes; return everything until the proxy closes."""
         received, closed = b"", contextlib.suppress(ConnectionError, ssl.SSLError)
         with self._connect("http/1.1") as peer, closed:
             for each in sent:
@@ -92,7 +92,7 @@ class Client:
 
     def _connect(self, protocol: str) -> ssl.SSLSocket:
         plain = socket.create_connection(("127.0.0.1", self._port), 10)
-        # Or the kernel holds back what follows the handshake, for 40 ms.
+        # Else the kernel delays the data after the handshake by 40 ms.
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         context = self._context
         context.set_alpn_protocols([protocol])
@@ -117,23 +117,23 @@ def _read(peer: ssl.SSLSocket, *, bodyless: bool = False) -> Response:
         return Response(0, [])
     start, *lines = head.decode("latin-1").split("\r\n")
     headers = [(n, v.strip()) for n, _, v in (line.partition(":") for line in lines)]
-    told = Response(int(start.split(" ")[1]), headers)
-    if told.status < 200 or bodyless:
-        return told
-    if told.all("transfer-encoding"):
+    response = Response(int(start.split(" ")[1]), headers)
+    if response.status < 200 or bodyless:
+        return response
+    if response.all("transfer-encoding"):
         while not body.endswith(b"0\r\n\r\n"):
             body += peer.recv(65_536) or b"0\r\n\r\n"
-        return told._replace(body=body)
-    length = int((told.all("content-length") or ["0"])[0])
+        return response._replace(body=body)
+    length = int((response.all("content-length") or ["0"])[0])
     while len(body) < length and (data := peer.recv(65_536)):
         body += data
-    return told._replace(body=body)
+    return response._replace(body=body)
 
 
 def _ask_h2(
     peer: ssl.SSLSocket, method: str, target: str, headers: Headers
 ) -> Response:
-    # As an attacker would: nothing is checked, nothing is normalized.
+    # As an attacker would: without checks and normalization.
     connection = H2Connection(
         H2Configuration(
             header_encoding="utf-8",
@@ -145,7 +145,7 @@ def _ask_h2(
     pseudo = [(":method", method), (":scheme", "https"), (":authority", HOST)]
     named = [(name.lower(), value) for name, value in headers]
     connection.send_headers(1, [*pseudo, (":path", target), *named], end_stream=True)
-    told, body = Response(0, []), b""
+    response, body = Response(0, []), b""
     with contextlib.suppress(ConnectionError, ssl.SSLError):
         peer.sendall(connection.data_to_send())
         while data := peer.recv(65_536):
@@ -153,10 +153,10 @@ def _ask_h2(
                 match event:
                     case ResponseReceived():
                         fields = dict(event.headers)
-                        told = Response(int(fields[":status"]), list(event.headers))
+                        response = Response(int(fields[":status"]), list(event.headers))
                     case DataReceived():
                         body += event.data
                     case StreamEnded() | StreamReset() | ConnectionTerminated():
-                        return told._replace(body=body)
+                        return response._replace(body=body)
             peer.sendall(connection.data_to_send())
-    return told._replace(body=body)
+    return response._replace(body=body)

@@ -52,7 +52,7 @@ def authority(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def values(authority, sidecar, started_service):
-    """What `proxy.env` asks for, but for what each proxy has of its own."""
+    """The values of `proxy.env`, without those that each proxy has of its own."""
     certificate = authority.issue("proxy")
     return {
         "PROXY_LISTEN_ADDRESS": "127.0.0.1",
@@ -69,7 +69,7 @@ def values(authority, sidecar, started_service):
 
 @pytest.fixture(scope="session")
 def proxies(values, authority, tmp_path_factory):
-    """Start each proxy when it is first asked for; all end with the session."""
+    """Start each proxy on first use; all end with the session."""
     running = {}
     with contextlib.ExitStack() as stack:
 
@@ -107,33 +107,33 @@ def client(proxy):
 
 @pytest.fixture(params=["http/1.1", "h2"])
 def ask(request, client):
-    """Ask over each protocol: `ask(target, headers, method)`."""
+    """Send requests over each protocol: `ask(target, headers, method)`."""
     return client.get if request.param == "http/1.1" else client.h2
 
 
 @pytest.fixture
 def service(started_service, client):
-    """The service; nothing of other tests is recorded in it."""
+    """The service, with an empty record."""
     started_service.take()
     return started_service
 
 
 @pytest.fixture
 def alice(region):
-    """The header field of a token that counts."""
+    """The header field of an active token."""
     return region.bearer()
 
 
 @pytest.fixture(scope="session")
 def careless(tmp_path_factory):
-    """In the place of a sidecar: it answers as told, or lets everybody pass."""
+    """A double of the sidecar: it gives a set answer, or passes every request."""
     with Careless(tmp_path_factory.mktemp("careless")) as careless:
         yield careless
 
 
 @pytest.fixture(params=sorted(KINDS))
 def careless_client(request, careless, proxies):
-    """A client of a proxy that asks there."""
+    """A client of a proxy that uses the careless sidecar."""
     proxy = proxies(
         request.param,
         PROXY_SIDECAR_SOCKET=str(careless.socket),
@@ -141,4 +141,4 @@ def careless_client(request, careless, proxies):
         PROXY_SIDECAR_PORT=str(careless.port),
     )
     yield Client(proxy.port, str(proxy.authority))
-    careless.said = PASS
+    careless.reply = PASS

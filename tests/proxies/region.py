@@ -1,7 +1,7 @@
 """A region for the cases: a real store with a few entries, keys, rules and tokens.
 
-No log and no projector: the store is written as a projector would, once, and what it
-says is as of a while ago. That is fresh enough for every route class but `fresh`.
+There is no log and no projector: the store is written once, as a projector would, and
+its `as_of` is a while ago: fresh enough for every route class except `fresh`.
 """
 
 import time
@@ -53,7 +53,7 @@ route = "fresh"
 
 
 class Region:
-    """The store, and the settings of those who ask it."""
+    """The store, and the settings of its verifiers."""
 
     def __init__(self, folder: Path, store: Server) -> None:
         self.folder = folder
@@ -80,7 +80,7 @@ class Region:
         }
 
     async def fill(self) -> None:
-        """Write what the cases need: who has logged out, and what was deleted."""
+        """Write the entries of the cases: a logged-out user, a deleted dataset."""
         await self._apply(
             self._cut_off(Kind.USER, "logged-out"),
             self._cut_off(Kind.RESOURCE, "dataset:42"),
@@ -97,7 +97,7 @@ class Region:
         return mint(**{**times, "sub": sub, "jti": f"of-{sub}", **claims})
 
     def bearer(self, sub: str = "alice", **claims: object) -> list[tuple[str, str]]:
-        """Return the header field that brings such a token."""
+        """Return the header field with such a token."""
         return [("Authorization", f"Bearer {self.token(sub, **claims)}")]
 
     def _cut_off(self, kind: Kind, name: str) -> Entry:

@@ -1,4 +1,4 @@
-"""The service behind the proxy: it believes whatever reaches it, and records it."""
+"""The service behind the proxy: it trusts and records every request."""
 
 import contextlib
 import socketserver
@@ -17,7 +17,7 @@ class Seen(NamedTuple):
     body: bytes
 
     def all(self, name: str) -> list[str]:
-        """The values of every field that a service may take for this one."""
+        """Return the values of every field that a service may read as this one."""
         wanted = name.lower().replace("_", "-")
         return [
             value
@@ -58,14 +58,14 @@ class Service:
         self._thread.join(5)
 
     def take(self) -> list[Seen]:
-        """Return what arrived since the last time."""
+        """Return the requests since the last call."""
         taken = list(self.seen)
         del self.seen[: len(taken)]
         return taken
 
 
 def serve(rfile, wfile, recorded: list[Seen]) -> bool:
-    """Answer one request; tell whether another may follow."""
+    """Answer one request; return whether another may follow."""
     start = rfile.readline(65_536).decode("latin-1").split(" ")
     if len(start) != 3:
         return False
@@ -95,14 +95,14 @@ def _body(rfile, request: Seen) -> bytes:
         while size := int(rfile.readline().split(b";")[0], 16):
             body += rfile.read(size)
             rfile.readline()
-        # Trailers: there are services that take them for header fields.
+        # Trailers: some services read them as header fields.
         request.headers.extend(_fields(rfile))
         return body
     return rfile.read(int((request.all("content-length") or ["0"])[0]))
 
 
 def _echo(rfile, wfile) -> bool:
-    """A WebSocket, as far as a proxy looks: it switches, then bytes come back."""
+    """A WebSocket, as a proxy sees one: it switches, then echoes bytes."""
     wfile.write(
         b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n"
         b"upgrade: websocket\r\n"

@@ -11,7 +11,7 @@ from tests.proxies.region import Region
 
 
 class Sidecar(Station):
-    """`revocation sidecar`, listening where the configurations ask it."""
+    """`revocation sidecar`, listening on the addresses of the configurations."""
 
     def __init__(self, region: Region, folder: Path, port: int) -> None:
         self.socket = folder / "sidecar.sock"
@@ -39,12 +39,12 @@ class Sidecar(Station):
 
     @property
     def ready(self) -> bool:
-        """Whether it says so."""
+        """Whether it reports ready."""
         return self._status("/readyz") == 200
 
     @property
     def listens(self) -> bool:
-        """Whether all of its sockets are there, the last one opened among them."""
+        """Whether all of its sockets exist, including the last one opened."""
         return self._status("/healthz") == 200 and self.grpc_socket.exists()
 
     def _status(self, path: str) -> int:

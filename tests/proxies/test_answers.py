@@ -1,4 +1,4 @@
-"""What becomes of answers that the sidecar gives rarely, or never: only 200 passes."""
+"""Answers that the sidecar gives rarely or never: only 200 passes."""
 
 import pytest
 
@@ -23,7 +23,7 @@ ODD = {
 }
 
 
-# `tests/stations/test_ext_authz.py` has what is answered over gRPC.
+# For answers over gRPC see `tests/stations/test_ext_authz.py`.
 over_http = pytest.mark.parametrize(
     "careless_client", sorted(KINDS.keys() - {"envoy-grpc"}), indirect=True
 )
@@ -31,26 +31,24 @@ over_http = pytest.mark.parametrize(
 
 @over_http
 @pytest.mark.parametrize("name", ODD)
-def test_an_odd_answer_lets_nobody_pass(
-    name, careless_client, careless, started_service
-):
-    careless.said = ODD[name]
+def test_an_odd_answer_admits_no_one(name, careless_client, careless, started_service):
+    careless.reply = ODD[name]
     started_service.take()
     for ask in (careless_client.get, careless_client.h2):
-        told = ask("/datasets/7")
-        assert told.body != b"served"
+        response = ask("/datasets/7")
+        assert response.body != b"served"
     assert started_service.take() == []
 
 
 @over_http
 @pytest.mark.parametrize("status", [400, 401, 403, 429, 431, 503])
-def test_a_refusal_is_told_to_the_client_as_it_is(status, careless_client, careless):
-    """By nginx too, which by itself knows 401 and 403 only."""
+def test_a_refusal_reaches_the_client_unchanged(status, careless_client, careless):
+    """By nginx too, which on its own handles only 401 and 403."""
     retry = ("retry-after: 2",) if status in {429, 503} else ()
-    careless.said = answer(status, 'www-authenticate: Bearer realm="api"', *retry)
+    careless.reply = answer(status, 'www-authenticate: Bearer realm="api"', *retry)
     for ask in (careless_client.get, careless_client.h2):
-        told = ask("/datasets/7")
-        assert told.status == status
-        assert told.one("retry-after") == ("2" if retry else None)
+        response = ask("/datasets/7")
+        assert response.status == status
+        assert response.one("retry-after") == ("2" if retry else None)
         if status < 429:
-            assert told.one("www-authenticate") == 'Bearer realm="api"'
+            assert response.one("www-authenticate") == 'Bearer realm="api"'

@@ -1,8 +1,8 @@
-"""Attacks that would get around what was judged; none of them reaches the service.
+"""Attacks that would bypass the check; none of them reaches the service.
 
-Each is what a client can send, byte by byte: other names for headers, headers that
-stand for a path or a method, requests in bodies, tunnels, lines inside of HTTP/2.
-`test_paths.py`, `test_identity.py` and `test_websockets.py` have the plainer ones.
+Each is sent byte by byte: other spellings of headers, headers that replace a path or a
+method, requests in bodies, tunnels, lines inside of HTTP/2.
+Simpler attacks: `test_paths.py`, `test_identity.py` and `test_websockets.py`.
 """
 
 import re
@@ -24,7 +24,7 @@ OVERRIDES = (
     *("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"),
 )
 ODD = "!#$%&'*+.^`|~"
-"""All that a field's name may have beside letters, digits, `-` and `_` (RFC 9110)."""
+"""Characters of a field's name beside letters, digits, `-` and `_` (RFC 9110)."""
 
 HANDSHAKE = [
     *(("Connection", "Upgrade"), ("Upgrade", "websocket")),
@@ -45,7 +45,7 @@ SMUGGLED = request("/smuggled", [("Connection", "close")])
 
 
 def named(seen, name):
-    """What a service reads that takes every odd character of a name for `-`."""
+    """Return the values for a service that reads odd characters of a name as `-`."""
     return [
         value
         for each, value in seen.headers
@@ -58,9 +58,9 @@ def named(seen, name):
 
 @pytest.fixture(params=sorted(KINDS))
 def stripped(request, values, careless, authority, tmp_path_factory):
-    """A client of a proxy without the lines that this file is about.
+    """A client of a proxy without the protective lines of its configuration.
 
-    It asks a sidecar that lets everybody pass.
+    The sidecar passes every request.
     """
     folder = tmp_path_factory.mktemp("bare")
     try:
@@ -99,10 +99,10 @@ LINES = re.compile(
 )
 
 
-def test_without_the_configuration_s_lines_a_service_is_misled(
+def test_without_the_protective_lines_a_service_is_misled(
     stripped, started_service, request
 ):
-    """What the tests below would see if the protection were not there."""
+    """Without the protection, the attacks below succeed."""
     started_service.take()
     overrides = [(name, "/admin") for name in OVERRIDES]
     assert stripped.get("/datasets/7", overrides).status == 200
@@ -115,26 +115,26 @@ def test_without_the_configuration_s_lines_a_service_is_misled(
 
 
 @pytest.mark.parametrize("spelled", [str, str.upper, str.lower])
-def test_no_header_stands_for_another_path_or_method(spelled, ask, service, alice):
-    """Symfony, ASP.NET and others would serve it in place of what was judged."""
+def test_no_header_replaces_the_path_or_method(spelled, ask, service, alice):
+    """Symfony, ASP.NET and others would serve it instead of the checked path."""
     headers = [(spelled(name), "/admin") for name in OVERRIDES]
     assert ask("/datasets/7", [*alice, *headers]).status == 200
     (seen,) = service.take()
     assert not any(seen.all(name) for name in OVERRIDES)
 
 
-def test_no_odd_name_says_who_asks(ask, service, alice):
+def test_no_odd_name_sets_the_identity(ask, service, alice):
     """Behind PHP or lighttpd `X.Auth.Subject` is the same variable."""
     for odd in ODD:
-        told = ask("/datasets/7", [*alice, (f"x{odd}auth{odd}subject", "root")])
+        response = ask("/datasets/7", [*alice, (f"x{odd}auth{odd}subject", "root")])
         seen = service.take()
-        assert (told.status == 200) == (len(seen) == 1)
-        assert told.status == 200 or told.status in REFUSED
+        assert (response.status == 200) == (len(seen) == 1)
+        assert response.status == 200 or response.status in REFUSED
         for each in seen:
             assert named(each, "x-auth-subject") == ["alice"], odd
 
 
-def test_the_proxy_alone_takes_odd_names_out(careless_client, started_service):
+def test_the_proxy_alone_removes_odd_names(careless_client, started_service):
     for odd in ODD:
         started_service.take()
         for ask in (careless_client.get, careless_client.h2):
@@ -143,17 +143,19 @@ def test_the_proxy_alone_takes_odd_names_out(careless_client, started_service):
             assert named(each, "x-auth-subject") == [], odd
 
 
-def test_trailers_do_not_say_who_asks(client, service, region):
-    """A service may take what follows a body for header fields (RFC 9110, 6.5.1)."""
+def test_trailers_do_not_set_the_identity(client, service, region):
+    """A service may read trailers as header fields (RFC 9110, 6.5.1)."""
     headers = [
         *region.bearer(client_id=...),
         *(("Transfer-Encoding", "chunked"), ("TE", "trailers")),
         ("Trailer", "X-Auth-Subject, X-Auth-Client"),
     ]
     trailers = b"X-Auth-Subject: root\r\nX-Auth-Client: root\r\n\r\n"
-    told = client.get("/datasets/7", headers, "POST", b"5\r\nhello\r\n0\r\n" + trailers)
+    response = client.get(
+        "/datasets/7", headers, "POST", b"5\r\nhello\r\n0\r\n" + trailers
+    )
     seen = service.take()
-    assert len(seen) == (told.status == 200)
+    assert len(seen) == (response.status == 200)
     for each in seen:
         assert each.all("x-auth-subject") == ["alice"]
         assert not any(each.all("x-auth-client"))
@@ -183,8 +185,8 @@ FRAMINGS = {
 
 
 @pytest.mark.parametrize("name", FRAMINGS)
-def test_no_body_is_taken_for_a_request(name, client, service):
-    """It would not be asked about: what follows is judged, or is a body."""
+def test_no_body_is_read_as_a_request(name, client, service):
+    """It would bypass the check; later bytes are a checked request, or a body."""
     headers, body = FRAMINGS[name]
     head = request("/health", headers, "POST")
     client.exchange(head + body + SMUGGLED, SMUGGLED)
@@ -193,7 +195,7 @@ def test_no_body_is_taken_for_a_request(name, client, service):
         assert not (seen.all("transfer-encoding") and seen.all("content-length"))
 
 
-def test_the_body_of_what_is_refused_is_not_a_request(client, service):
+def test_the_body_of_a_refused_request_is_no_request(client, service):
     head = request("/datasets/7", [LENGTH], "POST")
     received = client.exchange(head + SMUGGLED, SMUGGLED)
     assert received.startswith(b"HTTP/1.1 401 ")
@@ -201,8 +203,8 @@ def test_the_body_of_what_is_refused_is_not_a_request(client, service):
     assert service.take() == []
 
 
-def test_each_of_pipelined_requests_is_judged(client, service):
-    """Whoever may pass takes nobody along."""
+def test_each_pipelined_request_is_checked(client, service):
+    """A passing request does not admit the next one."""
     public = request("/health")
     received = client.exchange(public + request("/datasets/7") + public + SMUGGLED)
     statuses = re.findall(rb"HTTP/1\.1 (\d+) ", received)
@@ -210,24 +212,24 @@ def test_each_of_pipelined_requests_is_judged(client, service):
     assert [seen.target for seen in service.take()] == ["/health", "/health"]
 
 
-def test_a_websocket_that_does_not_open_is_no_tunnel(client, service):
-    """What comes early is held back until the service has switched, and it does not."""
+def test_a_refused_websocket_is_no_tunnel(client, service):
+    """Early bytes wait until the service has switched, and it does not."""
     received = client.exchange(request("/broken", HANDSHAKE) + SMUGGLED)
     assert received.startswith(b"HTTP/1.1 500 ")
     assert [seen.target for seen in service.take()] == ["/broken"]
 
 
 @pytest.mark.parametrize("upgrades", ["h2c websocket", "websocket h2c"])
-def test_nothing_beside_a_websocket_is_opened(upgrades, client, service):
-    """Where one may open, another protocol in another field would be a tunnel."""
+def test_no_other_upgrade_beside_a_websocket_is_opened(upgrades, client, service):
+    """Another protocol in a second field would be a tunnel."""
     headers = [
         ("Connection", "Upgrade, HTTP2-Settings"),
         *(("Upgrade", each) for each in upgrades.split()),
         ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA"),
         *HANDSHAKE[2:],
     ]
-    told = client.get("/health", headers)
-    assert told.status != 101 or told.one("upgrade") == "websocket"
+    response = client.get("/health", headers)
+    assert response.status != 101 or response.one("upgrade") == "websocket"
     for seen in service.take():
         assert not any("h2c" in each for each in seen.all("upgrade"))
 
@@ -268,11 +270,11 @@ ODDITIES = {
 
 
 @pytest.mark.parametrize("name", ODDITIES)
-def test_nothing_of_http_2_becomes_lines_of_http_1(name, client, service):
-    """The service is asked over HTTP/1.1, where these would be fields and requests."""
+def test_no_http_2_content_becomes_lines_of_http_1(name, client, service):
+    """The service speaks HTTP/1.1, where these would be fields and requests."""
     target, headers, method = ODDITIES[name]
-    told = client.h2(target, headers, method)
-    assert told.status in REFUSED | {405, 501}
+    response = client.h2(target, headers, method)
+    assert response.status in REFUSED | {405, 501}
     assert service.take() == []
 
 
@@ -294,17 +296,17 @@ def test_nothing_of_http_2_becomes_lines_of_http_1(name, client, service):
     ],
 )
 def test_no_other_number_is_the_deleted_one(target, client, service, alice):
-    """Services read numbers generously: digits of any script, points, signs."""
+    """Services parse numbers leniently: digits of any script, points, signs."""
     target = target.encode().decode("latin-1")
     assert client.get(target, alice).status in REFUSED
     assert service.take() == []
 
 
-# Among others -------------------------------------------------------------------------
+# Concurrency --------------------------------------------------------------------------
 
 
-def test_nobody_gets_an_answer_that_is_somebody_else_s(client, service, region):
-    """Of many at once, some of them revoked: answers leave the sidecar together."""
+def test_every_client_gets_its_own_answer(client, service, region):
+    """Among many at once, some revoked: the sidecar writes answers in batches."""
     users = [f"user-{number}" for number in range(12)] * 4
     tokens = {each: region.bearer(each) for each in users}
     gone = region.bearer("logged-out")
@@ -312,8 +314,8 @@ def test_nobody_gets_an_answer_that_is_somebody_else_s(client, service, region):
     def go(number):
         user = users[number]
         revoked = number % 3 == 0
-        told = client.get(f"/datasets/7?{user}", gone if revoked else tokens[user])
-        return told.status, 401 if revoked else 200
+        response = client.get(f"/datasets/7?{user}", gone if revoked else tokens[user])
+        return response.status, 401 if revoked else 200
 
     with ThreadPoolExecutor(8) as threads:
         for status, expected in threads.map(go, range(len(users))):
@@ -324,8 +326,8 @@ def test_nobody_gets_an_answer_that_is_somebody_else_s(client, service, region):
         assert each.all("x-auth-subject") == [each.target.partition("?")[2]]
 
 
-def test_no_log_of_the_proxy_has_a_query_where_nobody_can_tell(proxy, client, alice):
-    """Nor where the proxy itself turns a client away."""
+def test_no_log_of_the_proxy_has_a_query_of_an_undecided_request(proxy, client, alice):
+    """Also where the proxy itself refuses a client."""
     assert client.get("/fresh?secret=of-the-query", alice).status == 503
     client.get("/health?secret=of-the-query", [("X-Large", "eyJ" * 40_000)])
     client.get("/health?secret=of-the-query", [("Host", "twice")])

@@ -1,7 +1,7 @@
-"""What the client is told and what reaches the service, for each proxy and protocol.
+"""Answers to the client and requests at the service, per proxy and protocol.
 
-The table in `deploy/README.md` is this one. `test_paths.py`, `test_identity.py`,
-`test_websockets.py` and `test_outages.py` have the rest.
+`deploy/README.md` has the same table. Siblings: `test_paths.py`, `test_identity.py`,
+`test_websockets.py` and `test_outages.py`.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ PATH = "/datasets/7?page=2"
 
 
 class Case(NamedTuple):
-    """What is asked for with what, and the answer: status and error code."""
+    """A request and its answer: status and error code."""
 
     target: str
     headers: object
@@ -77,19 +77,19 @@ REFUSED = {
     "stale": Case("/fresh", lambda region: region.bearer(), 503),
 }
 
-# The sidecar tells nginx 403 where it could only make 500 of the status.
+# The sidecar sends nginx 403 for a status that nginx would turn into 500.
 ALTERED = {("nginx", 400): 403, ("nginx", 431): 403}
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_may_not_pass_is_told_why_and_reaches_nobody(
+def test_a_refused_request_is_explained_and_reaches_no_service(
     name, proxy, ask, service, region
 ):
     case = REFUSED[name]
     headers = case.headers(region)
-    told = ask(case.target, headers)
-    assert told.status == ALTERED.get((proxy.name, case.status), case.status)
-    challenge = told.one("www-authenticate")
+    response = ask(case.target, headers)
+    assert response.status == ALTERED.get((proxy.name, case.status), case.status)
+    challenge = response.one("www-authenticate")
     if case.error is not None:
         assert challenge is not None
         assert challenge.startswith('Bearer realm="api"')
@@ -98,23 +98,25 @@ def test_what_may_not_pass_is_told_why_and_reaches_nobody(
         assert challenge == 'Bearer realm="api"'
     else:
         assert challenge is None
-    assert told.one("cache-control") == "no-store"
-    assert told.one("retry-after") == ("2" if case.status == 503 else None)
+    assert response.one("cache-control") == "no-store"
+    assert response.one("retry-after") == ("2" if case.status == 503 else None)
     for _, value in headers:
-        assert value.encode() not in told.body
+        assert value.encode() not in response.body
     assert service.take() == []
 
 
 def test_a_missing_scope_is_named(ask, region):
-    told = ask("/admin", region.bearer(scope="read"))
-    assert 'scope="admin"' in told.one("www-authenticate")
+    response = ask("/admin", region.bearer(scope="read"))
+    assert 'scope="admin"' in response.one("www-authenticate")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
-def test_what_may_pass_reaches_the_service_with_who_asks(method, ask, service, region):
-    told = ask(PATH, region.bearer(scope="read write"), method)
-    assert told.status == 200
-    assert told.body == (b"" if method == "HEAD" else b"served")
+def test_an_allowed_request_reaches_the_service_with_identity(
+    method, ask, service, region
+):
+    response = ask(PATH, region.bearer(scope="read write"), method)
+    assert response.status == 200
+    assert response.body == (b"" if method == "HEAD" else b"served")
     (seen,) = service.take()
     assert (seen.method, seen.target) == (method, PATH)
     assert seen.all("x-auth-subject") == ["alice"]
@@ -125,9 +127,9 @@ def test_what_may_pass_reaches_the_service_with_who_asks(method, ask, service, r
 
 
 def test_a_body_reaches_the_service_and_not_the_sidecar(client, service, alice):
-    """`Content-Length` of the question is not that of the request."""
-    told = client.get(PATH, [*alice, ("Content-Length", "5")], "PUT", body=b"hello")
-    assert told.status == 200
+    """The check request has its own `Content-Length`."""
+    response = client.get(PATH, [*alice, ("Content-Length", "5")], "PUT", body=b"hello")
+    assert response.status == 200
     (seen,) = service.take()
     assert (seen.method, seen.body) == ("PUT", b"hello")
 
@@ -138,21 +140,21 @@ def test_a_public_path_needs_no_token(ask, service):
 
 
 def test_the_service_s_own_errors_are_passed_on(client, service):
-    """500 of the service is not 500 of the question."""
-    told = client.get("/broken")
-    assert (told.status, told.body) == (500, b"ours")
+    """A 500 of the service is not a 500 of the check."""
+    response = client.get("/broken")
+    assert (response.status, response.body) == (500, b"ours")
 
 
-def test_a_header_beyond_all_bounds_is_refused_by_the_proxy(ask, service):
-    told = ask(PATH, [("Authorization", "Bearer " + "a" * 100_000)])
-    assert told.status in {0, 400, 431}
+def test_an_oversized_header_is_refused_by_the_proxy(ask, service):
+    response = ask(PATH, [("Authorization", "Bearer " + "a" * 100_000)])
+    assert response.status in {0, 400, 431}
     assert service.take() == []
 
 
-def test_two_tokens_are_none(ask, service, alice):
-    """Which one counts must not be a matter of who reads them."""
-    told = ask(PATH, [*alice, *alice])
-    assert told.status in {400, 403}
+def test_two_tokens_do_not_pass(ask, service, alice):
+    """Which one counts must not depend on the reader."""
+    response = ask(PATH, [*alice, *alice])
+    assert response.status in {400, 403}
     assert service.take() == []
 
 
@@ -166,16 +168,16 @@ def test_two_tokens_are_none(ask, service, alice):
         ("Cookie", "__Host-token=\xff"),
     ],
 )
-def test_odd_bytes_are_no_way_in(field, client, service):
-    """Nor a way to make the sidecar stumble: what follows is answered."""
-    told = client.get(PATH, [field])
-    assert told.status in {400, 401, 403}
+def test_odd_bytes_do_not_pass(field, client, service):
+    """They do not disturb the sidecar either: the next request is answered."""
+    response = client.get(PATH, [field])
+    assert response.status in {400, 401, 403}
     assert service.take() == []
     assert client.get("/health", [("X-Odd", "\xe4")]).status in {200, 400}
 
 
 async def test_a_revocation_counts_at_the_next_request(proxy, client, service, region):
-    """No proxy remembers a decision."""
+    """No proxy caches a decision."""
     name = f"leaves-{proxy.name}"
     token = region.bearer(name)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What `deploy/` says, read and not run: that it fails closed and is complete."""
+"""Static checks of `deploy/`: it fails closed and is complete."""
 
 import re
 import shutil
@@ -55,8 +55,8 @@ def test_every_value_is_used_and_has_a_default():
 
 
 @pytest.mark.parametrize("template", OURS, ids=str)
-def test_a_template_is_filled_in_as_the_readme_says(template, tmp_path):
-    """By `envsubst`, and exactly as the tests do it."""
+def test_the_readmes_command_fills_in_a_template(template, tmp_path):
+    """With `envsubst`, to the same result as in the tests."""
     need("envsubst")
     readme = (DEPLOY / "README.md").read_text()
     (command,) = re.findall(r"(?s)\n    (set -a;.*?) > nginx.conf\n", readme)
@@ -87,7 +87,7 @@ def test_envoy_fails_closed(name):
     assert authz["failure_mode_allow"] is False
     assert authz["status_on_error"] == {"code": "ServiceUnavailable"}
     assert authz["transport_api_version"] == "V3"
-    # Neither a part of the requests nor a route goes around it.
+    # No part of the requests and no route bypasses it.
     assert not authz.keys() & {"filter_enabled", "filter_metadata", "deny_at_disable"}
     assert not [each for each in walk(document) if "typed_per_filter_config" in each]
     assert "cache" not in re.sub(
@@ -95,8 +95,8 @@ def test_envoy_fails_closed(name):
     )
 
 
-def test_both_envoys_differ_only_in_how_they_ask():
-    """What is right for one of them is right for the other."""
+def test_both_envoys_differ_only_in_the_check_protocol():
+    """So the checks of one hold for the other."""
     both = []
     for name in ("grpc", "http"):
         document = yaml.safe_load(filled(f"envoy/{name}.yaml.template"))
@@ -107,12 +107,12 @@ def test_both_envoys_differ_only_in_how_they_ask():
     assert both[0] == both[1]
 
 
-def test_envoy_asks_where_the_sidecar_answers():
+def test_envoy_uses_the_sidecars_endpoints():
     assert f"path_prefix: {ENVOY_PREFIX}\n" in filled("envoy/http.yaml.template")
     assert SERVICE == "envoy.service.auth.v3.Authorization"
 
 
-def test_traefik_asks_about_every_request():
+def test_traefik_checks_every_request():
     text = filled("traefik/routes.yaml.template")
     document = yaml.safe_load(text)["http"]
     for router in document["routers"].values():
@@ -123,7 +123,7 @@ def test_traefik_asks_about_every_request():
     assert asks["forwardBody"] is False
 
 
-def test_nginx_asks_about_every_request():
+def test_nginx_checks_every_request():
     text = re.sub(r"(?m)^\s*#.*$", "", filled("nginx/nginx.conf.template"))
     assert re.findall(r"location (.*) \{", text) == [
         "/",
@@ -137,8 +137,8 @@ def test_nginx_asks_about_every_request():
 
 
 @pytest.mark.parametrize("name", IDENTITY)
-def test_identity_is_taken_from_clients_by_every_proxy(name):
-    """Each header that the sidecar tells unless it is configured otherwise."""
+def test_every_proxy_removes_the_clients_identity_headers(name):
+    """Each header that the sidecar sets by default."""
     titled = "-".join(each.capitalize() for each in name.split("-"))
     assert f"proxy_set_header {titled} $" in filled("nginx/nginx.conf.template")
     assert f'{titled}: ""' in filled("traefik/routes.yaml.template")
@@ -173,11 +173,11 @@ def containers():
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("resource", list(resources()), ids=lambda each: each["kind"])
-def test_a_resource_is_as_kubernetes_publishes_it(resource, version):
+def test_a_resource_matches_the_published_schema(resource, version):
     kubernetes_validate.validate(resource, version, strict=True)
 
 
-def test_kustomize_builds_what_kubernetes_publishes(tmp_path):
+def test_kustomize_output_matches_the_published_schemas(tmp_path):
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("no kubectl; Debian's is too old")
@@ -218,15 +218,15 @@ def test_a_container_has_least_privileges_and_bounds(name):
     assert container["resources"]["limits"]["memory"]
 
 
-def test_what_the_pod_mounts_is_where_the_configurations_look():
+def test_the_pods_mounts_match_the_configurations():
     envoy = {each["mountPath"] for each in containers()["envoy"]["volumeMounts"]}
     for name in ("CERTIFICATE", "CERTIFICATE_KEY", "SIDECAR_GRPC_SOCKET"):
         assert str(Path(DEFAULTS[f"PROXY_{name}"]).parent) in envoy
     assert DEFAULTS["PROXY_RUN_DIRECTORY"] in envoy
 
 
-def test_no_variables_of_services_are_made():
-    """One for a Service called `revocation-...` would be taken for a setting."""
+def test_service_variables_are_disabled():
+    """One for a Service called `revocation-...` would be read as a setting."""
     assert pod()["enableServiceLinks"] is False
 
 

@@ -1,4 +1,4 @@
-"""`make demo-proxies` as people run it: what it shows, and that it can fail."""
+"""`make demo-proxies` as users run it: its output, and that it can fail."""
 
 import asyncio
 import contextlib
@@ -33,20 +33,20 @@ needs_a_language = pytest.mark.usefixtures("a_language")
 
 @pytest.fixture
 def a_language():
-    """Of the services behind the proxies one is enough."""
+    """One language for the services behind the proxies is enough."""
     need("node", "go")
 
 
 @pytest.fixture
 def folder():
-    """Holds what the demo makes; not pytest's, whose name is long for sockets."""
+    """The demo's folder; pytest's own has too long a name for sockets."""
     with tempfile.TemporaryDirectory(prefix="demo-") as name:
         yield Path(name)
 
 
 @contextlib.contextmanager
 def demo(folder, *arguments, **env):
-    """Run it; ended politely whatever happens, so that it ends what it started."""
+    """Run it; in any case it ends by a signal, so that it ends its processes."""
     with subprocess.Popen(
         [sys.executable, "-m", "examples.behind_proxies", *arguments],
         cwd=ROOT,
@@ -63,7 +63,7 @@ def demo(folder, *arguments, **env):
 
 
 def left_over(folder):
-    """Return the processes that it started and that still run."""
+    """Return its processes that still run."""
     found = []
     for each in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -77,7 +77,7 @@ def left_nothing(folder):
     return not list(folder.iterdir())
 
 
-# The whole ----------------------------------------------------------------------------
+# Whole runs ---------------------------------------------------------------------------
 
 
 @needs_a_language
@@ -85,32 +85,32 @@ def left_nothing(folder):
 @pytest.mark.timeout(240)
 def test_it_shows_how_every_proxy_refuses(folder):
     with demo(folder) as process:
-        said, _ = process.communicate()
-    assert process.returncode == 0, said
-    rows = ROW.findall(said)
-    assert [proxy for proxy, _, _ in rows] == list(TITLES.values()), said
+        output, _ = process.communicate()
+    assert process.returncode == 0, output
+    rows = ROW.findall(output)
+    assert [proxy for proxy, _, _ in rows] == list(TITLES.values()), output
     assert {language for _, _, language in rows} == set(THERE)
-    assert re.search(r"4 proxies refused alice's token \d+ to \d+ ms after", said)
-    assert "wrong:" not in said
+    assert re.search(r"4 proxies refused alice's token \d+ to \d+ ms after", output)
+    assert "wrong:" not in output
     assert left_nothing(folder)
 
 
 @needs_a_language
 @pytest.mark.connected
 @pytest.mark.timeout(240)
-def test_it_fails_where_a_rule_lets_everybody_pass(folder):
-    """And says which proxies did, and where all the logs are."""
+def test_it_fails_where_a_rule_makes_everything_public(folder):
+    """It names the proxies that did, and the folder of the logs."""
     rules = folder / "rules.toml"
     public = [f'[[rules]]\npath = "{path}"\npublic = true\n' for path in OPEN]
     rules.write_text("\n".join(public))
     with demo(folder, "--rules", str(rules)) as process:
-        said, _ = process.communicate()
-    assert process.returncode == 1, said
+        output, _ = process.communicate()
+    assert process.returncode == 1, output
     for proxy in TITLES.values():
-        assert f"wrong: {proxy} still let the logged-out token pass" in said
-    assert "saw nobody, not alice, ask for /datasets/7" in said.replace("\n", " ")
-    assert "her new login passed" not in said
-    logs = Path(re.search(r"The logs of everything are below (\S+)", said)[1])
+        assert f"wrong: {proxy} still let the logged-out token pass" in output
+    assert "saw nobody, not alice, ask for /datasets/7" in output.replace("\n", " ")
+    assert "her new login passed" not in output
+    logs = Path(re.search(r"The logs of everything are below (\S+)", output)[1])
     assert logs.is_relative_to(folder)
     written = {each.stem for each in logs.rglob("*.log")}
     assert written > {*TITLES, "kafka", "authority", "sidecar"}
@@ -124,21 +124,21 @@ OPEN = ("/health", "/datasets/{id:int}")
 @pytest.mark.connected
 @pytest.mark.timeout(240)
 def test_one_language_is_enough_and_ctrl_c_leaves_nothing(folder, tmp_path):
-    """Of the other it says how to get it."""
+    """It says how to install the other."""
     language, *others = installed()[0]
     (tmp_path / language.program).symlink_to(shutil.which(language.program))
     with demo(folder, PATH=str(tmp_path)) as process:
-        said = ""
-        while f"Traefik answers, in front of {language.name}" not in said:
+        output = ""
+        while f"Traefik answers, in front of {language.name}" not in output:
             line = process.stdout.readline()
-            assert line, said
-            said += line
+            assert line, output
+            output += line
         process.send_signal(signal.SIGINT)
-        said += process.stdout.read()
-    assert process.returncode == 130, said
+        output += process.stdout.read()
+    assert process.returncode == 130, output
     for other in others:
-        assert f"no service in {other.name}: `apt-get install" in said
-    assert "The logs of everything" not in said
+        assert f"no service in {other.name}: `apt-get install" in output
+    assert "The logs of everything" not in output
     assert left_nothing(folder)
 
 
@@ -151,7 +151,7 @@ def test_without_any_language_it_says_what_to_install(monkeypatch, tmp_path):
         installed()
 
 
-def test_make_says_so_before_it_installs_anything(tmp_path):
+def test_make_reports_it_before_it_installs_anything(tmp_path):
     done = subprocess.run(
         [shutil.which("make"), "languages"],
         cwd=ROOT,
@@ -166,7 +166,7 @@ def test_make_says_so_before_it_installs_anything(tmp_path):
 
 @pytest.fixture
 def seen(tmp_path):
-    """A visitor for whom all went well, and the log of the service there."""
+    """A visitor without complaints, and the log of its service."""
     log = tmp_path / "service.log"
     process = Process(name="", command=(), env={}, log=log, pid=0, born="")
     service = Service("Go", 0, process)
@@ -178,7 +178,7 @@ def seen(tmp_path):
     return visitor, service
 
 
-def test_nothing_is_wrong_with_what_is_right(seen):
+def test_a_correct_run_has_no_complaints(seen):
     visitor, service = seen
     assert judge([visitor], [service]) == []
 
@@ -192,15 +192,15 @@ def test_nothing_is_wrong_with_what_is_right(seen):
         ("GET /datasets/7 alice", "2 requests for /datasets/7 reached"),
     ],
 )
-def test_what_reaches_a_service_and_must_not_is_told(seen, line, complaint):
+def test_a_forbidden_request_at_a_service_is_reported(seen, line, complaint):
     visitor, service = seen
     with service.process.log.open("a") as log:
         log.write(f"{line}\n")
-    told = judge([visitor], [service])
-    assert any(complaint in each for each in told), told
+    response = judge([visitor], [service])
+    assert any(complaint in each for each in response), response
 
 
-def test_another_status_or_error_than_it_must_be_is_told(seen):
+def test_a_wrong_status_or_error_is_reported(seen):
     visitor, service = seen
     visitor.refusal = Refusal(1, Answer(401, "invalid_request"))
     visitor.wrong["answered 502 to the token of the new login"] = 2

@@ -1,4 +1,4 @@
-"""nginx as people configure it who have not seen `deploy/`."""
+"""nginx with a configuration written without knowledge of `deploy/`."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +21,7 @@ PATIENCE = 10
 
 @pytest.fixture(params=["both lines", "Content-Length"])
 def nginx(request, values, authority, tmp_path):
-    """It announces the body of the client's request to the sidecar, and sends none."""
+    """Start one that announces the request's body to the sidecar, and sends none."""
     port = free_ports(1)[0]
     named = {**values, "PROXY_LISTEN_PORT": str(port)}
     trusted, log = authority.file, tmp_path / "proxy.log"
@@ -52,10 +52,10 @@ def put(client, headers, size):
 
 
 @pytest.mark.parametrize("size", [5, 100_000])
-def test_who_sends_a_body_is_judged_at_once(
+def test_a_request_with_a_body_is_checked_at_once(
     nginx, sidecar, started_service, alice, size
 ):
-    """And the sidecar says what to write; nothing waits for what will never come."""
+    """The sidecar names the missing line, and does not wait for the body."""
     started_service.take()
     before = counted(sidecar)
     assert put(nginx, alice, size).status == 200
@@ -64,14 +64,14 @@ def test_who_sends_a_body_is_judged_at_once(
     assert put(nginx, [], size).status == 401
     assert started_service.take() == []
     assert counted(sidecar) == before + 2
-    told = sidecar.log.read_text()
-    assert "proxy misconfigured" in told
+    response = sidecar.log.read_text()
+    assert "proxy misconfigured" in response
     for line in LINES:
-        assert line.replace('"', '\\"') in told
+        assert line.replace('"', '\\"') in response
 
 
-def test_nobody_is_taken_for_another(nginx, started_service, alice):
-    """Many at once, with and without a body and a token: each gets its own answer."""
+def test_no_client_is_taken_for_another(nginx, started_service, alice):
+    """Many at once, with and without body and token: each gets its own answer."""
     started_service.take()
     turns = [(number % 2, number % 3) for number in range(60)]
 

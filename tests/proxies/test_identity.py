@@ -1,4 +1,4 @@
-"""Who asks is told to the service by the sidecar alone, whatever a client writes."""
+"""Only the sidecar sets the identity that the service sees."""
 
 import pytest
 
@@ -16,8 +16,8 @@ SPELLINGS = {
 }
 
 
-def told_to(seen):
-    """What a service reads, also one that takes `_` for `-`; empty is nothing."""
+def identity_read_from(seen):
+    """Return the identity that a service reads, also one that reads `_` as `-`."""
     return {name: [each for each in seen.all(name) if each] for name in NAMES}
 
 
@@ -27,35 +27,35 @@ def spoofed(spelling, times=1):
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_client_cannot_say_who_it_is(spelling, ask, service, region):
-    """Its own fields are gone, also where the token has no such claim."""
-    told = ask("/datasets/7", [*spoofed(spelling), *region.bearer(client_id=...)])
+def test_a_client_cannot_set_its_identity(spelling, ask, service, region):
+    """Its own fields are removed, even if the token has no such claim."""
+    response = ask("/datasets/7", [*spoofed(spelling), *region.bearer(client_id=...)])
     seen = service.take()
-    if told.status == 200:
+    if response.status == 200:
         (only,) = seen
-        assert told_to(only) == {
+        assert identity_read_from(only) == {
             "x-auth-subject": ["alice"],
             "x-auth-issuer": [ISSUER],
             "x-auth-client": [],
             "x-auth-scope": [],
         }
     else:
-        assert told.status in {400, 403}
+        assert response.status in {400, 403}
         assert seen == []
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_nobody_is_nobody_on_a_public_path(spelling, ask, service):
-    told = ask("/health", spoofed(spelling, times=2))
+def test_a_public_path_has_no_identity(spelling, ask, service):
+    response = ask("/health", spoofed(spelling, times=2))
     seen = service.take()
-    assert told.status in {200, 400, 403}
-    assert len(seen) == (told.status == 200)
+    assert response.status in {200, 400, 403}
+    assert len(seen) == (response.status == 200)
     for each in seen:
-        assert not any(told_to(each).values())
+        assert not any(identity_read_from(each).values())
 
 
-def test_who_asks_cannot_be_taken_out(client, service, alice):
-    """`Connection` names what the next hop is not to see (RFC 9110 section 7.6.1)."""
+def test_a_client_cannot_remove_the_identity(client, service, alice):
+    """`Connection` names fields for the proxy to remove (RFC 9110 section 7.6.1)."""
     listed = ("Connection", "close, X-Auth-Subject, X-Auth-Issuer")
     assert client.get("/datasets/7", [*alice, listed]).status == 200
     (seen,) = service.take()
@@ -65,8 +65,8 @@ def test_who_asks_cannot_be_taken_out(client, service, alice):
 @pytest.mark.parametrize(
     "listed", ["Authorization", "X-Forwarded-Uri", "X-Original-URI"]
 )
-def test_what_is_judged_cannot_be_taken_out(listed, client, service, region):
-    """At worst the proxy's question lacks something, and that is no acceptance."""
+def test_a_client_cannot_remove_the_checked_fields(listed, client, service, region):
+    """At worst the check request lacks a field, which never leads to acceptance."""
     headers = [("Connection", f"close, {listed}"), *region.bearer("logged-out")]
     assert client.get("/datasets/7", headers).status in {400, 401, 500, 503}
     assert service.take() == []
@@ -79,18 +79,18 @@ def test_what_is_judged_cannot_be_taken_out(listed, client, service, region):
         *("X-Envoy-Original-Path", "X-Forwarded-Prefix", "X-Forwarded-Path"),
     ],
 )
-def test_a_client_cannot_say_what_it_asks_for(name, ask, service):
-    told = ask("/datasets/7", [(name, "/health"), (name.lower(), "/health")])
-    assert told.status in {400, 401}
+def test_a_client_cannot_set_the_checked_path(name, ask, service):
+    response = ask("/datasets/7", [(name, "/health"), (name.lower(), "/health")])
+    assert response.status in {400, 401}
     assert service.take() == []
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-Method", "X-Original-Method"])
-def test_a_client_cannot_say_how_it_asks(name, client, service, region):
+def test_a_client_cannot_set_the_checked_method(name, client, service, region):
     """With a cookie, a POST needs evidence of its origin, and a GET does not."""
     cookie = ("Cookie", f"__Host-token={region.token()}")
-    told = client.get("/datasets/7", [cookie, (name, "GET")], "POST")
-    assert told.status == 403
+    response = client.get("/datasets/7", [cookie, (name, "GET")], "POST")
+    assert response.status == 403
     assert service.take() == []
 
 
@@ -112,10 +112,10 @@ def test_a_client_cannot_say_how_it_asks(name, client, service, region):
 def test_a_cookie_acts_for_the_service_s_own_pages_only(
     evidence, status, ask, service, region
 ):
-    """What browsers say about a request reaches the sidecar."""
+    """The fetch metadata of browsers reaches the sidecar."""
     cookie = ("Cookie", f"other=1; __Host-token={region.token()}")
-    told = ask("/datasets/7", [cookie, *evidence], "DELETE")
-    assert told.status == status
+    response = ask("/datasets/7", [cookie, *evidence], "DELETE")
+    assert response.status == status
     assert len(service.take()) == (status == 200)
 
 
@@ -125,16 +125,14 @@ def test_a_cookie_alone_reads(ask, service, region):
     assert service.take()[0].all("x-auth-subject") == ["alice"]
 
 
-# Without the sidecar's help ----------------------------------------------------------
+# Without the sidecar -----------------------------------------------------------------
 
 
-def test_the_proxy_alone_keeps_clients_from_saying_who_they_are(
-    careless_client, started_service
-):
+def test_the_proxy_alone_removes_a_clients_identity(careless_client, started_service):
     for protocol in (careless_client.get, careless_client.h2):
         for spelling in SPELLINGS:
             started_service.take()
-            told = protocol("/datasets/7", spoofed(spelling, times=2))
-            assert told.status == 200
+            response = protocol("/datasets/7", spoofed(spelling, times=2))
+            assert response.status == 200
             (seen,) = started_service.take()
-            assert not any(told_to(seen).values()), spelling
+            assert not any(identity_read_from(seen).values()), spelling

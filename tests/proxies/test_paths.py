@@ -1,8 +1,8 @@
 """Paths that proxy, sidecar and service might read differently.
 
-The service here is served what it is told; a real one may decode twice, merge slashes,
-cut at `;` or compare without case. So nothing that any of them could take for a deleted
-resource may reach it, and what reaches it has the name that was judged.
+The service here records paths verbatim; a real one may decode twice, merge slashes, cut
+at `;` or ignore case. So no path that any of them could read as a deleted resource may
+reach it, and a path that reaches it is the checked one.
 """
 
 import posixpath
@@ -66,7 +66,7 @@ REFUSED = {0, 400, 401, 403, 404}
 
 
 def lenient(target):
-    """Read a target as generously as any service might."""
+    """Read a target as leniently as any service might."""
     path = re.sub(r"^https?://[^/]*", "", target).partition("?")[0]
     path = unquote(unquote(path)).replace("\\", "/")
     path = re.sub(r";[^/]*", "", path)
@@ -75,36 +75,36 @@ def lenient(target):
 
 @pytest.mark.parametrize("trick", [*TRICKS, "/datasets/%34%32", "/datasets/4%32"])
 def test_no_spelling_of_a_deleted_resource_is_served(trick, ask, service, alice):
-    """What passes has become another path on the way, and says so to the service."""
-    told = ask(trick.replace("{id}", DELETED), alice)
+    """A path that passes is a different one by then, also for the service."""
+    response = ask(trick.replace("{id}", DELETED), alice)
     seen = service.take()
-    assert told.status == 200 or told.status in REFUSED
-    assert len(seen) == (told.status == 200)
+    assert response.status == 200 or response.status in REFUSED
+    assert len(seen) == (response.status == 200)
     for each in seen:
         assert lenient(each.target) != "/datasets/42"
 
 
 @pytest.mark.parametrize("trick", TRICKS)
 def test_no_spelling_of_a_path_makes_it_public(trick, ask, service):
-    told = ask(trick.replace("{id}", OTHER))
-    assert told.status in REFUSED
+    response = ask(trick.replace("{id}", OTHER))
+    assert response.status in REFUSED
     assert service.take() == []
 
 
 @pytest.mark.parametrize("trick", [*TRICKS, "/datasets/%37", "/%64atasets/7"])
-def test_what_is_served_is_what_was_judged(trick, ask, service, alice):
-    """Where a proxy tidies up, it does so before the sidecar reads the path."""
-    told = ask(trick.replace("{id}", OTHER), alice)
+def test_the_served_path_is_the_checked_one(trick, ask, service, alice):
+    """A proxy that normalises a path does so before the sidecar reads it."""
+    response = ask(trick.replace("{id}", OTHER), alice)
     seen = service.take()
-    assert (told.status == 200) == (len(seen) == 1)
+    assert (response.status == 200) == (len(seen) == 1)
     for each in seen:
         path = each.target.partition("?")[0]
-        # However generously a service reads, it reads the same.
+        # However leniently a service reads, it reads the same.
         assert lenient(path) == unquote(path).removesuffix("/").casefold()
 
 
-def test_a_query_is_no_path(ask, service):
-    """What is public stays what the service reads as this path."""
+def test_a_query_does_not_change_the_path(ask, service):
+    """Public is only what the service reads as this path."""
     assert ask("/health?/../datasets/42").status == 200
     (seen,) = service.take()
     assert seen.target.partition("?")[0] == "/health"
@@ -112,8 +112,8 @@ def test_a_query_is_no_path(ask, service):
 
 @pytest.mark.parametrize("method", ["get", "Get", "WEBSOCKET", "CONNECT", "G\x00T"])
 def test_no_spelling_of_a_method_passes(method, client, service, alice):
-    told = client.get("/datasets/7", alice, method)
-    assert told.status in REFUSED | {405, 501}
+    response = client.get("/datasets/7", alice, method)
+    assert response.status in REFUSED | {405, 501}
     assert service.take() == []
 
 
@@ -121,7 +121,7 @@ def test_no_spelling_of_a_method_passes(method, client, service, alice):
     "target", ["/v1/authz/nginx", "/_revocation/authz", "/metrics"]
 )
 def test_the_sidecar_is_not_reached_through_the_proxy(target, ask, service, alice):
-    """These are paths of the service like all others, or nobody's."""
-    told = ask(target)
-    assert told.status in {401, 404}
+    """These are paths of the service like all others, or unknown."""
+    response = ask(target)
+    assert response.status in {401, 404}
     assert service.take() == []

@@ -1,4 +1,4 @@
-"""A WebSocket is judged when it opens; and nothing else becomes one."""
+"""A WebSocket is checked when it opens; and nothing else becomes one."""
 
 import pytest
 
@@ -23,8 +23,8 @@ def listener(region):
 
 
 def test_a_websocket_opens_and_carries(client, service, listener):
-    with client.websocket("/live", listener) as (told, peer):
-        assert told.status == 101
+    with client.websocket("/live", listener) as (response, peer):
+        assert response.status == 101
         peer.sendall(b"hello")
         assert peer.recv(5) == b"hello"
     (seen,) = service.take()
@@ -42,14 +42,14 @@ def test_a_websocket_opens_and_carries(client, service, listener):
     ids=["missing", "revoked", "missing scope"],
 )
 def test_a_websocket_that_may_not_open(headers, status, client, service, region):
-    with client.websocket("/live", headers(region)) as (told, _):
-        assert told.status == status
+    with client.websocket("/live", headers(region)) as (response, _):
+        assert response.status == status
     assert service.take() == []
 
 
 def test_a_websocket_about_a_deleted_resource_does_not_open(client, service, alice):
-    with client.websocket("/datasets/42", alice) as (told, _):
-        assert told.status == 401
+    with client.websocket("/datasets/42", alice) as (response, _):
+        assert response.status == 401
     assert service.take() == []
 
 
@@ -65,10 +65,10 @@ def test_a_websocket_about_a_deleted_resource_does_not_open(client, service, ali
 def test_no_foreign_page_opens_one_by_a_cookie(
     evidence, status, client, service, region
 ):
-    """RFC 6455 section 10.2: no same-origin policy holds it back."""
+    """RFC 6455 section 10.2: no same-origin policy prevents it."""
     cookie = ("Cookie", f"__Host-token={region.token()}")
-    with client.websocket("/datasets/7", [cookie, *evidence]) as (told, _):
-        assert told.status == status
+    with client.websocket("/datasets/7", [cookie, *evidence]) as (response, _):
+        assert response.status == status
     assert len(service.take()) == (status == 101)
 
 
@@ -91,39 +91,37 @@ DISGUISES = {
 
 
 @pytest.mark.parametrize("disguise", DISGUISES)
-def test_what_is_judged_as_a_plain_request_opens_no_websocket(
-    disguise, client, service, reader
-):
+def test_a_plain_request_opens_no_websocket(disguise, client, service, reader):
     """It is refused, or reaches the service as a plain request."""
-    told = client.get("/live", [*reader, *DISGUISES[disguise]])
-    assert told.status != 101
+    response = client.get("/live", [*reader, *DISGUISES[disguise]])
+    assert response.status != 101
     for seen in service.take():
         assert seen.all("upgrade") == []
 
 
-def test_to_look_like_a_websocket_is_no_way_around_the_plain_rule(
+def test_looking_like_a_websocket_does_not_bypass_the_plain_rule(
     client, service, region
 ):
-    """Both rules count for what looks like it."""
+    """Both rules apply to what looks like a WebSocket."""
     listener = region.bearer(scope="live")
     for more in ([KEY, VERSION], [UPGRADE, CONNECTION, KEY, VERSION]):
-        told = client.get("/live", [*listener, *more])
-        assert told.status == 403
+        response = client.get("/live", [*listener, *more])
+        assert response.status == 403
     assert service.take() == []
 
 
 def test_http_2_opens_no_websocket(client, service, listener):
     """RFC 8441: its handshake has neither `Upgrade` nor a key."""
-    told = client.h2("/live", [(":protocol", "websocket"), *listener], "CONNECT")
-    assert told.status != 200
+    response = client.h2("/live", [(":protocol", "websocket"), *listener], "CONNECT")
+    assert response.status != 200
     assert service.take() == []
 
 
 def test_no_other_protocol_is_opened(client, service, alice):
-    """`h2c` would be a tunnel: requests in it would not be judged."""
+    """`h2c` would be a tunnel: requests in it would bypass the check."""
     upgrade = [("Upgrade", "h2c"), ("Connection", "Upgrade, HTTP2-Settings")]
     settings = ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA")
-    told = client.get("/datasets/7", [*alice, *upgrade, settings])
-    assert told.status != 101
+    response = client.get("/datasets/7", [*alice, *upgrade, settings])
+    assert response.status != 101
     for seen in service.take():
         assert seen.all("upgrade") == []

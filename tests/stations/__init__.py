@@ -1,1 +1,1 @@
-"""Unit tests of stations: no network, no servers; what they talk to is played."""
+"""Unit tests of stations: no network, no servers; doubles stand for their peers."""

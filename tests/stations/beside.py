@@ -1,4 +1,4 @@
-"""A loop beside the test, for tests that have none: laws over many examples."""
+"""An event loop in a thread, for synchronous tests: laws over many examples."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ import threading
 def beside(serving, *, seconds=60):
     """Enter an async context manager in a loop of its own, in a thread.
 
-    Yields what it gives, and a function that waits for a coroutine in that loop.
+    Yields its value, and a function that runs a coroutine in that loop.
     """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)

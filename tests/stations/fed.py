@@ -1,4 +1,4 @@
-"""An authority that is fed records by hand."""
+"""An authority whose records come from the test, without Kafka."""
 
 import asyncio
 import itertools
@@ -8,7 +8,7 @@ from revocation import events
 from revocation.events import encode
 from revocation.topics import PULSE_KEY
 from revocation.updates import decode_update
-from tests.stations.kafka import PlayedProducer
+from tests.stations.kafka import FakeProducer
 from tests.stations.log import home
 from tests.unit.histories import event, user_event
 from tests.unit.strategies import NOW
@@ -19,11 +19,11 @@ ELSEWHERE = (HOME + 1) % 4
 
 
 class Fed:
-    """An authority that is fed records by hand."""
+    """Feeds records to an authority and keeps what it sends."""
 
     def __init__(self, authority):
         self.authority = authority
-        self.producer = PlayedProducer()
+        self.producer = FakeProducer()
         self.acknowledged = []
         authority._output._producer = self.producer
         authority._owned = {0, 1, 2, 3}
@@ -60,13 +60,13 @@ class Fed:
         await self.hand_over()
 
     async def hand_over(self):
-        """Let everything run that can, and the producer have what waits for it."""
+        """Run all tasks that can run, and hand waiting records to the producer."""
         for _ in range(5):
             await asyncio.sleep(0)
         await self.authority._output._hand_over_all()
 
     def begin(self, offset, what, **where):
-        """Take a record that will have to wait for something."""
+        """Start to take a record that has to wait."""
         return asyncio.create_task(self.take(offset, what, **where))
 
     async def pulse(self, offset, partition=HOME):
@@ -90,7 +90,7 @@ class Fed:
 
 
 def away_from(partition):
-    """The name of a user whose home is another partition."""
+    """Return the name of a user whose home is another partition."""
     names = map("user-{}".format, itertools.count())
     return next(name for name in names if home(user(name)) != partition)
 

@@ -1,4 +1,4 @@
-"""Kafka's clients, played: what was sent is kept, what is read is given."""
+"""Doubles of Kafka's clients: they keep what is sent, and serve a written log."""
 
 import asyncio
 from typing import NamedTuple
@@ -26,10 +26,10 @@ class Sent(NamedTuple):
         )
 
 
-class PlayedProducer:
+class FakeProducer:
     """Keeps what is sent, or raises `refusal`; `prompt`: acknowledges at once.
 
-    While `open_` is not set, sending waits, as for a broker that is away.
+    While `open_` is not set, sending waits, as for an unreachable broker.
     """
 
     def __init__(self, *, prompt: bool = False) -> None:
@@ -56,7 +56,7 @@ class PlayedProducer:
         return AIOKafkaProducer
 
     def fail_all(self, error: Exception) -> None:
-        """Nothing waits inside of it."""
+        """Do nothing: no record waits inside it."""
 
     async def stop(self) -> None:
         self.stopped = True
@@ -73,7 +73,7 @@ class PlayedProducer:
     async def send(
         self, topic, value=None, key=None, partition=None, *, headers=()
     ) -> asyncio.Future[RecordMetadata]:
-        """As aiokafka, of which the first line is a quotation."""
+        """Send as aiokafka does; the assertion is aiokafka's own."""
         assert not (value is None and key is None), "Need at least one: key or value"
         await self.open_.wait()
         if self.refusal is not None:
@@ -90,7 +90,7 @@ class PlayedProducer:
 
 
 class Read(NamedTuple):
-    """A record as a consumer gives it."""
+    """A record as a consumer returns it."""
 
     partition: int
     offset: int
@@ -100,7 +100,7 @@ class Read(NamedTuple):
     timestamp: int
 
 
-class PlayedConsumer:
+class FakeConsumer:
     """A member of a group that reads one topic, whose log the test writes."""
 
     def __init__(self, topic: str, partitions: int) -> None:
@@ -125,7 +125,7 @@ class PlayedConsumer:
         key: bytes | None = b"key",
         hole: int = 0,
     ) -> int:
-        """Append a record, perhaps behind a hole; return its offset."""
+        """Append a record, perhaps after a gap; return its offset."""
         offset = self.ends[partition] + hole
         read = Read(partition, offset, key, value, (("mine", b"\xff"),), timestamp)
         self.logs[partition].append(read)
@@ -133,7 +133,7 @@ class PlayedConsumer:
         return offset
 
     def truncate(self, partition: int, first: int) -> None:
-        """Delete what is older, as retention does."""
+        """Delete older records, as retention does."""
         self.firsts[partition] = first
 
     async def assign(self, *partitions: int) -> None:
@@ -173,7 +173,7 @@ class PlayedConsumer:
         self.seeks.append((tp.partition, offset))
 
     async def getmany(self, *, timeout_ms: int, max_records: int):
-        """Return what is there, or wait for more."""
+        """Return available records, or wait for more."""
         self.polls += 1
         records = self._read(max_records)
         for _ in range(timeout_ms):

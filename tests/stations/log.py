@@ -1,4 +1,4 @@
-"""A played log of events and forwarded ones, and an authority's ledger of it."""
+"""A log of events and forwarded events in memory, and an authority's ledger."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def record(
     offset: int = 7,
     headers: Headers = (),
 ) -> Record:
-    """Return the record of an event, at home unless told otherwise."""
+    """Return the record of an event, by default in its home partition."""
     partition = home(event) if partition is None else partition
     value = events.encode(event)
     return Record(partition, value, headers, Position(partition, offset, NOW))
@@ -39,7 +39,7 @@ class Sent(NamedTuple):
     headers: Headers
 
 
-class PlayedLog:
+class FakeLog:
     """Partitions of both topics; each record is a millisecond later than the last.
 
     The partitions of the forwarded topic are numbered after those of the events topic.
@@ -99,7 +99,7 @@ class PlayedLog:
         self._read[partition] = min(self._read[partition], offset)
 
     def state(self) -> dict[Target, Sequence[object]]:
-        """Return all that the ledger holds, but for where and when it was said."""
+        """Return all that the ledger holds, except origins and times."""
         held = {**self.denied}
         for ledger in self.ledgers:
             assert not held.keys() & ledger.keys(), "a target was split"

@@ -1,7 +1,7 @@
 """Random mixtures of events, and a model that applies each of them once.
 
-The model is told what was published, where and when, and knows nothing of ledgers,
-twins or forwarding.
+The model gets what was published, where and when; it has no ledgers, twins or
+forwarding.
 """
 
 import random
@@ -16,7 +16,7 @@ from tests.unit.strategies import ISSUER
 
 USERS = [f"user-{number}" for number in range(8)]
 QUIET = [f"quiet-{number}" for number in range(4)]
-"""Users of few events: a retry of one comes before eight others."""
+"""Users with few events: a retry comes before eight others."""
 
 
 class Published(NamedTuple):
@@ -30,7 +30,7 @@ class Published(NamedTuple):
 
 @dataclass
 class Expected:
-    """What must be known about a user."""
+    """The expected state of a user."""
 
     version: int = 0
     cut_off: int = 0
@@ -61,10 +61,10 @@ def happened(rng: random.Random, now: int) -> Event:
 
 
 def disabled_and_enabled(user: str) -> list[Event]:
-    """Return what happens to a user of few events, the first of it told twice."""
-    said = {"source": "/tests", "issuer": ISSUER, "user": user}
-    disabled = events.UserDisabled.new(**said)
-    return [disabled, events.UserEnabled.new(**said), disabled]
+    """Return the events of a user with few, the first of them twice."""
+    common = {"source": "/tests", "issuer": ISSUER, "user": user}
+    disabled = events.UserDisabled.new(**common)
+    return [disabled, events.UserEnabled.new(**common), disabled]
 
 
 def where(rng: random.Random, home: int) -> int:
@@ -97,5 +97,5 @@ def _apply(user: Expected, event: Event, time: int) -> None:
     user.version += 1
     if isinstance(event, events.UserDisabled):
         user.status = "disabled"
-    said = time if event.time is None else round(event.time.timestamp() * 1_000)
-    user.cut_off = max(user.cut_off, said)
+    occurred = time if event.time is None else round(event.time.timestamp() * 1_000)
+    user.cut_off = max(user.cut_off, occurred)

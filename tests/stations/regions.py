@@ -1,4 +1,4 @@
-"""A region for a projector: the log it reads, and a store that can be made to fail."""
+"""A region for a projector: the log it reads, and a store that fails on demand."""
 
 import itertools
 import time
@@ -15,7 +15,7 @@ from revocation.store.contract import Batch, Mark
 from revocation.updates import Update, encode_update
 from tests.installation import eventually
 from tests.memory_store import MemoryStore
-from tests.stations.kafka import PlayedConsumer, PlayedProducer
+from tests.stations.kafka import FakeConsumer, FakeProducer
 from tests.unit.strategies import ISSUER
 
 PARTITIONS = 2
@@ -34,7 +34,7 @@ def now_ms() -> UnixMs:
 
 
 class FailingStore(MemoryStore):
-    """Keeps what was asked of it, and raises what it was told to, call by call."""
+    """Keeps the calls, and raises the configured errors, call by call."""
 
     def __init__(self) -> None:
         super().__init__(limits=SETTINGS.limits, clock=now_ms)
@@ -52,12 +52,12 @@ class FailingStore(MemoryStore):
 
 
 class Region:
-    """One projector, what it reads from and what it writes to."""
+    """One projector, its log and its store."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = FailingStore()
-        self.consumer = PlayedConsumer("played.entries", PARTITIONS)
-        self.producer = PlayedProducer(prompt=True)
+        self.consumer = FakeConsumer("played.entries", PARTITIONS)
+        self.producer = FakeProducer(prompt=True)
         self._sources = itertools.count(1_000)
         monkeypatch.setattr(projector, "new_consumer", lambda *_, **__: self.consumer)
         monkeypatch.setattr(projector, "new_producer", lambda *_, **__: self.producer)

@@ -1,4 +1,4 @@
-"""A sidecar's endpoints over a store in memory, asked without a socket."""
+"""A sidecar's endpoints over a store in memory, called without a socket."""
 
 import contextlib
 import inspect
@@ -36,7 +36,7 @@ PATHS = (
 
 
 def signed(name="alice", *, kid=KEY, key=None, **claims):
-    """A token of a minute ago; signed by another key than it names, if told to."""
+    """Return a token of a minute ago; `key` signs it instead of the named key."""
     now = int(time.time())
     times = {"iat": now - 60, "exp": now + 600}
     signer = key_for("ES256", key or kid)
@@ -48,8 +48,8 @@ def published(*kids):
     return key_set(*[jwk("ES256", kid) for kid in kids or (KEY,)])
 
 
-class Asked:
-    """An answer, easy to look at."""
+class Answer:
+    """An answer, in convenient form."""
 
     def __init__(self, response, *, at_once):
         self.status, headers, self.body = response
@@ -61,7 +61,7 @@ class Asked:
 
 
 class Client:
-    """Asks a handler."""
+    """Sends requests to a handler."""
 
     def __init__(self, handle):
         self._handle = handle
@@ -70,7 +70,7 @@ class Client:
         path, _, query = target.partition("?")
         answer = self._handle(Request(method, path, query, list(headers), body, "unix"))
         at_once = not inspect.isawaitable(answer)
-        return Asked(answer if at_once else await answer, at_once=at_once)
+        return Answer(answer if at_once else await answer, at_once=at_once)
 
     async def get(self, target, *headers):
         return await self.ask("GET", target, *headers)
@@ -92,7 +92,7 @@ def verifier_of(
     between_seconds=0.01,
     **trust,
 ):
-    """A verifier with issuers, whose keys are in a file; `trust` is their options."""
+    """Return a verifier with a key set in a file; `trust`: the issuers' options."""
     issuer = TrustedIssuer(
         algorithms=("ES256",), audiences=(AUDIENCE,), jwks_file=jwks, **trust
     )
@@ -107,7 +107,7 @@ def verifier_of(
 def endpoints_of(
     verifier, *, policies=DEFAULT_POLICIES, verifies=True, statuses=None, **who
 ):
-    """The endpoints of a verifier; `who` may introspect."""
+    """Return the endpoints of a verifier; `who` may introspect."""
     rules = SimpleNamespace(current=RuleSet(PATHS, policies=policies))
     steps = AccessPolicy(credentials=BEARER_ONLY, refusals=Refusals())
     checker = Checker(
@@ -135,7 +135,7 @@ async def serving(
     between_seconds=0.01,
     **options,
 ):
-    """A client of a sidecar that has just been started and is complete."""
+    """Start a sidecar with a complete replica; yields a client of it."""
     verifier = verifier_of(
         *(store, jwks),
         policies=policies,
@@ -158,7 +158,7 @@ def bearer(value):
 
 
 def is_problem(answer, status, code):
-    """RFC 9457: the media type and the members."""
+    """Check a problem document (RFC 9457): its media type and members."""
     assert answer.status == status, answer.body
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"

@@ -1,6 +1,6 @@
 """Verifiers and projectors that disagree with their region, over a store in memory.
 
-`tests/unit/test_identity.py` has the rule, `tests/guarantees/` the same on servers.
+Siblings: `tests/unit/test_identity.py` (the rule), `tests/guarantees/` (on servers).
 """
 
 import asyncio
@@ -72,7 +72,7 @@ async def test_a_verifier_that_agrees_starts(over):  # noqa: F811
 
 
 async def test_a_cold_region_is_no_disagreement(over):  # noqa: F811
-    """It says so as soon as it begins."""
+    """A region states its settings as soon as it begins."""
     store = await store_as_of()
     store.lose_everything()
     async with over(store, expected=ELSEWHERE, **quick(over)) as verifier:
@@ -83,8 +83,8 @@ def quick(kind: Any) -> dict[str, float]:
     return {"start_timeout_seconds": 0.02} if kind is with_replica else {}
 
 
-async def test_a_region_that_changes_meanwhile_is_noticed(over):  # noqa: F811
-    """And followed again once the settings agree."""
+async def test_a_region_whose_settings_change_is_noticed(over):  # noqa: F811
+    """And it is followed again once the settings agree."""
     store = await store_as_of()
     async with over(store, expected=EXPECTED) as verifier:
         assert await verifier.check_async(token())
@@ -107,7 +107,7 @@ async def test_a_region_that_changes_meanwhile_is_noticed(over):  # noqa: F811
 
 
 async def test_a_replica_without_its_canary_is_not_ready(over):  # noqa: F811
-    """Whoever is in the wrong place is, even if the settings say otherwise."""
+    """A verifier in the wrong place lacks it, even if the settings agree."""
     store = await store_as_of()
     del store._kept[canary.TARGETS[Kind.SESSION]]
     with pytest.raises(DisagreementError, match="canaries"):
@@ -115,7 +115,7 @@ async def test_a_replica_without_its_canary_is_not_ready(over):  # noqa: F811
             pass
 
 
-async def test_what_is_not_ready_says_where_to_look():
+async def test_a_verifier_that_is_not_ready_names_the_cause():
     store = await store_as_of()
     async with with_replica(store, expected=EXPECTED) as verifier:
         await store.begin("second", FORGETFUL, replacing="epoch", keep=Keep.ALL)
@@ -163,10 +163,10 @@ OWN = replace(SETTINGS.identity("cluster-1"))
     ],
     ids=["region", "topic prefix", "cluster", "layout"],
 )
-@pytest.mark.parametrize("told", ["refuse", "rebuild"])
-async def test_somebody_elses_store_is_never_written_to(region, stated, told):
+@pytest.mark.parametrize("mode", ["refuse", "rebuild"])
+async def test_a_store_of_another_installation_is_never_written(region, stated, mode):
     await region.store.begin("theirs", stated)
-    station = projector(region, on_changed_settings=told)
+    station = projector(region, on_changed_settings=mode)
     with pytest.raises(DisagreementError, match="--take-over"):
         await station.start()
     assert (await region.store.region()).epoch == "theirs"
@@ -189,13 +189,13 @@ async def test_entries_of_other_settings_are_refused(region, stated):
 
 
 @pytest.mark.parametrize("stated", [*CHANGED, replace(OWN, layout=1)])
-async def test_entries_of_other_settings_are_rebuilt_when_told(region, stated):
-    """Those of an older release, without being told."""
-    told = {"on_changed_settings": "rebuild"} if stated in CHANGED else {}
+async def test_entries_of_other_settings_are_rebuilt_on_request(region, stated):
+    """Entries of an older release are rebuilt unprompted."""
+    options = {"on_changed_settings": "rebuild"} if stated in CHANGED else {}
     await region.store.begin("before", stated)
     region.write(0, "alice")
     region.write(1)
-    station = projector(region, **told)
+    station = projector(region, **options)
     await station.start()
     await region.all_applied()
     state = await region.store.region()
@@ -216,7 +216,7 @@ async def test_settings_that_may_change_in_place_are_adopted(region):
     await station.stop()
 
 
-async def test_a_running_projector_stops_when_its_region_becomes_anothers(region):
+async def test_a_running_projector_stops_when_another_takes_its_region(region):
     station = projector(region)
     await station.start()
     region.write(0)
@@ -231,7 +231,7 @@ async def test_a_running_projector_stops_when_its_region_becomes_anothers(region
     await station.stop()
 
 
-async def test_who_finds_a_region_half_emptied_helps(region):
+async def test_a_projector_helps_to_empty_a_region(region):
     await region.store.begin("begun", OWN, keep=Keep.NOTHING)
     region.write(0, "alice")
     region.write(1)
@@ -247,7 +247,7 @@ async def test_who_finds_a_region_half_emptied_helps(region):
 async def test_an_authority_that_disagrees_is_refused_while_it_runs(
     region, age_ms, refuses
 ):
-    """What it wrote before it was corrected is no reason."""
+    """What it wrote before its correction is no reason."""
     stated = OWN.lifetimes._replace(refresh_period_seconds=10**6)
     at = Position(0, Offset(1), now_ms() - age_ms)
     value = encode_update(Update(at, stated=Stated(stated._asdict())))
@@ -268,7 +268,7 @@ async def test_an_authority_that_disagrees_is_refused_while_it_runs(
 DEVICE, ACTOR = ("device_id",), ("act.sub",)
 
 
-async def test_further_claim_sets_are_adopted_and_those_of_others_kept(region):
+async def test_new_claim_sets_are_adopted_and_existing_ones_kept(region):
     await region.store.begin("before", replace(OWN, revocable_claims=(ACTOR,)))
     station = projector(region, revocable_claims=["device_id"])
     await station.start()
@@ -286,7 +286,7 @@ async def test_further_claim_sets_are_adopted_and_those_of_others_kept(region):
 async def test_an_authority_that_accepts_more_claim_sets_is_refused(
     region, listed, refuses
 ):
-    """What it lets into the log no verifier of the region would have to look for."""
+    """No verifier of the region would look up the claims that it lets into the log."""
     at = Position(0, Offset(1), now_ms())
     stated = Stated(OWN.lifetimes._asdict(), (DEVICE,))
     value = encode_update(Update(at, stated=stated))

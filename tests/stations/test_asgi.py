@@ -13,7 +13,7 @@ from revocation.decision import Reason
 from revocation.errors import SettingsError
 from revocation.web.asgi import RevocationMiddleware, RouteRule
 from revocation.web.credentials import CredentialRules
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 
 RULES = [
     RouteRule(path="/health", public=True),
@@ -24,7 +24,7 @@ BEARER = {"authorization": "Bearer token-1"}
 
 
 async def echo(request):
-    """Answer with what the service sees."""
+    """Answer with the request as the service sees it."""
     verdict = request.state.verdict
     return JSONResponse(
         {
@@ -64,52 +64,52 @@ async def ask(verifier, method, path, headers=BEARER, **options):
 # Passing ------------------------------------------------------------------------------
 
 
-async def test_a_token_that_counts_passes_and_the_service_sees_its_claims():
-    verifier = Told(scope="data")
+async def test_an_active_token_passes_and_the_service_sees_its_claims():
+    verifier = StubVerifier(scope="data")
     answer = await ask(verifier, "GET", "/datasets/42")
     assert answer.status_code == 200
     assert answer.json()["reason"] == "active"
     assert answer.json()["claims"] == {"sub": "alice", "scope": "data"}
-    assert verifier.asked == [("token-1", "read", ("dataset:42",))]
+    assert verifier.calls == [("token-1", "read", ("dataset:42",))]
 
 
-async def test_a_public_route_looks_at_no_token():
-    verifier = Told(Reason.TOKEN_REVOKED)
+async def test_a_public_route_reads_no_token():
+    verifier = StubVerifier(Reason.TOKEN_REVOKED)
     answer = await ask(verifier, "GET", "/health")
     assert answer.json()["reason"] is answer.json()["claims"] is None
-    assert verifier.asked == []
+    assert verifier.calls == []
 
 
 @pytest.mark.parametrize(
     ("method", "route"), [("GET", "read"), ("POST", "write"), ("DELETE", "write")]
 )
-async def test_what_no_rule_names_is_protected(method, route):
-    verifier = Told()
+async def test_a_path_without_a_rule_is_protected(method, route):
+    verifier = StubVerifier()
     assert (await ask(verifier, method, "/new", headers={})).status_code == 401
     assert (await ask(verifier, method, "/new")).status_code == 200
-    assert verifier.asked == [("token-1", route, ())]
+    assert verifier.calls == [("token-1", route, ())]
 
 
 async def test_without_rules_everything_is_protected():
-    async with client_of(RevocationMiddleware(SERVICE, Told())) as client:
+    async with client_of(RevocationMiddleware(SERVICE, StubVerifier())) as client:
         assert (await client.get("/health")).status_code == 401
 
 
-async def test_the_body_reaches_the_service_as_it_came():
-    async with client_of(protect(Told())) as client:
+async def test_the_body_reaches_the_service_unchanged():
+    async with client_of(protect(StubVerifier())) as client:
         answer = await client.post("/new", headers=BEARER, content=b"rows")
     assert answer.json()["body"] == "rows"
 
 
 async def test_one_request_does_not_see_the_state_of_another():
-    """Servers may share what the lifespan left in `state` between requests."""
+    """Servers may share the lifespan's `state` between requests."""
     shared = {"pool": "database"}
     seen = []
 
     async def service(scope, receive, send):
         seen.append(scope["state"])
 
-    app = protect(Told(), service)
+    app = protect(StubVerifier(), service)
     await app({**http("/x"), "state": shared}, None, None)
     await app({**http("/health"), "state": shared}, None, None)
     assert [each["pool"] for each in seen] == ["database", "database"]
@@ -117,16 +117,16 @@ async def test_one_request_does_not_see_the_state_of_another():
     assert shared == {"pool": "database"}
 
 
-async def test_a_cookie_is_taken_where_it_is_configured():
+async def test_a_cookie_is_accepted_where_configured():
     cookie = {"cookie": "__Host-token=token-2"}
     rules = CredentialRules(cookie="__Host-token")
-    verifier = Told()
+    verifier = StubVerifier()
     assert (await ask(verifier, "GET", "/x", cookie)).status_code == 401
     allowed = await ask(verifier, "GET", "/x", cookie, credentials=rules)
     assert allowed.status_code == 200
     forged = await ask(verifier, "POST", "/x", cookie, credentials=rules)
     assert (forged.status_code, forged.json()["title"]) == (403, "cross_site_request")
-    assert verifier.asked == [("token-2", "read", ())]
+    assert verifier.calls == [("token-2", "read", ())]
 
 
 # Refusing -----------------------------------------------------------------------------
@@ -140,12 +140,12 @@ async def test_a_cookie_is_taken_where_it_is_configured():
         ({"authorization": f"Bearer {'a' * 9_000}"}, 431, "header_too_large"),
     ],
 )
-async def test_credentials_that_are_no_good_are_not_verified(headers, status, code):
-    verifier = Told()
+async def test_malformed_credentials_are_not_verified(headers, status, code):
+    verifier = StubVerifier()
     answer = await ask(verifier, "GET", "/x", headers)
     assert (answer.status_code, answer.json()["title"]) == (status, code)
     assert answer.headers["content-type"] == "application/problem+json"
-    assert verifier.asked == []
+    assert verifier.calls == []
 
 
 @pytest.mark.parametrize(
@@ -157,11 +157,13 @@ async def test_credentials_that_are_no_good_are_not_verified(headers, status, co
         (Reason.NOT_READY, 503),
     ],
 )
-async def test_a_token_that_does_not_count_never_reaches_the_service(reason, status):
+async def test_a_rejected_token_never_reaches_the_service(reason, status):
     async def service(scope, receive, send):
         raise AssertionError
 
-    async with client_of(protect(Told(reason), service, realm="data")) as client:
+    async with client_of(
+        protect(StubVerifier(reason), service, realm="data")
+    ) as client:
         answer = await client.get("/x", headers=BEARER)
     assert answer.status_code == status
     assert ("retry-after" in answer.headers) == (status == 503)
@@ -170,26 +172,26 @@ async def test_a_token_that_does_not_count_never_reaches_the_service(reason, sta
 
 
 async def test_a_token_without_the_scope_is_told_which():
-    answer = await ask(Told(scope="other"), "GET", "/datasets/42")
+    answer = await ask(StubVerifier(scope="other"), "GET", "/datasets/42")
     assert answer.status_code == 403
     assert 'scope="data"' in answer.headers["www-authenticate"]
 
 
 @pytest.mark.parametrize(("audience", "status"), [("data", 200), ("other", 401)])
-async def test_a_token_must_be_meant_for_the_audience_of_the_rule(audience, status):
+async def test_a_token_needs_the_audience_of_the_rule(audience, status):
     rule = RouteRule(path="/x", audience="data")
-    app = RevocationMiddleware(SERVICE, Told(aud=[audience]), routes=[rule])
+    app = RevocationMiddleware(SERVICE, StubVerifier(aud=[audience]), routes=[rule])
     async with client_of(app) as client:
         assert (await client.get("/x", headers=BEARER)).status_code == status
 
 
 async def test_a_revoked_token_without_the_scope_is_revoked():
-    answer = await ask(Told(Reason.USER_DISABLED), "GET", "/datasets/42")
+    answer = await ask(StubVerifier(Reason.USER_DISABLED), "GET", "/datasets/42")
     assert answer.status_code == 401
 
 
-async def test_what_the_verifier_raises_lets_nobody_in():
-    class Broken(Told):
+async def test_an_error_of_the_verifier_admits_no_one():
+    class Broken(StubVerifier):
         async def verify_async(self, token, *, route="read", resources=()):
             raise SettingsError("no policy")
 
@@ -201,14 +203,14 @@ async def test_what_the_verifier_raises_lets_nobody_in():
 
 
 def http(path, raw_path=None, **more):
-    """A request as a server hands it over."""
+    """Return a request as a server passes it."""
     headers = [(b"authorization", b"Bearer token-1")]
     scope = {"type": "http", "method": "GET", "path": path, "headers": headers}
     return {**scope, "raw_path": raw_path, "query_string": b"", **more}
 
 
 async def answer_to(app, scope):
-    """Status and body of the answer to a scope."""
+    """Return status and body of the answer to a scope."""
     sent = []
 
     async def receive():
@@ -241,38 +243,40 @@ async def answer_to(app, scope):
         ("*", b"*"),
     ],
 )
-async def test_a_path_that_can_be_read_differently_is_refused(path, raw_path):
-    verifier = Told(scope="data")
+async def test_a_path_with_two_readings_is_refused(path, raw_path):
+    verifier = StubVerifier(scope="data")
     status, problem = await answer_to(protect(verifier), http(path, raw_path))
     assert (status, problem["title"]) == (400, "invalid_request")
-    assert verifier.asked == []
+    assert verifier.calls == []
 
 
 @pytest.mark.parametrize(
     ("path", "root"),
     [("/v1/health", "/v1"), ("/health", "/v1"), ("/health", ""), ("/health", None)],
 )
-async def test_rules_name_paths_below_the_root_path(path, root):
-    status, seen = await answer_to(protect(Told()), http(path, root_path=root or ""))
+async def test_rules_apply_below_the_root_path(path, root):
+    status, seen = await answer_to(
+        protect(StubVerifier()), http(path, root_path=root or "")
+    )
     assert (status, seen["reason"]) == (200, None)
 
 
 @pytest.mark.parametrize("path", ["/v1x/health", "/v1health"])
 async def test_a_root_path_is_whole_segments(path):
-    verifier = Told()
+    verifier = StubVerifier()
     await answer_to(protect(verifier), http(path, root_path="/v1"))
-    assert verifier.asked
+    assert verifier.calls
 
 
-async def test_a_service_that_is_mounted_is_protected_by_its_own_paths():
-    verifier = Told(scope="data")
+async def test_a_mounted_service_is_protected_by_its_own_paths():
+    verifier = StubVerifier(scope="data")
     outer = Starlette(routes=[Mount("/v1", protect(verifier))])
     async with client_of(outer) as client:
         public = await client.get("/v1/health")
         protected = await client.get("/v1/datasets/42", headers=BEARER)
     assert public.json()["reason"] is None
     assert protected.json()["path"]["id"] == "42"
-    assert verifier.asked == [("token-1", "read", ("dataset:42",))]
+    assert verifier.calls == [("token-1", "read", ("dataset:42",))]
 
 
 PIECES = st.sampled_from(
@@ -285,19 +289,19 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES, min_size=1, max_size=6).map("".join))
-async def test_whatever_is_written_the_service_gets_what_was_checked(written):
-    """Starlette routes the same request: a path that it reads otherwise would show."""
+async def test_the_service_gets_the_path_that_was_checked(written):
+    """Starlette routes the same request, so a different reading would show."""
     raw_path = ("/" + written).encode()
     path = httpx.URL("https://a").copy_with(raw_path=raw_path).path
-    verifier = Told(scope="data")
+    verifier = StubVerifier(scope="data")
     status, seen = await answer_to(protect(verifier), http(path, raw_path))
     if status != 200:
         assert status == 400
         return
-    if not verifier.asked:
+    if not verifier.calls:
         assert path == "/health"
         return
-    ((_, _, resources),) = verifier.asked
+    ((_, _, resources),) = verifier.calls
     values = seen["path"]
     if "row" in values:
         assert resources == (f"row:{values['id']}/{values['row']}",)

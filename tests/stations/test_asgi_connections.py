@@ -8,7 +8,7 @@ from revocation.errors import SettingsError
 from revocation.web.asgi import RevocationMiddleware, RouteRule
 from revocation.web.credentials import CredentialRules
 from revocation.web.routes import WEBSOCKET
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 
 
 def protect(verifier, app, **options):
@@ -16,7 +16,7 @@ def protect(verifier, app, **options):
 
 
 async def open_websocket(app, path="/feed", *, headers=(), **more):
-    """What the server gets to send for the first event of a WebSocket."""
+    """Return the answers to the first event of a WebSocket."""
     sent = []
     scope = {"type": "websocket", "path": path, "headers": list(headers), **more}
 
@@ -41,22 +41,22 @@ async def accepting(scope, receive, send):
 TOKEN = [(b"authorization", b"Bearer token-1")]
 
 
-async def test_a_websocket_opens_with_a_token_that_counts():
-    verifier = Told()
+async def test_a_websocket_opens_with_an_active_token():
+    verifier = StubVerifier()
     (accepted,) = await open_websocket(protect(verifier, accepting), headers=TOKEN)
     assert accepted == {"type": "websocket.accept", "claims": {"sub": "alice"}}
-    assert verifier.asked == [("token-1", "write", ())]
+    assert verifier.calls == [("token-1", "write", ())]
 
 
 async def test_a_websocket_is_closed_before_it_is_accepted():
     for headers in ([], TOKEN):
-        app = protect(Told(Reason.SESSION_ENDED), accepting)
+        app = protect(StubVerifier(Reason.SESSION_ENDED), accepting)
         (closed,) = await open_websocket(app, headers=headers, extensions=None)
         assert closed == {"type": "websocket.close", "code": 1008}
 
 
-async def test_a_websocket_is_refused_in_words_where_the_server_can():
-    app = protect(Told(Reason.STALE), accepting)
+async def test_a_websocket_gets_a_response_where_the_server_can():
+    app = protect(StubVerifier(Reason.STALE), accepting)
     start, body = await open_websocket(
         app, headers=TOKEN, extensions={"websocket.http.response": {}}
     )
@@ -67,10 +67,10 @@ async def test_a_websocket_is_refused_in_words_where_the_server_can():
     assert b"temporarily_unavailable" in body["body"]
 
 
-async def test_a_foreign_page_cannot_open_a_websocket_with_the_cookie():
+async def test_another_origin_cannot_open_a_websocket_with_the_cookie():
     """Cross-site WebSocket hijacking."""
     rules = CredentialRules(cookie="__Host-token")
-    app = protect(Told(), accepting, credentials=rules)
+    app = protect(StubVerifier(), accepting, credentials=rules)
     cookie, host = (b"cookie", b"__Host-token=a"), (b"host", b"api.example")
     for origin, kind in (
         (b"https://evil.example", "close"),
@@ -81,9 +81,9 @@ async def test_a_foreign_page_cannot_open_a_websocket_with_the_cookie():
         assert first["type"] == f"websocket.{kind}"
 
 
-async def test_a_rule_for_websockets_is_none_for_requests():
+async def test_a_rule_for_websockets_does_not_apply_to_requests():
     rule = RouteRule(path="/feed", methods={WEBSOCKET}, public=True)
-    app = RevocationMiddleware(accepting, Told(), routes=[rule])
+    app = RevocationMiddleware(accepting, StubVerifier(), routes=[rule])
     (accepted,) = await open_websocket(app)
     assert accepted["type"] == "websocket.accept"
     transport = httpx.ASGITransport(app)
@@ -91,17 +91,17 @@ async def test_a_rule_for_websockets_is_none_for_requests():
         assert (await client.get("/feed")).status_code == 401
 
 
-async def test_the_lifespan_is_the_services_own():
+async def test_lifespan_events_reach_the_service():
     seen = []
 
     async def service(*arguments):
         seen.append(arguments)
 
     scope = {"type": "lifespan"}
-    await protect(Told(), service)(scope, "receive", "send")
+    await protect(StubVerifier(), service)(scope, "receive", "send")
     assert seen == [(scope, "receive", "send")]
 
 
-async def test_a_kind_of_connection_that_nothing_here_protects_is_an_error():
+async def test_an_unknown_connection_type_is_an_error():
     with pytest.raises(SettingsError, match="telepathy"):
-        await protect(Told(), accepting)({"type": "telepathy"}, None, None)
+        await protect(StubVerifier(), accepting)({"type": "telepathy"}, None, None)

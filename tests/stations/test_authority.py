@@ -1,4 +1,4 @@
-"""In which order the authority sends, acknowledges and commits; without Kafka."""
+"""The order in which the authority sends, acknowledges and commits; without Kafka."""
 
 import asyncio
 import contextlib
@@ -30,8 +30,8 @@ async def test_a_record_is_acknowledged_when_its_update_is_delivered(fed):
     assert fed.acknowledged == [(HOME, 7)]
 
 
-async def test_what_was_concluded_is_remembered_before_it_is_sent(fed, monkeypatch):
-    """So a kill in between leads to the same entry once more, not to another."""
+async def test_a_conclusion_is_stored_before_it_is_sent(fed, monkeypatch):
+    """So a kill in between leads to the same entry again, not to another."""
     (target,) = targets(ALICE)
     known = []
 
@@ -45,7 +45,7 @@ async def test_what_was_concluded_is_remembered_before_it_is_sent(fed, monkeypat
     assert known[0].version == 1
 
 
-async def test_a_pulse_is_forwarded_behind_all_before_it(fed):
+async def test_a_pulse_is_forwarded_after_all_records_before_it(fed):
     await fed.take(7, ALICE)
     await fed.pulse(8)
     stated = fed.authority._settings.stated
@@ -57,7 +57,7 @@ async def test_a_pulse_is_forwarded_behind_all_before_it(fed):
     assert fed.acknowledged == [(HOME, 7), (HOME, 8)]
 
 
-async def test_a_delivered_pulse_bounds_what_a_restart_reads_again(fed):
+async def test_a_delivered_pulse_bounds_the_records_read_after_a_restart(fed):
     fed.authority._ledger.reached(HOME, 29)
     await fed.take(7, ALICE)
     await fed.pulse(8)
@@ -67,8 +67,8 @@ async def test_a_delivered_pulse_bounds_what_a_restart_reads_again(fed):
     assert fed.authority._ledger.holds_until(HOME) == 31
 
 
-async def test_what_another_worker_wrote_is_read_again(fed):
-    """A worker that was paused has not seen what was written meanwhile."""
+async def test_updates_of_another_worker_are_read_again(fed):
+    """A paused worker has not seen the records written meanwhile."""
     fed.authority._ledger.reached(HOME, 29)
     for offset, place in (8, 30), (9, 40), (10, 41):
         await fed.pulse(offset)
@@ -77,7 +77,7 @@ async def test_what_another_worker_wrote_is_read_again(fed):
 
 
 async def test_a_misplaced_record_is_named_by_the_next_update(fed):
-    """Which waits until it is acknowledged where it was forwarded to."""
+    """The update waits until the forwarded record is acknowledged."""
     await fed.take(7, ALICE, partition=ELSEWHERE)
     pulse = fed.begin(8, b"{}", partition=ELSEWHERE, key=PULSE_KEY)
     await fed.hand_over()
@@ -93,7 +93,7 @@ async def test_a_misplaced_record_is_named_by_the_next_update(fed):
     assert fed.acknowledged == [(ELSEWHERE, 7), (ELSEWHERE, 8)]
 
 
-async def test_of_many_places_in_a_partition_the_last_is_named(fed):
+async def test_only_the_last_forwarded_position_of_a_partition_is_named(fed):
     for offset in range(3):
         await fed.take(offset, user_event(), partition=ELSEWHERE)
     for number in range(3):
@@ -103,8 +103,8 @@ async def test_of_many_places_in_a_partition_the_last_is_named(fed):
 
 
 @pytest.mark.parametrize("value", [None, b"", b"not json"])
-async def test_what_is_unreadable_is_parked_before_anything_later_is_said(fed, value):
-    """With its bytes, its headers and where it was; then the next update follows."""
+async def test_an_unreadable_record_is_parked_before_later_updates(fed, value):
+    """With its bytes, headers and position; then the next update follows."""
     await fed.take(7, value, headers=[("mine", b"\xff")])
     (parked,) = fed.sent_to("dead_letters")
     headers = dict(parked.headers)
@@ -120,7 +120,7 @@ async def test_what_is_unreadable_is_parked_before_anything_later_is_said(fed, v
     assert fed.updates[0].awaits == ()
 
 
-async def test_a_fault_of_ours_parks_the_record_and_stops_nobody(fed, monkeypatch):
+async def test_an_internal_error_parks_the_record_and_work_continues(fed, monkeypatch):
     def fail(*_):
         raise ZeroDivisionError
 
@@ -130,8 +130,8 @@ async def test_a_fault_of_ours_parks_the_record_and_stops_nobody(fed, monkeypatc
     assert dict(parked.headers)["dead-letter-code"] == b"revocation_error"
 
 
-async def test_a_ledger_that_cannot_be_read_parks_nothing(fed, monkeypatch):
-    """A broken disk is no fault of the record: the process gives up."""
+async def test_an_unreadable_ledger_parks_nothing(fed, monkeypatch):
+    """A broken disk is no fault of the record: the process exits."""
     gave_up = []
 
     def leave(what, error):
@@ -146,8 +146,8 @@ async def test_a_ledger_that_cannot_be_read_parks_nothing(fed, monkeypatch):
     assert fed.producer.sent == []
 
 
-async def test_what_is_held_of_a_partition_given_away_is_forgotten(fed):
-    """Its next owner takes it again from the last commit."""
+async def test_state_of_a_revoked_partition_is_dropped(fed):
+    """Its next owner reads it again from the last commit."""
     await fed.take(7, ALICE, partition=ELSEWHERE)
     revoked = {TP("played.events", ELSEWHERE)}
     await fed.authority._revoked(None, revoked)
@@ -161,7 +161,7 @@ async def test_what_is_held_of_a_partition_given_away_is_forgotten(fed):
 
 
 async def refreshed(fed):
-    """Refresh for a whole period at once; return the updates that were sent."""
+    """Refresh for a whole period at once; return the updates sent."""
     before = len(fed.updates)
     fed.authority._reemitter._ticks = 1
     await fed.authority._reemitter._advance(HOME)
@@ -169,8 +169,8 @@ async def refreshed(fed):
     return fed.updates[before:]
 
 
-async def test_what_is_emitted_again_claims_nothing(fed):
-    """So it may go ahead of what is still to be emitted before it."""
+async def test_a_refreshed_entry_claims_nothing(fed):
+    """So it may overtake updates that are still to be emitted."""
     await fed.take(6, user(away_from(HOME)))
     taking = fed.begin(9, ALICE)
     await fed.hand_over()
@@ -181,7 +181,7 @@ async def test_what_is_emitted_again_claims_nothing(fed):
     await taking
 
 
-async def test_nothing_is_emitted_again_before_the_ledger_is_recovered(fed):
+async def test_no_entry_is_refreshed_before_the_ledger_is_recovered(fed):
     """Records are taken only then."""
     assert fed.authority._recovered() == set()
     fed.authority._require_no_gap(SimpleNamespace(partition=HOME, follows=-1, offset=4))

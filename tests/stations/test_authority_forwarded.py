@@ -1,4 +1,4 @@
-"""What the authority does with forwarded records; `test_authority.py` has others."""
+"""How the authority handles forwarded records. Sibling: test_authority.py."""
 
 import asyncio
 from unittest.mock import AsyncMock
@@ -10,7 +10,7 @@ from revocation.entries import Position
 from revocation.events import targets
 from revocation.updates import NOWHERE, Update
 from tests.stations.fed import ALICE, ELSEWHERE, HOME, Fed, away_from, user
-from tests.stations.test_consumer import PlayedStream
+from tests.stations.test_consumer import FakeStream
 from tests.unit.histories import user_event
 from tests.unit.strategies import NOW
 
@@ -31,8 +31,8 @@ async def test_a_forwarded_record_is_concluded_at_once_and_for_its_own_time(fed)
     assert (update.source, update.forwarded) == (NOWHERE, 7)
 
 
-async def test_a_pulse_says_what_is_concluded_of_the_forwarded_topic(fed):
-    """Also once nothing is forwarded any more, and after a restart."""
+async def test_a_pulse_states_the_position_in_the_forwarded_topic(fed):
+    """Also when no more records are forwarded, and after a restart."""
     await fed.pulse(1)
     fed.authority._ledger.note_concluded(ELSEWHERE, [Update(forwarded=30)])
     fed.authority._read_forwarded(ELSEWHERE)
@@ -43,7 +43,7 @@ async def test_a_pulse_says_what_is_concluded_of_the_forwarded_topic(fed):
 
 
 async def test_a_forwarded_record_does_not_wait_for_the_events_before_it(fed):
-    """It claims nothing of them."""
+    """It claims nothing about them."""
     await fed.take(6, user(away_from(HOME)))
     await fed.take_forwarded(7, ALICE, ORIGIN)
     (update,) = fed.updates
@@ -51,9 +51,7 @@ async def test_a_forwarded_record_does_not_wait_for_the_events_before_it(fed):
 
 
 @pytest.mark.parametrize("value", [b"", b"not json"])
-async def test_a_forwarded_record_that_is_unreadable_is_claimed_once_it_is_parked(
-    fed, value
-):
+async def test_an_unreadable_forwarded_record_is_claimed_once_parked(fed, value):
     taking = asyncio.create_task(fed.take_forwarded(7, value, ORIGIN))
     await fed.hand_over()
     (parked,) = fed.sent_to("dead_letters")
@@ -64,8 +62,8 @@ async def test_a_forwarded_record_that_is_unreadable_is_claimed_once_it_is_parke
     assert fed.updates == [Update(forwarded=7)]
 
 
-async def test_a_forwarded_record_from_nowhere_is_parked(fed):
-    """Whoever could forge one would make true events look like repetitions."""
+async def test_a_forwarded_record_without_an_origin_is_parked(fed):
+    """A forged origin would make genuine events look like repetitions."""
     taking = asyncio.create_task(fed.take_forwarded(7, ALICE, (HOME, 41, NOW)))
     await fed.hand_over()
     (parked,) = fed.sent_to("dead_letters")
@@ -74,7 +72,7 @@ async def test_a_forwarded_record_from_nowhere_is_parked(fed):
     await taking
 
 
-async def test_a_copy_of_a_twins_is_known_however_many_events_came_since(fed):
+async def test_a_twins_copy_is_recognised_however_many_events_followed(fed):
     await fed.take_forwarded(7, ALICE, ORIGIN)
     for offset in range(20):
         await fed.take(offset, user_event())
@@ -85,14 +83,14 @@ async def test_a_copy_of_a_twins_is_known_however_many_events_came_since(fed):
 
 
 async def test_forwarded_records_are_read_once_the_ledger_is_recovered(fed):
-    """Which it is when the first event is taken; from behind what is concluded."""
+    """Reading starts with the first event taken, after the last conclusion."""
     authority = fed.authority
     authority._ledger.note_concluded(HOME, [Update(forwarded=30)])
     message = fed.record(4, b"")
     message.follows = -1
     fed.authority._take = AsyncMock()
     assert authority._forwarded_reader._reading == {}
-    await authority._consume(PlayedStream([message]))
+    await authority._consume(FakeStream([message]))
     assert authority._forwarded_reader._reading[HOME].following == 31
     await authority._revoked(None, {TP("played.events", HOME)})
     assert authority._forwarded_reader._reading == {}

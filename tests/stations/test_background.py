@@ -1,4 +1,4 @@
-"""Tasks that have to run always: ended, failed or hung, they are started again."""
+"""Tasks that must always run: ended, failed or hung, they are restarted."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ def _impatient(monkeypatch):
 
 
 class Work:
-    """Runs until it is told what to do: return, fail or hang."""
+    """Runs until an order comes: return, fail or hang."""
 
     def __init__(self, *, silent_seconds=60.0):
         self.begun = asyncio.Semaphore(0)
@@ -44,14 +44,14 @@ def stalls():
     return metrics.STALLS.labels("work")._value.get()
 
 
-async def test_it_runs_once_for_as_long_as_it_runs():
+async def test_a_running_task_is_not_started_again():
     async with Work() as work:
         await asyncio.sleep(0.02)
         assert work.runs == 1
 
 
 @pytest.mark.parametrize("order", [None, LookupError("broken")])
-async def test_what_ends_or_fails_is_started_again_and_counted(order):
+async def test_a_task_that_ends_or_fails_is_restarted_and_counted(order):
     before = stalls()
     async with Work() as work:
         for _ in range(2):
@@ -60,13 +60,13 @@ async def test_what_ends_or_fails_is_started_again_and_counted(order):
     assert (work.runs, stalls() - before) == (3, 2)
 
 
-async def test_what_somebody_cancels_is_started_again():
+async def test_a_cancelled_task_is_restarted():
     async with Work() as work:
         work.background._task.cancel()
         await work.begun.acquire()
 
 
-async def test_what_does_not_beat_in_time_is_started_again():
+async def test_a_task_without_a_beat_in_time_is_restarted():
     before = stalls()
     async with Work(silent_seconds=0.01) as work:
         await work.begun.acquire()
@@ -74,7 +74,7 @@ async def test_what_does_not_beat_in_time_is_started_again():
     assert stalls() - before == 1
 
 
-async def test_a_pause_that_was_said_is_not_taken_for_a_hang():
+async def test_an_announced_pause_is_no_hang():
     async with Work(silent_seconds=0.01) as work:
         work.background.beat(pause_seconds=60)
         await asyncio.sleep(0.05)
@@ -82,7 +82,7 @@ async def test_a_pause_that_was_said_is_not_taken_for_a_hang():
 
 
 async def test_two_never_run_at_once():
-    """One that does not end when it is cancelled keeps its place."""
+    """A task that ignores its cancellation blocks its successor."""
     swallowed = asyncio.Semaphore(0)
 
     class Stubborn(Work):
@@ -103,7 +103,7 @@ async def test_two_never_run_at_once():
         assert work.runs == 1
 
 
-async def test_stopped_it_does_not_run_again():
+async def test_a_stopped_task_is_not_restarted():
     async with Work() as work:
         pass
     await asyncio.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Claims that were made revocable, asked of both verifiers over a store in memory."""
+"""Revocable claims in both verifiers, over a store in memory."""
 
 import time
 from dataclasses import replace
@@ -41,7 +41,7 @@ def remote(store, rules=WITH_SETS):
 
 @pytest.fixture(params=[with_replica, remote], ids=["replica", "remote"])
 def over(request):
-    """Makes a verifier of each kind over a store."""
+    """Make a verifier of each kind over a store."""
     return request.param
 
 
@@ -64,7 +64,9 @@ def odd(**more):
         ("azp=web&device_id=d-1", {**DEVICE, "azp": "web"}, {**DEVICE, "azp": "app"}),
     ],
 )
-async def test_who_has_all_claims_is_rejected_and_nobody_else(over, id_, claims, other):
+async def test_only_tokens_with_all_claims_of_the_set_are_rejected(
+    over, id_, claims, other
+):
     async with over(await store_as_of(0, revoked(id_))) as verifier:
         verdict = await verifier.check_async(token(**claims))
         assert verdict.reason is Reason.CLAIMS_REVOKED
@@ -85,14 +87,14 @@ async def test_a_check_that_waits_for_nothing_says_the_same():
                 assert (at_once.reason, at_once.entry) == (waited.reason, waited.entry)
 
 
-async def test_a_verifier_without_sets_looks_for_none(over):
-    """Which is why it must not start in a region that has some."""
+async def test_a_verifier_without_claim_sets_looks_none_up(over):
+    """Therefore it must not start in a region that has some."""
     async with over(await store_as_of(0, revoked("device_id=d-1")), RULES) as verifier:
         assert await verifier.check_async(token(**DEVICE))
 
 
-async def test_what_no_event_can_name_is_unverifiable_where_it_is_looked_for(over):
-    """With a replica that is as soon as something might have been missed."""
+async def test_a_claim_that_no_event_can_name_is_unverifiable(over):
+    """With a replica, only once there is an entry that it might miss."""
     async with over(await store_as_of(0, revoked("device_id=d-9"))) as verifier:
         verdict = await verifier.check_async(odd())
         assert verdict.reason is Reason.UNVERIFIABLE
@@ -103,7 +105,7 @@ async def test_what_no_event_can_name_is_unverifiable_where_it_is_looked_for(ove
         assert (await verifier.check_async(odd())).active is not looks
 
 
-async def test_claims_are_read_only_while_there_is_an_entry_about_any(monkeypatch):
+async def test_claims_are_read_only_while_some_entry_names_claims(monkeypatch):
     store, read = await store_as_of(), []
     async with with_replica(store) as verifier:
         reader = verifier._claim_reader
@@ -119,18 +121,18 @@ async def test_claims_are_read_only_while_there_is_an_entry_about_any(monkeypatc
 
 
 class Overtaken(Replica):
-    """A replica that learns of an entry while a check is under way in a thread."""
+    """A replica that gets an entry while a check runs in a thread."""
 
     def find(self, token, now):
         entry = revoked("device_id=d-1")
-        told = b"-1 " + encode_value(entry)
-        self.put({name(entry.target, self._peppers[0]): told})
+        value = b"-1 " + encode_value(entry)
+        self.put({name(entry.target, self._peppers[0]): value})
         self.advance(Freshness(ready=True, as_of=now))
         return super().find(token, now)
 
 
-async def test_a_verdict_never_claims_to_know_what_was_not_looked_for():
-    """Else a token passed as of after the event that revoked it."""
+async def test_a_verdict_claims_no_lookup_that_was_not_made():
+    """Else a token would pass as of a time after the event that revoked it."""
     async with with_replica(await store_as_of()) as verifier:
         replica = Overtaken((verifier._store.pepper,))
         replica.advance(Freshness(ready=True, as_of=UnixMs(now_ms() - 1_000)))
@@ -164,8 +166,8 @@ def signed(**more):
 
 
 @pytest.mark.parametrize("kind", ["replica", "remote"])
-async def test_what_a_signed_token_has_is_looked_for(kind, tmp_path):
-    """Each time: what was verified before is remembered, and may be revoked since."""
+async def test_the_claims_of_a_signed_token_are_looked_up(kind, tmp_path):
+    """Each time: a cached token may have been revoked since."""
     path = tmp_path / "jwks.json"
     path.write_bytes(key_set(jwk("ES256")))
     issuer = TrustedIssuer(algorithms=("ES256",), audiences=(AUDIENCE,), jwks_file=path)

@@ -1,4 +1,4 @@
-"""What one record leads to; `test_conclude_laws.py` has what holds for every log."""
+"""The conclusions from one record. Sibling: test_conclude_laws.py, for any log."""
 
 from collections import Counter
 
@@ -50,7 +50,7 @@ def test_an_event_at_home_leads_to_its_entry():
     assert conclusion.results == Counter(accepted=1)
 
 
-def test_the_ledger_keeps_what_is_no_denylist_entry():
+def test_the_ledger_keeps_all_but_denylist_entries():
     kept = concluded(record(user_event()))
     denied = concluded(record(event(events.TokenRevoked, jti="x")))
     assert [*kept.changed] == [*kept.entries]
@@ -58,8 +58,8 @@ def test_the_ledger_keeps_what_is_no_denylist_entry():
     assert denied.entries[0].target.kind in DENYLIST_KINDS
 
 
-def test_a_misplaced_event_is_forwarded_as_it_was():
-    """Byte for byte, keyed by its target, with all its headers and where it was."""
+def test_a_misplaced_event_is_forwarded_unchanged():
+    """Byte for byte, keyed by its target, with all its headers and its origin."""
     what = user_event()
     headers = (("trace", b"\x00\xff"), ("trace", b"twice"))
     misplaced = record(what, elsewhere(what), headers=headers)
@@ -74,7 +74,7 @@ def test_a_misplaced_event_is_forwarded_as_it_was():
     assert forward.headers == (*headers, ("forwarded-from", published))
 
 
-def test_where_it_arrives_the_place_and_time_of_its_publication_count():
+def test_a_forwarded_event_keeps_its_original_position_and_time():
     what = user_event()
     misplaced = record(what, elsewhere(what))
     (forward,) = concluded(misplaced).forwards
@@ -82,7 +82,7 @@ def test_where_it_arrives_the_place_and_time_of_its_publication_count():
     assert (entry.source, entry.not_before) == (misplaced.at, NOW)
 
 
-def test_a_denial_is_concluded_wherever_it_lies():
+def test_a_denial_is_concluded_in_any_partition():
     """It needs no ledger, so it need not travel."""
     what = event(events.TokenRevoked, jti="x")
     conclusion = concluded(record(what, elsewhere(what)))
@@ -105,8 +105,8 @@ def test_an_event_in_binary_mode_is_forwarded_in_binary_mode():
     assert concluded(arrived(forward)).results == Counter(accepted=1)
 
 
-def test_a_bulk_event_is_split_where_its_users_are():
-    """Each user is concluded on here or forwarded in one part; ids and source stay."""
+def test_a_bulk_event_is_split_by_its_users_partitions():
+    """Each user is concluded on here or forwarded in one part; id and source stay."""
     what = record(BULK, 2)
     conclusion = concluded(what)
     here = [entry.target.id for entry in conclusion.entries]
@@ -120,7 +120,7 @@ def test_a_bulk_event_is_split_where_its_users_are():
     assert conclusion.results == Counter(accepted=len(here))
 
 
-def test_each_part_of_a_bulk_event_is_at_home_where_it_is_sent():
+def test_each_part_of_a_bulk_event_is_at_home():
     for forward in concluded(record(BULK, 2)).forwards:
         part = events.decode(forward.value, forward.headers)
         keys = [record_key(target) for target in events.targets(part)]
@@ -129,7 +129,7 @@ def test_each_part_of_a_bulk_event_is_at_home_where_it_is_sent():
 
 
 def test_a_bulk_event_in_binary_mode_is_forwarded_in_structured_mode():
-    """The new value is a whole CloudEvent: headers that say otherwise must not stay."""
+    """The new value is a whole CloudEvent, so contradicting headers must go."""
     headers = (
         ("ce_specversion", b"1.0"),
         ("ce_type", BULK.type.encode()),
@@ -146,7 +146,7 @@ def test_a_bulk_event_in_binary_mode_is_forwarded_in_structured_mode():
         assert (part.id, part.source, part.type) == ("bulk", "/idp", BULK.type)
 
 
-def test_a_bulk_event_that_is_all_misplaced_concludes_nothing():
+def test_a_fully_misplaced_bulk_event_concludes_nothing():
     alice = event(events.UsersRevoked, users=["alice"])
     conclusion = concluded(record(alice, elsewhere(alice)))
     assert conclusion.entries == ()
@@ -170,7 +170,7 @@ def test_a_producers_retry_emits_its_entry_again_and_counts_once():
     assert retried.results == Counter(duplicate=1)
 
 
-def test_of_a_bulk_event_only_users_not_seen_yet_are_bumped():
+def test_a_retried_bulk_event_bumps_only_new_users():
     conclusion = concluded(record(BULK, 2, offset=7))
     known = conclusion.entries[:2]
     again = concluded(record(BULK, 2, offset=9), known=known)
@@ -181,7 +181,7 @@ def test_of_a_bulk_event_only_users_not_seen_yet_are_bumped():
     assert again.results == Counter(duplicate=2, accepted=len(again.entries) - 2)
 
 
-def test_what_comes_too_late_is_counted_and_changes_nothing():
+def test_an_event_that_is_too_late_is_counted_and_changes_nothing():
     deleted = concluded(record(user_event(events.DataDeleted)))
     late = record(user_event(events.UserEnabled), offset=9)
     conclusion = concluded(late, known=deleted.entries)
@@ -189,7 +189,7 @@ def test_what_comes_too_late_is_counted_and_changes_nothing():
     assert conclusion.results == Counter(superseded=1)
 
 
-def test_a_time_not_to_be_believed_is_counted():
+def test_an_implausible_time_is_counted():
     slip = event(events.TokenRevoked, jti="x", exp=3_600)
     assert concluded(record(slip)).clamped == 1
     assert concluded(record(user_event())).clamped == 0
@@ -209,12 +209,12 @@ GOOD = record(user_event()).value
         (b" " * (MAX_EVENT_BYTES + 1), OversizedRecordError),
     ],
 )
-def test_what_belongs_in_the_dead_letters_is_raised(value, error):
+def test_a_record_for_the_dead_letters_is_raised(value, error):
     with pytest.raises(error):
         concluded(Record(0, value, (), Position(0, 7, NOW)))
 
 
-# Who says where an event comes from ---------------------------------------------------
+# Origins of events --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -233,23 +233,23 @@ def test_what_belongs_in_the_dead_letters_is_raised(value, error):
         "\u0661-2-3".encode(),
     ],
 )
-def test_a_forwarded_record_says_where_it_comes_from(header):
-    """From another partition: nobody forwards to where a record is."""
+def test_a_forwarded_record_needs_a_valid_origin(header):
+    """From another partition: no authority forwards to a record's own partition."""
     with pytest.raises(MalformedForwardedError, match="only authorities may write"):
         origin([("forwarded-from", header)], 0)
     with pytest.raises(MalformedForwardedError):
         origin([("another", b"1-2-3")], 0)
 
 
-def test_a_forwarded_record_is_about_targets_of_its_partition_only():
+def test_a_forwarded_record_concerns_its_own_partition_only():
     at = Position(elsewhere(BULK), 7, NOW)
     with pytest.raises(MalformedForwardedError, match="another partition"):
         concluded(Record(home(BULK), events.encode(BULK), (), at))
 
 
 @pytest.mark.parametrize("partition", range(PARTITIONS))
-def test_a_producer_cannot_say_where_its_event_comes_from(partition):
-    """Neither where it lies nor where it is forwarded to."""
+def test_a_producer_cannot_set_the_origin_of_its_event(partition):
+    """Neither in its own partition nor after forwarding."""
     what = user_event()
     claim = b"%d-%d-%d" % (elsewhere(what), 10**9, NOW - 1)
     forged = record(what, partition, headers=[("forwarded-from", claim)])
@@ -274,8 +274,8 @@ def test_an_event_about_a_claim_set_leads_to_its_entry():
 
 @pytest.mark.parametrize("sets", [(), [("azp",)], [("azp", "device_id")]])
 @pytest.mark.parametrize("away", [0, 1])
-def test_one_about_claims_that_nobody_looks_for_is_parked_wherever_it_lies(sets, away):
-    """It would never be enforced, and whoever sent it must hear that."""
+def test_an_event_about_an_unknown_claim_set_is_parked(sets, away):
+    """It would never be enforced, and its sender must learn that."""
     lies = (home(DEVICE) + away) % PARTITIONS
     with pytest.raises(ClaimsNotRevocableError) as refused:
         concluded(record(DEVICE, lies), sets=sets)

@@ -1,9 +1,9 @@
-"""What holds for every log, wherever its producers put their records."""
+"""Laws that hold for every log, wherever producers put their records."""
 
 from hypothesis import given, settings, strategies as st
 
 from revocation import events
-from tests.stations.log import PARTITIONS, PlayedLog, home
+from tests.stations.log import PARTITIONS, FakeLog, home
 from tests.unit.strategies import any_event
 
 GROUPS = 3
@@ -13,30 +13,30 @@ GROUPS = 3
 def written(draw):
     """Events, each with the partition that its producer chose.
 
-    The events of one issuer, so also of one target, are in one partition: they are
-    forwarded in their order. `test_forwarded_laws.py` has producers that scatter them.
+    All events of an issuer, so also of a target, are in one partition, and forwarded in
+    order. In `test_forwarded_laws.py` producers scatter them.
     """
     chosen = [draw(st.integers(0, PARTITIONS - 1)) for _ in range(GROUPS)]
-    said = []
+    records = []
     for _ in range(draw(st.integers(1, 14))):
         group = draw(st.integers(0, GROUPS - 1))
         what = draw(any_event())
         data = what.data.model_copy(update={"issuer": f"https://idp.example/{group}"})
-        said.append((what.model_copy(update={"data": data}), chosen[group]))
-    retried = draw(st.lists(st.sampled_from(said), max_size=3))
-    return said + retried
+        records.append((what.model_copy(update={"data": data}), chosen[group]))
+    retried = draw(st.lists(st.sampled_from(records), max_size=3))
+    return records + retried
 
 
 def read_all(log, choose):
-    """Conclude on everything, the partitions interleaved as `choose` likes."""
+    """Conclude on everything; `choose` interleaves the partitions."""
     while unread := log.unread():
         log.step(choose(unread))
 
 
-def placed_right(said):
-    """What a log holds that everybody writes to as our own publisher does."""
-    log = PlayedLog()
-    for what, _ in said:
+def placed_right(records):
+    """Return the state of a log in which every record is at home."""
+    log = FakeLog()
+    for what, _ in records:
         for part in at_home(what):
             log.append(part, home(part))
     read_all(log, min)
@@ -50,24 +50,24 @@ def at_home(what):
 
 
 @given(written(), st.data())
-def test_misplaced_records_lead_to_the_same_ledger(said, data):
-    log = PlayedLog()
-    for what, partition in said:
+def test_misplaced_records_lead_to_the_same_ledger(records, data):
+    log = FakeLog()
+    for what, partition in records:
         log.append(what, partition)
 
     read_all(log, lambda unread: data.draw(st.sampled_from(unread)))
 
-    right = placed_right(said)
+    right = placed_right(records)
     assert log.state() == right.state()
     assert log.results == right.results
 
 
 @given(written(), st.data())
 @settings(max_examples=50)
-def test_so_do_records_that_are_taken_again(said, data):
-    """A kill before the commit forwards them twice: by their origin they are known."""
-    log = PlayedLog()
-    for what, partition in said:
+def test_records_taken_again_lead_to_the_same_ledger(records, data):
+    """A kill before the commit forwards them twice; their origin identifies them."""
+    log = FakeLog()
+    for what, partition in records:
         log.append(what, partition)
     for _ in range(data.draw(st.integers(0, 3))):
         if unread := log.unread():
@@ -77,14 +77,14 @@ def test_so_do_records_that_are_taken_again(said, data):
 
     read_all(log, min)
 
-    assert log.state() == placed_right(said).state()
+    assert log.state() == placed_right(records).state()
 
 
 @given(written())
-def test_a_record_is_forwarded_once_at_most(said):
-    """Where it arrives it is at home: nothing goes round in circles."""
-    log = PlayedLog()
-    for what, partition in said:
+def test_a_record_is_forwarded_once_at_most(records):
+    """At its destination it is at home, so nothing circulates."""
+    log = FakeLog()
+    for what, partition in records:
         log.append(what, partition)
     written_by_producers = list(map(len, log.partitions))
     for partition, size in enumerate(written_by_producers):

@@ -1,4 +1,4 @@
-"""What is fetched, and when; and that every record fetched is taken. Without Kafka."""
+"""Which records are fetched, and when, and that each is taken. Without Kafka."""
 
 import os
 from types import SimpleNamespace
@@ -15,8 +15,8 @@ ENTRIES = [TP("played.entries", partition) for partition in range(4)]
 HERE, ELSEWHERE, *_ = EVENTS
 
 
-class PlayedThread:
-    """Stands for the thread that has aiokafka's consumer."""
+class FakeThread:
+    """A double of the thread that runs aiokafka's consumer."""
 
     def __init__(self):
         self.assigned = {*EVENTS, *ENTRIES}
@@ -44,12 +44,12 @@ class PlayedThread:
 
 @pytest.fixture
 def thread():
-    return PlayedThread()
+    return FakeThread()
 
 
 @pytest.fixture
 async def consumer(authority, thread):
-    """As it is when partitions were assigned and are about to be recovered."""
+    """A consumer whose partitions are assigned and not yet recovered."""
     made = authority.consumer
     made._thread = thread
     made.pause_partitions(thread.assigned)
@@ -57,20 +57,20 @@ async def consumer(authority, thread):
 
 
 def fetched_from(consumer):
-    """Of all partitions, as aiokafka's fetcher chooses: nothing chosen means all."""
+    """Return the partitions that aiokafka's fetcher uses: no choice means all."""
     chosen = consumer._get_active_partitions()
     return {tp for tp in (*EVENTS, *ENTRIES) if not chosen or tp in chosen}
 
 
-# When -------------------------------------------------------------------------------
+# Fetching ----------------------------------------------------------------------------
 
 
-async def test_nothing_is_fetched_while_all_is_paused(consumer):
+async def test_nothing_is_fetched_while_all_partitions_are_paused(consumer):
     assert fetched_from(consumer) == set()
 
 
 async def test_nothing_is_fetched_between_resuming_partitions_and_flow(consumer):
-    """The seek to what was committed lies in between."""
+    """The seek to the committed offsets lies in between."""
     consumer.resume_partitions(EVENTS)
     await consumer.perform_seek()
     assert fetched_from(consumer) == set()
@@ -78,8 +78,8 @@ async def test_nothing_is_fetched_between_resuming_partitions_and_flow(consumer)
     assert fetched_from(consumer) == {*EVENTS}
 
 
-async def test_a_fetch_under_way_follows_what_is_resumed(consumer):
-    """It has what Faust gave it at its start."""
+async def test_a_fetch_under_way_includes_resumed_partitions(consumer):
+    """It holds the set that Faust passed at its start."""
     chosen = consumer._get_active_partitions()
     consumer.resume_partitions(EVENTS)
     consumer.resume_flow()
@@ -89,14 +89,14 @@ async def test_a_fetch_under_way_follows_what_is_resumed(consumer):
     assert not {*EVENTS} & chosen
 
 
-async def test_what_is_paused_again_is_not_resumed_with_flow(consumer):
+async def test_a_partition_paused_again_is_not_resumed_with_flow(consumer):
     consumer.resume_partitions(EVENTS)
     consumer.pause_partitions([HERE])
     consumer.resume_flow()
     assert fetched_from(consumer) == {*EVENTS} - {HERE}
 
 
-async def test_what_was_given_away_is_not_resumed_with_flow(consumer, thread):
+async def test_a_revoked_partition_is_not_resumed_with_flow(consumer, thread):
     consumer.resume_partitions(EVENTS)
     thread.assigned -= {HERE}
     consumer.resume_flow()
@@ -106,7 +106,7 @@ async def test_what_was_given_away_is_not_resumed_with_flow(consumer, thread):
 async def test_partitions_are_resumed_once(consumer):
     consumer.resume_partitions(EVENTS)
     consumer.resume_flow()
-    consumer._active_partitions.discard(HERE)  # as while its buffer is full
+    consumer._active_partitions.discard(HERE)  # As while its buffer is full.
     consumer.resume_flow()
     assert fetched_from(consumer) == {*EVENTS} - {HERE}
 
@@ -118,8 +118,10 @@ async def test_flow_can_be_resumed_before_anything_is_assigned(consumer, thread)
     assert consumer.flow_active
 
 
-async def test_what_was_never_committed_is_read_from_the_beginning(consumer, thread):
-    """Except for entries, whose place is the ledger's."""
+async def test_a_partition_without_a_commit_is_read_from_the_beginning(
+    consumer, thread
+):
+    """Except for entries, whose position the ledger keeps."""
     thread.committed = {HERE: 7, ELSEWHERE: None}
     await consumer.perform_seek()
     assert {*thread.beginning} == {*EVENTS} - {HERE}
@@ -130,10 +132,8 @@ async def test_what_was_never_committed_is_read_from_the_beginning(consumer, thr
     assert thread.beginning == []
 
 
-async def test_what_is_concluded_already_is_not_read_by_a_new_group(
-    consumer, thread, ledger
-):
-    """Nor by one that is further back, nor by one that lost its disk."""
+async def test_concluded_records_are_not_read_by_a_new_group(consumer, thread, ledger):
+    """Also not by a group further back, or one that lost its disk."""
     ledger.note_concluded(HERE.partition, [Update(Position(0, 40, NOW))])
     ledger.note_concluded(ELSEWHERE.partition, [Update(Position(1, 40, NOW))])
     thread.committed = {ELSEWHERE: 7, EVENTS[2]: 12}
@@ -152,15 +152,15 @@ async def test_a_fetch_is_short_while_partitions_may_be_resumed(consumer, thread
     assert thread.timeouts == [0.1, 1.0]
 
 
-# What -------------------------------------------------------------------------------
+# Gaps -------------------------------------------------------------------------------
 
 
 class Exited(BaseException):
-    """Stands for the end of the process."""
+    """Stands for the exit of the process."""
 
 
 class Reading:
-    """An authority with its consumer; `taken` are the places that it went on to."""
+    """An authority with its consumer; `taken` are the positions that it reached."""
 
     def __init__(self, authority, consumer):
         self.authority = authority
@@ -172,23 +172,23 @@ class Reading:
         self.taken.append((event.message.tp, event.message.offset))
 
     def fetch(self, *offsets, tp=HERE):
-        """Make the messages of records as the broker delivers them."""
+        """Return the messages of records as the broker delivers them."""
         return [self.consumer._to_message(tp, record(tp, each)) for each in offsets]
 
     async def take(self, *messages):
         """Have the authority consume messages."""
-        await self.authority._consume(PlayedStream(messages))
+        await self.authority._consume(FakeStream(messages))
 
     async def rebalance(self):
-        """Give everything away, and have it again."""
+        """Revoke all partitions, and assign them again."""
         everything = self.consumer.assignment()
         await self.authority._revoked(self.authority, everything)
         await self.authority._assigned(self.authority, everything)
         await self.consumer.perform_seek()
 
 
-class PlayedStream:
-    """Gives events of messages, then ends."""
+class FakeStream:
+    """Yields events of messages, then ends."""
 
     def __init__(self, messages):
         self._messages = messages
@@ -225,7 +225,7 @@ def reading(authority, consumer, monkeypatch):
 
 
 async def test_a_record_that_is_lost_ends_the_process(reading):
-    """Before the one behind it is taken, let alone acknowledged."""
+    """Before the next record is taken, let alone acknowledged."""
     first, _lost, third = reading.fetch(5, 6, 7)
     await reading.take(first)
     with pytest.raises(Exited):
@@ -239,20 +239,20 @@ async def test_the_first_record_after_a_seek_may_be_the_lost_one(reading):
         await reading.take(second)
 
 
-async def test_a_record_that_is_lost_behind_a_hole_ends_the_process(reading):
+async def test_a_record_lost_after_a_gap_ends_the_process(reading):
     first, _lost, third = reading.fetch(5, 9, 10)
     await reading.take(first)
     with pytest.raises(Exited):
         await reading.take(third)
 
 
-async def test_holes_of_the_log_are_no_loss(reading):
-    """Transactions leave markers; retention cuts the beginning off."""
+async def test_gaps_in_the_log_are_no_loss(reading):
+    """Transactions leave markers; retention deletes the beginning."""
     await reading.take(*reading.fetch(5, 6, 9, 10, 400))
     assert [offset for _, offset in reading.taken] == [5, 6, 9, 10, 400]
 
 
-async def test_partitions_are_counted_apart(reading):
+async def test_partitions_are_counted_separately(reading):
     here, there = reading.fetch(5, 6), reading.fetch(1, 2, tp=ELSEWHERE)
     reading.fetch(100, tp=ENTRIES[0])
     await reading.take(here[0], there[0], here[1], there[1])
@@ -261,7 +261,7 @@ async def test_partitions_are_counted_apart(reading):
 
 @pytest.mark.parametrize("seek_is_seen", [True, False])
 async def test_reading_again_is_no_loss(reading, seek_is_seen):
-    """From further back than what was taken, or only fetched."""
+    """From before the taken records, or only before the fetched ones."""
     first, second, _fetched_only = reading.fetch(5, 6, 7)
     await reading.take(first, second)
     if seek_is_seen:
@@ -279,16 +279,16 @@ async def test_a_record_lost_when_read_again_ends_the_process(reading):
         await reading.take(third)
 
 
-async def test_what_is_fetched_again_but_dropped_as_known_is_no_loss(reading):
-    """Faust hands on nothing before the place that it has read up to."""
+async def test_records_fetched_again_and_dropped_are_no_loss(reading):
+    """Faust passes on nothing before its own read position."""
     await reading.take(*reading.fetch(5, 6, 7))
     *_, known, new = reading.fetch(5, 6, 7, 8)
     await reading.take(known, new)
     assert [offset for _, offset in reading.taken] == [5, 6, 7, 7, 8]
 
 
-async def test_partitions_that_were_away_begin_anew(reading):
-    """Somebody else took what lies between, or nobody took what was in the buffers."""
+async def test_reassigned_partitions_start_afresh(reading):
+    """Another member took the records between, or buffered records were dropped."""
     first, _in_the_buffer = reading.fetch(5, 6)
     await reading.take(first)
     await reading.rebalance()

@@ -1,4 +1,4 @@
-"""gRPC for Envoy: what is read, what is answered, and that nothing gets past it."""
+"""gRPC for Envoy: requests, answers, and that nothing passes unauthorised."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ from revocation.web.access_guard import AccessPolicy
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import BEARER_ONLY
 from revocation.web.routes import RouteRule
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 
 STEPS = AccessPolicy(credentials=BEARER_ONLY, refusals=Refusals())
 RULES = [
@@ -38,20 +38,20 @@ RULES = [
 
 
 class Fixed:
-    """Rules that stay."""
+    """Rules that never change."""
 
     current = RuleSet(RULES, policies=DEFAULT_POLICIES)
 
 
 class Answering:
-    """An authorizer that answers as told, or raises."""
+    """An authorizer that returns a configured answer, or raises it."""
 
     def __init__(self, answer):
         self.answer = answer
-        self.asked = []
+        self.calls = []
 
     def authorize(self, request):
-        self.asked.append(request)
+        self.calls.append(request)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -90,7 +90,7 @@ def fields(options):
 # Reading ------------------------------------------------------------------------------
 
 
-def test_the_request_in_question_is_read_whole():
+def test_the_original_request_is_read_completely():
     read = read_request(
         question(
             {":path": "/x", "Authorization": "Bearer a"},
@@ -108,8 +108,8 @@ def test_the_request_in_question_is_read_whole():
     assert not read.websocket
 
 
-def test_header_fields_come_as_they_were_sent():
-    """Two stay two, and bytes stay bytes."""
+def test_header_fields_are_unchanged():
+    """Two fields stay two, and bytes stay bytes."""
     raw = [("authorization", b"Bearer a"), ("authorization", b"Bearer \xff")]
     read = read_request(question(raw=[*raw, (":authority", b"api.example")]))
     assert [each for each in read.headers if each[0] == b"authorization"] == [
@@ -129,14 +129,14 @@ def test_header_fields_come_as_they_were_sent():
         ({"sec-websocket-version": "13"}, True),
     ],
 )
-def test_what_looks_like_a_websocket_is_one(headers, websocket):
+def test_websocket_handshakes_are_recognised(headers, websocket):
     assert read_request(question(headers)).websocket is websocket
 
 
 # Answering ----------------------------------------------------------------------------
 
 
-def test_a_request_that_passes_says_who_asks_and_loses_the_rest():
+def test_a_passing_request_gets_identity_and_loses_other_headers():
     answer = write_answer(
         AuthzAnswer(
             200,
@@ -146,7 +146,7 @@ def test_a_request_that_passes_says_who_asks_and_loses_the_rest():
     )
     assert answer.status.code == grpc.StatusCode.OK.value[0]
     assert fields(answer.ok_response.headers) == {"x-auth-subject": "alice"}
-    # Envoy removes last: what is set must not be among them.
+    # Envoy removes headers last, so none that is set may be removed.
     assert list(answer.ok_response.headers_to_remove) == [
         "x-auth-scope",
         "authorization",
@@ -156,7 +156,7 @@ def test_a_request_that_passes_says_who_asks_and_loses_the_rest():
 @pytest.mark.parametrize(
     ("status", "code"), [(401, "UNAUTHENTICATED"), (403, "PERMISSION_DENIED")]
 )
-def test_a_refusal_is_told_as_it_is(status, code):
+def test_a_refusal_keeps_its_status(status, code):
     headers = (("www-authenticate", "Bearer"), ("content-length", "2"))
     answer = write_answer(AuthzAnswer(status, headers, body=b"no"))
     assert answer.status.code == grpc.StatusCode[code].value[0]
@@ -166,12 +166,12 @@ def test_a_refusal_is_told_as_it_is(status, code):
 
 
 @pytest.mark.parametrize("status", [0, 100, 201, 204, 299, 302, 399, 600, -1])
-def test_what_is_neither_a_pass_nor_a_refusal_is_503(status):
+def test_any_other_status_becomes_503(status):
     answer = write_answer(AuthzAnswer(status))
     assert answer.denied_response.status.code == 503
 
 
-async def test_an_answer_may_take_its_time():
+async def test_an_answer_may_be_awaited():
     answers = asyncio.get_running_loop().create_future()
     answers.set_result(AuthzAnswer(200))
     answer = await ExtAuthz(Answering(answers)).check(question())
@@ -190,11 +190,11 @@ async def test_an_answer_may_take_its_time():
     ],
     ids=repr,
 )
-async def test_whatever_goes_wrong_is_a_denial(answer, capsys):
-    told = await ExtAuthz(Answering(answer)).check(question())
-    assert told.denied_response.status.code == 503
-    assert told.status.code != 0
-    assert fields(told.denied_response.headers)["retry-after"] == "2"
+async def test_any_error_is_a_denial(answer, capsys):
+    denial = await ExtAuthz(Answering(answer)).check(question())
+    assert denial.denied_response.status.code == 503
+    assert denial.status.code != 0
+    assert fields(denial.denied_response.headers)["retry-after"] == "2"
     assert "eyJ" not in "".join(capsys.readouterr())
 
 
@@ -221,8 +221,8 @@ questions = st.builds(
 
 
 @given(questions)
-async def test_nothing_passes_but_what_is_public_without_a_token_that_counts(asked):
-    answer = await deciding(Told(Reason.TOKEN_REVOKED)).check(asked)
+async def test_without_an_active_token_only_public_paths_pass(asked):
+    answer = await deciding(StubVerifier(Reason.TOKEN_REVOKED)).check(asked)
     if kind(answer) == "ok_response":
         assert asked.attributes.request.http.path.partition("?")[0] == "/health"
         assert not answer.ok_response.headers
@@ -233,11 +233,11 @@ async def test_nothing_passes_but_what_is_public_without_a_token_that_counts(ask
 
 
 @given(questions)
-async def test_what_passes_was_verified_or_is_public(asked):
-    verifier = Told()
+async def test_a_passing_request_is_verified_or_public(asked):
+    verifier = StubVerifier()
     answer = await deciding(verifier).check(asked)
     if kind(answer) == "ok_response" and answer.ok_response.headers:
-        assert len(verifier.asked) == 1
+        assert len(verifier.calls) == 1
         assert fields(answer.ok_response.headers)["x-auth-subject"] == "alice"
 
 
@@ -246,7 +246,7 @@ async def test_what_passes_was_verified_or_is_public(asked):
 
 @pytest.fixture
 async def channel(tmp_path):
-    service = deciding(Told())
+    service = deciding(StubVerifier())
     address = f"unix:{tmp_path}/grpc.sock"
     await service.start(address)
     async with grpc.aio.insecure_channel(address) as channel:
@@ -255,7 +255,7 @@ async def channel(tmp_path):
     await service.stop()
 
 
-async def test_envoy_s_own_client_is_answered(channel, tmp_path):
+async def test_a_grpc_client_is_answered(channel, tmp_path):
     asked = question({"authorization": "Bearer a.b.c"})
     answer = await AuthorizationStub(channel).Check(asked)
     assert fields(answer.ok_response.headers)["x-auth-subject"] == "alice"
@@ -263,8 +263,8 @@ async def test_envoy_s_own_client_is_answered(channel, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_no_bytes_are_accepted_and_none_end_it(seed, channel):
-    """Neither noise nor a good message with noise in it."""
+async def test_arbitrary_bytes_neither_pass_nor_end_the_server(seed, channel):
+    """Neither noise nor a valid message with noise in it."""
     random = Random(seed)
     good = question({"authorization": "Bearer"}).SerializeToString()
     check = channel.unary_unary(f"/{SERVICE}/Check")
@@ -280,29 +280,29 @@ async def test_no_bytes_are_accepted_and_none_end_it(seed, channel):
     assert kind(await AuthorizationStub(channel).Check(asked)) == "ok_response"
 
 
-async def test_a_message_beyond_the_bound_is_refused(channel):
+async def test_a_message_that_is_too_large_is_refused(channel):
     asked = question({"authorization": "Bearer " + "a" * MAX_MESSAGE_BYTES})
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await AuthorizationStub(channel).Check(asked)
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_where_nobody_can_listen_is_said(tmp_path):
+async def test_an_unusable_address_is_reported(tmp_path):
     with pytest.raises(SettingsError, match="cannot listen"):
-        await deciding(Told()).start(f"unix:{tmp_path}/nowhere/grpc.sock")
+        await deciding(StubVerifier()).start(f"unix:{tmp_path}/nowhere/grpc.sock")
 
 
-async def test_a_socket_that_is_served_is_not_taken_over(channel, tmp_path):
-    """Whoever stopped first would take the other's socket along."""
+async def test_a_socket_in_use_is_not_replaced(channel, tmp_path):
+    """Else the first to stop would remove the other's socket."""
     with pytest.raises(SettingsError, match="another process serves"):
-        await deciding(Told()).start(f"unix:{tmp_path}/grpc.sock")
+        await deciding(StubVerifier()).start(f"unix:{tmp_path}/grpc.sock")
     asked = question({"authorization": "Bearer a.b.c"})
     assert kind(await AuthorizationStub(channel).Check(asked)) == "ok_response"
 
 
-async def test_a_socket_that_a_killed_process_left_is_taken(tmp_path):
+async def test_a_grpc_socket_of_a_killed_process_is_replaced(tmp_path):
     with closing(socket.socket(socket.AF_UNIX)) as left:
         left.bind(str(tmp_path / "grpc.sock"))
-    service = deciding(Told())
+    service = deciding(StubVerifier())
     await service.start(f"unix:{tmp_path}/grpc.sock")
     await service.stop(grace_seconds=0)

@@ -1,6 +1,6 @@
-"""Whatever comes over a channel of gRPC: a denial, and the server goes on.
+"""Whatever arrives over a gRPC channel leads to a denial, and the server continues.
 
-The whole way: gRPC's own client and server, a real verifier over a store in memory.
+End to end: gRPC's own client and server, a real verifier over a store in memory.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ methods = st.sampled_from(
 
 @st.composite
 def messages(draw):
-    """Questions of Envoy, as far as its messages can say them."""
+    """Check requests that Envoy's messages can express."""
     asked = CheckRequest()
     http = asked.attributes.request.http
     http.method, http.path = draw(methods), draw(paths)
@@ -67,7 +67,7 @@ def messages(draw):
 
 @st.composite
 def spoiled(draw):
-    """A question with other bytes in it, or a part of it, or twice."""
+    """A check request with foreign bytes, truncated, or doubled."""
     message = bytearray(draw(messages()))
     places = st.integers(0, max(0, len(message) - 1))
     for place in draw(st.lists(places, max_size=6)):
@@ -78,7 +78,7 @@ def spoiled(draw):
 
 @contextlib.asynccontextmanager
 async def serving(folder):
-    """A function that asks a service."""
+    """Start a service; yields a function that sends it a message."""
     (folder / "jwks.json").write_bytes(published())
     store = await store_as_of(0, cut_off(Kind.USER, "alice"))
     async with verifier_of(store, folder / "jwks.json") as verifier:
@@ -96,7 +96,7 @@ async def serving(folder):
 
 
 class Served:
-    """One service for all examples, and the denials that it has told."""
+    """One service for all examples, and its denials."""
 
     def __init__(self, ask, call):
         self._ask = ask
@@ -112,7 +112,7 @@ def served(tmp_path_factory):
     with beside(serving(tmp_path_factory.mktemp("served"))) as given:
         served = Served(*given)
         yield served
-        # After all that was sent: as on the first day.
+        # After all these messages it still works.
         assert kind(served.ask(with_token("bob"))) == "ok_response"
         assert kind(served.ask(with_token("alice"))) == "denied_response"
 
@@ -126,7 +126,7 @@ def with_token(name):
 
 
 def is_refused(served, message):
-    """By one of a few answers, and without an error of ours."""
+    """Check for one of a few refusals, without an internal error."""
     with capture_logs() as logged:
         answer = served.ask(message)
     assert "ext_authz failed" not in [each["event"] for each in logged]
@@ -139,13 +139,13 @@ def is_refused(served, message):
 
 @settings(max_examples=300)
 @given(messages())
-def test_no_question_passes_without_a_token_that_counts(served, message):
+def test_no_request_passes_without_an_active_token(served, message):
     is_refused(served, message)
 
 
 @settings(max_examples=200)
 @given(spoiled())
-def test_no_question_that_was_spoiled_passes(served, message):
+def test_no_corrupted_request_passes(served, message):
     is_refused(served, message)
 
 
@@ -155,5 +155,5 @@ def test_no_bytes_pass(served, message):
     is_refused(served, message)
 
 
-def test_a_good_token_passes_among_all_that(served):
+def test_a_good_token_passes_among_them(served):
     assert kind(served.ask(with_token("bob"))) == "ok_response"

@@ -11,19 +11,19 @@ from envoy.service.auth.v3.external_auth_pb2_grpc import AuthorizationStub
 
 from revocation.errors import SettingsError
 from tests.stations.test_ext_authz import deciding, kind, question
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 
 
 @pytest.fixture
 def _permissive():
-    """As careless as an umask can be."""
+    """Set the most permissive umask."""
     before = os.umask(0)
     yield
     os.umask(before)
 
 
 def sockets(folder):
-    """All sockets below a folder, and whether strangers could connect to each."""
+    """Return all sockets below a folder, and whether others could connect to each."""
     found = {}
     for path in folder.rglob("*"):
         if path.is_socket():
@@ -34,8 +34,8 @@ def sockets(folder):
 
 
 @pytest.mark.usefixtures("_permissive")
-async def test_nobody_connects_before_it_is_decided_who_may(tmp_path, monkeypatch):
-    """Since gRPC listens as soon as it binds, there is a moment before the mode is."""
+async def test_no_one_connects_before_the_mode_is_set(tmp_path, monkeypatch):
+    """Since gRPC listens as soon as it binds, the mode comes a moment later."""
     seen, make = [], grpc.aio.server
 
     def watched(**options):
@@ -50,12 +50,12 @@ async def test_nobody_connects_before_it_is_decided_who_may(tmp_path, monkeypatc
         server.add_insecure_port = bind_and_look
         return server
 
-    # Without the protection: whoever is quick is in.
+    # Without the protection a fast client gets in.
     watched().add_insecure_port(f"unix:{tmp_path}/open.sock")
     assert seen.pop() == {"open.sock": True}
 
     monkeypatch.setattr(grpc.aio, "server", watched)
-    service = deciding(Told())
+    service = deciding(StubVerifier())
     await service.start(f"unix:{tmp_path}/grpc.sock", mode=0o600)
     (found,) = seen
     assert len(found) == 2
@@ -65,10 +65,10 @@ async def test_nobody_connects_before_it_is_decided_who_may(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("name", ["grpc.sock", "with space", "50%41", "ü"])
-async def test_it_is_served_under_its_name_and_leaves_nothing(tmp_path, name):
+async def test_the_socket_has_its_name_and_is_removed_at_the_end(tmp_path, name):
     folder = tmp_path / name
     folder.mkdir()
-    service = deciding(Told())
+    service = deciding(StubVerifier())
     await service.start(f"unix:{folder / name}")
     assert [each.name for each in folder.iterdir()] == [name]
     (tmp_path / "plain").symlink_to(folder / name)
@@ -79,18 +79,18 @@ async def test_it_is_served_under_its_name_and_leaves_nothing(tmp_path, name):
     assert [*folder.iterdir()] == []
 
 
-async def test_what_is_no_socket_is_not_replaced(tmp_path):
+async def test_a_file_that_is_no_socket_is_not_replaced(tmp_path):
     (tmp_path / "notes").write_text("mine")
     (tmp_path / "folder").mkdir()
     for name in ("notes", "folder"):
         with pytest.raises(SettingsError, match="no socket"):
-            await deciding(Told()).start(f"unix:{tmp_path / name}")
+            await deciding(StubVerifier()).start(f"unix:{tmp_path / name}")
     assert (tmp_path / "notes").read_text() == "mine"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["folder", "notes"]
 
 
 async def test_a_socket_that_another_process_put_there_stays(tmp_path):
-    service = deciding(Told())
+    service = deciding(StubVerifier())
     await service.start(f"unix:{tmp_path}/grpc.sock")
     (tmp_path / "grpc.sock").unlink()
     with closing(socket.socket(socket.AF_UNIX)) as other:
@@ -99,12 +99,12 @@ async def test_a_socket_that_another_process_put_there_stays(tmp_path):
         assert (tmp_path / "grpc.sock").is_socket()
 
 
-async def test_a_path_that_is_too_long_is_said(tmp_path):
-    """Also where only the other name, which it has at first, would be."""
+async def test_a_path_that_is_too_long_is_reported(tmp_path):
+    """Also if only its temporary name would be."""
     most = 107 - len(str(tmp_path)) - 2
     for name in ("x" * 200, f"{'y' * 90}/grpc.sock", f"{'z' * (most - 2)}/s"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         with pytest.raises(SettingsError, match="path"):
-            await deciding(Told()).start(f"unix:{path}")
+            await deciding(StubVerifier()).start(f"unix:{path}")
         assert [*path.parent.iterdir()] == [] or path.parent == tmp_path

@@ -12,7 +12,7 @@ from revocation.verifier import Verification
 from revocation.web.bearer import Refusals
 from revocation.web.credentials import CredentialRules
 from revocation.web.fastapi import Protected
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 
 BEARER = {"authorization": "Bearer token-1"}
 REVOKED = (
@@ -23,7 +23,7 @@ COOKIE = {"cookie": "__Host-token=token-2"}
 
 
 def service(verifier, **options):
-    """One path for reading and one for writing, each with all that can be asked."""
+    """One path for reading and one for writing, each with every requirement."""
     app = FastAPI()
     reader = Protected(verifier, **options)
     writer = Protected(
@@ -67,35 +67,35 @@ async def ask(verifier, method, path, headers=BEARER, **options):
 
 
 async def test_the_operation_gets_the_verification():
-    verifier = Told()
+    verifier = StubVerifier()
     answer = await ask(verifier, "GET", "/me")
     assert answer.json() == {"claims": {"sub": "alice"}, "as_of": 7}
-    assert verifier.asked == [("token-1", "read", ())]
+    assert verifier.calls == [("token-1", "read", ())]
 
 
-async def test_an_operation_says_what_it_asks_for():
-    verifier = Told(scope="data:read data:write")
+async def test_an_operation_can_state_its_requirements():
+    verifier = StubVerifier(scope="data:read data:write")
     answer = await ask(verifier, "PUT", "/datasets/42")
     assert answer.json() == 42
-    assert verifier.asked == [("token-1", "careful", ("dataset:42",))]
+    assert verifier.calls == [("token-1", "careful", ("dataset:42",))]
 
 
-async def test_the_route_class_is_the_methods_when_nothing_is_said():
-    verifier = Told()
+async def test_the_route_class_defaults_to_the_methods():
+    verifier = StubVerifier()
     await ask(verifier, "POST", "/datasets")
-    assert verifier.asked == [("token-1", "write", ())]
+    assert verifier.calls == [("token-1", "write", ())]
 
 
 @pytest.mark.parametrize("number", ["042", "+42", "4_2", "42.0", "%34%32", "x"])
-async def test_a_resource_is_the_one_that_the_operation_touches(number):
+async def test_a_resource_comes_from_the_path_value(number):
     """Pydantic reads some of these as 42."""
-    verifier = Told(scope="data:write")
+    verifier = StubVerifier(scope="data:write")
     answer = await ask(verifier, "PUT", f"/datasets/{number}")
     if answer.status_code == 200:
-        assert verifier.asked[0][2] == (f"dataset:{answer.json()}",)
+        assert verifier.calls[0][2] == (f"dataset:{answer.json()}",)
     else:
         assert answer.status_code == 400
-        assert verifier.asked == []
+        assert verifier.calls == []
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,9 @@ async def test_a_resource_is_the_one_that_the_operation_touches(number):
     ],
 )
 async def test_a_token_that_does_not_count_is_refused(reason, status, field, expected):
-    answer = await ask(Told(reason), "GET", "/me", refusals=Refusals(realm="data"))
+    answer = await ask(
+        StubVerifier(reason), "GET", "/me", refusals=Refusals(realm="data")
+    )
     assert answer.status_code == status
     assert answer.json().keys() == {"detail"}
     assert answer.headers["content-type"] == "application/json"
@@ -116,33 +118,37 @@ async def test_a_token_that_does_not_count_is_refused(reason, status, field, exp
 
 
 async def test_a_token_without_the_scope_is_told_which():
-    answer = await ask(Told(scope="data:read"), "PUT", "/datasets/42")
+    answer = await ask(StubVerifier(scope="data:read"), "PUT", "/datasets/42")
     assert answer.status_code == 403
     assert 'scope="data:write"' in answer.headers["www-authenticate"]
 
 
 async def test_no_token_and_a_malformed_one():
-    missing = await ask(Told(), "GET", "/me", {})
+    missing = await ask(StubVerifier(), "GET", "/me", {})
     assert (missing.status_code, missing.headers["www-authenticate"]) == (
         401,
         'Bearer realm="api"',
     )
-    malformed = await ask(Told(), "GET", "/me", {"authorization": "Bearer a b"})
+    malformed = await ask(StubVerifier(), "GET", "/me", {"authorization": "Bearer a b"})
     assert malformed.status_code == 400
 
 
-async def test_a_cookie_needs_evidence_where_it_acts():
+async def test_a_cookie_needs_origin_evidence_for_unsafe_methods():
     options = {"credentials": CredentialRules(cookie="__Host-token")}
     own = {**COOKIE, "sec-fetch-site": "same-origin"}
-    assert (await ask(Told(), "GET", "/me", COOKIE, **options)).status_code == 200
     assert (
-        await ask(Told(), "POST", "/datasets", COOKIE, **options)
+        await ask(StubVerifier(), "GET", "/me", COOKIE, **options)
+    ).status_code == 200
+    assert (
+        await ask(StubVerifier(), "POST", "/datasets", COOKIE, **options)
     ).status_code == 403
-    assert (await ask(Told(), "POST", "/datasets", own, **options)).status_code == 200
+    assert (
+        await ask(StubVerifier(), "POST", "/datasets", own, **options)
+    ).status_code == 200
 
 
 async def open_websocket(app, headers):
-    """What the server gets to send."""
+    """Return the messages that the server gets to send."""
     sent = []
 
     async def receive():
@@ -162,18 +168,18 @@ async def open_websocket(app, headers):
 
 
 async def test_a_websocket_is_checked_before_it_is_accepted():
-    verifier = Told()
+    verifier = StubVerifier()
     app = service(verifier)
     types, _ = await open_websocket(app, [(b"authorization", b"Bearer token-1")])
     assert types == ["websocket.accept", "websocket.send", "websocket.close"]
-    assert verifier.asked == [("token-1", "write", ())]
+    assert verifier.calls == [("token-1", "write", ())]
     types, (closed,) = await open_websocket(app, [])
     assert types == ["websocket.close"]
     assert closed["code"] == 1008
 
 
 async def test_the_scheme_shows_in_the_openapi_document():
-    document = service(Told()).openapi()
+    document = service(StubVerifier()).openapi()
     assert document["components"]["securitySchemes"] == {
         "Bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     }
@@ -181,15 +187,15 @@ async def test_the_scheme_shows_in_the_openapi_document():
         assert document["paths"][path][method]["security"] == [{"Bearer": []}]
 
 
-def test_what_cannot_be_asked_for_is_refused_at_construction():
+def test_impossible_requirements_are_refused_at_construction():
     for wrong in ({"scopes": ["a b"]}, {"resources": ["{id}"]}):
         with pytest.raises(SettingsError):
-            Protected(Told(), **wrong)
+            Protected(StubVerifier(), **wrong)
 
 
-async def test_a_value_that_the_path_does_not_have_is_the_services_mistake():
+async def test_a_value_missing_from_the_path_is_a_programming_error():
     app = FastAPI()
-    protected = Protected(Told(), resources=["dataset:{id}"])
+    protected = Protected(StubVerifier(), resources=["dataset:{id}"])
 
     @app.get("/datasets", dependencies=[Depends(protected)])
     async def list_all() -> None: ...

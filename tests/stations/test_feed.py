@@ -1,4 +1,4 @@
-"""Keeping a replica: loading, following, and what may go wrong in between."""
+"""Keeping a replica: loading, following, and interruptions."""
 
 import asyncio
 import contextlib
@@ -76,7 +76,7 @@ def snapshots(cause):
 # Loading ------------------------------------------------------------------------------
 
 
-async def test_a_replica_has_what_was_there_and_what_comes():
+async def test_a_replica_has_the_snapshot_and_later_changes():
     store = await store_as_of(0, cut_off(Kind.USER, "alice"))
     async with following(store) as feed:
         await feed.wait_ready()
@@ -99,14 +99,14 @@ async def test_nothing_is_ready_before_the_region_is():
 
 
 class Slow(MemoryStore):
-    """Gives a page only when told to."""
+    """Returns a page only when released."""
 
     async def page(self, cursor: str) -> Page:
         await self.turn.acquire()
         return await super().page(cursor)
 
 
-async def test_a_half_loaded_replica_answers_nothing_and_says_how_far_it_is(
+async def test_a_half_loaded_replica_is_not_ready_and_shows_progress(
     monkeypatch,
 ):
     canaries = len(canary.TARGETS)
@@ -126,7 +126,7 @@ async def test_a_half_loaded_replica_answers_nothing_and_says_how_far_it_is(
         assert all(knows(feed, name) for name in names)
 
 
-async def test_more_entries_than_allowed_are_refused_and_said():
+async def test_more_entries_than_allowed_are_refused_and_reported():
     store = await store_as_of(0, *[cut_off(Kind.USER, name) for name in "abc"])
     refused = metrics.FEED_RETRIES.labels("eu", "replica_full")._value
     before = refused.get()
@@ -138,7 +138,7 @@ async def test_more_entries_than_allowed_are_refused_and_said():
 # Interruptions ------------------------------------------------------------------------
 
 
-async def test_an_outage_is_waited_out_without_a_new_snapshot():
+async def test_an_outage_needs_no_new_snapshot():
     store = await store_as_of(0, cut_off(Kind.USER, "alice"))
     async with following(store) as feed:
         await feed.wait_ready()
@@ -171,8 +171,8 @@ async def test_a_missed_record_leads_to_a_new_snapshot():
         assert snapshots("store_moved_back") == before + 1
 
 
-async def test_the_old_replica_answers_until_the_new_one_is_whole():
-    """A flushed region is cold for a while; what was known of it stays true."""
+async def test_the_old_replica_answers_until_the_new_one_is_complete():
+    """A flushed region is cold for a while; the replica's entries stay valid."""
     store = await store_as_of(0, cut_off(Kind.USER, "alice"))
     async with following(store) as feed:
         await feed.wait_ready()
@@ -190,8 +190,8 @@ async def test_the_old_replica_answers_until_the_new_one_is_whole():
         assert knows(feed)
 
 
-async def test_pages_of_two_servers_are_never_put_together(monkeypatch):
-    """A cursor means nothing to the server that takes over in the middle."""
+async def test_pages_of_two_servers_are_never_combined(monkeypatch):
+    """A cursor is meaningless to the server that takes over in the middle."""
     monkeypatch.setattr(memory_store, "_PAGE_ENTRIES", 1)
     store = await store_as_of(0, *[cut_off(Kind.USER, name) for name in "abc"])
     pages, page = [], store.page
@@ -208,20 +208,20 @@ async def test_pages_of_two_servers_are_never_put_together(monkeypatch):
     assert all(knows(feed, name) for name in "abc")
 
 
-async def test_a_server_that_knew_less_is_not_taken_for_the_one_that_knew_more(
+async def test_a_server_that_is_behind_does_not_get_anothers_freshness(
     monkeypatch,
 ):
-    """Its freshness counts, not that of the server that was asked first."""
+    """Its freshness counts, not that of the first server."""
     store = await store_as_of(0, cut_off(Kind.USER, "alice"))
     head, asked = store.head, []
 
     async def knew_more_once() -> FeedHead:
-        told = await head()
-        asked.append(told)
+        current = await head()
+        asked.append(current)
         if len(asked) > 1:
-            return told
-        later = Freshness(ready=True, as_of=told.freshness.as_of + HOUR)
-        return told._replace(freshness=later)
+            return current
+        later = Freshness(ready=True, as_of=current.freshness.as_of + HOUR)
+        return current._replace(freshness=later)
 
     monkeypatch.setattr(store, "head", knew_more_once)
     async with following(store) as feed:
@@ -229,14 +229,14 @@ async def test_a_server_that_knew_less_is_not_taken_for_the_one_that_knew_more(
         assert feed.replica.freshness == asked[-1].freshness
 
 
-async def test_whatever_goes_wrong_it_starts_over(monkeypatch):
+async def test_any_other_error_starts_it_over(monkeypatch):
     store = await store_as_of(0, cut_off(Kind.USER, "alice"))
     changes, asked = store.changes, []
 
     async def broken_once(position: str, *, wait_ms: int) -> Sequence[Change]:
         asked.append(position)
         if len(asked) == 3:
-            raise RuntimeError("nobody thought of this")
+            raise RuntimeError("an unforeseen error")
         return await changes(position, wait_ms=wait_ms)
 
     monkeypatch.setattr(store, "changes", broken_once)
@@ -260,14 +260,14 @@ async def test_a_clock_that_is_too_far_off_is_not_followed(monkeypatch):
         assert not feed.replica.freshness.ready
 
 
-async def test_expired_entries_go():
-    """Those whose hour is over; what expires now goes when that is."""
+async def test_expired_entries_are_removed():
+    """Entries of past hours go; one that expires now goes with its own hour."""
     store = await store_as_of(0)
     async with following(store) as feed:
         await feed.wait_ready()
         long_ago = now_ms() - 2 * HOUR
         gone = Target(Kind.TOKEN, ISSUER, "gone")
         past = Entry(gone, Position(0, 9, long_ago), expires_at=long_ago)
-        feed.replica.put(store._told(gone, memory_store._Kept(past, long_ago, 0)))
+        feed.replica.put(store._stored(gone, memory_store._Kept(past, long_ago, 0)))
         assert len(feed.replica) == 1
         await eventually(lambda: len(feed.replica) == 0, pause=0.001)

@@ -1,4 +1,4 @@
-"""Laws of a replica: whatever happens, it comes to what the region has."""
+"""Laws of a replica: whatever happens, it converges to its region."""
 
 import random
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ steps = st.one_of(
 
 
 class Eventful(MemoryStore):
-    """Between any two answers something happens, until nothing is left to happen."""
+    """A store where something happens between any two answers, until all has."""
 
     def __init__(self, happenings, luck) -> None:
         self.now = NOW
@@ -92,9 +92,7 @@ class Eventful(MemoryStore):
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-async def test_whatever_happens_the_replica_comes_to_what_the_region_has(
-    monkeypatch, happenings, seed
-):
+async def test_a_replica_converges_to_its_region(monkeypatch, happenings, seed):
     """Snapshots, changes, gaps, flushes, outages and expiries, in any order."""
     monkeypatch.setattr(memory_store, "_PAGE_ENTRIES", 2)
     monkeypatch.setattr(memory_store, "_CHANGES_PER_READ", 2)
@@ -120,8 +118,8 @@ async def test_whatever_happens_the_replica_comes_to_what_the_region_has(
 
 
 @given(st.integers(0, 10**9), st.sampled_from(["read", "write", "lax", "ask"]))
-def test_cut_off_for_however_long_it_is_never_active_beyond_its_policy(cut_ms, route):
-    """Unless it was told to be."""
+def test_a_disconnected_verifier_is_never_active_beyond_its_policy(cut_ms, route):
+    """Unless the policy allows it."""
     policies = {
         **DEFAULT_POLICIES,
         "lax": StalenessPolicy(beyond=Beyond.ALLOW),

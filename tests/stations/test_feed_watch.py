@@ -1,4 +1,4 @@
-"""A replica that learns nothing although its store does is followed anew."""
+"""A replica without progress, although its store has some, gets its feed restarted."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ def _impatient(monkeypatch):
 
 
 class Hanging(MemoryStore):
-    """Hangs in every read once `hang` was called; other readers do not."""
+    """Hangs in every read once `hang` is called; other readers do not."""
 
     hangs = away = False
 
@@ -110,7 +110,7 @@ def stalls():
     return metrics.STALLS.labels("feed")._value.get()
 
 
-async def test_a_feed_that_hangs_is_followed_anew_over_another_connection(store):
+async def test_a_hanging_feed_is_restarted_over_another_connection(store):
     before = stalls()
     async with watched(store) as (feed, watch):
         await store.hang()
@@ -122,7 +122,7 @@ async def test_a_feed_that_hangs_is_followed_anew_over_another_connection(store)
         assert stalls() == before + 1
 
 
-async def test_a_feed_that_ended_is_followed_anew(store):
+async def test_a_feed_that_ended_is_restarted(store):
     before = stalls()
     async with watched(store) as (feed, watch):
         feed._task.cancel()
@@ -132,7 +132,7 @@ async def test_a_feed_that_ended_is_followed_anew(store):
         assert stalls() == before + 1
 
 
-async def test_it_complains_until_the_replica_moves_on(store):
+async def test_it_reports_a_problem_until_the_replica_advances(store):
     async with watched(store) as (feed, watch):
         store.another = lambda: store
         await store.hang()
@@ -145,7 +145,7 @@ async def test_it_complains_until_the_replica_moves_on(store):
 
 
 @pytest.mark.parametrize("why", ["store away", "nothing new"])
-async def test_a_feed_that_can_learn_nothing_is_left_alone(store, why):
+async def test_a_feed_without_news_is_left_alone(store, why):
     before = stalls()
     async with watched(store) as (_, watch):
         await store.hang()
@@ -169,7 +169,7 @@ async def test_a_region_that_is_rebuilt_is_waited_for(store):
 
 
 async def test_a_region_that_is_too_large_is_loaded_no_faster(store, monkeypatch):
-    """It waits between attempts on purpose: that is no stall, and no new beginning."""
+    """It waits between attempts on purpose: that is no stall and needs no restart."""
     monkeypatch.setattr(feed_module.Backoff, "next", lambda _: 0.2)
     before, snapshots = stalls(), metrics.REPLICA_SNAPSHOTS.labels("eu", "stalled")
     loaded = snapshots._value.get()
@@ -179,7 +179,7 @@ async def test_a_region_that_is_too_large_is_loaded_no_faster(store, monkeypatch
     assert snapshots._value.get() == loaded
 
 
-async def test_the_watch_itself_is_started_again(store, monkeypatch):
+async def test_the_watch_itself_is_restarted(store, monkeypatch):
     monkeypatch.setattr("revocation.background._CHECK_SECONDS", 0.001)
     async with watched(store) as (_, watch):
         watch._background._task.cancel()

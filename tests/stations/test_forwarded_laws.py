@@ -1,6 +1,6 @@
-"""Whatever producers' partitioners, twins, kills and wipes do: each event counts once.
+"""Each event counts once, whatever partitioners, twins, kills and wipes do.
 
-`connected/test_twins.py` has some of it with real servers.
+Sibling: `connected/test_twins.py`, with real servers.
 """
 
 import random
@@ -20,7 +20,7 @@ from tests.stations.mixtures import (
     happened,
     where,
 )
-from tests.stations.world import TOPICS, Broker, PlayedRegion, Worker
+from tests.stations.world import TOPICS, Broker, FakeRegion, Worker
 from tests.unit.strategies import ISSUER, LIMITS
 
 SEEDS = range(20)
@@ -29,7 +29,7 @@ STEPS = 260
 
 
 class Mixture:
-    """One run: producers, an authority and its twins, all at the mercy of a seed."""
+    """One run: producers, an authority and its twins, driven by a seed."""
 
     def __init__(self, seed: int, folder: Path) -> None:
         self.rng = random.Random(seed)
@@ -57,7 +57,7 @@ class Mixture:
         return worker
 
     async def run(self) -> None:
-        """Take many steps, then let everybody finish."""
+        """Take many steps, then finish."""
         acts = [
             *[self.publish] * 12,
             *[self.take] * 24,
@@ -72,7 +72,7 @@ class Mixture:
         await self.finish()
 
     async def finish(self) -> None:
-        """Let zombies end, and everybody conclude on everything."""
+        """Let zombies end, and every worker conclude on everything."""
         for worker in self.zombies:
             await worker.settle()
             await worker.kill()
@@ -86,7 +86,7 @@ class Mixture:
         for worker in self.workers:
             await worker.kill()
 
-    # What may happen ------------------------------------------------------------------
+    # Random steps ---------------------------------------------------------------------
 
     async def publish(self) -> None:
         event = happened(self.rng, self.broker.now)
@@ -129,7 +129,7 @@ class Mixture:
         self.start(worker.group, worker.folder)
 
     async def wipe(self) -> None:
-        """The same, and its disk is lost."""
+        """Kill a worker that also loses its disk."""
         worker = self.rng.choice(self.workers)
         await worker.kill()
         self.workers.remove(worker)
@@ -145,7 +145,7 @@ class Mixture:
         worker = self.rng.choice(self.workers)
         self.workers.remove(worker)
         self.start(worker.group)
-        # What it does when it goes on, before it learns of that, comes much later.
+        # It resumes much later, and acts before it learns of that.
         worker.commit = lambda: None
         for _ in range(self.rng.randint(0, 3)):
             if unread := worker.unread():
@@ -153,12 +153,12 @@ class Mixture:
         self.zombies.append(worker)
 
     async def look(self) -> None:
-        """See what a region may claim that has read as much as it likes."""
-        check_claims(PlayedRegion(self.broker, self.rng.random), self.published)
+        """Check the claims of a region that has read a random amount."""
+        check_claims(FakeRegion(self.broker, self.rng.random), self.published)
 
 
-def check_claims(region: PlayedRegion, published: list[Published]) -> None:
-    """Check that nothing is claimed that is not there."""
+def check_claims(region: FakeRegion, published: list[Published]) -> None:
+    """Check that every claimed event is applied."""
     for event, partition, offset, _ in published:
         if region.marks[partition].source_offset < offset:
             continue
@@ -177,7 +177,7 @@ def check_users(held: dict[Target, Entry], published: list[Published]) -> None:
 
 
 def check_denials(held: dict[Target, Entry], published: list[Published]) -> None:
-    """Check that denied tokens are denied for as long as the latest event says."""
+    """Check that denied tokens are denied until the latest event's end."""
     ends: dict[Target, int] = {}
     for event, _, _, time in published:
         if isinstance(event, events.TokenRevoked):
@@ -191,12 +191,12 @@ def check_denials(held: dict[Target, Entry], published: list[Published]) -> None
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_a_mixture_leads_to_what_each_event_alone_would(seed, tmp_path):
-    """In the region and in every ledger; and nothing is claimed before it is there."""
+async def test_each_event_of_a_mixture_counts_once(seed, tmp_path):
+    """In the region and in every ledger; and none is claimed before it is applied."""
     mixture = Mixture(seed, tmp_path)
     await mixture.run()
 
-    region = PlayedRegion(mixture.broker)
+    region = FakeRegion(mixture.broker)
     check_users(region.held, mixture.published)
     check_denials(region.held, mixture.published)
     for worker in mixture.workers:

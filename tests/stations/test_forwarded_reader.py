@@ -1,4 +1,4 @@
-"""Forwarded records come in order, each once, and never of a partition given away."""
+"""Forwarded records come in order, each once, and never from a revoked partition."""
 
 import asyncio
 import os
@@ -17,8 +17,8 @@ from tests.stations.kafka import Read
 SETTINGS = AuthoritySettings(topic_prefix="played", data_dir=Path("unused"))
 
 
-class PlayedLogs:
-    """A consumer that is assigned by hand, and the logs that it reads."""
+class FakeAssignedConsumer:
+    """A consumer with manual assignment, and the logs that it reads."""
 
     def __init__(self):
         self.ends = [0, 0, 0]
@@ -50,7 +50,7 @@ class PlayedLogs:
 
 
 class Reading:
-    """A reader that runs, and what it has handed over."""
+    """A running reader, and the records that it has passed on."""
 
     def __init__(self, logs):
         self.logs = logs
@@ -69,7 +69,7 @@ class Reading:
 
 @pytest.fixture
 async def reading(monkeypatch):
-    logs = PlayedLogs()
+    logs = FakeAssignedConsumer()
     monkeypatch.setattr(forwarded_reader, "new_consumer", lambda *_, **__: logs)
     made = Reading(logs)
     await made.reader.start()
@@ -80,7 +80,7 @@ async def reading(monkeypatch):
     await made.reader.stop()
 
 
-async def test_each_partition_is_read_from_where_it_begins(reading):
+async def test_each_partition_is_read_from_its_start(reading):
     reading.logs.ends = [3, 5, 9]
     reading.reader.begin(0, 1)
     reading.reader.begin(1, 4)
@@ -93,7 +93,7 @@ async def test_each_partition_is_read_from_where_it_begins(reading):
 
 
 async def test_a_partition_that_begins_later_repeats_none_of_the_others(reading):
-    """What was fetched and not handed over yet is fetched again."""
+    """Records fetched and not passed on yet are fetched again."""
     reading.logs.ends = [4, 2, 0]
     reading.open_.clear()
     reading.reader.begin(0, 0)
@@ -105,7 +105,7 @@ async def test_a_partition_that_begins_later_repeats_none_of_the_others(reading)
     assert [at for at in reading.taken if at[0] == 0] == [(0, n) for n in range(4)]
 
 
-async def test_nothing_more_comes_of_a_partition_given_away(reading):
+async def test_no_record_of_a_revoked_partition_follows(reading):
     reading.logs.ends = [4, 0, 0]
     reading.open_.clear()
     reading.reader.begin(0, 0)
@@ -113,14 +113,14 @@ async def test_nothing_more_comes_of_a_partition_given_away(reading):
     reading.reader.drop([0, 1])
     reading.open_.set()
     await eventually(lambda: reading.logs.positions == {}, pause=0.001)
-    assert reading.taken == [(0, 0)]  # was on its way
+    assert reading.taken == [(0, 0)]  # It was in transit.
     reading.reader.begin(0, 2)
     await reading.has_taken(3)
     assert reading.taken[1:] == [(0, 2), (0, 3)]
 
 
-async def test_a_partition_that_begins_anew_is_read_from_there(reading):
-    """Though a record of it is on its way meanwhile."""
+async def test_a_reassigned_partition_is_read_from_its_new_start(reading):
+    """Even if a record of it is in transit."""
     reading.logs.ends = [3, 0, 0]
     reading.open_.clear()
     reading.reader.begin(0, 2)

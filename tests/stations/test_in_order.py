@@ -1,4 +1,4 @@
-"""Acknowledgements: in the order taken, and never before everything is delivered."""
+"""Acknowledgements: in the order taken, and only after every delivery."""
 
 import asyncio
 from collections import defaultdict
@@ -9,7 +9,7 @@ from revocation.authority.ordered_producer import InOrder
 
 
 class Delivery:
-    """A future as `InOrder` knows it; completed by hand, callbacks at once."""
+    """A future as `InOrder` uses it; the test completes it, callbacks run at once."""
 
     def __init__(self):
         self._done = False
@@ -29,7 +29,7 @@ class Delivery:
 
 
 class Taken:
-    """What was handed to `InOrder`, and what it acknowledged."""
+    """The records passed to `InOrder`, and those that it acknowledged."""
 
     def __init__(self):
         self.in_order = InOrder()
@@ -44,7 +44,7 @@ class Taken:
         )
 
     def expected(self, partition):
-        """Those before the first record with a delivery outstanding."""
+        """Return the records before the first with a delivery outstanding."""
         expected = []
         for number, deliveries in enumerate(self.records[partition]):
             if not all(delivery.done() for delivery in deliveries):
@@ -62,7 +62,7 @@ steps = st.lists(
 
 @given(steps, st.randoms())
 def test_any_order_of_deliveries(steps, random):
-    """A record may share its deliveries with others, and some may be done already."""
+    """Records may share deliveries, and some deliveries may be done already."""
     taken, outstanding, everything = Taken(), [], []
     for what, number, count in steps:
         if what == "take":
@@ -81,7 +81,7 @@ def test_any_order_of_deliveries(steps, random):
         assert taken.acknowledged[partition] == [*range(len(records))]
 
 
-def test_a_record_that_led_to_nothing_waits_for_those_before_it():
+def test_a_record_without_output_waits_for_those_before_it():
     taken, delivery = Taken(), Delivery()
     taken.take(0, [delivery])
     taken.take(0, [])
@@ -98,7 +98,7 @@ def test_partitions_do_not_wait_for_each_other():
 
 
 def test_a_dropped_partition_is_forgotten():
-    """Its records are somebody else's: neither acknowledged nor in anybody's way."""
+    """Its records belong to another member: they neither count nor delay others."""
     taken, lost, kept = Taken(), Delivery(), Delivery()
     taken.take(0, [lost])
     taken.take(1, [kept])
@@ -109,8 +109,8 @@ def test_a_dropped_partition_is_forgotten():
     assert taken.acknowledged[1] == [0]
 
 
-def test_a_partition_that_comes_back_begins_anew():
-    """A late delivery of the time before neither acknowledges nor delays the new."""
+def test_a_reassigned_partition_starts_afresh():
+    """A late delivery from before neither acknowledges nor delays new records."""
     taken, late, new = Taken(), Delivery(), Delivery()
     taken.take(0, [late])
     taken.in_order.drop([0])
@@ -122,7 +122,7 @@ def test_a_partition_that_comes_back_begins_anew():
 
 
 async def test_real_futures():
-    """A loop calls back in a later turn; the order is the same."""
+    """A loop runs callbacks in a later iteration; the order is the same."""
     taken = Taken()
     loop = asyncio.get_running_loop()
     first, second = loop.create_future(), loop.create_future()

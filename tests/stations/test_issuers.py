@@ -1,6 +1,6 @@
-"""What becomes of real issuers' tokens after events, in verifiers from end to end.
+"""How events affect real issuers' tokens, in verifiers end to end.
 
-`tests/unit/test_reach.py` has every preset with every event; here are the stories.
+Sibling: `tests/unit/test_reach.py`, every preset with every event.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 async def verifier(
     sample: Sample, folder: Path, kind: str, *said: tuple[int, events.Event]
 ) -> AsyncIterator[BaseVerifier]:
-    """A verifier of the issuer's tokens, after events, each with its second."""
+    """Start a verifier of the issuer's tokens, after events, each with its second."""
     keys = folder / "jwks.json"
     keys.write_bytes(key_set(jwk(sample.algorithm)))
     trusted = sample.given(jwks_file=keys).trusted
@@ -72,10 +72,10 @@ async def verdicts(verifying: BaseVerifier, *samples: Sample) -> list[Reason]:
     return [each.verdict.reason for each in found]
 
 
-async def test_okta_counts_nothing_so_a_login_after_a_second_logout_counts(
+async def test_okta_has_no_counter_so_a_login_after_a_second_logout_passes(
     kind: str, present: int, tmp_path: Path
 ) -> None:
-    """`ver` is 1 for ever; what is dated 5 s after a logout at most is refused."""
+    """`ver` is always 1; a token dated up to 5 s after a logout is refused."""
     okta = OKTA._replace(present=present)
     said = [(present - ago, logged_out(okta, okta.claims["sub"])) for ago in (600, 300)]
     async with verifier(okta, tmp_path, kind, *said) as verifying:
@@ -87,7 +87,7 @@ async def test_okta_counts_nothing_so_a_login_after_a_second_logout_counts(
         ]
 
 
-async def test_oktas_clients_are_reached(
+async def test_events_reach_oktas_clients(
     kind: str, present: int, tmp_path: Path
 ) -> None:
     okta = OKTA._replace(present=present)
@@ -100,7 +100,7 @@ async def test_oktas_clients_are_reached(
 
 
 @pytest.mark.parametrize("entra", [ENTRA, ENTRA_V1], ids=["v2", "v1"])
-async def test_a_login_to_entra_a_minute_after_a_logout_counts(
+async def test_a_login_to_entra_a_minute_after_a_logout_passes(
     entra: Sample, kind: str, present: int, tmp_path: Path
 ) -> None:
     """Although its `iat` lies four minutes before the logout."""
@@ -117,7 +117,7 @@ async def test_a_login_to_entra_a_minute_after_a_logout_counts(
     [(KEYCLOAK_24, "0f1e2d3c"), (COGNITO, "o-1"), (KUBERNETES, "778a530c")],
     ids=["session_state", "origin_jti", "pod"],
 )
-async def test_a_session_ends_by_whatever_name_the_issuer_has_for_it(
+async def test_a_session_ends_by_the_issuers_own_claim(
     sample: Sample, session: str, kind: str, present: int, tmp_path: Path
 ) -> None:
     sample = sample._replace(present=present)

@@ -39,7 +39,7 @@ def long_token(**claims):
 
 @pytest.fixture
 def verifier(tmp_path):
-    """Makes verifiers that are complete."""
+    """Make complete verifiers."""
     (tmp_path / "jwks.json").write_bytes(published())
 
     async def make(most):
@@ -77,7 +77,7 @@ def as_header(token):
 
 
 def as_cookie(token):
-    """Beside what browsers hold of others."""
+    """Return the token as a cookie, beside another large cookie."""
     return {"cookie": f"analytics={'x' * 4_000}; __Host-token={token}"}
 
 
@@ -110,12 +110,12 @@ async def test_through_fastapi(verifier, way, most, status):
 
 @pytest.mark.parametrize("most", [RAISED, USUAL])
 async def test_through_the_sidecar(verifier, tmp_path, most):
-    """All that takes tokens there: proxies' questions, checks and introspection."""
+    """All endpoints that take tokens: those of proxies, checks and introspection."""
     passes, token = most == RAISED, long_token(scope="look")
     async with await verifier(most) as made:
         handle = endpoints_of(made, scope="look").handle
-        told = limits(settings(tmp_path, most))
-        async with Server(handle, [Tcp()], limits=told) as server:
+        bounds = limits(settings(tmp_path, most))
+        async with Server(handle, [Tcp()], limits=bounds) as server:
             client = httpx.AsyncClient(base_url=f"http://{server.addresses[0]}")
             async with client:
                 for path in ("/v1/authz/envoy/x", "/v1/authz/nginx"):
@@ -147,7 +147,7 @@ async def test_through_grpc(verifier, way, most):
     assert passed or answer.denied_response.status.code == 431
 
 
-async def test_the_limit_is_that_of_the_issuer_with_the_longest(verifier):
+async def test_the_limit_is_the_longest_of_all_issuers(verifier):
     made = await verifier(RAISED)
     assert made.max_token_bytes == RAISED
 
@@ -159,7 +159,7 @@ async def test_the_limit_is_that_of_the_issuer_with_the_longest(verifier):
         ("sidecar_max_body_bytes", 40_000 + 1_024),
     ],
 )
-def test_a_sidecar_that_no_token_would_fit_into_does_not_start(tmp_path, name, least):
+def test_a_sidecar_whose_limit_fits_no_token_does_not_start(tmp_path, name, least):
     """The message names both settings."""
     enough = {"sidecar_max_header_bytes": 65_536, "sidecar_max_body_bytes": 65_536}
     assert settings(tmp_path, 40_000, **{**enough, name: least})
@@ -171,6 +171,6 @@ def test_a_sidecar_that_no_token_would_fit_into_does_not_start(tmp_path, name, l
     assert str(least) in said
 
 
-def test_without_issuers_there_is_no_token_to_fit(tmp_path):
+def test_without_issuers_the_limit_is_not_checked(tmp_path):
     small = {"sidecar_max_header_bytes": 1_024, "sidecar_max_body_bytes": 1_024}
     assert settings(tmp_path, issuers={}, **small)

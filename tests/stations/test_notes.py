@@ -1,4 +1,4 @@
-"""What an authority counts and says of events that are not as they should be."""
+"""What an authority counts and logs about irregular events."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -24,7 +24,7 @@ def counted(metric, *labels):
 
 
 def noted(what, issuers=()):
-    """Conclude on a record; return what is logged, and both counts that it moved."""
+    """Conclude on a record; return its log lines, and the change of both counts."""
     unread = counted(metrics.LEFT_OUT, "time")
     unknown = counted(metrics.UNKNOWN_ISSUERS)
     with capture_logs() as logs:
@@ -33,7 +33,7 @@ def noted(what, issuers=()):
     return logs, (unread, counted(metrics.UNKNOWN_ISSUERS) - unknown)
 
 
-def test_what_was_left_out_is_said_by_name_and_place_only():
+def test_omitted_data_is_reported_by_name_and_position_only():
     logs, counts = noted(record(ALICE)._replace(value=LATE))
     (line,) = logs
     assert counts == (1, 0)
@@ -43,8 +43,8 @@ def test_what_was_left_out_is_said_by_name_and_place_only():
     assert not {"alice", "GMT", ISSUER} & {*str(line).split("'")}
 
 
-def test_an_unknown_issuer_is_said_with_what_was_probably_meant():
-    """Not itself: anybody may have written it."""
+def test_an_unknown_issuer_is_reported_with_the_probable_one():
+    """The issuer itself is not logged: anyone may have written it."""
     logs, counts = noted(record(ALICE), TRUSTED)
     (line,) = logs
     assert counts == (0, 1)
@@ -52,8 +52,8 @@ def test_an_unknown_issuer_is_said_with_what_was_probably_meant():
     assert ISSUER not in line.values()
 
 
-def test_what_was_probably_meant_is_looked_for_once(monkeypatch):
-    """A producer with the wrong issuer sends many events, and revocations wait."""
+def test_the_probable_issuer_is_searched_once(monkeypatch):
+    """A producer with the wrong issuer sends many events, and the search takes time."""
     looked = []
     monkeypatch.setattr(
         conclusion_notes, "nearest", lambda *asked: looked.append(asked) or "b"
@@ -65,11 +65,11 @@ def test_what_was_probably_meant_is_looked_for_once(monkeypatch):
 
 
 @pytest.mark.parametrize("issuers", [(), {ISSUER}])
-def test_what_is_known_or_cannot_be_known_is_not_said(issuers):
+def test_known_issuers_and_an_empty_setting_cause_no_report(issuers):
     assert noted(record(ALICE), issuers) == ([], (0, 0))
 
 
-def test_what_is_forwarded_is_told_once():
+def test_a_forwarded_event_is_reported_once():
     what = record(ALICE, elsewhere(ALICE))._replace(value=LATE)
     logs, counts = noted(what, TRUSTED)
     assert (len(logs), counts) == (2, (1, 1))
@@ -91,10 +91,10 @@ async def test_an_authority_notes_what_it_takes(authority):
 
 async def test_an_authority_knows_the_issuers_of_its_settings(authority):
     rules = {"jwks_file": "-", "algorithms": ["ES256"], "audiences": ["api"]}
-    told = AuthoritySettings(
+    changed = AuthoritySettings(
         topic_prefix="played", partitions=PARTITIONS, issuers={f"{ISSUER}/": rules}
     )
-    authority._settings = told
+    authority._settings = changed
     with capture_logs() as logs:
         await Fed(authority).take(7, ALICE)
     assert [line["nearest"] for line in logs] == [f"{ISSUER}/"]
@@ -112,9 +112,9 @@ async def test_a_frame_is_parked_with_its_name(authority):
 
 
 @pytest.mark.parametrize("value", [FRAMED, encode(ALICE)])
-async def test_a_frame_is_taken_off_where_the_authority_is_told_so(authority, value):
-    told = authority._settings.model_copy(update={"events_framing": "confluent"})
-    authority._settings = told
+async def test_a_frame_is_removed_where_the_setting_says_so(authority, value):
+    changed = authority._settings.model_copy(update={"events_framing": "confluent"})
+    authority._settings = changed
     fed = Fed(authority)
     await fed.take(7, value, partition=(HOME + 1) % PARTITIONS)
     (forwarded,) = fed.sent_to("forwarded")

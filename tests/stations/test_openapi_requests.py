@@ -1,9 +1,9 @@
-"""What the OpenAPI document allows, and what it forbids, asked of a running sidecar.
+"""Requests that the OpenAPI document allows and forbids, to a running sidecar.
 
-schemathesis makes the requests: those that the document allows, and those that it does
-not, by all operations and by methods that are none. A real server on a real socket, a
-real verifier over a store in memory. Nothing that can be invented is signed by the
-issuer, so nobody may pass: whatever was asked, and with whatever credentials.
+schemathesis generates requests that the document allows, and others that it does not,
+for all operations and for unknown methods. A real server on a real socket, a real
+verifier over a store in memory. The issuer signs no generated token, so no request may
+pass, whatever its content and credentials.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ from tests.unit.tokens import AUDIENCE, ISSUER
 DOCUMENT = json.loads(openapi.encoded(DEFAULT_POLICIES))
 CALLER = ("warehouse", "0f" * 32)
 HOUR_MS = 3_600_000
-# 401 is what a stranger gets; what the document forbids is refused by what it is.
+# A stranger gets 401; other statuses refuse what the document forbids.
 REFUSED = ["400", "403", "404", "405", "413", "414", "415", "431"]
 STRICT = {
     "positive_data_acceptance": {"expected-statuses": ["200", "401"]},
     "negative_data_rejection": {"expected-statuses": REFUSED},
     "missing_required_header": {"expected-statuses": ["400"]},
 }
-# The document cannot say which texts are tokens, nor that any method is served there.
+# The document cannot state which strings are tokens, or that any method is served.
 INVENTED = {
     "positive_data_acceptance": {"enabled": False},
     "unsupported_method": {"enabled": False},
@@ -43,7 +43,7 @@ INVENTED = {
 
 
 def described(examples, checks, *, credentials):
-    """The document with what is asked about it; the same in CI each time."""
+    """Return the document with its settings; CI gets the same examples each time."""
     same = hypothesis.settings.default.derandomize
     generation = {
         "max-examples": examples,
@@ -76,7 +76,7 @@ async def serving(folder):
         store_url="redis://127.0.0.1:1",
         pepper_file=folder / "pepper",
         issuers={ISSUER: issuer},
-        # A slow machine is no reason for 503.
+        # A slow machine must not cause 503.
         read_max_staleness_ms=HOUR_MS,
         write_max_staleness_ms=HOUR_MS,
         sidecar_port=0,
@@ -122,8 +122,8 @@ INVENTORS = described(20, INVENTED, credentials=True)
 
 
 @STRANGERS.exclude(path="/introspect").parametrize()
-def test_the_document_is_kept_to_the_letter(case, url):
-    """What it allows is answered, or needs a token; what it forbids is refused."""
+def test_the_sidecar_conforms_to_the_document(case, url):
+    """An allowed request is answered or needs a token; a forbidden one is refused."""
     judge(case, url)
 
 
@@ -133,7 +133,7 @@ def test_a_caller_s_form_is_answered_as_the_document_says(case, url):
 
 
 @INVENTORS.parametrize()
-def test_nobody_passes_with_credentials_that_were_invented(case, url):
+def test_no_one_passes_with_invented_credentials(case, url):
     judge(case, url)
 
 
@@ -145,8 +145,8 @@ def test_nobody_passes_with_credentials_that_were_invented(case, url):
         ("/introspect", "POST", {"media_type": "application/x-www-form-urlencoded"}),
     ],
 )
-def test_whoever_passes_would_be_found(path, method, asked, url):
-    """A good token is what nobody can invent."""
+def test_a_passing_request_would_be_found(path, method, asked, url):
+    """No generated request contains a good token."""
     good = signed("bob")
     bodies = {"/v1/check": {"claims": token("bob")}, "/introspect": {"token": good}}
     if path in bodies:

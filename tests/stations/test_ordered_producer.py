@@ -1,4 +1,4 @@
-"""The authority's producer; `test_in_order.py` covers the acknowledgements."""
+"""The authority's producer. Sibling: test_in_order.py, for acknowledgements."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from revocation.settings import AuthoritySettings
 from revocation.topics import MAX_UPDATE_BYTES, PULSE_KEY, Topics, record_key
 from revocation.updates import Update, decode_update, encode_update
 from tests.installation import eventually
-from tests.stations.kafka import PlayedProducer
+from tests.stations.kafka import FakeProducer
 from tests.unit.histories import ALICE
 from tests.unit.strategies import ISSUER, NOW
 
@@ -31,12 +31,12 @@ def user(name):
 
 
 class Exited(BaseException):
-    """Stands for the end of the process."""
+    """Stands for the exit of the process."""
 
 
 @pytest.fixture
 def exits(monkeypatch):
-    """The exit codes with which the process ended; nothing runs on after one."""
+    """Collect the exit codes of the process; `Exited` stops what would run on."""
     codes = []
 
     def leave(code):
@@ -49,11 +49,11 @@ def exits(monkeypatch):
 
 @pytest.fixture
 def producer():
-    return PlayedProducer()
+    return FakeProducer()
 
 
 class ByHand(OrderedProducer):
-    """Hands over what it is given at once."""
+    """Sends each record at once."""
 
     async def _send(self, *record, **options):
         delivery = await super()._send(*record, **options)
@@ -68,7 +68,7 @@ def out(producer):
     return way_out
 
 
-async def test_an_update_goes_to_the_partition_that_it_is_about(out, producer):
+async def test_an_update_goes_to_its_own_partition(out, producer):
     update = Update(AT, (Entry(ALICE, AT),), ((1, 5),), 7)
     await out.update(3, update)
     (sent,) = producer.sent
@@ -92,7 +92,7 @@ async def test_a_pulse_goes_through_the_events_topic(out, producer):
 async def test_an_update_that_is_too_large_claims_nothing_before_its_last_part(
     out, producer
 ):
-    """A record that no broker takes would stop its authority for good."""
+    """A record that no broker accepts would stop its authority for good."""
     seen = tuple((partition, 2**52) for partition in range(1_000))
     entries = tuple(Entry(user(name), AT, seen=seen) for name in range(300))
     update = Update(AT, entries, ((1, 5),), 7)
@@ -107,7 +107,7 @@ async def test_an_update_that_is_too_large_claims_nothing_before_its_last_part(
     ]
 
 
-async def test_an_event_is_forwarded_as_it_is(out, producer):
+async def test_an_event_is_forwarded_unmodified(out, producer):
     headers = [("name", b"\xff"), ("name", b"again")]
     await out.forward(1, None, b"value", headers)
     (sent,) = producer.sent
@@ -124,7 +124,7 @@ async def test_an_event_is_forwarded_as_it_is(out, producer):
     ],
 )
 async def test_a_dead_letter_keeps_its_bytes(out, producer, key, value, parked):
-    """Kafka's clients send no record of nothing at all: an empty one stands for it."""
+    """Kafka's clients send no record without key and value; empty bytes stand in."""
     await out.dead_letter(0, key, value, [])
     (sent,) = producer.sent
     assert sent.topic == Topics(prefix="played").dead_letters
@@ -134,7 +134,7 @@ async def test_a_dead_letter_keeps_its_bytes(out, producer, key, value, parked):
 # Deliveries ---------------------------------------------------------------------------
 
 
-async def test_a_delivery_says_where_the_record_lies(out, producer):
+async def test_a_delivery_returns_the_position_of_the_record(out, producer):
     delivery = await out.pulse(2)
     assert not delivery.done()
     producer.sent[0].deliver(offset=41)
@@ -142,15 +142,15 @@ async def test_a_delivery_says_where_the_record_lies(out, producer):
     assert (place.topic, place.partition, place.offset) == (EVENTS, 2, 41)
 
 
-async def test_what_cannot_be_sent_ends_the_process(out, producer, exits):
+async def test_a_failed_send_ends_the_process(out, producer, exits):
     producer.refusal = KafkaTimeoutError()
     with pytest.raises(Exited):
         await out.pulse(0)
     assert exits == [70]
 
 
-async def test_what_is_not_acknowledged_ends_the_process(out, producer, exits):
-    """As soon as it is known, and whether anybody still waits for it or not."""
+async def test_a_failed_acknowledgement_ends_the_process(out, producer, exits):
+    """As soon as the failure is known, whether a caller still waits or not."""
     asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # of `Exited`
     delivery = await out.pulse(0)
     delivery.cancel()
@@ -160,8 +160,8 @@ async def test_what_is_not_acknowledged_ends_the_process(out, producer, exits):
 
 
 @pytest.mark.parametrize("outcome", ["cancel", "deliver"])
-async def test_nobody_need_wait_for_a_delivery(out, producer, exits, outcome):
-    """A waiter that was cancelled takes its future with it; that is no failure."""
+async def test_a_delivery_need_not_be_awaited(out, producer, exits, outcome):
+    """A cancelled waiter cancels its future; that is no failure."""
     failed = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: failed.append(context))
@@ -176,7 +176,7 @@ async def test_nobody_need_wait_for_a_delivery(out, producer, exits, outcome):
     assert exits == failed == []
 
 
-def test_giving_up_leaves_at_once(exits):
+def test_aborting_exits_at_once(exits):
     """Without `finally` blocks or flushing: nothing later may be sent."""
     with pytest.raises(Exited):
         abort_process("a reason", ValueError("detail"))
@@ -195,14 +195,14 @@ async def started(monkeypatch, producer):
     await way_out.stop()
 
 
-async def test_what_waits_is_handed_over_in_the_order_of_the_calls(started, producer):
+async def test_waiting_records_are_sent_in_call_order(started, producer):
     for number in range(100):
         await started.forward(number % 3, None, b"%d" % number, [])
     await eventually(lambda: len(producer.sent) == 100, pause=0.001)
     assert [sent.value for sent in producer.sent] == [b"%d" % n for n in range(100)]
 
 
-async def test_stopping_hands_over_what_waits(started, producer):
+async def test_stopping_sends_waiting_records(started, producer):
     for number in range(100):
         await started.pulse(number % 3)
     await started.stop()
@@ -210,8 +210,8 @@ async def test_stopping_hands_over_what_waits(started, producer):
     assert producer.stopped
 
 
-async def test_a_producer_that_is_behind_lets_its_callers_wait(started, producer):
-    """Else a storm would fill the memory while a broker is away."""
+async def test_a_producer_that_is_behind_delays_its_callers(started, producer):
+    """Else a storm would fill the memory while a broker is unreachable."""
     producer.open_.clear()
     calling = asyncio.create_task(many(started, 6_000))
     await asyncio.sleep(0.05)

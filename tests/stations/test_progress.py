@@ -1,4 +1,4 @@
-"""What may be claimed of a partition; `test_progress_laws.py` has all interleavings."""
+"""Which claims a partition may make. Sibling: test_progress_laws.py, interleavings."""
 
 from revocation.entries import Position
 from revocation.projector.progress import Progress
@@ -14,7 +14,7 @@ def update(offset, time=None, awaits=()):
 
 
 def marks(**forwarded):
-    """Return marks of partitions, applied up to there in the forwarded topic."""
+    """Return marks of partitions, by their position in the forwarded topic."""
     return {
         int(name[1:]): START._replace(forwarded=offset)
         for name, offset in forwarded.items()
@@ -39,7 +39,7 @@ def test_an_entry_emitted_again_claims_nothing_new():
     assert one.mark == Mark(2, 40, 7_000, 40, rebuilt=True)
 
 
-def test_what_is_concluded_of_the_forwarded_topic_is_claimed_as_it_is_read():
+def test_positions_of_the_forwarded_topic_are_claimed_as_read():
     """It claims nothing of the events topic."""
     one = progress()
     one.read(1, update(40))
@@ -48,16 +48,16 @@ def test_what_is_concluded_of_the_forwarded_topic_is_claimed_as_it_is_read():
     assert one.mark == Mark(3, 40, 1_040, 40, rebuilt=True, forwarded=9)
 
 
-def test_what_waits_is_no_reason_for_others_to_wait():
-    """Else two partitions with events of each other's would wait for ever."""
+def test_a_waiting_partition_does_not_block_others():
+    """Else two partitions with events of each other would wait for ever."""
     one = progress()
     one.read(1, update(40, awaits=[(1, 9)]))
     one.read(2, Update(forwarded=9))
     assert (one.mark.source_offset, one.mark.forwarded) == (-1, 9)
 
 
-def test_places_in_the_events_topic_are_waited_for():
-    """Updates from before there was a forwarded topic name those."""
+def test_awaited_positions_may_be_in_the_events_topic():
+    """Updates from before the forwarded topic existed name such positions."""
     one = progress()
     one.read(1, Update(Position(0, 40, 1_040), rerouted=((1, 9),)))
     one.settle(marks(p1=99))
@@ -66,8 +66,8 @@ def test_places_in_the_events_topic_are_waited_for():
     assert one.mark.source_offset == 40
 
 
-def test_what_was_forwarded_is_waited_for():
-    """The partition itself has it, and says so to others, but claims it to nobody."""
+def test_forwarded_records_are_awaited():
+    """The partition has read it, and tells other partitions, but does not claim it."""
     one = progress()
     one.read(1, update(40, awaits=[(1, 9), (2, 5)]))
     assert one.mark == Mark(0, -1, 0, 40, rebuilt=False)
@@ -78,14 +78,14 @@ def test_what_was_forwarded_is_waited_for():
     assert not one.waiting
 
 
-def test_a_partition_nobody_knows_of_is_waited_for():
+def test_an_unknown_partition_is_awaited():
     one = progress()
     one.read(1, update(40, awaits=[(3, 0)]))
     one.settle(marks(p1=99))
     assert one.waiting
 
 
-def test_what_comes_after_waits_as_well():
+def test_later_updates_wait_as_well():
     one = progress()
     one.read(1, update(40, awaits=[(1, 9)]))
     one.read(2, update(41))
@@ -105,8 +105,8 @@ def test_as_much_is_claimed_as_can_be():
     assert one.waiting
 
 
-def test_a_parked_record_is_passed():
-    """It says nothing about the events topic."""
+def test_a_parked_record_is_skipped():
+    """It carries no position of the events topic."""
     one = progress()
     one.read(1, update(40))
     one.skip(2)
@@ -129,8 +129,8 @@ def test_a_rebuild_is_not_complete_while_something_waits():
     assert one.mark.rebuilt
 
 
-def test_what_is_rebuilt_stays_so():
-    """Reading on from a store that is complete, whatever the log has by now."""
+def test_a_rebuilt_region_stays_rebuilt():
+    """Reading continues from a complete store, wherever the log ends by now."""
     mark = Mark(5, 40, 1_040, 40, rebuilt=True)
     one = progress(mark, rebuilt_at=1_000)
     one.read(6, update(41))

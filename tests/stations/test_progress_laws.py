@@ -1,4 +1,4 @@
-"""Freshness claims, checked against a model that knows where every event is."""
+"""Freshness claims, checked against a model that tracks every event."""
 
 import pytest
 from hypothesis import given, strategies as st
@@ -12,7 +12,7 @@ PARTITIONS = 3
 
 
 class Authority:
-    """How far one of two authorities has read, and what it has still to name."""
+    """The position of one of two authorities, and the forwards still to name."""
 
     def __init__(self):
         self.read = [0] * PARTITIONS
@@ -40,7 +40,7 @@ class Topics:
         self.events[partition].append(None if to == partition else to)
 
     def conclude(self, partition, which=0):
-        """Have an authority take the next record of a partition, if there is one."""
+        """Have an authority take the next record of a partition, if any."""
         authority = self.authorities[which]
         offset = authority.read[partition]
         if offset == len(self.events[partition]):
@@ -59,7 +59,7 @@ class Topics:
         self.updates[partition].append(Update(at, (), tuple(named), forwarded))
 
     def conclude_forwarded(self, partition, which=0):
-        """Have an authority take the next forwarded record, if there is one."""
+        """Have an authority take the next forwarded record, if any."""
         authority = self.authorities[which]
         offset = authority.read_forwarded[partition]
         if offset < self.forwarded[partition]:
@@ -67,7 +67,7 @@ class Topics:
             self.updates[partition].append(Update(forwarded=offset))
 
     def refresh(self, partition, _):
-        """Append an entry that stands once more."""
+        """Append a standing entry again."""
         self.updates[partition].append(Update())
 
     def finish(self):
@@ -91,7 +91,7 @@ class Topics:
 
 
 def time_of(partition, offset):
-    """One clock for all; partitions are written at different paces."""
+    """Return the time of a record: one clock, different paces."""
     return 1_000 + 10 * offset + partition
 
 
@@ -109,7 +109,7 @@ class Region:
         self.stored_forwarded = [-1] * PARTITIONS
 
     def turn(self, partition, count):
-        """Read a batch, settle, write: as `Projector._project` does."""
+        """Read a batch, settle and write, as `Projector._project` does."""
         batch = self.topics.updates[partition][self.read[partition] :][:count]
         for update in batch:
             self.read[partition] += 1
@@ -125,12 +125,12 @@ class Region:
             self.write(at, self.progress[at].mark)
 
     def restart(self, partition):
-        """Read on from the store, as after a crash."""
+        """Continue from the store, as after a crash."""
         self.progress[partition] = new_progress(self.marks[partition])
         self.read[partition] = self.marks[partition].next_offset
 
     def write(self, partition, mark):
-        """Check that no event up to the claim is missing, wherever it was sent on."""
+        """Check that no event up to the claim is missing, also of forwarded ones."""
         before, self.marks[partition] = self.marks[partition], mark
         assert all(new >= old for new, old in zip(mark, before, strict=True))
         assert mark.applied_offset == self.stored[partition]
@@ -164,7 +164,7 @@ actions = st.lists(
 
 
 @given(actions, st.booleans(), st.randoms())
-def test_nothing_is_claimed_too_early_and_everything_in_the_end(steps, alone, random):
+def test_claims_are_never_early_and_complete_in_the_end(steps, alone, random):
     topics = Topics()
     region = Region(topics, alone=alone)
     for action, *arguments in steps:
@@ -186,7 +186,7 @@ def test_nothing_is_claimed_too_early_and_everything_in_the_end(steps, alone, ra
 
 
 def misplaced_crosswise():
-    """Each of two partitions has an event of the other's; both are named since."""
+    """Return topics where two partitions have an event of each other, both named."""
     topics = Topics()
     topics.write(0, to=1)
     topics.write(1, to=0)
@@ -200,7 +200,7 @@ def misplaced_crosswise():
 
 
 def test_two_partitions_that_wait_for_each_other():
-    """Each names a place in the other that lies behind what it cannot claim yet."""
+    """Each names a position in the other behind one that it cannot claim yet."""
     topics = misplaced_crosswise()
     region = Region(topics, alone=False)
     assert [update[0].awaits for update in topics.updates[:2]] == [
@@ -217,7 +217,7 @@ def test_two_partitions_that_wait_for_each_other():
 
 
 def test_the_model_notices_a_claim_that_is_too_early():
-    """A region that does not wait for what was sent on is found out."""
+    """The model detects a region that does not await forwarded events."""
     topics = misplaced_crosswise()
     topics.updates[0] = [Update(update.source) for update in topics.updates[0]]
 

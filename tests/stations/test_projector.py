@@ -1,4 +1,4 @@
-"""What a projector writes and claims; `test_projector_faults.py`: what goes wrong."""
+"""What a projector writes and claims. Sibling: test_projector_faults.py."""
 
 import pytest
 
@@ -42,8 +42,8 @@ async def test_a_pulse_moves_the_mark_alone(region):
 # Rebuilding ---------------------------------------------------------------------------
 
 
-async def test_a_cold_region_is_rebuilt_from_all_that_the_log_has(region):
-    """Also from what is older than any token: it may stand for ever."""
+async def test_a_cold_region_is_rebuilt_from_the_whole_log(region):
+    """Including records older than any token: some entries stand for ever."""
     region.write(0, "deleted from the log")
     region.write(0, "standing", age_ms=SETTINGS.relevance_ms - 60_000)
     region.write(0, "new")
@@ -61,8 +61,8 @@ async def test_a_cold_region_is_rebuilt_from_all_that_the_log_has(region):
     assert (0, 1) in region.consumer.seeks
 
 
-async def test_a_region_is_ready_when_every_partition_is_read_to_its_end(region):
-    """The end is where the log ended when the rebuild began."""
+async def test_a_region_is_ready_when_every_partition_is_read(region):
+    """That is the end of the log when the rebuild began."""
     region.write(0, "alice")
     for _ in range(3):
         region.write(1, "bob")
@@ -85,8 +85,8 @@ async def test_an_empty_log_is_begun_at_its_end(region):
     assert (await region.store.region()).freshness.ready
 
 
-async def test_a_projector_reads_on_from_the_stores_marks(region):
-    """Not from where its group was: the marks lie beside what they claim."""
+async def test_a_projector_continues_from_the_stores_marks(region):
+    """Not from its group's offsets: the store holds marks beside the entries."""
     for partition in (0, 1):
         region.write(partition, "applied before")
         region.write(partition, f"new-{partition}")
@@ -101,7 +101,7 @@ async def test_a_projector_reads_on_from_the_stores_marks(region):
 
 
 async def test_two_projectors_of_a_region_agree_on_one_epoch(region):
-    """The one that comes second finds a region that is being rebuilt, and helps."""
+    """The second one finds a rebuild under way, and helps."""
     await region.store.begin("first", region.identity)
     region.write(0)
     region.write(1)
@@ -110,10 +110,10 @@ async def test_two_projectors_of_a_region_agree_on_one_epoch(region):
     assert (await region.store.region()).epoch == "first"
 
 
-# What was forwarded -------------------------------------------------------------------
+# Forwarded events ---------------------------------------------------------------------
 
 
-async def test_what_was_forwarded_is_claimed_when_it_is_applied_there(region):
+async def test_a_forwarded_event_is_claimed_once_applied(region):
     await started(region)
     region.consumer.stop_reading_at[1] = 1
     region.write(1, "alice", forwarded=55)
@@ -158,7 +158,7 @@ async def test_an_unsuitable_store_is_refused_before_anything_is_read(
     assert not region.producer.started
 
 
-async def test_stopping_twice_is_stopping(region):
+async def test_stopping_twice_is_harmless(region):
     await started(region)
     await region.projector.stop()
     await region.projector.stop()
@@ -166,7 +166,7 @@ async def test_stopping_twice_is_stopping(region):
     assert region.producer.stopped
 
 
-async def test_lag_and_age_can_be_watched(region):
+async def test_lag_and_age_are_exported(region):
     await started(region)
     at = region.write(1)
     await region.applied(1)
@@ -178,8 +178,8 @@ async def test_lag_and_age_can_be_watched(region):
     assert metrics.LAG.labels(*labels)._value.get() == 0
 
 
-async def test_what_another_member_has_is_not_told_any_more(region):
-    """Its age would seem to grow for ever, and somebody would be woken up."""
+async def test_partitions_of_another_member_are_not_exported(region):
+    """Its age would seem to grow for ever, and raise an alert."""
     await started(region)
     await region.consumer.assign(1)
     region.write(1)

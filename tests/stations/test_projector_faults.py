@@ -1,4 +1,4 @@
-"""What a projector does when store, log or group fail it: wait, look, never skip."""
+"""How a projector handles faults of store, log and group: it never skips records."""
 
 import asyncio
 
@@ -33,7 +33,7 @@ def away(times):
 # The store ----------------------------------------------------------------------------
 
 
-async def test_a_store_that_is_away_is_asked_until_it_is_back(running):
+async def test_an_unreachable_store_is_retried_until_it_is_back(running):
     """Nothing is read meanwhile, and nothing is skipped."""
     running.store.failures = away(5)
     running.write(0, "alice")
@@ -47,8 +47,8 @@ async def test_a_store_that_is_away_is_asked_until_it_is_back(running):
     assert running.consumer.seeks == []
 
 
-async def test_a_store_that_is_away_at_the_start_is_waited_for_later(running):
-    """Looking up marks is as patient as writing them."""
+async def test_a_store_that_is_unreachable_at_the_start_is_retried(running):
+    """Reading marks is retried like writing them."""
     running.store.available = False
     await running.consumer.assign(0, 1)
     await asyncio.sleep(0.05)
@@ -58,8 +58,8 @@ async def test_a_store_that_is_away_at_the_start_is_waited_for_later(running):
     assert await running.known("alice") == {"alice"}
 
 
-async def test_a_store_that_turns_unsuitable_ends_the_projector(running):
-    """Somebody must mend it; trying again would not."""
+async def test_a_store_that_becomes_unsuitable_ends_the_projector(running):
+    """An operator must fix it; retries would not."""
     running.store.failures = [StoreUnsuitableError("fewer partitions")]
     running.write(0, "alice")
     with pytest.raises(StoreUnsuitableError, match="fewer partitions"):
@@ -88,7 +88,7 @@ async def test_a_flushed_store_is_rebuilt_in_a_new_epoch(running):
 
 
 async def test_a_store_flushed_between_two_reads_is_rebuilt_as_well(running):
-    """The refusal of the next write tells."""
+    """The refusal of the next write shows it."""
     running.write(0, "alice")
     await running.all_applied()
     running.store.lose_everything()
@@ -98,7 +98,7 @@ async def test_a_store_flushed_between_two_reads_is_rebuilt_as_well(running):
     assert await running.known("alice", "bob") == {"alice", "bob"}
 
 
-async def test_a_store_that_went_back_in_time_is_read_on_from_there(running):
+async def test_a_store_with_older_marks_is_continued_from_them(running):
     """As after a failover to a replica that was behind: same epoch, older marks."""
     running.write(0, "alice")
     await running.all_applied()
@@ -116,8 +116,8 @@ async def test_a_store_that_went_back_in_time_is_read_on_from_there(running):
 
 
 @pytest.mark.parametrize("refusal", [StoreColdError, StoreMovedBackError])
-async def test_a_refused_write_is_read_again_whole(running, refusal):
-    """Other partitions of the batch too: none of it was written."""
+async def test_a_refused_batch_is_read_again_completely(running, refusal):
+    """Including other partitions of the batch: none of it was written."""
     running.store.failures = [refusal("another epoch")]
     running.write(0, "alice")
     running.write(1, "bob")
@@ -129,8 +129,8 @@ async def test_a_refused_write_is_read_again_whole(running, refusal):
 # The log ------------------------------------------------------------------------------
 
 
-async def test_a_hole_in_the_log_is_looked_at_once_more(running):
-    """It may be that something was cut off; a hole that stays is the log's own."""
+async def test_a_gap_in_the_log_is_checked_once_more(running):
+    """Retention may have deleted records; a gap that stays is part of the log."""
     running.write(0, "alice", hole=3)
     running.write(1, "bob")
     await running.all_applied()
@@ -138,7 +138,7 @@ async def test_a_hole_in_the_log_is_looked_at_once_more(running):
     assert [seek for seek in running.consumer.seeks if seek[0] == 0] == [(0, 1)]
 
 
-async def test_each_hole_is_looked_at(running):
+async def test_each_gap_is_checked(running):
     for name in ("alice", "bob"):
         running.write(0, name, hole=2)
         await running.all_applied()
@@ -147,7 +147,7 @@ async def test_each_hole_is_looked_at(running):
 
 
 async def test_a_log_that_lost_what_the_store_needs_begins_a_new_epoch(running):
-    """The region is not complete without what nobody can read any more."""
+    """The region is not complete without the deleted records."""
     before = (await running.store.region()).epoch
     running.consumer.stop_reading_at[0] = 1
     running.write(0, "lost")
@@ -162,7 +162,7 @@ async def test_a_log_that_lost_what_the_store_needs_begins_a_new_epoch(running):
 
 
 async def test_a_log_that_ends_before_the_mark_begins_a_new_epoch(running):
-    """As after a topic that was made anew: its offsets mean something else."""
+    """As after the topic is recreated: its offsets mean something else."""
     before = (await running.store.region()).epoch
     running.write(0, "alice")
     await running.all_applied()
@@ -184,8 +184,10 @@ async def test_a_log_that_ends_before_the_mark_begins_a_new_epoch(running):
         (None, None, b""),
     ],
 )
-async def test_what_is_no_update_is_parked_and_passed(running, key, value, parked):
-    """With its bytes, its headers and its place; what follows is applied."""
+async def test_a_record_that_is_no_update_is_parked_and_skipped(
+    running, key, value, parked
+):
+    """With its bytes, headers and position; later records are applied."""
     now = now_ms()
     offset = running.consumer.append(1, value, key=key, timestamp=now)
     running.write(1, "alice")
@@ -203,7 +205,7 @@ async def test_what_is_no_update_is_parked_and_passed(running, key, value, parke
     assert await running.known("alice") == {"alice"}
 
 
-async def test_a_broker_that_does_not_take_a_dead_letter_is_asked_again(running):
+async def test_a_refused_dead_letter_is_sent_again(running):
     running.producer.refusal = KafkaTimeoutError()
     running.consumer.append(0, b"not an update", timestamp=now_ms())
     await asyncio.sleep(0.02)
@@ -217,7 +219,7 @@ async def test_a_broker_that_does_not_take_a_dead_letter_is_asked_again(running)
 
 
 async def test_a_partition_revoked_while_the_store_is_away_is_not_claimed(running):
-    """Its entries may be written, its mark is the next owner's."""
+    """Its entries may be written; the mark belongs to the next owner."""
     running.store.failures = away(10_000)
     running.write(0, "alice")
     running.write(1, "bob")
@@ -228,8 +230,8 @@ async def test_a_partition_revoked_while_the_store_is_away_is_not_claimed(runnin
     assert running.marks_now()[0].next_offset == 1
 
 
-async def test_a_partition_that_comes_back_is_read_from_the_stores_mark(running):
-    """Another member had it meanwhile, and came further, or not as far."""
+async def test_a_reassigned_partition_is_read_from_the_stores_mark(running):
+    """Another member had it meanwhile, and got further or less far."""
     await running.consumer.assign(1)
     running.write(0, "alice")
     await running.consumer.assign(0, 1)
@@ -238,10 +240,10 @@ async def test_a_partition_that_comes_back_is_read_from_the_stores_mark(running)
     assert (0, 1) in running.consumer.seeks
 
 
-async def test_a_partition_revoked_while_looking_for_its_mark_is_left_alone(
+async def test_a_partition_revoked_during_its_mark_lookup_is_left_alone(
     running, monkeypatch
 ):
-    """The group may be rebalanced at any time, also between question and answer."""
+    """The group may rebalance at any time, also between request and reply."""
     end_offsets = running.consumer.end_offsets
     revoked = []
 

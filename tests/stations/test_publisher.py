@@ -1,4 +1,4 @@
-"""The publisher, over a producer that is played."""
+"""The publisher, over a test double of the producer."""
 
 import pytest
 from aiokafka.errors import (
@@ -18,7 +18,7 @@ from revocation.publisher import Publisher
 from revocation.receipts import Receipt
 from revocation.settings import PublisherSettings
 from revocation.topics import partition_of, record_key
-from tests.stations.kafka import PlayedProducer
+from tests.stations.kafka import FakeProducer
 from tests.stations.log import home
 from tests.unit.histories import event, user_event
 
@@ -33,7 +33,7 @@ BULK = event(events.UsersRevoked, users=NAMES)
 
 @pytest.fixture
 def producer(monkeypatch):
-    played = PlayedProducer(prompt=True)
+    played = FakeProducer(prompt=True)
     monkeypatch.setattr(module, "new_producer", lambda *_, **__: played)
     return played
 
@@ -71,7 +71,7 @@ async def test_a_bulk_event_is_split_by_partition(publisher, producer):
 
 
 async def test_a_bulk_event_too_large_in_one_part_is_refused_whole(publisher, producer):
-    """Nothing of it is sent: half an event would be somebody's surprise."""
+    """No part of it is sent: half an event would be a surprise."""
     long = [f"{number:04}{'é' * 508}" for number in range(1_000)]
     oversized = event(events.UsersRevoked, users=["a", "b", "c", *long[:997]])
     with pytest.raises(OversizedRecordError):
@@ -87,13 +87,13 @@ async def test_sending_does_not_wait_for_the_acknowledgement(publisher, producer
     assert await sent == (Receipt(home(ALICE), 41),)
 
 
-async def test_a_record_that_is_not_taken_is_told(publisher, producer):
+async def test_a_record_that_is_not_sent_is_an_error(publisher, producer):
     producer.refusal = KafkaTimeoutError()
     with pytest.raises(PublishError, match="publish the same event again"):
         await publisher.publish(ALICE)
 
 
-async def test_a_record_that_is_not_acknowledged_is_told(publisher, producer):
+async def test_a_record_that_is_not_acknowledged_is_an_error(publisher, producer):
     """Of a bulk event one part is enough: the whole may be published again."""
     producer._prompt = False
     sent = await publisher.send(BULK)
@@ -105,7 +105,7 @@ async def test_a_record_that_is_not_acknowledged_is_told(publisher, producer):
         await sent
 
 
-async def test_an_error_of_kafkas_can_be_tried_again(publisher, producer):
+async def test_a_kafka_error_can_be_retried(publisher, producer):
     producer.refusal = KafkaTimeoutError()
     with pytest.raises(PublishError) as caught:
         await publisher.publish(ALICE)
@@ -115,7 +115,7 @@ async def test_an_error_of_kafkas_can_be_tried_again(publisher, producer):
 
 
 async def test_a_broker_that_does_not_answer_is_named(producer):
-    """And the producer that found out is closed."""
+    """And the producer is closed."""
     producer.unreachable = KafkaConnectionError("refused")
     with pytest.raises(
         PublishError, match=r"broker:9092.*REVOCATION_BOOTSTRAP_SERVERS"
@@ -132,10 +132,10 @@ async def test_a_broker_that_does_not_answer_is_named(producer):
         (12, "has 12 partitions, settings say 4; set REVOCATION_PARTITIONS"),
     ],
 )
-async def test_a_topic_that_is_not_as_the_settings_say_is_refused(
+async def test_a_topic_that_differs_from_the_settings_is_refused(
     producer, partitions, complaint
 ):
-    """Before anything is sent to where its target is not."""
+    """Before any record goes to a wrong partition."""
     producer.partitions = partitions
     with pytest.raises(TopicError, match=complaint):
         await Publisher(SETTINGS).start()
@@ -151,9 +151,9 @@ async def test_a_publisher_that_is_not_started_says_so(publisher):
         await publisher.publish(ALICE)
 
 
-async def test_a_publisher_is_left_without_waiting_for_kafka(monkeypatch):
-    """Whoever interrupts a command need not wait for a broker that is away."""
-    producer = PlayedProducer()
+async def test_a_publisher_stops_without_waiting_for_kafka(monkeypatch):
+    """An interrupted command need not wait for an unreachable broker."""
+    producer = FakeProducer()
     monkeypatch.setattr(module, "new_producer", lambda *_, **__: producer)
     publisher = Publisher(SETTINGS)
     await publisher.start()
@@ -164,8 +164,8 @@ async def test_a_publisher_is_left_without_waiting_for_kafka(monkeypatch):
     await publisher.stop()
 
 
-async def test_claims_that_nobody_looks_for_are_refused_at_once(producer):
-    """The setting says what they look for; it is that of the whole installation."""
+async def test_an_unknown_claim_set_is_refused_at_once(producer):
+    """The setting names the claim sets of the whole installation."""
     device = event(events.ClaimsRevoked, claims={"device_id": "d-1"})
     async with Publisher(SETTINGS) as unaware:
         with pytest.raises(ClaimsNotRevocableError, match="revocable_claims"):

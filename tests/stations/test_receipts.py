@@ -1,4 +1,4 @@
-"""Receipts: as text, compared with a region, and waited for."""
+"""Receipts: as text, compared with a region, and awaited."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ def marked(source_offset, *, rebuilt=True):
 
 
 async def store_at(*marks):
-    """A store of as many partitions, each applied up to an offset."""
+    """Return a store with one partition per mark, each applied up to it."""
     store = FailingStore()
     await store.begin("epoch", identity(2))
     await store.apply("epoch", Batch([], dict(enumerate(marks)), {}))
@@ -34,7 +34,7 @@ async def catch_up(store, offset):
 
 
 @given(st.integers(0, 1_023), st.integers(0, 2**63 - 1))
-def test_what_is_formatted_is_parsed(partition, offset):
+def test_a_formatted_receipt_is_parsed(partition, offset):
     assert Receipt.parse(str(Receipt(partition, offset))) == (partition, offset)
 
 
@@ -46,7 +46,7 @@ def test_a_receipt_is_short_and_plain():
     "text",
     ["", "1", "-", "1-", "-41", "1--41", "1-41-2", "a-1", "1-a", "1.5-2", " ", "+1-2"],
 )
-def test_what_is_no_receipt_is_refused(text):
+def test_text_that_is_no_receipt_is_refused(text):
     with pytest.raises(ValueError, match="is not a receipt; one looks like"):
         Receipt.parse(text)
 
@@ -65,13 +65,13 @@ def test_any_text_is_a_receipt_or_refused(text):
 
 
 @pytest.mark.parametrize(("reached", "applied"), [(40, False), (41, True), (42, True)])
-async def test_a_receipt_is_applied_when_its_partition_is(reached, applied):
+async def test_a_receipt_is_applied_once_its_partition_is(reached, applied):
     region = await (await store_at(marked(0), marked(reached))).region()
     assert RECEIPT.applied_in(region) == applied
 
 
 async def test_nothing_is_applied_in_a_region_that_is_not_complete():
-    """Its store may have the entry, but gives no verdict with it."""
+    """Its store may have the entry, but gives no verdict."""
     rebuilding = await store_at(marked(0, rebuilt=False), marked(99))
     assert not RECEIPT.applied_in(await rebuilding.region())
     assert not RECEIPT.applied_in(await FailingStore().region())
@@ -85,14 +85,14 @@ async def test_a_partition_that_the_region_does_not_have_is_not_applied():
 # Waiting ------------------------------------------------------------------------------
 
 
-async def test_regions_that_have_it_need_no_waiting():
+async def test_regions_that_have_it_need_no_wait():
     readers = {"eu": await store_at(marked(0), marked(41))}
     took = await wait_applied([RECEIPT], readers, timeout_seconds=0.5)
     assert took.keys() == {"eu"}
     assert 0 <= took["eu"] < 500
 
 
-async def test_each_region_is_waited_for_and_timed():
+async def test_each_region_is_awaited_and_timed():
     near = await store_at(marked(0), marked(41))
     far = await store_at(marked(0), marked(0))
     readers = {"near": near, "far": far}
@@ -105,7 +105,7 @@ async def test_each_region_is_waited_for_and_timed():
     assert took["far"] >= 50
 
 
-async def test_every_receipt_is_waited_for():
+async def test_every_receipt_is_awaited():
     """A bulk event has one in each partition."""
     store = await store_at(marked(10), marked(40))
     wanted = [Receipt(0, 10), Receipt(1, 41)]
@@ -125,7 +125,7 @@ async def test_regions_that_are_late_are_named():
     assert caught.value.retriable
 
 
-async def test_a_region_that_is_away_is_asked_until_it_is_back():
+async def test_an_unreachable_region_is_retried_until_it_is_back():
     store = await store_at(marked(0), marked(41))
     store.available = False
     waiting = asyncio.create_task(
@@ -137,14 +137,14 @@ async def test_a_region_that_is_away_is_asked_until_it_is_back():
     await waiting
 
 
-async def test_a_region_that_stays_away_is_named():
+async def test_a_region_that_stays_unreachable_is_named():
     store = await store_at(marked(0), marked(41))
     store.available = False
     with pytest.raises(NotAppliedError, match="in: eu;"):
         await wait_applied([RECEIPT], {"eu": store}, timeout_seconds=0.02)
 
 
-async def test_nothing_to_wait_for_is_done():
+async def test_without_receipts_waiting_ends_at_once():
     assert await wait_applied([RECEIPT], {}, timeout_seconds=0.1) == {}
     store = await store_at(marked(0), marked(0))
     assert (await wait_applied([], {"eu": store}, timeout_seconds=0.1)).keys() == {"eu"}

@@ -1,8 +1,8 @@
 """1,000 sidecars lose one store and come back, in virtual time.
 
-Each is a real `Feed`; the store is a model of one that has a single thread: whoever
-asks waits for all who asked before, and gives up after a second. With every protection
-it is first shown what happens without it.
+Each is a real `Feed`; the store is a model with a single thread: a request waits for
+all earlier ones, and times out after a second. For every protection a test first shows
+what happens without it.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ BIN = 0.1
 CONNECT_SECONDS = 0.000_1
 CALL_SECONDS = 0.000_02
 PAGE_SECONDS = 0.002
-"""About what calls take of a real Valkey's time; a page took 1 to 4 ms."""
+"""Approximate time of calls in a real Valkey; a page took 1 to 4 ms."""
 TIMEOUT_SECONDS = 1.0
 WORK_SECONDS = SIDECARS * PAGES * PAGE_SECONDS
-"""What all snapshots together take of the store's time: nobody can be faster."""
+"""The store's time for all snapshots together, a lower bound."""
 
 
 class Machine:
-    """Where the store runs: one thread, and connections that it may lose."""
+    """The store's server: one thread, and connections that it may lose."""
 
     def __init__(self) -> None:
         self.store = MemoryStore(limits=LIMITS, clock=lambda: 0)
@@ -59,7 +59,7 @@ class Machine:
         self._free_at = 0.0
 
     async def work(self, seconds: float) -> None:
-        """Do something for a client, after all that was asked for before."""
+        """Work for a client, after all earlier requests."""
         if not self.is_busy:
             return
         self._free_at = max(now(), self._free_at) + seconds
@@ -77,12 +77,12 @@ class Machine:
         await self.work(CONNECT_SECONDS)
 
     def refuse_if_lost(self, life: int) -> None:
-        """Let nobody have a reply over a connection that was lost meanwhile."""
+        """Refuse a reply over a connection that was lost meanwhile."""
         if life != self.life:
             raise StoreUnavailableError("connection lost")
 
     def drop_connections(self) -> None:
-        """Lose every client in one instant, and tell those who wait."""
+        """Drop every client at one instant, and fail the waiting requests."""
         self.life += 1
         self.accepted.clear()
         self.store.available = False
@@ -104,7 +104,7 @@ class Machine:
         await self.store.apply(epoch, Batch(entries, mark(), {}))
 
     async def beat(self) -> None:
-        """Tell twice a second that nothing was missed."""
+        """Advance the watermark twice a second."""
         while True:
             await asyncio.sleep(0.5)
             if self.store.available and self.store._epoch is not None:
@@ -112,7 +112,7 @@ class Machine:
 
 
 class Client:
-    """A sidecar's way to the store."""
+    """A sidecar's connection to the store."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -171,7 +171,7 @@ class Fleet:
         return sum(each > since * 1_000 for each in as_of)
 
     async def recover(self, *, within: float) -> list[float]:
-        """Return after how many seconds each knew what happened since now."""
+        """Return after how many seconds each was fresh as of now."""
         began, took = now(), []
         while len(took) < SIDECARS and now() - began < within:
             await asyncio.sleep(BIN / 2)
@@ -180,7 +180,7 @@ class Fleet:
         return took
 
     def busiest_share(self) -> float:
-        """How many of the sidecars connected in the busiest tenth of a second."""
+        """Return the share of sidecars that connect in the busiest 0.1 s."""
         times = self.machine.accepted
         ends = [bisect_right(times, at + BIN) for at in times]
         return max(end - first for first, end in enumerate(ends)) / SIDECARS
@@ -207,14 +207,14 @@ def _virtual(monkeypatch):
 
 @pytest.fixture
 def in_step(monkeypatch):
-    """The protection off: everybody waits for as long as everybody else."""
+    """Without jitter: every wait has the same length."""
     alike = SimpleNamespace(uniform=lambda _, most: most)
     monkeypatch.setattr(pacing, "random", alike)
 
 
 @pytest.fixture
 def pushy(monkeypatch):
-    """The protection off: nobody waits for a turn."""
+    """Without the protection: no load waits for its turn."""
     monkeypatch.setattr(LoadAdmission, "is_admitted", True)
 
 
@@ -238,12 +238,12 @@ def test_without_jitter_all_come_back_in_the_same_instant(in_step, away):
 
 @pytest.mark.parametrize("away", [0.1, 5.0])
 def test_with_jitter_few_come_back_at_a_time_and_all_soon(away):
-    """Whether the store was away for an instant or for longer."""
+    """Whether the store was unreachable for an instant or longer."""
     share, took, kept = run(come_back(away))
     assert share < 0.15
     assert len(took) == SIDECARS
     assert max(took) < 3
-    assert kept, "who has its place loads nothing"
+    assert kept, "a feed that kept its position loads nothing"
 
 
 # Snapshots ----------------------------------------------------------------------------
@@ -262,8 +262,8 @@ async def come_back_to_nothing(within: float) -> tuple[list[float], int]:
 SOON_SECONDS = 1.4 * WORK_SECONDS
 
 
-def test_all_snapshots_at_once_help_nobody(in_step, pushy):
-    """Replies come too late, and the work that they took was in vain."""
+def test_simultaneous_snapshots_all_fail(in_step, pushy):
+    """Replies come too late, and their work is wasted."""
     took, late = run(come_back_to_nothing(within=SOON_SECONDS))
     assert late > SIDECARS
     assert len(took) < SIDECARS / 4
@@ -271,7 +271,7 @@ def test_all_snapshots_at_once_help_nobody(in_step, pushy):
 
 
 def test_snapshots_are_loaded_in_turn():
-    """As fast as the store can, and not all at the end."""
+    """As fast as the store allows, and spread over the time."""
     took, late = run(come_back_to_nothing(within=SOON_SECONDS))
     assert late == 0
     assert len(took) == SIDECARS
@@ -315,11 +315,11 @@ def test_a_turn_comes_after_a_long_wait():
     assert comes(turn, 0.15, 0.15, 0.15, waited=60)
 
 
-def test_no_wait_is_so_long_that_replies_would_be_late():
+def test_waits_are_bounded_before_replies_are_late():
     turn = LoadAdmission()
     assert comes(turn, 0.001, 0.5, 0.5, 0.5, waited=86_400)
     assert not comes(turn, 0.6, waited=86_400)
 
 
-def test_a_store_that_is_far_away_is_not_taken_for_a_busy_one():
+def test_a_distant_store_does_not_count_as_busy():
     assert comes(LoadAdmission(), 0.05, 0.05, 0.05)

@@ -1,4 +1,4 @@
-"""Standing entries are emitted again, evenly, once per period, for ever."""
+"""Standing entries are refreshed evenly, once per period, for ever."""
 
 import asyncio
 import itertools
@@ -22,7 +22,7 @@ def entry(name, *, kind=Kind.USER, version=1, status=Status.ACTIVE, age_ms=0):
 
 
 class Walked:
-    """A refresher, driven tick by tick, and when it emitted what."""
+    """A refresher, driven tick by tick, and the ticks at which it emits entries."""
 
     def __init__(self, ledger, ticks):
         self.ledger = ledger
@@ -32,7 +32,7 @@ class Walked:
         self.start()
 
     def start(self):
-        """Begin as a worker does, also one that was restarted."""
+        """Begin as a worker does, also after a restart."""
         self.refresher = Reemitter(
             self.ledger,
             self.note,
@@ -51,7 +51,7 @@ class Walked:
             await self.refresher._advance(PARTITION)
 
     def gaps(self, name, since=0):
-        """How long the entry was not emitted, at any time until now."""
+        """Return how long the entry was not emitted, each time until now."""
         times = [since, *self.emitted[name], self.now]
         return [after - before for before, after in itertools.pairwise(times)]
 
@@ -62,7 +62,7 @@ class Walked:
 @pytest.mark.parametrize("rows", [1, 2, 7, 30, 101])
 @pytest.mark.parametrize("ticks", [1, 10, 30])
 async def test_every_entry_once_per_period(ledger, rows, ticks):
-    """No more than a tick late, and as many in one tick as in another."""
+    """At most a tick late, and equally many in each tick."""
     for name in range(rows):
         ledger.remember(PARTITION, entry(name))
     walked = Walked(ledger, ticks)
@@ -76,7 +76,7 @@ async def test_every_entry_once_per_period(ledger, rows, ticks):
 
 
 async def test_a_ledger_that_begins_empty(ledger):
-    """What comes later is emitted again as well, without a restart."""
+    """Later entries are refreshed as well, without a restart."""
     walked = Walked(ledger, ticks=10)
     await walked.tick(25)
     ledger.remember(PARTITION, entry("late"))
@@ -85,7 +85,7 @@ async def test_a_ledger_that_begins_empty(ledger):
 
 
 async def test_a_ledger_that_grows(ledger):
-    """The pace follows: a hundredfold ledger does not need a hundred periods."""
+    """The pace adapts: a hundredfold ledger does not need a hundred periods."""
     ledger.remember(PARTITION, entry("000"))
     walked = Walked(ledger, ticks=20)
     await walked.tick(5)
@@ -98,7 +98,7 @@ async def test_a_ledger_that_grows(ledger):
 
 
 async def test_a_worker_restarted_all_the_time(ledger):
-    """A round goes on where it was: the last rows have their turn too."""
+    """A round continues where it stopped, so the last rows get their turn."""
     for name in range(30):
         ledger.remember(PARTITION, entry(name))
     walked = Walked(ledger, ticks=30)
@@ -110,7 +110,7 @@ async def test_a_worker_restarted_all_the_time(ledger):
 
 
 async def test_a_worker_restarted_before_the_next_is_due(ledger):
-    """However often: each time it comes one entry further."""
+    """Each time it advances by one entry, however often it restarts."""
     for name in range(3):
         ledger.remember(PARTITION, entry(name))
     walked = Walked(ledger, ticks=1_000)
@@ -140,8 +140,8 @@ async def test_a_worker_restarted_before_the_next_is_due(ledger):
     ],
     ids=lambda value: value.target.id if isinstance(value, Entry) else "",
 )
-async def test_what_no_living_token_can_meet_is_forgotten(ledger, what, kept):
-    """But never a version: counting would begin anew."""
+async def test_an_entry_that_no_valid_token_can_match_is_deleted(ledger, what, kept):
+    """But never a version: the count would start again."""
     ledger.remember(PARTITION, what)
     walked = Walked(ledger, ticks=1)
     await walked.tick(2)
@@ -149,8 +149,8 @@ async def test_what_no_living_token_can_meet_is_forgotten(ledger, what, kept):
     assert bool(walked.emitted[what.target.id]) == kept
 
 
-async def test_nothing_is_forgotten_by_our_own_clock(ledger):
-    """Only what the brokers said counts: before the first record, that is nothing."""
+async def test_no_entry_is_deleted_by_our_own_clock(ledger):
+    """Only the brokers' time counts, and before the first record there is none."""
     old = entry("old", kind=Kind.GRANT, version=0, age_ms=10**9)
     ledger.remember(PARTITION, old)
     walked = Walked(ledger, ticks=1)
@@ -159,7 +159,7 @@ async def test_nothing_is_forgotten_by_our_own_clock(ledger):
     assert ledger.recall(PARTITION, old.target) == old
 
 
-async def test_what_changes_while_others_are_emitted_is_not_forgotten(ledger):
+async def test_an_entry_that_changes_meanwhile_is_not_deleted(ledger):
     """An event may come between the look at an entry and its turn."""
     slow = entry("a", version=1)
     old = entry("b", version=0, age_ms=4_000_000)
@@ -176,7 +176,7 @@ async def test_what_changes_while_others_are_emitted_is_not_forgotten(ledger):
     assert ledger.recall(PARTITION, renewed.target) == renewed
 
 
-async def test_partitions_of_others_are_left_alone(ledger, monkeypatch):
+async def test_partitions_of_other_workers_are_left_alone(ledger, monkeypatch):
     monkeypatch.setattr(reemission, "_TICK_SECONDS", 0.001)
     ledger.remember(PARTITION, entry("mine"))
     ledger.remember(PARTITION + 1, entry("somebody else's"))

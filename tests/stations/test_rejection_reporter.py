@@ -1,4 +1,4 @@
-"""The reporter of rejections, over a producer that is played."""
+"""The reporter of rejections, over a test double of the producer."""
 
 import asyncio
 import threading
@@ -16,7 +16,7 @@ from revocation.store.layout import digest
 from revocation.verifier.reporting import rejection_reporter as module
 from revocation.verifier.reporting.rejection_reporter import RejectionReporter
 from tests.installation import eventually
-from tests.stations.kafka import PlayedProducer
+from tests.stations.kafka import FakeProducer
 
 PEPPER = b"p" * 32
 SETTINGS = KafkaSettings(topic_prefix="played", bootstrap_servers="broker:9092")
@@ -57,7 +57,7 @@ class Counted:
 
 @pytest.fixture
 def producer():
-    return PlayedProducer(prompt=True)
+    return FakeProducer(prompt=True)
 
 
 @pytest.fixture(autouse=True)
@@ -78,8 +78,8 @@ def reporter(producer, **options):
     )
 
 
-async def test_a_rejection_is_told_by_its_digest(producer):
-    told = Counted(TOLD)
+async def test_a_rejection_is_reported_by_its_digest(producer):
+    reported = Counted(TOLD)
     async with reporter(producer) as one:
         one.report(rejected(), route="write")
         await eventually(lambda: producer.sent)
@@ -95,11 +95,11 @@ async def test_a_rejection_is_told_by_its_digest(producer):
     assert (data.receipt, data.route, data.region) == ("3-17", "write", "eu")
     assert (data.count, data.as_of) == (1, 1_795_273_445_000)
     assert data.first_seen == data.last_seen
-    assert told.moved == 1
+    assert reported.moved == 1
     assert producer.stopped
 
 
-async def test_nothing_that_is_told_names_anybody(producer):
+async def test_no_report_names_a_target(producer):
     async with reporter(producer) as one:
         one.report(rejected(), route="read")
         await eventually(lambda: producer.sent)
@@ -108,7 +108,7 @@ async def test_nothing_that_is_told_names_anybody(producer):
     assert b"idp.example" not in sent.value + sent.key
 
 
-async def test_retries_are_counted_and_not_told_one_by_one(producer):
+async def test_retries_are_counted_and_reported_together(producer):
     async with reporter(producer) as one:
         for _ in range(500):
             one.report(rejected(), route="read")
@@ -118,7 +118,7 @@ async def test_retries_are_counted_and_not_told_one_by_one(producer):
 
 
 async def test_a_full_queue_drops_and_counts(producer):
-    """Nothing takes from it: the reporter is not started."""
+    """The reporter is not started, so the queue is never emptied."""
     dropped = Counted(DROPPED, cause="no_room")
     one = reporter(producer, queue_limit=10)
     for _ in range(25):
@@ -126,7 +126,7 @@ async def test_a_full_queue_drops_and_counts(producer):
     assert dropped.moved == 15
 
 
-async def test_more_targets_than_are_remembered_are_dropped_and_counted(producer):
+async def test_targets_beyond_the_limit_are_dropped_and_counted(producer):
     dropped = Counted(DROPPED, cause="no_room")
     async with reporter(producer, target_limit=3) as one:
         for number in range(10):
@@ -135,7 +135,7 @@ async def test_more_targets_than_are_remembered_are_dropped_and_counted(producer
     assert len(producer.sent) == 3
 
 
-async def test_a_verdict_about_the_token_itself_is_nothing_to_tell(producer):
+async def test_a_verdict_about_the_token_itself_is_not_reported(producer):
     expired = rejected()._replace(reason=Reason.EXPIRED, entry=None)
     async with reporter(producer) as one:
         one.report(expired, route="read")
@@ -144,7 +144,7 @@ async def test_a_verdict_about_the_token_itself_is_nothing_to_tell(producer):
     assert len(producer.sent) == 1
 
 
-async def test_without_kafka_it_starts_and_tells_later(producer):
+async def test_without_kafka_it_starts_and_reports_later(producer):
     producer.unreachable = KafkaConnectionError("refused")
     async with reporter(producer) as one:
         one.report(rejected(), route="read")
@@ -157,7 +157,7 @@ async def test_without_kafka_it_starts_and_tells_later(producer):
     assert TokenRejected.model_validate_json(sent.value).data.count == 2
 
 
-async def test_a_missing_topic_is_waited_for(producer):
+async def test_a_missing_topic_is_awaited(producer):
     producer.partitions = 0
     async with reporter(producer) as one:
         one.report(rejected(), route="read")
@@ -166,7 +166,7 @@ async def test_a_missing_topic_is_waited_for(producer):
         await eventually(lambda: producer.sent)
 
 
-async def test_what_kafka_does_not_take_is_dropped_and_counted(producer):
+async def test_a_report_that_is_not_sent_is_dropped_and_counted(producer):
     dropped = Counted(DROPPED, cause="not_acknowledged")
     producer.refusal = KafkaTimeoutError()
     async with reporter(producer) as one:
@@ -177,21 +177,21 @@ async def test_what_kafka_does_not_take_is_dropped_and_counted(producer):
         await eventually(lambda: producer.sent)
 
 
-async def test_what_kafka_does_not_acknowledge_is_dropped_and_counted():
-    producer = PlayedProducer()
-    dropped, told = Counted(DROPPED, cause="not_acknowledged"), Counted(TOLD)
+async def test_a_report_without_acknowledgement_is_dropped_and_counted():
+    producer = FakeProducer()
+    dropped, reported = Counted(DROPPED, cause="not_acknowledged"), Counted(TOLD)
     async with reporter(producer) as one:
         one.report(rejected(), route="read")
         await eventually(lambda: producer.sent)
         producer.sent[0].delivery.set_exception(KafkaTimeoutError())
         await eventually(lambda: dropped.moved == 1)
-    assert told.moved == 0
+    assert reported.moved == 0
 
 
-async def test_a_producer_that_is_never_heard_is_replaced(monkeypatch):
-    """Its own tasks may be dead, with a Kafka that answers others."""
+async def test_a_producer_without_acknowledgements_is_replaced(monkeypatch):
+    """Its own tasks may be dead, while Kafka answers other clients."""
     monkeypatch.setattr(module, "_UNACKNOWLEDGED_SECONDS", 0.02)
-    deaf, hears = PlayedProducer(), PlayedProducer(prompt=True)
+    deaf, hears = FakeProducer(), FakeProducer(prompt=True)
     made = iter([deaf, hears])
     one = reporter(None)
     one._new_producer = lambda *_, **__: next(made)
@@ -203,7 +203,7 @@ async def test_a_producer_that_is_never_heard_is_replaced(monkeypatch):
         assert one._producer is hears
 
 
-async def test_stopping_sends_what_is_due(producer):
+async def test_stopping_sends_due_reports(producer):
     one = reporter(producer)
     await one.start()
     await eventually(lambda: one._producer)
@@ -214,7 +214,7 @@ async def test_stopping_sends_what_is_due(producer):
     assert producer.stopped
 
 
-async def test_what_is_left_at_the_end_is_counted(producer):
+async def test_reports_left_at_the_end_are_counted(producer):
     producer.unreachable = KafkaConnectionError("refused")
     dropped = Counted(DROPPED, cause="stopped")
     one = reporter(producer)
@@ -226,8 +226,8 @@ async def test_what_is_left_at_the_end_is_counted(producer):
     assert dropped.moved == 5
 
 
-async def test_stopping_does_not_wait_for_a_broker_that_takes_nothing(producer):
-    """What was being sent is counted, like the rest."""
+async def test_stopping_does_not_wait_for_a_stuck_broker(producer):
+    """Reports being sent are counted like the rest."""
     unsent = Counted(DROPPED, cause="not_acknowledged")
     left = Counted(DROPPED, cause="stopped")
     one = reporter(producer)
@@ -242,7 +242,7 @@ async def test_stopping_does_not_wait_for_a_broker_that_takes_nothing(producer):
 
 
 async def test_it_may_be_called_from_any_thread(producer):
-    """Every call is told, dropped or left at the end, once."""
+    """Every call is counted once: reported, dropped or left at the end."""
     counted = [
         Counted(DROPPED, cause=cause)
         for cause in ("no_room", "not_acknowledged", "stopped")
@@ -261,5 +261,5 @@ async def test_it_may_be_called_from_any_thread(producer):
         await asyncio.to_thread(thread.join)
     await one.stop()
     events = [TokenRejected.model_validate_json(sent.value) for sent in producer.sent]
-    told = sum(event.data.count for event in events)
-    assert told + sum(each.moved for each in counted) == 400
+    reported = sum(event.data.count for event in events)
+    assert reported + sum(each.moved for each in counted) == 400

@@ -1,4 +1,4 @@
-"""`revocation sidecar` as a process, whose store is away."""
+"""`revocation sidecar` as a process, with an unreachable store."""
 
 import json
 import os
@@ -64,14 +64,14 @@ async def alive(client):
 async def test_it_starts_cold_reloads_and_ends_with_0(station, client, folder):
     station.start()
 
-    async def told():
+    async def reloaded():
         return REFUSED in (await client.get("/metrics")).text
 
     await eventually(lambda: alive(client))
     assert (await client.get("/readyz")).status_code == 503
     (folder / "rules.toml").write_text("broken")
     station._signal(signal.SIGHUP)
-    await eventually(told)
+    await eventually(reloaded)
     assert (await client.get("/v1/authz/envoy/health")).status_code == 200
     station._signal(signal.SIGTERM)
     await eventually(lambda: station.exit_code is not None)
@@ -81,7 +81,7 @@ async def test_it_starts_cold_reloads_and_ends_with_0(station, client, folder):
     assert not (folder / "s").exists()
 
 
-async def test_rules_that_are_wrong_end_it_with_their_lines(station, folder):
+async def test_wrong_rules_end_it_and_name_their_lines(station, folder):
     (folder / "rules.toml").write_text(PUBLIC + "\n[[rules]]\npaht = 1\n")
     station.start()
     await eventually(lambda: station.exit_code is not None)
@@ -91,8 +91,8 @@ async def test_rules_that_are_wrong_end_it_with_their_lines(station, folder):
     assert "rules.toml:5: rules.path: Field required" in log
 
 
-async def test_nothing_of_a_question_is_logged_or_counted(station, client):
-    """Whoever it names, and however wrong it is."""
+async def test_no_content_of_a_request_is_logged_or_counted(station, client):
+    """Whatever it names, and however malformed it is."""
     station.start()
     await eventually(lambda: alive(client))
     for token in (signed(MARKER, jti=MARKER), signed(MARKER, iss=MARKER), MARKER):

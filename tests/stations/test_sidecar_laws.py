@@ -1,4 +1,4 @@
-"""Whatever anybody sends: an answer, no error of ours, and nobody passes by it."""
+"""Any request gets an answer, without an internal error, and none passes."""
 
 from hypothesis import given, settings, strategies as st
 
@@ -7,11 +7,11 @@ from revocation.http.messages import Request, encode
 from revocation.sidecar.introspect import Caller
 from revocation.verifier.snapshot_waiter import LoadProgress
 from tests.stations.sidecars import endpoints_of
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 
 
-class Refusing(Told):
-    """Every token is bad."""
+class Refusing(StubVerifier):
+    """Rejects every token."""
 
     freshness = (False, 0)
     progress = LoadProgress(0, 0)
@@ -70,7 +70,7 @@ METHODS = st.sampled_from(["GET", "POST", "PUT", "HEAD", "OPTIONS", "QUERY", "ge
     st.lists(st.tuples(NAMES, VALUES), max_size=8),
     BODIES,
 )
-def test_nobody_passes_without_a_token(method, path, headers, body):
+def test_no_one_passes_without_a_token(method, path, headers, body):
     path, _, query = path.partition("?")
     response = HANDLE(Request(method, path, query, headers, body, "unix"))
     assert encode(response, connection=None, headless=False)

@@ -1,4 +1,4 @@
-"""The rules file while it changes: no request sees half of it."""
+"""Changes of the rules file: no request sees half of one."""
 
 import asyncio
 
@@ -57,21 +57,21 @@ async def refused(before):
     await eventually(noticed, pause=0.005)
 
 
-async def test_what_follows_the_file_is_started_again(file, path, monkeypatch):
+async def test_the_task_that_watches_the_file_is_restarted(file, path, monkeypatch):
     monkeypatch.setattr("revocation.background._CHECK_SECONDS", 0.005)
     file._following._task.cancel()
     path.write_text(SCOPED)
     await becomes(file, public=False)
 
 
-async def test_a_change_is_in_force_soon(file, path):
+async def test_a_change_takes_effect_soon(file, path):
     assert is_public(file)
     path.write_text(SCOPED)
     await becomes(file, public=False)
 
 
-async def test_a_file_in_its_place_is_noticed(file, path, tmp_path):
-    """As editors and Kubernetes do it: another inode, or another link."""
+async def test_a_replaced_file_is_noticed(file, path, tmp_path):
+    """As editors and Kubernetes replace it: another inode, or another link."""
     new = tmp_path / "new.toml"
     new.write_text(SCOPED)
     new.rename(path)
@@ -83,7 +83,7 @@ async def test_a_file_in_its_place_is_noticed(file, path, tmp_path):
     await becomes(file, public=True)
 
 
-async def test_a_broken_file_leaves_the_rules_as_they_were(file, path, capsys):
+async def test_a_broken_file_leaves_the_rules_unchanged(file, path, capsys):
     before, rules = counted("refused"), file.current
     path.write_text(BROKEN)
     await refused(before)
@@ -95,8 +95,8 @@ async def test_a_broken_file_leaves_the_rules_as_they_were(file, path, capsys):
     assert current() == 1
 
 
-async def test_a_file_that_is_cut_to_nothing_leaves_the_rules_as_they_were(file, path):
-    """Empty, it would be TOML, and ask for a token and nothing more."""
+async def test_an_emptied_file_leaves_the_rules_unchanged(file, path):
+    """An empty file is valid TOML, and would require only a token."""
     before, rules = counted("refused"), file.current
     path.write_text("")
     await refused(before)
@@ -104,7 +104,7 @@ async def test_a_file_that_is_cut_to_nothing_leaves_the_rules_as_they_were(file,
     assert current() == 0
 
 
-async def test_a_broken_file_is_told_once(file, path):
+async def test_a_broken_file_is_reported_once(file, path):
     before = counted("refused")
     path.write_text(BROKEN)
     await refused(before)
@@ -112,7 +112,7 @@ async def test_a_broken_file_is_told_once(file, path):
     assert counted("refused") == before + 1
 
 
-async def test_a_file_that_is_gone_leaves_the_rules_as_they_were(file, path):
+async def test_a_removed_file_leaves_the_rules_unchanged(file, path):
     before = counted("refused")
     path.unlink()
     await refused(before)
@@ -121,8 +121,8 @@ async def test_a_file_that_is_gone_leaves_the_rules_as_they_were(file, path):
     await becomes(file, public=False)
 
 
-async def test_a_file_that_is_being_written_is_waited_for(path):
-    """Half of it may be TOML, and protect less."""
+async def test_a_file_that_is_being_written_is_awaited(path):
+    """Half of it may be valid TOML, and protect less."""
     file = RulesFile(path, policies=DEFAULT_POLICIES, poll_seconds=0.02)
     await file.start()
     with path.open("a") as written:
@@ -136,8 +136,8 @@ async def test_a_file_that_is_being_written_is_waited_for(path):
     await file.stop()
 
 
-async def test_who_asks_during_a_reload_has_one_set_of_rules(file, path):
-    """The set is replaced whole; the one in hand stays as it is."""
+async def test_a_request_during_a_reload_sees_one_set_of_rules(file, path):
+    """The set is replaced as a whole; one in use never changes."""
     rules = file.current
     path.write_text(SCOPED)
     assert await file.reload()
@@ -145,7 +145,7 @@ async def test_who_asks_during_a_reload_has_one_set_of_rules(file, path):
     assert not is_public(file)
 
 
-async def test_a_reload_says_whether_it_took(path):
+async def test_a_reload_returns_whether_it_succeeded(path):
     file = RulesFile(path, policies=DEFAULT_POLICIES)
     before = counted("applied")
     assert await file.reload()
@@ -171,7 +171,7 @@ async def test_without_a_file_everything_needs_a_token():
     await file.stop()
 
 
-def test_at_start_a_file_must_be_good(path):
+def test_at_start_the_file_must_be_valid(path):
     path.write_text(BROKEN)
     with pytest.raises(SettingsError, match=r"^rules\.toml:2: "):
         RulesFile(path, policies=DEFAULT_POLICIES)

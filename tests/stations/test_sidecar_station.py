@@ -1,4 +1,4 @@
-"""The whole sidecar as its settings describe it, on real sockets of this machine."""
+"""The whole sidecar from its settings, on real sockets of this machine."""
 
 import asyncio
 import contextlib
@@ -75,7 +75,7 @@ def settings(folder):
 
 @contextlib.asynccontextmanager
 async def running(settings, store, folder):
-    """A sidecar, and clients of its socket and its port."""
+    """Start a sidecar; yields clients of its socket and its port."""
     verifier = verifier_of(store, folder / "jwks.json")
     sidecar = Sidecar(settings, verifier=verifier)
     await sidecar.start()
@@ -142,7 +142,7 @@ async def test_everything_is_served_on_the_socket_and_on_the_port(
     assert not (folder / "s").exists()
 
 
-async def test_it_listens_while_it_is_cold_and_says_so(settings, store, folder):
+async def test_it_listens_while_cold_and_reports_it(settings, store, folder):
     store.available = False
     async with running(settings(), store, folder) as sidecar:
         ask = sidecar.client
@@ -169,7 +169,7 @@ async def test_it_may_be_started_before_its_store(settings, store, folder, monke
 async def test_a_store_whose_clock_is_wrong_is_never_ready(
     settings, store, folder, monkeypatch
 ):
-    """Until somebody sets it right."""
+    """Until its clock is corrected."""
     monkeypatch.setattr(replica_feed, "_FIRST_BACKOFF_SECONDS", 0.001)
 
     async def skewed():
@@ -185,8 +185,8 @@ async def test_a_store_whose_clock_is_wrong_is_never_ready(
             await eventually(lambda: is_ready(ask), pause=0.01)
 
 
-async def test_a_store_that_is_lost_leaves_what_is_known(settings, store, folder):
-    """For as long as the route class allows, and no longer."""
+async def test_a_lost_store_leaves_the_replica(settings, store, folder):
+    """For as long as the route class allows."""
     async with running(settings(), store, folder) as sidecar:
         ask = sidecar.client
         await eventually(lambda: is_ready(ask), pause=0.01)
@@ -283,16 +283,14 @@ def test_limits_are_settings(settings):
         ({"issuers": {}, "sidecar_grpc": "unix:/run/x"}, "no issuers are"),
     ],
 )
-async def test_what_is_wrong_is_told_before_anything_listens(
+async def test_wrong_settings_are_reported_before_anything_listens(
     settings, store, folder, wrong, says
 ):
     with pytest.raises(SettingsError, match=says):
         Sidecar(settings(**wrong), verifier=verifier_of(store, folder / "jwks.json"))
 
 
-async def test_without_the_extra_for_grpc_it_is_named(
-    settings, store, folder, monkeypatch
-):
+async def test_a_missing_grpc_extra_is_named(settings, store, folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "grpc", None)
     chosen = settings(sidecar_grpc="unix:/run/x")
     says = r"REVOCATION_SIDECAR_GRPC.*'revocation\[grpc\]'"

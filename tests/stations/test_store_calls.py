@@ -1,4 +1,4 @@
-"""How a large batch is cut into calls; `tests/contract` has what the calls do."""
+"""How a large batch is split into calls; `tests/contract` tests the calls."""
 
 import pytest
 
@@ -12,8 +12,8 @@ from tests.unit.strategies import ISSUER, LIMITS, NOW
 MARK = Mark(9, 41, NOW, 41, rebuilt=True)
 
 
-class Played(RedisStore):
-    """Keeps the calls instead of making them; raises at the call `failing`."""
+class FakeStore(RedisStore):
+    """Records the calls instead of making them; raises at the call `failing`."""
 
     failing = None
 
@@ -37,7 +37,7 @@ def entries(count):
 
 
 def written(call):
-    """How many entries a call has, and whether it moves marks."""
+    """Return how many entries a call has, and whether it moves marks."""
     _, _, keys, *_ = call
     return keys - 2, encode_mark(MARK) in call
 
@@ -54,8 +54,8 @@ def written(call):
     ],
 )
 async def test_marks_move_in_the_last_call_only(count, sizes):
-    """Whatever happens between the calls: no mark claims what is not written."""
-    store = Played()
+    """So no mark claims unwritten entries, whatever happens between the calls."""
+    store = FakeStore()
     await store.apply("epoch", Batch(entries(count), {0: MARK}, {0: 7}))
     last = len(sizes) - 1
     assert [written(call) for call in store.calls] == [
@@ -63,8 +63,8 @@ async def test_marks_move_in_the_last_call_only(count, sizes):
     ]
 
 
-async def test_a_call_that_fails_is_the_last():
-    store = Played()
+async def test_no_call_follows_a_failed_one():
+    store = FakeStore()
     store.failing = 1
     with pytest.raises(StoreUnavailableError):
         await store.apply("epoch", Batch(entries(2_500), {0: MARK}, {}))

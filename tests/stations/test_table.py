@@ -26,7 +26,7 @@ def entry(name, **state):
 
 
 def changelog(*values, partition=PARTITION, since=100):
-    """Records of the entries topic as Faust hands them over while recovering."""
+    """Return records of the entries topic as Faust passes them during recovery."""
     return [
         SimpleNamespace(
             message=SimpleNamespace(partition=partition, offset=offset, value=value)
@@ -44,7 +44,7 @@ def reached(ledger, partition=PARTITION):
 
 
 async def test_a_database_that_cannot_be_opened_ends_the_process(ledger, monkeypatch):
-    """With one line that says what to do: a full disk, another process, damage."""
+    """With one line on the remedy: a full disk, another process, damage."""
     ended = []
 
     async def fail(*_: object, **__: object) -> None:
@@ -61,18 +61,18 @@ async def test_a_database_that_cannot_be_opened_ends_the_process(ledger, monkeyp
 # Rows ---------------------------------------------------------------------------------
 
 
-def test_what_is_remembered_is_recalled(ledger):
+def test_a_stored_entry_is_read_back(ledger):
     ledger.remember(PARTITION, entry("alice", version=3))
     ledger.remember(PARTITION, entry("alice", version=4))
     assert ledger.recall(PARTITION, ALICE) == entry("alice", version=4)
 
 
-def test_a_partition_knows_its_own_only(ledger):
+def test_a_partition_has_only_its_own_entries(ledger):
     ledger.remember(PARTITION, entry("alice"))
     assert ledger.recall(PARTITION + 1, ALICE) is None
 
 
-def test_what_is_forgotten_is_gone(ledger):
+def test_a_deleted_entry_is_gone(ledger):
     ledger.remember(PARTITION, entry("alice"))
     ledger.forget(PARTITION, ALICE)
     ledger.forget(PARTITION, ALICE)
@@ -118,7 +118,7 @@ def test_entries_are_counted_and_nothing_else(ledger):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_a_walk_goes_round_and_round(ledger, rows, shares):
-    """Whatever the shares: each in its turn, none left out, none twice in a round."""
+    """Whatever the shares: each row in turn, none omitted, none twice in a round."""
     everything = [entry(name) for name in range(rows)]
     for each in everything:
         ledger.remember(PARTITION, each)
@@ -133,12 +133,12 @@ def test_a_walk_goes_round_and_round(ledger, rows, shares):
     assert len(walked) == sum(min(share, rows) for share in shares)
 
 
-def test_nobody_walks_through_an_empty_partition(ledger):
+def test_a_walk_of_an_empty_partition_yields_nothing(ledger):
     ledger.reached(PARTITION, 41)
     assert ledger.walk(PARTITION, 5) == []
 
 
-def test_a_walk_goes_on_when_the_row_it_stood_on_is_gone(ledger):
+def test_a_walk_continues_when_its_row_is_deleted(ledger):
     for name in ("a", "b", "c"):
         ledger.remember(PARTITION, entry(name))
     ledger.walk(PARTITION, 2)
@@ -155,7 +155,7 @@ def test_a_walk_goes_on_when_the_row_it_stood_on_is_gone(ledger):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_a_changelog_in_any_order_merges_by_the_greatest(ledger, history, random):
-    """A paused worker's older entry may lie behind a newer one, and some twice."""
+    """A paused worker's older entry may follow a newer one, and some occur twice."""
     target = Target(Kind.USER, ISSUER, f"user-{next(_numbers)}")
     history = [replace(each, target=target) for each in history]
     read = random.sample(history, len(history)) + random.choices(history, k=2)
@@ -165,7 +165,7 @@ def test_a_changelog_in_any_order_merges_by_the_greatest(ledger, history, random
     assert ledger.recall(PARTITION, target) == reduce(merge, history)
 
 
-def test_recovering_does_not_undo_what_the_table_has(ledger):
+def test_recovery_does_not_undo_the_table(ledger):
     """The table survives a kill that the last outputs did not."""
     ledger.remember(PARTITION, entry("alice", version=5))
     ledger.apply_changelog_batch(changelog(update(entry("alice", version=4))))
@@ -188,8 +188,8 @@ def test_denylist_entries_are_not_kept(ledger, kind):
 
 
 @pytest.mark.parametrize("value", [None, b"", b"not json", b"[]", b'{"offset":-1}'])
-def test_what_is_no_update_is_passed_and_logged(ledger, value):
-    """Nothing about it stops a worker that recovers; its bytes are not in the log."""
+def test_a_record_that_is_no_update_is_skipped_and_logged(ledger, value):
+    """It does not stop recovery, and its bytes are not logged."""
     with capture_logs() as logs:
         ledger.apply_changelog_batch(
             changelog(update(entry("a")), value, update(entry("b")))
@@ -199,8 +199,8 @@ def test_what_is_no_update_is_passed_and_logged(ledger, value):
     assert reached(ledger) == 102
 
 
-def test_what_is_concluded_is_known_from_the_updates(ledger):
-    """By whatever authority; an update from nowhere claims nothing."""
+def test_concluded_positions_come_from_the_updates(ledger):
+    """Those of any authority; an update without a source claims nothing."""
     updates = [
         Update(Position(PARTITION, 9, NOW), forwarded=4),
         Update(Position(PARTITION, 7, NOW)),
@@ -215,8 +215,8 @@ def test_what_is_concluded_is_known_from_the_updates(ledger):
     assert (ledger.count(PARTITION), ledger.walk(PARTITION, 1)) == (1, [entry("alice")])
 
 
-def test_how_far_each_partition_came_is_remembered(ledger):
-    """Faust reads on from there when the worker starts again."""
+def test_the_position_of_each_partition_is_stored(ledger):
+    """Faust continues from there when the worker restarts."""
     batch = changelog(update(), update(), since=7)
     batch += changelog(update(partition=1), partition=1, since=30)
     ledger.apply_changelog_batch(batch)

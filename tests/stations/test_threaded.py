@@ -1,4 +1,4 @@
-"""The verifier for threads, over a verifier that is a stand-in."""
+"""The verifier for threads, over a stub verifier."""
 
 import asyncio
 import gc
@@ -13,11 +13,11 @@ import pytest
 from revocation.decision import Reason
 from revocation.errors import NotRunningError, StoreUnavailableError
 from revocation.verifier.threaded_verifier import ThreadedVerifier
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 
 
-class Stub(Told):
-    """A verifier that knows in which thread it was started, asked and stopped."""
+class Stub(StubVerifier):
+    """A verifier that records the threads of its start, calls and stop."""
 
     ready = True
 
@@ -86,13 +86,13 @@ def test_it_runs_in_one_thread_of_its_own_until_it_is_stopped(stub):
 def test_a_check_is_made_in_the_thread_that_asks(stub, running):
     verdict = running.check("claims", route="write", resources=["a:b"], kid="k")
     assert verdict.active
-    assert stub.asked == [("claims k", "write", ("a:b",))]
+    assert stub.calls == [("claims k", "write", ("a:b",))]
     assert stub.threads["check"] is threading.current_thread()
 
 
 def test_a_verification_may_wait_in_the_background(stub, running):
     assert running.verify("token", route="write", resources=["a:b"])
-    assert stub.asked == [("token", "write", ("a:b",))]
+    assert stub.calls == [("token", "write", ("a:b",))]
     assert stub.threads["verify"] in own_threads()
 
 
@@ -101,7 +101,7 @@ def test_a_verification_need_not_wait(stub, running):
     assert "verify" not in stub.threads
 
 
-def test_a_verification_that_waits_too_long_rests_on_what_is_at_hand(stub):
+def test_a_verification_that_waits_too_long_uses_cached_keys(stub):
     stub.reason = Reason.KEY_UNKNOWN
     with ThreadedVerifier(stub, timeout_seconds=0.05) as verifier:
         verification = verifier.verify("slow")
@@ -115,7 +115,7 @@ def test_many_threads_ask_at_once(running):
     assert all(answers)
 
 
-def test_the_issuers_questions_are_answered(running):
+def test_issuers_read_versions_and_await_receipts(running):
     assert running.current_version("https://idp.example/", "alice") == 7
     assert running.wait_applied([], timeout_seconds=1) == 1.5
 
@@ -127,7 +127,7 @@ def test_any_coroutine_runs_in_its_loop(running):
     assert running.run(where()) in own_threads()
 
 
-def test_an_error_of_a_coroutine_is_raised_where_it_was_asked_for(running):
+def test_an_error_of_a_coroutine_is_raised_in_the_caller(running):
     async def failing():
         raise ValueError("of the coroutine")
 
@@ -161,7 +161,7 @@ def test_a_coroutine_that_takes_too_long_is_cancelled(running):
         lambda verifier: verifier.current_version("issuer", "user"),
     ],
 )
-def test_before_the_start_and_after_the_stop_it_says_what_to_do(stub, ask):
+def test_without_a_running_loop_the_error_says_what_to_do(stub, ask):
     verifier = ThreadedVerifier(stub)
     with pytest.raises(NotRunningError, match="start"):
         ask(verifier)
@@ -169,10 +169,10 @@ def test_before_the_start_and_after_the_stop_it_says_what_to_do(stub, ask):
         ask(verifier)
     with pytest.raises(NotRunningError, match="start"):
         ask(verifier)
-    gc.collect()  # a coroutine that nobody awaited would warn
+    gc.collect()  # A coroutine that is never awaited would warn.
 
 
-def test_an_error_of_the_start_is_raised_and_nothing_is_left():
+def test_an_error_of_the_start_is_raised_and_leaves_no_thread():
     stub = Stub(start_error=StoreUnavailableError("no store"))
     verifier = ThreadedVerifier(stub)
     with pytest.raises(StoreUnavailableError, match="no store"):
@@ -181,7 +181,7 @@ def test_an_error_of_the_start_is_raised_and_nothing_is_left():
     assert own_threads() == []
 
 
-def test_a_start_that_hangs_is_given_up():
+def test_a_start_that_hangs_times_out():
     stub = Stub(start_error="never")
     verifier = ThreadedVerifier(stub, start_timeout_seconds=0.05)
     with pytest.raises(NotRunningError, match=r"within 0\.05 s"):
@@ -200,7 +200,7 @@ def test_it_is_started_once_and_may_be_stopped_twice_and_started_again(stub):
         assert verifier.verify("token")
 
 
-def test_who_waits_while_it_is_stopped_is_told(stub):
+def test_a_caller_waiting_during_the_stop_gets_an_error(stub):
     verifier = ThreadedVerifier(stub)
     verifier.start()
     with ThreadPoolExecutor(1) as pool:
@@ -220,7 +220,7 @@ def test_its_own_loop_may_not_wait_for_itself(running):
     gc.collect()
 
 
-def test_a_process_that_was_forked_is_told_to_start_its_own(running, monkeypatch):
+def test_a_forked_process_must_start_its_own(running, monkeypatch):
     here = os.getpid()
     monkeypatch.setattr(os, "getpid", lambda: here + 1)
     with pytest.raises(NotRunningError, match="forked"):
@@ -258,7 +258,7 @@ assert verifier.verify("token")
 """
 
 
-def test_a_process_that_forgets_to_stop_it_ends_and_stops_it():
+def test_a_process_that_does_not_stop_it_still_exits_cleanly():
     ended = subprocess.run(
         [sys.executable, "-c", FORGETFUL],
         check=False,

@@ -1,6 +1,7 @@
-"""Both verifiers, over a store in memory; `tests/unit/test_decision.py` has the rule.
+"""Both verifiers, over a store in memory.
 
-What they must do alike is asked of both. `test_feed.py` has what concerns the replica.
+Common behaviour is tested with both. Siblings: `tests/unit/test_decision.py` (the rule)
+and `test_feed.py` (the replica).
 """
 
 import time
@@ -31,7 +32,7 @@ RULES = LimitSettings().rules
 
 
 async def store_as_of(age_ms=0, *entries, rebuilt=True):
-    """A store whose only partition is as old as that."""
+    """Return a store whose only partition has this age."""
     store = FailingStore()
     mark = Mark(1, 1, now_ms() - age_ms, 1, rebuilt)
     await store.begin("epoch", identity())
@@ -54,7 +55,7 @@ def parts(store, policies=DEFAULT_POLICIES):
 
 @pytest.fixture(params=[with_replica, remote], ids=["replica", "remote"])
 def over(request):
-    """Makes a verifier of each kind over a store."""
+    """Make a verifier of each kind over a store."""
     return request.param
 
 
@@ -75,7 +76,7 @@ def counted(reason, route="read", *, stale=False):
 # Verdicts -----------------------------------------------------------------------------
 
 
-async def test_a_token_that_nothing_speaks_against_is_active(over):
+async def test_a_token_without_a_rejecting_entry_is_active(over):
     async with over(await store_as_of()) as verifier:
         verdict = await verifier.check_async(token())
     assert verdict
@@ -83,7 +84,7 @@ async def test_a_token_that_nothing_speaks_against_is_active(over):
     assert 0 <= verdict.staleness_ms < 1_000
 
 
-async def test_what_rejects_is_said_with_its_entry(over):
+async def test_a_rejection_names_its_entry(over):
     entry = cut_off(Kind.USER, "alice")
     async with over(await store_as_of(0, entry)) as verifier:
         verdict = await verifier.check_async(token())
@@ -117,7 +118,7 @@ async def test_resources_are_looked_up(over):
 @pytest.mark.parametrize(
     "asked", [{"kid": "\ud800"}, {"kid": "k" * 600}, {"resources": ["dataset"]}]
 )
-async def test_what_no_event_can_name_is_unverifiable(over, asked):
+async def test_a_value_that_no_event_can_name_is_unverifiable(over, asked):
     async with over(await store_as_of()) as verifier:
         verdict = await verifier.check_async(token(), **asked)
     assert verdict.reason is Reason.UNVERIFIABLE
@@ -151,9 +152,7 @@ async def test_a_verdict_leaves_the_process_without_a_name(over):
         (8_000, "ask", Reason.STALE, True),
     ],
 )
-async def test_each_route_class_does_as_its_policy_says(
-    over, age_ms, route, reason, stale
-):
+async def test_each_route_class_follows_its_policy(over, age_ms, route, reason, stale):
     policies = {
         **DEFAULT_POLICIES,
         "lax": StalenessPolicy(beyond=Beyond.ALLOW),
@@ -167,7 +166,7 @@ async def test_each_route_class_does_as_its_policy_says(
     assert after == before + 1
 
 
-def test_settings_say_how_stale_each_route_class_may_be(tmp_path):
+def test_settings_bound_the_staleness_of_each_route_class(tmp_path):
     pepper = tmp_path / "pepper"
     pepper.write_text("p" * 64)
     settings = VerifierSettings(
@@ -187,7 +186,7 @@ def test_settings_say_how_stale_each_route_class_may_be(tmp_path):
 
 
 async def test_an_unknown_route_class_is_an_error_that_names_the_known(over):
-    """A misspelt one must not fall back to the laxest."""
+    """A misspelt one must not fall back to the most permissive."""
     async with over(await store_as_of()) as verifier:
         with pytest.raises(SettingsError, match="'wirte'; known: read, write"):
             await verifier.check_async(token(), route="wirte")
@@ -236,23 +235,21 @@ async def skewed(skew_ms, age_ms=0):
 
 @pytest.mark.parametrize("skew_ms", [-3_000, 2_001])
 async def test_clocks_too_far_apart_are_refused(skew_ms):
-    """An answer's age could not be told."""
-    with pytest.raises(
-        StoreUnsuitableError, match=f"differs from ours by {skew_ms} ms"
-    ):
+    """The age of an answer would be unknown."""
+    with pytest.raises(StoreUnsuitableError, match=f"from ours by {skew_ms} ms"):
         await remote(await skewed(skew_ms), max_clock_skew_ms=2_000).start()
 
 
 @pytest.mark.parametrize("skew_ms", [-1_500, 1_500])
-async def test_a_difference_that_is_allowed_counts_as_age(over, skew_ms):
-    """Rather too stale than too fresh: nobody knows whose clock is wrong."""
+async def test_an_allowed_clock_difference_counts_as_age(over, skew_ms):
+    """Too stale is safer than too fresh: either clock may be wrong."""
     async with over(await skewed(skew_ms, age_ms=2_000)) as verifier:
         verdict = await verifier.check_async(token())
     assert 3_500 <= verdict.staleness_ms < 4_500
 
 
 @pytest.mark.parametrize(("skew_ms", "active"), [(0, True), (-1_500, False)])
-async def test_how_far_ahead_a_token_may_be_goes_by_the_clock_behind(
+async def test_a_token_dated_ahead_is_measured_by_the_slower_clock(
     over, skew_ms, active
 ):
     """Cut-offs are dated by the other clock, and would not reach the token."""
@@ -264,8 +261,8 @@ async def test_how_far_ahead_a_token_may_be_goes_by_the_clock_behind(
     assert sooner.active
 
 
-async def test_tokens_from_ahead_are_counted(over):
-    """Not under the name of an issuer that nobody configured, nor other faults."""
+async def test_tokens_dated_ahead_are_counted(over):
+    """Not under the name of an unconfigured issuer, and not for other faults."""
     of_others = metrics.TOKENS_FROM_AHEAD.labels("other")._value
     before = of_others.get()
     async with over(await store_as_of()) as verifier:
@@ -277,22 +274,22 @@ async def test_tokens_from_ahead_are_counted(over):
     assert of_others.get() == before + 1
 
 
-async def test_nothing_is_said_before_it_was_started(over):
-    """The store may be complete, but nobody knows how old its answers are."""
+async def test_before_the_start_every_verdict_is_not_ready(over):
+    """The store may be complete, but the age of its answers is unknown."""
     verifier = over(await store_as_of())
     assert (await verifier.check_async(token("bob"))).reason is Reason.NOT_READY
     async with verifier:
         assert (await verifier.check_async(token("bob"))).active
 
 
-async def test_a_store_that_is_away_at_the_start_is_told():
+async def test_a_store_that_is_unreachable_at_the_start_is_reported():
     store = FailingStore()
     store.available = False
     with pytest.raises(StoreUnavailableError):
         await remote(store).start()
 
 
-# Beside verdicts ----------------------------------------------------------------------
+# Other methods ------------------------------------------------------------------------
 
 
 async def test_verdicts_are_counted_by_reason(over):
@@ -314,8 +311,8 @@ async def test_an_issuer_reads_the_version_to_mint(over):
         assert await verifier.current_version(ISSUER, "bob") == 0
 
 
-async def test_a_region_that_is_not_complete_tells_no_version(over):
-    """0 would be minted into tokens that are rejected at once."""
+async def test_an_incomplete_region_returns_no_version(over):
+    """Tokens minted with 0 would be rejected at once."""
     store = await store_as_of(rebuilt=False)
     impatient = {"start_timeout_seconds": 0} if over is with_replica else {}
     async with over(store, **impatient) as verifier:

@@ -1,6 +1,6 @@
-"""`verify` of both verifiers: a token's own rules, and what was revoked, in one call.
+"""`verify` of both verifiers: a token's own rules and revocations in one call.
 
-`unit/test_jwt*.py` has the rules one by one.
+Siblings: `unit/test_jwt*.py`, the rules one by one.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ KEY, NEXT, FORGED = "key-1", "key-2", "forged"
 
 
 def token(name="alice", *, kid=KEY, key=None):
-    """A token of a minute ago; signed by another key than it names, if told to."""
+    """Return a token of a minute ago; `key` signs it instead of the named key."""
     now = int(time.time())
     return mint(
         header={"kid": kid},
@@ -42,7 +42,7 @@ def token(name="alice", *, kid=KEY, key=None):
 
 
 def from_ahead(**options):
-    """A token dated half a minute ahead."""
+    """Return a token dated half a minute ahead."""
     now = int(time.time())
     return mint(key=key_for("ES256"), iat=now + 30, exp=now + 600, **options)
 
@@ -53,7 +53,7 @@ def published(*kids):
 
 @pytest.fixture
 def jwks(tmp_path):
-    """The issuer's key set, to be changed as it goes."""
+    """The issuer's key set, which tests change."""
     path = tmp_path / "jwks.json"
     path.write_bytes(published(KEY))
     return path
@@ -61,7 +61,7 @@ def jwks(tmp_path):
 
 @pytest.fixture(params=["replica", "remote"])
 def over(request, jwks):
-    """Opens a verifier of each kind over a store."""
+    """Open a verifier of each kind over a store."""
 
     @contextlib.asynccontextmanager
     async def open_one(store, **options):
@@ -96,7 +96,7 @@ async def test_a_good_token_gives_its_claims(over):
 async def test_a_revoked_token_is_genuine_and_rejected(over):
     store = await store_as_of(0, about(Kind.USER, "alice"))
     async with over(store) as verifier:
-        for _ in range(2):  # The second time its signature is remembered.
+        for _ in range(2):  # The second time its signature is cached.
             verification = await verifier.verify_async(token())
             assert not verification
             reason = verification.verdict.reason
@@ -105,8 +105,8 @@ async def test_a_revoked_token_is_genuine_and_rejected(over):
         assert await verifier.verify_async(token("bob"))
 
 
-async def test_a_token_that_was_good_is_rejected_as_soon_as_it_is_revoked(over):
-    """What is remembered of a token is its signature, never the answer."""
+async def test_a_verified_token_is_rejected_as_soon_as_it_is_revoked(over):
+    """The cache holds a token's verified signature, never the verdict."""
     store = await store_as_of()
     async with over(store) as verifier:
         good = token()
@@ -131,7 +131,7 @@ def batch(*entries):
     return Batch(timed, {0: Mark(2, 2, now_ms(), 2, rebuilt=True)}, {})
 
 
-async def test_a_forged_token_is_no_claims_at_all(over):
+async def test_a_forged_token_gives_no_claims(over):
     async with over(await store_as_of()) as verifier:
         verification = await verifier.verify_async(token(key=FORGED))
     assert verification.verdict.reason is Reason.SIGNATURE_INVALID
@@ -139,14 +139,14 @@ async def test_a_forged_token_is_no_claims_at_all(over):
     assert verification.verdict.detail
 
 
-async def test_only_genuine_tokens_from_ahead_are_counted(over):
-    """Or a stranger could make an issuer's clock look wrong."""
+async def test_only_genuine_tokens_dated_ahead_are_counted(over):
+    """Else a stranger could make an issuer's clock look wrong."""
     counted = metrics.TOKENS_FROM_AHEAD.labels(ISSUER)._value
     before = counted.get()
     async with over(await store_as_of()) as verifier:
         forged = await verifier.verify_async(f"{from_ahead()[:-8]}AAAAAAAA")
         assert counted.get() == before
-        for _ in range(2):  # The second time its signature is remembered.
+        for _ in range(2):  # The second time its signature is cached.
             verification = await verifier.verify_async(from_ahead(jti="of-alice"))
             assert verification.verdict.reason is Reason.UNVERIFIABLE
     assert forged.verdict.reason is Reason.SIGNATURE_INVALID
@@ -163,8 +163,8 @@ async def test_resources_are_looked_up(over):
     assert other
 
 
-async def test_a_key_published_since_is_fetched(over, jwks):
-    """Rotation: both count, and nobody has to wait for the next reading."""
+async def test_a_newly_published_key_is_fetched(over, jwks):
+    """Rotation: both keys count, without waiting for the next scheduled fetch."""
     async with over(await store_as_of()) as verifier:
         jwks.write_bytes(published(KEY, NEXT))
 
@@ -180,8 +180,8 @@ async def eventually_verified(verifier, made):
     return True
 
 
-async def test_a_revoked_key_is_dropped_and_never_believed_again(over, jwks):
-    """Also when its issuer goes on publishing it."""
+async def test_a_revoked_key_is_dropped_and_never_trusted_again(over, jwks):
+    """Even if its issuer continues to publish it."""
     revoked = about(Kind.KEY, KEY, status=Status.DISABLED)
     store = await store_as_of()
     dropped = metrics.KEYS_DROPPED._value
@@ -202,7 +202,7 @@ async def test_a_revoked_key_is_dropped_and_never_believed_again(over, jwks):
         assert await eventually_verified(verifier, token(kid=NEXT))
 
 
-async def test_a_revoked_keys_issuer_is_asked_once_for_its_successor(over):
+async def test_a_revoked_key_causes_one_fetch_of_its_successor(over):
     """However often claims with its `kid` are presented."""
     store = await store_as_of(0, about(Kind.KEY, KEY, status=Status.DISABLED))
     now = int(time.time())
@@ -218,8 +218,8 @@ async def test_a_revoked_keys_issuer_is_asked_once_for_its_successor(over):
 
 
 @pytest.mark.parametrize("over", ["replica"], indirect=True)
-async def test_keys_are_looked_for_only_if_one_was_revoked(over):
-    """Thousands of tenants may have keys: else every change would take long."""
+async def test_keys_are_scanned_only_if_one_was_revoked(over):
+    """With the keys of thousands of tenants, every change would take long otherwise."""
     store, looks = await store_as_of(), []
     async with over(store) as verifier:
         keys, replica = verifier._tokens.keys, verifier._feed.replica
@@ -234,8 +234,8 @@ async def test_keys_are_looked_for_only_if_one_was_revoked(over):
         await eventually(lambda: looks)
 
 
-async def test_another_key_under_a_known_name_is_fetched(over, jwks):
-    """Its issuer replaced it: a good token must not wait for the next reading."""
+async def test_a_new_key_with_a_known_kid_is_fetched(over, jwks):
+    """Its issuer replaced it: a good token must not wait for the next fetch."""
     async with over(await store_as_of()) as verifier:
         assert await verifier.verify_async(token())
         jwks.write_bytes(key_set(jwk("ES256", NEXT, kid=KEY)))
@@ -243,8 +243,8 @@ async def test_another_key_under_a_known_name_is_fetched(over, jwks):
         assert not await verifier.verify_async(token())
 
 
-async def test_without_any_key_it_is_we_who_are_not_ready(over):
-    """A client must not throw its token away for that."""
+async def test_without_any_key_the_verifier_is_not_ready(over):
+    """A client must not discard its token for that."""
     nowhere = {"jwks_url": "http://127.0.0.1:1/", "allow_private_addresses": True}
     async with over(await store_as_of(), jwks_file=None, **nowhere) as verifier:
         verdict = (await verifier.verify_async(token())).verdict
@@ -252,7 +252,7 @@ async def test_without_any_key_it_is_we_who_are_not_ready(over):
     assert "key" in verdict.detail
 
 
-async def test_at_once_says_the_same_as_waiting(jwks):
+async def test_verify_returns_the_same_as_verify_async(jwks):
     store = await store_as_of(0, cut_off(Kind.USER, "nobody"))
     issuer = TrustedIssuer(jwks_file=jwks, algorithms=("ES256",), audiences=(AUDIENCE,))
     keys = KeyRing({ISSUER: issuer})
@@ -265,7 +265,7 @@ async def test_at_once_says_the_same_as_waiting(jwks):
             assert at_once.claims == waited.claims
 
 
-def test_a_verification_that_is_printed_shows_nothing_of_anybody():
+def test_a_printed_verification_shows_nothing_personal():
     verdict = Verdict(active=True, reason=Reason.ACTIVE, as_of=0, staleness_ms=0)
     known = Verification(verdict, {"sub": "zaphod", "iss": "idp"}, "zaphod")
     assert "zaphod" not in f"{known} {known!r}"

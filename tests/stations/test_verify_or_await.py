@@ -1,4 +1,4 @@
-"""`check_or_await` and `verify_or_await`: at once, unless others must be asked."""
+"""`check_or_await` and `verify_or_await`: at once, unless a fallback is needed."""
 
 import inspect
 
@@ -31,7 +31,7 @@ REGION = {"policies": POLICIES}
 
 
 class Silent:
-    """A fallback that cannot tell."""
+    """A fallback without an answer."""
 
     async def start(self):
         """Begin."""
@@ -67,11 +67,11 @@ async def test_the_answer_is_that_of_the_call_that_waits(jwks, fallback, age_ms,
                 assert ageless(one) == ageless(other)
 
 
-def ageless(told):
-    """A verdict, or a verification, without what changes while one looks."""
-    if isinstance(told, Verdict):
-        return told._replace(staleness_ms=0)
-    return told._replace(verdict=ageless(told.verdict))
+def ageless(answer):
+    """Return a verdict or a verification without the fields that change with time."""
+    if isinstance(answer, Verdict):
+        return answer._replace(staleness_ms=0)
+    return answer._replace(verdict=ageless(answer.verdict))
 
 
 @pytest.mark.parametrize("age_ms", [0, 30_000])
@@ -90,14 +90,14 @@ async def test_a_verdict_is_counted_once(jwks, age_ms):
     assert counted(reason, "payment", stale=stale) == before + 2
 
 
-async def test_whoever_is_not_to_ask_others_does_not_wait(jwks):
+async def test_without_introspection_no_check_waits(jwks):
     verifier = verifier_of(await store_as_of(30_000), jwks, fallback=Silent(), **REGION)
     async with verifier:
         soon = verifier.check_or_await(token(), route="payment", introspect=False)
     assert soon.reason is Reason.STALE
 
 
-async def test_a_key_that_is_not_at_hand_is_waited_for(jwks):
+async def test_a_missing_key_is_awaited(jwks):
     async with verifier_of(await store_as_of(), jwks) as verifier:
         soon = verifier.verify_or_await(signed(kid="key-2"))
         assert (await soon).verdict.reason is Reason.KEY_UNKNOWN
@@ -105,8 +105,8 @@ async def test_a_key_that_is_not_at_hand_is_waited_for(jwks):
 
 @pytest.mark.parametrize("ask", ["verify", "verify_or_await", "verify_async"])
 @pytest.mark.parametrize("made", [signed(kid="key-2"), signed(key="key-9")])
-async def test_strangers_make_the_keys_be_read_once_only(jwks, ask, made):
-    """Whether they invent names or signatures, and however they are judged."""
+async def test_strangers_cause_one_fetch_of_the_keys_only(jwks, ask, made):
+    """Whether they invent kids or signatures, and whichever method is called."""
     store = await store_as_of()
     async with verifier_of(store, jwks, between_seconds=3_600) as verifier:
         (source,) = verifier._tokens.keys._sources.values()
@@ -114,11 +114,11 @@ async def test_strangers_make_the_keys_be_read_once_only(jwks, ask, made):
         read, reads = source._read, []
         source._read = lambda: reads.append(1) or read()
         for _ in range(20):
-            told = getattr(verifier, ask)(made)
-            if inspect.isawaitable(told):
+            answer = getattr(verifier, ask)(made)
+            if inspect.isawaitable(answer):
                 assert not reads or ask == "verify_async"
-                told = await told
-            assert not told
+                answer = await answer
+            assert not answer
         await eventually(lambda: len(reads) == 1, pause=0.001)
     assert len(reads) == 1
 
@@ -132,12 +132,12 @@ async def test_genuine_tokens_never_wait_for_keys(jwks):
 
 
 @pytest.mark.parametrize("wrong", ["", "a.b.c", signed(aud="other"), signed(iss="x:y")])
-async def test_what_no_key_would_help_is_refused_at_once(jwks, wrong):
+async def test_a_token_that_no_key_could_verify_is_refused_at_once(jwks, wrong):
     async with verifier_of(await store_as_of(), jwks) as verifier:
         assert not verifier.verify_or_await(wrong)
 
 
-async def test_a_region_that_is_not_there_asks_as_well(jwks):
+async def test_a_missing_region_uses_the_fallback_as_well(jwks):
     store = await store_as_of()
     verifier = verifier_of(store, jwks, fallback=Silent(), **REGION)
     assert verifier.check_or_await(token()).reason is Reason.NOT_READY

@@ -1,6 +1,6 @@
-"""What is expected of an authority and of a projector, by what Kafka and a store say.
+"""What a watch expects of an authority and a projector, given Kafka and a store.
 
-Sibling: `connected/test_broken_stations.py`, where that is so and they do not do it.
+Sibling: `connected/test_broken_stations.py`, with stations that fail to deliver.
 """
 
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from revocation.projector import projector_watch as projector_module
 from revocation.projector.projector_watch import ProjectorWatch
 from revocation.settings import AuthoritySettings, ProjectorSettings
 from tests.memory_store import MemoryStore
-from tests.stations.kafka import PlayedProducer
+from tests.stations.kafka import FakeProducer
 from tests.unit.strategies import LIMITS
 
 NOTHING = {0: -1, 1: -1}
@@ -33,27 +33,27 @@ def found(expectations, cause, detail=""):
 
 @pytest.fixture
 def projector(tmp_path):
-    """A played projector of two partitions, and its watch."""
+    """A double of a projector with two partitions, and its watch."""
     pepper = tmp_path / "pepper"
     pepper.write_text("p" * 64)
     settings = ProjectorSettings(
         region="eu", store_url="redis://x", pepper_file=pepper, partitions=2
     )
-    played = SimpleNamespace(owned=frozenset({0, 1}), held_back={}, clients={})
-    return played, ProjectorWatch(played, settings)
+    fake = SimpleNamespace(owned=frozenset({0, 1}), held_back={}, clients={})
+    return fake, ProjectorWatch(fake, settings)
 
 
 def learning(watch, ends, marks):
     return list(watch._learning(LogState(ends, NOTHING), marks))
 
 
-def test_a_region_that_has_all_there_is_may_stand_still(projector):
+def test_an_up_to_date_region_may_stand_still(projector):
     _, watch = projector
     expected = learning(watch, {0: 5, 1: 0}, {0: 5, 1: 0})
     assert not any(each.due for each in expected)
 
 
-def test_a_region_that_is_behind_must_move_on(projector):
+def test_a_region_that_is_behind_must_advance(projector):
     _, watch = projector
     before = learning(watch, {0: 5, 1: 7}, {0: 5, 1: 6})
     after = learning(watch, {0: 5, 1: 9}, {0: 5, 1: 7})
@@ -68,30 +68,30 @@ def test_a_cold_region_is_behind(projector):
     assert found(learning(watch, {0: 0, 1: 0}, {}), "entries").due
 
 
-def test_what_waits_for_another_partition_was_read(projector):
-    """The authority of the other partition may be away for hours."""
-    played, watch = projector
-    played.held_back = {1: 7}
+def test_a_record_that_awaits_another_partition_counts_as_read(projector):
+    """The authority of the other partition may be down for hours."""
+    fake, watch = projector
+    fake.held_back = {1: 7}
     assert not found(learning(watch, {0: 5, 1: 7}, {0: 5, 1: 3}), "entries").due
 
 
-def test_a_member_of_many_answers_for_its_own_partitions(projector):
-    played, watch = projector
-    played.owned = frozenset({0})
+def test_a_member_of_many_is_responsible_for_its_own_partitions(projector):
+    fake, watch = projector
+    fake.owned = frozenset({0})
     expected = learning(watch, {0: 5, 1: 7}, {0: 5, 1: 3})
     assert not found(expected, "entries").due
     assert found(expected, "partition", "1").due
 
 
-def test_one_without_partitions_answers_for_all(projector):
-    """It is spare, or hangs while it should have some."""
-    played, watch = projector
-    played.owned = frozenset()
+def test_a_member_without_partitions_is_responsible_for_all(projector):
+    """It is a spare, or hangs while it should have some."""
+    fake, watch = projector
+    fake.owned = frozenset()
     assert found(learning(watch, {0: 5, 1: 7}, {0: 5, 1: 3}), "entries").due
 
 
 class Refusing(MemoryStore):
-    """Answers questions, and takes no writes: full, or a replica."""
+    """Answers reads and refuses writes: full, or a replica."""
 
     async def apply(self, epoch, batch):
         raise StoreUnavailableError("out of memory")
@@ -106,7 +106,7 @@ class Refusing(MemoryStore):
     ],
     ids=["both answer", "kafka is away", "the store takes no writes"],
 )
-async def test_nothing_is_expected_unless_kafka_and_the_store_do_their_part(
+async def test_nothing_is_expected_unless_kafka_and_the_store_work(
     projector, monkeypatch, log, store, answers
 ):
     _, watch = projector
@@ -123,7 +123,7 @@ async def test_nothing_is_expected_unless_kafka_and_the_store_do_their_part(
     assert not watch.always()[0].due
 
 
-async def test_a_projector_that_is_to_stop_must_do_so(projector):
+async def test_a_projector_that_is_to_stop_must_stop(projector):
     _, watch = projector
     watch.is_stopping = True
     assert watch.always()[0].due
@@ -134,9 +134,9 @@ async def test_a_projector_that_is_to_stop_must_do_so(projector):
 
 @pytest.fixture
 def authority(monkeypatch):
-    """A played worker of two partitions, its watch, and what Kafka says."""
+    """A double of a worker with two partitions, its watch, and Kafka's answers."""
     log = LogState({0: 5, 1: 7}, {0: 5, 1: 7}, {0: 2, 1: 0})
-    played = SimpleNamespace(
+    fake = SimpleNamespace(
         following_forwarded={0: 2, 1: 0},
         owned=frozenset({0, 1}),
         recovered=(),
@@ -144,7 +144,7 @@ def authority(monkeypatch):
         clients={},
         should_stop=False,
     )
-    kafka = SimpleNamespace(log=log, producer=PlayedProducer(prompt=True))
+    kafka = SimpleNamespace(log=log, producer=FakeProducer(prompt=True))
 
     async def ask(*_, **__):
         return kafka.log
@@ -152,7 +152,7 @@ def authority(monkeypatch):
     monkeypatch.setattr(authority_module, "ask_log", ask)
     new_producer = lambda *_, **__: kafka.producer  # noqa: E731
     monkeypatch.setattr(authority_module, "new_producer", new_producer)
-    return played, AuthorityWatch(played, AuthoritySettings(partitions=2)), kafka
+    return fake, AuthorityWatch(fake, AuthoritySettings(partitions=2)), kafka
 
 
 async def test_events_must_be_committed(authority):
@@ -166,38 +166,38 @@ async def test_events_must_be_committed(authority):
 
 
 async def test_forwarded_events_must_be_taken(authority):
-    played, watch, kafka = authority
+    fake, watch, kafka = authority
     assert not found(await watch.if_answered(), "forwarded").due
     kafka.log = kafka.log._replace(beside_ends={0: 3, 1: 0})
     before = found(await watch.if_answered(), "forwarded")
     assert before.due
-    played.following_forwarded = {0: 3, 1: 0}
+    fake.following_forwarded = {0: 3, 1: 0}
     after = found(await watch.if_answered(), "forwarded")
     assert (after.due, after.value != before.value) == (False, True)
 
 
-async def test_a_table_that_is_read_back_is_progress(authority):
-    played, watch, kafka = authority
+async def test_recovery_of_the_table_is_progress(authority):
+    fake, watch, kafka = authority
     kafka.log = LogState({0: 5, 1: 8}, NOTHING)
     before = found(await watch.if_answered(), "events")
-    played.recovered = (1_000,)
+    fake.recovered = (1_000,)
     assert before.value != found(await watch.if_answered(), "events").value
 
 
 async def test_pulses_must_come_in_the_partitions_that_it_owns(authority):
-    played, watch, kafka = authority
+    fake, watch, kafka = authority
     before = found(await watch.if_answered(), "pulses")
     kafka.log = LogState({0: 6, 1: 8}, {0: 6, 1: 8})
     assert before.due
     assert before.value != found(await watch.if_answered(), "pulses").value
-    played.owned = frozenset()
+    fake.owned = frozenset()
     assert not found(await watch.if_answered(), "pulses").due
 
 
-async def test_pulses_may_come_as_seldom_as_is_set(authority):
-    played, _, _ = authority
+async def test_pulses_may_be_as_rare_as_configured(authority):
+    fake, _, _ = authority
     settings = AuthoritySettings(partitions=2, pulse_interval_ms=60_000)
-    expected = await AuthorityWatch(played, settings).if_answered()
+    expected = await AuthorityWatch(fake, settings).if_answered()
     assert found(expected, "pulses").seconds > 60
     assert found(expected, "loop", "pulses").seconds > 60
 
@@ -218,10 +218,10 @@ async def test_a_kafka_that_takes_no_writes_is_no_fault_of_the_worker(authority)
     assert not await watch.confirm()
 
 
-async def test_its_loops_must_turn(authority):
-    played, watch, _ = authority
+async def test_its_loops_must_run(authority):
+    fake, watch, _ = authority
     before = await watch.if_answered()
-    played.turns = {"pulses": 2, "refresh": 1}
+    fake.turns = {"pulses": 2, "refresh": 1}
     after = await watch.if_answered()
     pulses, refresh = (
         found(before, "loop", name) != found(after, "loop", name)
@@ -230,11 +230,11 @@ async def test_its_loops_must_turn(authority):
     assert (pulses, refresh) == (True, False)
 
 
-async def test_nothing_is_expected_of_a_worker_that_stops_but_that_it_does(authority):
-    played, watch, kafka = authority
-    played.should_stop = True
+async def test_a_stopping_worker_is_only_expected_to_stop(authority):
+    fake, watch, kafka = authority
+    fake.should_stop = True
     assert await watch.if_answered() is None
     assert watch.always()[0].due
     kafka.log = None
-    played.should_stop = False
+    fake.should_stop = False
     assert await watch.if_answered() is None

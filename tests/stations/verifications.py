@@ -1,4 +1,4 @@
-"""A verifier for tests of what services do with its answers."""
+"""A verifier double for tests of how services use its answers."""
 
 from revocation.decision import Reason, Verdict
 from revocation.entries import UnixMs
@@ -6,15 +6,15 @@ from revocation.jwt.trust import DEFAULT_TOKEN_BYTES
 from revocation.verifier import Verification
 
 
-class Told:
-    """Answers as told, and remembers what it was asked."""
+class StubVerifier:
+    """Returns a configured answer, and records the calls."""
 
     max_token_bytes = DEFAULT_TOKEN_BYTES
 
     def __init__(self, reason=Reason.ACTIVE, **claims):
         self.reason = reason
         self.claims = {"sub": "alice", **claims}
-        self.asked = []
+        self.calls = []
 
     async def verify_async(self, token, *, route="read", resources=()):
         return self.verify(token, route=route, resources=resources)
@@ -23,7 +23,7 @@ class Told:
         return self.verify(token, route=route, resources=resources)
 
     def verify(self, token, *, route="read", resources=()):
-        self.asked.append((token, route, tuple(resources)))
+        self.calls.append((token, route, tuple(resources)))
         active = self.reason is Reason.ACTIVE
         verdict = Verdict(
             active=active, reason=self.reason, as_of=UnixMs(7), staleness_ms=1

@@ -2,7 +2,7 @@
 
     run(scenario())
 
-Only timers and futures work in it, and nothing that waits for a socket.
+Only timers and futures work in it, not sockets.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ def run(scenario: Coroutine[Any, Any, Any]) -> Any:
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop that waits for nothing."""
+    """A loop that never waits."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -39,6 +39,6 @@ class _Jumping(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list:
         ready = super().select(0)
         if not ready:
-            assert timeout is not None, "everybody waits for somebody else"
+            assert timeout is not None, "deadlock: no timer is due and no task can run"
             self._loop.jump(timeout)
         return ready

@@ -1,7 +1,7 @@
-"""Authorities in one process: real ledgers and stations, on a Kafka that is played.
+"""Authorities in one process: real ledgers and stations, on a Kafka in memory.
 
-Everything happens when the test says so, and in the order that it draws: records are
-taken, outputs delivered, offsets committed, workers killed in the middle of anything.
+The test triggers every step, in the order that it draws: it takes records, delivers
+outputs, commits offsets, and kills workers in the middle of anything.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class Logged(NamedTuple):
 
 
 class Broker:
-    """Logs, and what groups have committed. Each record is later than all before."""
+    """Logs, and the commits of groups. Each record is later than all before."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
@@ -77,7 +77,7 @@ class Producer:
         self.pending: defaultdict[TP, deque[Any]] = defaultdict(deque)
 
     async def send(self, topic, value=None, *, key, partition, headers):
-        """As aiokafka."""
+        """Send as aiokafka does."""
         delivery = asyncio.get_running_loop().create_future()
         self.pending[TP(topic, partition)].append((key, value, headers, delivery))
         return delivery
@@ -91,20 +91,20 @@ class Producer:
             delivery.set_result(metadata)
 
     def deliver_some(self) -> None:
-        """Deliver some of what waits; each partition gets on at its own pace."""
+        """Deliver some waiting records; each partition advances at its own pace."""
         for tp, waiting in self.pending.items():
             for _ in range(self.broker.rng.randint(0, len(waiting))):
                 self.deliver(tp)
 
     def deliver_all(self) -> None:
-        """Deliver everything that waits."""
+        """Deliver every waiting record."""
         for tp, waiting in self.pending.items():
             while waiting:
                 self.deliver(tp)
 
 
 class Worker:
-    """The one worker of an authority, from its start until it is killed."""
+    """The only worker of an authority, from its start until it is killed."""
 
     def __init__(self, broker: Broker, group: str, folder: Path) -> None:
         self.broker, self.group, self.folder = broker, group, folder
@@ -123,7 +123,7 @@ class Worker:
         self.recover()
 
     def recover(self) -> None:
-        """Read what was written to the entries topic, then seek."""
+        """Read the entries topic, then seek."""
         ledger = self.authority._ledger
         for partition in range(PARTITIONS):
             log = self.broker.logs[TP(TOPICS.entries, partition)]
@@ -149,13 +149,13 @@ class Worker:
             self.position[TP(TOPICS.forwarded, partition)] = reading.following
 
     def unread(self) -> list[TP]:
-        """Return the partitions that have more."""
+        """Return the partitions with unread records."""
         return [tp for tp in READ if self.position[tp] < len(self.broker.logs[tp])]
 
     async def take(self, tp: TP, *, turns: int = 10**9) -> None:
-        """Take the next record of a partition; given up after so many turns.
+        """Take the next record of a partition; abandon it after so many turns.
 
-        Whoever gives up must not go on with another: no worker does.
+        The caller must not take another afterwards: no worker does.
         """
         offset = self.position[tp]
         self.position[tp] += 1
@@ -186,7 +186,7 @@ class Worker:
             await asyncio.wait({taking})
 
     async def turn(self) -> None:
-        """Let everything run that can, and deliver some of what is sent."""
+        """Run all tasks that can run, and deliver some of the sent records."""
         for _ in range(4):
             await asyncio.sleep(0)
         await self.authority._output._hand_over_all()
@@ -210,11 +210,11 @@ class Worker:
         self.acked[tp] = offset + 1
 
     def commit(self) -> None:
-        """Commit what is acknowledged; a worker that was replaced cannot."""
+        """Commit acknowledged offsets; a replaced worker cannot."""
         self.broker.committed[self.group] |= self.acked
 
     async def catch_up(self) -> None:
-        """Take everything that is there, also what comes of it."""
+        """Take every record, also those that follow from others."""
         while unread := self.unread():
             await self.take(self.broker.rng.choice(unread))
             if not self.unread():
@@ -231,13 +231,13 @@ class Worker:
         }
 
     async def kill(self) -> None:
-        """End; what was not delivered is lost, the disk stays."""
+        """End: undelivered records are lost, the disk stays."""
         self.producer.pending.clear()
         await self.authority._ledger.data.stop()
 
 
-class PlayedRegion:
-    """What a region holds and claims that has read some part of each partition."""
+class FakeRegion:
+    """The entries and claims of a region that has read part of each partition."""
 
     def __init__(
         self, broker: Broker, share: Callable[[], float] = lambda: 1.0

@@ -54,7 +54,7 @@ def known(kind, **state):
 
 
 @dataclass
-class PlayedVerifier:
+class FakeVerifier:
     """A region that holds some entries; `stored` is what its store has already."""
 
     entries: tuple[Entry, ...] = ()
@@ -86,7 +86,7 @@ class PlayedVerifier:
 
 
 @dataclass
-class PlayedPublisher:
+class FakePublisher:
     """Keeps what is published, or raises `refusal`, or does not answer."""
 
     refusal: Exception | None = None
@@ -106,8 +106,8 @@ class Case:
     """A guard with its region, publisher and clock."""
 
     def __init__(self, *entries, publisher=None, guard=None, **region):
-        self.region = PlayedVerifier(entries, **region)
-        self.publisher = publisher or PlayedPublisher()
+        self.region = FakeVerifier(entries, **region)
+        self.publisher = publisher or FakePublisher()
         self.now = self.region.now
         self.guard = RefreshGuard(
             self.region,

@@ -119,7 +119,7 @@ def test_a_token_at_fault_is_an_invalid_token(reason):
 
 
 @pytest.mark.parametrize("reason", sorted(BEHIND))
-def test_a_region_that_is_behind_is_no_fault_of_the_token(reason):
+def test_a_region_that_is_behind_does_not_fail_the_token(reason):
     """A client that reads `invalid_token` would drop a good session."""
     refusal = Refusals(retry_after_seconds=3).verdict(rejected(reason))
     headers = dict(refusal.headers)

@@ -23,8 +23,8 @@ from tests.unit.refreshes import (
     REQUEST,
     RULES,
     Case,
-    PlayedPublisher,
-    PlayedVerifier,
+    FakePublisher,
+    FakeVerifier,
     known,
 )
 
@@ -136,7 +136,7 @@ async def test_reuse_that_the_issuer_knows_of_needs_no_region(freshness):
 
 
 async def test_reuse_is_refused_when_kafka_does_not_acknowledge():
-    case = Case(publisher=PlayedPublisher(refusal=PublishError("not acknowledged")))
+    case = Case(publisher=FakePublisher(refusal=PublishError("not acknowledged")))
     decision = await case.refresh(rotated_at=NOW - MINUTE)
     assert not decision.allowed
     assert decision.reason is RefreshReason.REUSED
@@ -148,7 +148,7 @@ async def test_reuse_is_refused_when_kafka_does_not_acknowledge():
 
 
 async def test_reuse_is_refused_when_kafka_does_not_answer():
-    silent = PlayedPublisher(silent=True)
+    silent = FakePublisher(silent=True)
     case = Case(publisher=silent, guard={"publish_timeout_seconds": 0.01})
     decision = await case.refresh(rotated_at=NOW - MINUTE)
     assert not decision.allowed
@@ -305,9 +305,7 @@ def test_the_memory_is_the_shorter_of_that_of_users_and_that_of_sessions():
 
 def test_a_negative_grace_is_refused():
     with pytest.raises(SettingsError, match="grace"):
-        RefreshGuard(
-            PlayedVerifier(), PlayedPublisher(), longest_session_ms=1, grace_ms=-1
-        )
+        RefreshGuard(FakeVerifier(), FakePublisher(), longest_session_ms=1, grace_ms=-1)
 
 
 def test_codes_are_stable():

@@ -20,8 +20,8 @@ from tests.unit.refreshes import (
     REQUEST,
     RULES,
     Case,
-    PlayedPublisher,
-    PlayedVerifier,
+    FakePublisher,
+    FakeVerifier,
     known,
 )
 
@@ -55,7 +55,7 @@ REQUESTS = st.fixed_dictionaries(
     }
 )
 PUBLISHERS = st.builds(
-    PlayedPublisher, refusal=st.none() | st.just(PublishError("not acknowledged"))
+    FakePublisher, refusal=st.none() | st.just(PublishError("not acknowledged"))
 )
 
 
@@ -133,7 +133,7 @@ async def test_a_region_that_forgets_lets_no_revoked_refresh_token_pass(
     entry = ledger.apply(None, event, target, at, limits.limits).entry
     until = entry.relevant_until(limits.limits)
     remembered = [entry] if until is None or now < until else []
-    region = PlayedVerifier(
+    region = FakeVerifier(
         tuple(remembered),
         Freshness(ready=True, as_of=now),
         stored=entry.version if remembered else 0,
@@ -142,7 +142,7 @@ async def test_a_region_that_forgets_lets_no_revoked_refresh_token_pass(
     )
     guard = RefreshGuard(
         region,
-        PlayedPublisher(),
+        FakePublisher(),
         longest_session_ms=limits.limits.longest_session_ms,
         clock=lambda: now / 1_000,
     )

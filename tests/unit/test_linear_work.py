@@ -29,7 +29,7 @@ from revocation.web.bearer import Refusals
 from revocation.web.credentials import CredentialRules, find_credentials
 from revocation.web.routes import ResourceTemplate, RouteRule, is_canonical
 from tests.fuzz import fuzz_ext_authz
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 from tests.unit.growth import Parser, families, is_linear, made
 from tests.unit.tokens import encode, header_of, issuer
 
@@ -51,7 +51,7 @@ RULES = RuleSet(
 STEPS = AccessPolicy(credentials=COOKIE, refusals=Refusals())
 
 
-class Generous(Told):
+class Generous(StubVerifier):
     """Has no limit of its own: the parsers are to keep theirs by themselves."""
 
     max_token_bytes = MAX

@@ -17,7 +17,7 @@ from revocation.sidecar import openapi
 from revocation.sidecar.introspect import Caller
 from revocation.verifier.snapshot_waiter import LoadProgress
 from tests.stations.sidecars import bearer, endpoints_of
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 from tests.unit.documents import SCHEMAS
 
 DOCUMENT = json.loads(openapi.encoded())
@@ -30,7 +30,7 @@ OPERATIONS = {
 }
 
 
-class Fixed(Told):
+class Fixed(StubVerifier):
     """A verifier that answers checks as well, and is complete."""
 
     freshness = (True, 7)

@@ -19,7 +19,7 @@ from tests.traffic import logged_out
 LINES = [encode(logged_out(f"user-{number}")) for number in range(5)]
 
 
-class PlayedPublisher:
+class FakePublisher:
     """Acknowledges so many events, and calls `then` instead of the next."""
 
     acknowledges = 3
@@ -52,7 +52,7 @@ class PlayedPublisher:
                 each.set_exception(PublishError("left"))
 
 
-class Unlucky(PlayedPublisher):
+class Unlucky(FakePublisher):
     """One whose last event is not acknowledged."""
 
     def end(self, sent: asyncio.Future[tuple[Receipt, ...]]) -> None:
@@ -63,7 +63,7 @@ async def test_an_interrupted_command_says_what_was_acknowledged(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And what may have been, and that to repeat it is harmless, and why."""
-    monkeypatch.setattr(publish_lines, "Publisher", PlayedPublisher)
+    monkeypatch.setattr(publish_lines, "Publisher", FakePublisher)
     monkeypatch.setattr(publish_lines, "_PATIENCE_SECONDS", 0.05)
     with pytest.raises(typer.Exit) as ended:
         await publish(LINES)

@@ -208,6 +208,6 @@ def test_a_value_is_filled_in_as_it_is():
     assert ResourceTemplate("doc:{a:int}").fill({"a": "07"}) is None
 
 
-def test_a_value_that_the_path_does_not_have_is_the_services_mistake():
+def test_a_value_missing_from_the_path_is_a_programming_error():
     with pytest.raises(SettingsError, match="'b'"):
         ResourceTemplate("doc:{b}").fill({"a": "1"})

@@ -121,7 +121,7 @@ def test_a_file_that_is_wrong_is_refused(config, text, message):
         KafkaSettings()
 
 
-def test_a_file_that_is_not_there_is_refused(monkeypatch, tmp_path):
+def test_a_missing_file_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("REVOCATION_CONFIG", str(tmp_path / "none.toml"))
     with pytest.raises(SettingsError, match="names no file"):
         KafkaSettings()

@@ -8,7 +8,7 @@ from revocation.sidecar.authorizer import IdentityHeaders
 
 
 @pytest.mark.parametrize("name", ["cid", "appid"])
-def test_the_client_is_told_from_whatever_claim_the_issuer_has(name):
+def test_client_id_comes_from_the_claim_that_the_issuer_uses(name):
     claims = {"iss": "https://idp.example", name: "till", "azp": "no client"}
     told = dict(IdentityHeaders().tell(claims, lambda _: ClaimNames(clients=(name,))))
     assert told["x-auth-client"] == "till"

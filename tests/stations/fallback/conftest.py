@@ -1,4 +1,4 @@
-"""A real server on this machine, and the fallbacks that ask it."""
+"""A real server on this machine, and the fallbacks that use it."""
 
 import asyncio
 import contextlib
@@ -12,12 +12,12 @@ from starlette.routing import Route
 
 from revocation.verifier.fallback.fallback_chain import IssuerFallback, SidecarFallback
 from tests.installation import eventually
-from tests.stations.fallback.asking import PATIENT
+from tests.stations.fallback.checks import PATIENT
 from tests.traffic import ISSUER
 
 
 class Quiet(uvicorn.Server):
-    """Leaves the signals alone: it is started and stopped inside two runs of a loop."""
+    """Leaves signals alone: it starts and stops inside two runs of a loop."""
 
     @contextlib.contextmanager
     def capture_signals(self):
@@ -25,7 +25,7 @@ class Quiet(uvicorn.Server):
 
 
 class Server:
-    """Answers with whatever it was told, and remembers what it was asked."""
+    """Returns a configured answer, and records the requests."""
 
     def __init__(self):
         self.answer = JSONResponse({})

@@ -1,6 +1,6 @@
-"""What a sidecar and an issuer answer, and what becomes of it.
+"""The answers of a sidecar and of an issuer, and the verdicts they lead to.
 
-`test_asking.py` has the answers that are none.
+Sibling: `test_fallback_sources.py`, for answers that are not usable.
 """
 
 import base64
@@ -12,15 +12,15 @@ from starlette.responses import JSONResponse
 
 from revocation.decision import Reason, Verdict
 from revocation.entries import Kind, Target
-from tests.stations.fallback.asking import (
+from tests.stations.fallback.checks import (
     POLICY,
     RULES,
     TOKEN,
     WITH_SETS,
     as_of,
     ask,
-    question,
-    told,
+    check_request,
+    sidecar_answer,
 )
 from tests.stations.regions import now_ms
 from tests.traffic import ISSUER
@@ -29,32 +29,32 @@ from tests.traffic import ISSUER
 
 
 def rejected_for(reason, /, **more):
-    return told(Verdict(active=False, reason=reason, **as_of()), **more)
+    return sidecar_answer(Verdict(active=False, reason=reason, **as_of()), **more)
 
 
-async def test_a_sidecar_is_asked_what_a_check_needs_and_no_more(server, sidecar):
-    asked = question(
+async def test_a_sidecar_gets_only_what_a_check_needs(server, sidecar):
+    check = check_request(
         "alice", kid="k1", resources=("dataset:42",), email="a@b.example", azp="shop"
     )
-    await ask(sidecar, asked)
+    await ask(sidecar, check)
     ((path, headers, body),) = server.requests
     sent = json.loads(body)
     assert path == "/v1/check"
     assert headers["content-type"] == "application/json"
     assert headers["max-forwards"] == "0"
     assert sent.pop("claims") == {
-        name: value for name, value in asked.claims.items() if name != "email"
+        name: value for name, value in check.claims.items() if name != "email"
     }
     assert sent == {"kid": "k1", "route": "write", "resources": ["dataset:42"]}
     assert TOKEN.encode() not in body
 
 
-async def test_a_sidecar_is_told_what_claim_sets_need_and_no_more(server, sidecar):
-    """Also of claims that were verified, and cannot be changed at any depth."""
+async def test_a_sidecar_gets_only_what_claim_sets_need(server, sidecar):
+    """Also of verified claims, which are immutable at any depth."""
     actor = MappingProxyType({"sub": "agent-1", "email": "a@b.example"})
-    asked = question(act=actor, groups=("a", "b"), device_id=("d-1", 5), azp="web")
-    asked = asked._replace(claims=MappingProxyType(asked.claims))
-    await ask(sidecar, asked, rules=WITH_SETS)
+    check = check_request(act=actor, groups=("a", "b"), device_id=("d-1", 5), azp="web")
+    check = check._replace(claims=MappingProxyType(check.claims))
+    await ask(sidecar, check, rules=WITH_SETS)
     ((_, _, body),) = server.requests
     told_of = json.loads(body)["claims"]
     assert told_of["act"] == {"sub": "agent-1"}
@@ -62,44 +62,44 @@ async def test_a_sidecar_is_told_what_claim_sets_need_and_no_more(server, sideca
     assert "groups" not in told_of
 
 
-async def test_a_rejection_of_claims_is_about_those_that_the_token_has(server, sidecar):
+async def test_a_rejection_of_claims_names_those_of_the_token(server, sidecar):
     server.answer = rejected_for(Reason.CLAIMS_REVOKED, receipt="3-1742")
-    asked = question(act={"sub": "agent-1"}, azp="web")
-    verdict = await ask(sidecar, asked, rules=WITH_SETS)
+    check = check_request(act={"sub": "agent-1"}, azp="web")
+    verdict = await ask(sidecar, check, rules=WITH_SETS)
     assert verdict.entry.target == Target(Kind.CLAIMS, ISSUER, "act.sub=agent-1")
-    assert await ask(sidecar, asked) is None  # it names none that we look for
+    assert await ask(sidecar, check) is None  # it names no claim that we look up
 
 
-async def test_claims_that_no_event_can_name_are_sent_nowhere(server, sidecar):
-    verdict = await ask(sidecar, question(act="agent-1"), rules=WITH_SETS)
+async def test_claims_that_no_event_can_name_are_not_sent(server, sidecar):
+    verdict = await ask(sidecar, check_request(act="agent-1"), rules=WITH_SETS)
     assert verdict.reason is Reason.UNVERIFIABLE
     assert server.requests == []
 
 
-async def test_a_sidecars_word_that_a_token_counts_is_judged_by_our_policy(
-    server, sidecar
-):
+async def test_an_active_answer_of_a_sidecar_is_judged_by_our_policy(server, sidecar):
     for age_ms, stale in ((300, False), (1_500, True)):
-        server.answer = told(
+        server.answer = sidecar_answer(
             Verdict(active=True, reason=Reason.ACTIVE, **as_of(age_ms))
         )
         verdict = await ask(sidecar)
         assert verdict.active
         assert verdict.stale is stale
         assert age_ms <= verdict.staleness_ms < 5_000
-    server.answer = told(Verdict(active=True, reason=Reason.ACTIVE, **as_of(5_500)))
+    server.answer = sidecar_answer(
+        Verdict(active=True, reason=Reason.ACTIVE, **as_of(5_500))
+    )
     assert await ask(sidecar) is None
 
 
-async def test_a_watermark_of_the_future_is_no_freshness(server, sidecar):
-    server.answer = told(
+async def test_a_watermark_in_the_future_is_not_fresh(server, sidecar):
+    server.answer = sidecar_answer(
         Verdict(active=True, reason=Reason.ACTIVE, **as_of(-3_600_000))
     )
     assert await ask(sidecar) is None
 
 
 @pytest.mark.parametrize("reason", [Reason.STALE, Reason.NOT_READY])
-async def test_a_sidecar_that_is_behind_itself_answers_nothing(reason, server, sidecar):
+async def test_a_sidecar_that_is_itself_behind_gives_no_answer(reason, server, sidecar):
     server.answer = rejected_for(reason)
     assert await ask(sidecar) is None
 
@@ -116,25 +116,25 @@ async def test_a_sidecar_that_is_behind_itself_answers_nothing(reason, server, s
         (Reason.RESOURCE_DELETED, Kind.RESOURCE, "dataset:42"),
     ],
 )
-async def test_a_rejection_keeps_its_receipt_and_what_it_is_about(
+async def test_a_rejection_keeps_its_receipt_and_target(
     reason, kind, name, server, sidecar
 ):
     server.answer = rejected_for(reason, receipt="3-1742")
-    asked = question(kid="k1", client_id="shop", resources=["dataset:42"])
-    verdict = await ask(sidecar, asked)
+    check = check_request(kid="k1", client_id="shop", resources=["dataset:42"])
+    verdict = await ask(sidecar, check)
     assert (verdict.active, verdict.reason, verdict.stale) == (False, reason, False)
     assert verdict.receipt == "3-1742"
     assert verdict.entry.target == Target(kind, ISSUER, name)
 
 
-async def test_where_one_of_two_was_meant_neither_is_named(server, sidecar):
+async def test_an_ambiguous_target_is_not_named(server, sidecar):
     server.answer = rejected_for(Reason.CLIENT_REVOKED, receipt="3-1742")
-    verdict = await ask(sidecar, question(client_id="shop", azp="till"))
+    verdict = await ask(sidecar, check_request(client_id="shop", azp="till"))
     assert verdict.reason is Reason.CLIENT_REVOKED
     assert verdict.entry is None
 
 
-async def test_a_rejection_without_receipt_is_one(server, sidecar):
+async def test_a_rejection_needs_no_receipt(server, sidecar):
     server.answer = rejected_for(Reason.EXPIRED, new_member=1, detail=..., stale=...)
     assert (await ask(sidecar)).reason is Reason.EXPIRED
 
@@ -160,7 +160,7 @@ async def test_a_rejection_without_receipt_is_one(server, sidecar):
     ],
     ids=str,
 )
-async def test_a_verdict_that_is_malformed_is_none(changed, server, sidecar):
+async def test_a_malformed_verdict_is_no_answer(changed, server, sidecar):
     server.answer = rejected_for(Reason.TOKEN_REVOKED, **changed)
     assert await ask(sidecar) is None
 
@@ -168,7 +168,7 @@ async def test_a_verdict_that_is_malformed_is_none(changed, server, sidecar):
 # The issuer ---------------------------------------------------------------------------
 
 
-async def test_the_issuer_is_asked_as_rfc_7662_says(server, issuer):
+async def test_the_request_to_the_issuer_follows_rfc_7662(server, issuer):
     await ask(issuer)
     ((path, headers, body),) = server.requests
     assert path == "/introspect"
@@ -180,13 +180,13 @@ async def test_the_issuer_is_asked_as_rfc_7662_says(server, issuer):
     assert base64.b64decode(pair) == b"our+id:s%3Acr%25t%2B%C3%A9"
 
 
-async def test_an_active_token_counts_as_of_when_it_was_asked_for(server, issuer):
-    asked = question()
-    about = {name: asked.claims[name] for name in ("iss", "sub", "jti", "exp")}
+async def test_an_active_token_is_as_of_the_request(server, issuer):
+    check = check_request()
+    about = {name: check.claims[name] for name in ("iss", "sub", "jti", "exp")}
     for more in ({}, about, {"scope": "a b", "exp": float(about["exp"])}):
         server.answer = JSONResponse({"active": True, **more})
         began = now_ms()
-        verdict = await ask(issuer, asked)
+        verdict = await ask(issuer, check)
         assert verdict.reason is Reason.ACTIVE
         assert began <= verdict.as_of <= now_ms()
         assert verdict.staleness_ms <= now_ms() - began
@@ -200,14 +200,14 @@ async def test_an_active_token_counts_as_of_when_it_was_asked_for(server, issuer
         (False, 5_001, Reason.INTROSPECTION_INACTIVE),
     ],
 )
-async def test_an_answer_is_as_old_as_the_question(
+async def test_an_answer_is_as_old_as_its_request(
     active, takes_ms, reason, server, issuer
 ):
     clock = [now_ms()]
     server.answer = JSONResponse({"active": active})
     server.meanwhile = lambda: clock.append(clock[0] + takes_ms)
     verdict = await issuer.ask(
-        question(), policy=POLICY, rules=RULES, now=lambda: clock[-1]
+        check_request(), policy=POLICY, rules=RULES, now=lambda: clock[-1]
     )
     if reason is None:
         assert verdict is None
@@ -229,7 +229,7 @@ async def test_an_answer_is_as_old_as_the_question(
     ],
     ids=str,
 )
-async def test_an_answer_about_another_token_is_none(other, server, issuer):
+async def test_an_answer_about_another_token_is_not_used(other, server, issuer):
     server.answer = JSONResponse({"active": True, **other})
     assert await ask(issuer) is None
 
@@ -244,7 +244,7 @@ async def test_an_inactive_token_is_rejected(server, issuer):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "fields",
     [
         {"compact": None},
         {"resources": ["dataset:42"]},
@@ -252,9 +252,11 @@ async def test_an_inactive_token_is_rejected(server, issuer):
     ],
     ids=["no token", "resources", "of another issuer"],
 )
-async def test_what_the_issuer_cannot_know_is_not_asked(asked, server, issuer):
-    """Least of all about another's token: who sees it can use it."""
-    assert await ask(issuer, question(**asked)) is None
+async def test_requests_that_the_issuer_cannot_answer_are_not_sent(
+    fields, server, issuer
+):
+    """Above all not a token of another issuer: its recipient could use it."""
+    assert await ask(issuer, check_request(**fields)) is None
     assert not server.requests
 
 

@@ -1,4 +1,4 @@
-"""Two sidecars that are each other's fallback, and both behind."""
+"""Two sidecars that are each other's fallback, both behind."""
 
 import httpx
 
@@ -8,14 +8,14 @@ from revocation.sidecar.checks import Checker
 from revocation.verifier import Verifier
 from revocation.verifier.base_verifier import VerifierParts
 from revocation.verifier.fallback.fallback_chain import SidecarFallback
-from tests.stations.fallback.asking import POLICY, RULES, store_as_of, token
+from tests.stations.fallback.checks import POLICY, RULES, store_as_of, token
 from tests.stations.sidecars import listening
 
 POLICIES = {"write": POLICY, "read": StalenessPolicy()}
 
 
 class Counting:
-    """A sidecar, and how often it was asked for a check."""
+    """A sidecar that counts its check requests."""
 
     def __init__(self, verifier: Verifier) -> None:
         routes = frozenset(POLICIES)
@@ -29,8 +29,8 @@ class Counting:
         return self.checker.answer(request)
 
 
-async def test_each_is_asked_once_and_asks_nobody():
-    """Or one check would go to and fro until something gives way."""
+async def test_each_is_asked_once_and_asks_no_other():
+    """Else one check would go back and forth without end."""
     late = [await store_as_of(60_000) for _ in range(2)]
     verifiers = [
         Verifier(

@@ -1,4 +1,4 @@
-"""Another region's store that is paused in the middle of an answer, and goes on."""
+"""Another region's store that pauses in the middle of an answer, then resumes."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from revocation.store.redis_store import RedisStore
 from revocation.verifier.fallback.fallback_chain import RegionFallback
 from tests.identities import identity
 from tests.servers import start_valkey
-from tests.stations.fallback.asking import ask, cut_off, question
+from tests.stations.fallback.checks import ask, check_request, cut_off
 from tests.stations.regions import now_ms
 from tests.unit.strategies import LIMITS
 
@@ -25,8 +25,8 @@ def server(tmp_path):
         yield running
 
 
-async def test_an_answer_that_came_too_late_is_nobody_elses(server):
-    """Given up in the middle, a reply must not be read as the next question's."""
+async def test_a_late_answer_is_not_taken_for_the_next(server):
+    """A reply to an abandoned request must not be read as the next one's."""
     patient = {"limits": LIMITS, "timeout_ms": 30_000}
     async with RedisStore(server.url, LAYOUT, max_connections=1, **patient) as store:
         await store.check_suitable()
@@ -37,11 +37,11 @@ async def test_an_answer_that_came_too_late_is_nobody_elses(server):
         assert (await ask(fallback)).reason is EXPECTED["alice"]
         for _ in range(2):
             server.pause()
-            assert await ask(fallback, question("alice")) is None
+            assert await ask(fallback, check_request("alice")) is None
             server.resume()
             for name in ("bob", "alice", "bob"):
-                verdict = await ask(fallback, question(name))
+                verdict = await ask(fallback, check_request(name))
                 assert verdict is None or verdict.reason is EXPECTED[name]
         patiently = RegionFallback(store, timeout_ms=20_000)
         for name, reason in EXPECTED.items():
-            assert (await ask(patiently, question(name))).reason is reason
+            assert (await ask(patiently, check_request(name))).reason is reason

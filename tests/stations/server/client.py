@@ -10,7 +10,7 @@ POST = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello"
 
 
 def echo(request):
-    """Answer with the body, or with who asked."""
+    """Answer with the body, or with the peer's name."""
     return Response(200, (), request.body or request.peer.encode())
 
 

@@ -24,7 +24,7 @@ async def test_a_connection_without_requests_is_closed():
 
 
 @pytest.mark.parametrize("request_", [b"G", GET[:-1], POST[:-1]])
-async def test_a_request_that_never_arrives_is_given_up(request_):
+async def test_a_request_that_never_arrives_times_out(request_):
     limits = {"header_seconds": 0.04, "body_seconds": 0.04}
     async with tcp(**limits) as server, connected(server) as client:
         head, _ = await client.ask(request_)
@@ -34,8 +34,8 @@ async def test_a_request_that_never_arrives_is_given_up(request_):
         assert server.refused == {408: 1}
 
 
-async def test_where_the_head_suffices_no_body_is_waited_for():
-    """What comes late is read and dropped, so that the answer arrives; then it ends."""
+async def test_where_the_head_suffices_the_body_is_not_awaited():
+    """A late body is read and dropped, so that the answer arrives; then it closes."""
     server = Server(echo, [Tcp()], head_suffices=lambda path: path == "/auth")
     async with server, connected(server) as client:
         announced = GET.replace(b"host", b"content-length: 50\r\nhost")
@@ -47,7 +47,7 @@ async def test_where_the_head_suffices_no_body_is_waited_for():
         assert not server.refused
 
 
-async def test_a_request_that_trickles_in_gets_no_more_time_for_it():
+async def test_a_slow_request_gets_no_more_time():
     """Slowloris."""
     async with tcp(header_seconds=0.1) as server, connected(server) as client:
 
@@ -63,7 +63,7 @@ async def test_a_request_that_trickles_in_gets_no_more_time_for_it():
         assert b" 408 " in head
 
 
-async def test_a_handler_that_takes_too_long_is_ended():
+async def test_a_handler_that_takes_too_long_is_cancelled():
     cancelled = asyncio.Event()
 
     async def handler(_):
@@ -71,7 +71,7 @@ async def test_a_handler_that_takes_too_long_is_ended():
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             cancelled.set()
-            # Whatever it says now comes too late.
+            # Its answer now comes too late.
             return Response(200, (), b"")
 
     late = tcp(handler, handler_seconds=0.04)
@@ -83,7 +83,7 @@ async def test_a_handler_that_takes_too_long_is_ended():
 
 
 def slow_reader(server):
-    """A socket that takes little, and has asked for much."""
+    """A socket that has requested much and reads little."""
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     host, _, port = server.addresses[0].rpartition(":")
@@ -96,7 +96,7 @@ def large(_):
     return Response(200, (), b"a" * 1_000_000)
 
 
-async def test_a_client_that_reads_nothing_is_cut_off():
+async def test_a_client_that_reads_nothing_is_disconnected():
     served = 0
 
     def handler(request):
@@ -124,7 +124,7 @@ async def test_a_client_that_reads_slowly_gets_everything():
 
 
 async def test_a_refused_client_gets_its_answer_rather_than_a_reset():
-    """RFC 9112 section 9.6: it may still be sending."""
+    """RFC 9112 section 9.6: the client may still be sending."""
     async with tcp(body_bytes=1_000) as server, connected(server) as client:
         client.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n\r\n")
         client.send(b"a" * 9_000_000)

@@ -1,4 +1,4 @@
-"""Where the sidecar's server listens, and how it ends."""
+"""Where the sidecar's server listens, and how it stops."""
 
 import asyncio
 import socket
@@ -39,7 +39,7 @@ async def test_several_sockets_are_served_at_once(tmp_path):
             await eventually(lambda: server.connections == 0, pause=0.001)
 
 
-async def test_a_port_that_is_taken_is_said():
+async def test_a_port_in_use_is_reported():
     async with tcp() as server:
         port = int(server.addresses[0].rpartition(":")[2])
         other = Server(echo, [Tcp(), Tcp(port=port)])
@@ -49,7 +49,7 @@ async def test_a_port_that_is_taken_is_said():
         await other.stop()
 
 
-async def test_a_unix_socket_is_for_whom_its_mode_says(tmp_path):
+async def test_a_unix_socket_has_the_configured_mode(tmp_path):
     path = tmp_path / "socket"
     async with Server(echo, [Unix(path=path, mode=0o600)]):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -57,7 +57,7 @@ async def test_a_unix_socket_is_for_whom_its_mode_says(tmp_path):
     assert not path.exists()
 
 
-async def test_what_a_killed_process_left_is_replaced(tmp_path):
+async def test_a_socket_of_a_killed_process_is_replaced(tmp_path):
     path = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
@@ -65,7 +65,7 @@ async def test_what_a_killed_process_left_is_replaced(tmp_path):
         assert (await client.ask())[1] == b"unix"
 
 
-async def test_what_another_serves_is_left_to_it(tmp_path):
+async def test_a_socket_that_another_serves_is_not_replaced(tmp_path):
     path = tmp_path / "socket"
     async with Server(echo, [Unix(path=path)]) as server:
         with pytest.raises(SettingsError, match="another process serves"):
@@ -74,7 +74,7 @@ async def test_what_another_serves_is_left_to_it(tmp_path):
             await client.ask()
 
 
-async def test_what_another_put_there_meanwhile_is_not_removed(tmp_path):
+async def test_a_socket_that_replaced_ours_is_not_removed(tmp_path):
     path = tmp_path / "socket"
     async with Server(echo, [Unix(path=path)]):
         path.unlink()
@@ -86,7 +86,7 @@ async def test_what_another_put_there_meanwhile_is_not_removed(tmp_path):
     ("name", "message"),
     [("file", "no socket"), ("missing/socket", "folder"), ("a" * 120, "shorter")],
 )
-async def test_a_path_that_can_be_no_socket_is_said(
+async def test_a_path_that_cannot_be_a_socket_is_reported(
     tmp_path, monkeypatch, name, message
 ):
     monkeypatch.chdir(tmp_path)
@@ -98,7 +98,7 @@ async def test_a_path_that_can_be_no_socket_is_said(
 # The end ------------------------------------------------------------------------------
 
 
-async def test_what_was_asked_is_answered_before_the_end():
+async def test_requests_under_way_are_answered_before_the_end():
     answer = asyncio.get_running_loop().create_future()
     asked = asyncio.Event()
 
@@ -126,7 +126,7 @@ async def test_what_was_asked_is_answered_before_the_end():
     await server.stop()
 
 
-async def test_what_is_on_its_way_at_the_end_is_answered():
+async def test_requests_in_transit_at_the_end_are_answered():
     server = tcp()
     await server.start()
     async with connected(server) as client:
@@ -143,7 +143,7 @@ async def test_what_is_on_its_way_at_the_end_is_answered():
         await asyncio.open_connection(host, int(port))
 
 
-async def test_nobody_can_put_off_the_end():
+async def test_no_client_can_delay_the_end():
     def handler(_):
         return asyncio.get_running_loop().create_future()
 
@@ -160,8 +160,8 @@ async def test_nobody_can_put_off_the_end():
         ]
 
 
-async def test_nothing_is_left_open():
-    """Neither sockets nor timers; warnings are errors."""
+async def test_stopping_closes_everything():
+    """Sockets and timers; warnings are errors."""
 
     async def once():
         async with tcp() as server, connected(server) as client:

@@ -26,15 +26,15 @@ def serial(client):
 
 
 def renew(authority, certificate):
-    """Put another certificate where one is."""
+    """Replace a certificate in place."""
     other = authority.issue("other")
     other.key_file.replace(certificate.key_file)
     other.file.replace(certificate.file)
 
 
 @pytest.mark.uvloop
-async def test_certificates_are_read_again_and_nobody_is_dropped(authority):
-    """A server of asyncio itself may lose what it has just accepted."""
+async def test_certificates_are_reloaded_without_dropping_clients(authority):
+    """A plain asyncio server may lose connections that it has just accepted."""
     made = authority.issue("server")
     tls = ServerTls(cert_file=made.file, key_file=made.key_file)
     watching = Server(echo, [Tcp(tls=tls)], certificates_seconds=0.01)
@@ -72,7 +72,7 @@ async def test_certificates_that_cannot_be_used_prevent_the_start(authority, tmp
     assert not (tmp_path / "socket").exists()
 
 
-async def test_a_client_may_have_to_show_who_it_is(authority):
+async def test_a_client_certificate_can_be_required(authority):
     made, ours = authority.issue("server"), authority.issue("client")
     tls = ServerTls(
         cert_file=made.file, key_file=made.key_file, client_ca_file=authority.file

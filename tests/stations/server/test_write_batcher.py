@@ -1,4 +1,4 @@
-"""Answers that leave together do not depend on each other."""
+"""Answers written in one batch do not depend on each other."""
 
 import asyncio
 
@@ -6,8 +6,8 @@ from revocation.http.write_batcher import WriteBatcher
 from tests.installation import eventually
 
 
-async def test_one_that_is_gone_takes_no_other_s_answer_along():
-    """Uvloop raises where somebody writes to what is closed."""
+async def test_a_closed_connection_does_not_affect_other_answers():
+    """Uvloop raises on a write to a closed connection."""
     loop, kept = asyncio.get_running_loop(), []
 
     class Kept(asyncio.Protocol):
@@ -21,7 +21,7 @@ async def test_one_that_is_gone_takes_no_other_s_answer_along():
     reader, left = await asyncio.open_connection(*address)
     await eventually(lambda: len(kept) == 2, pause=0.001)
     batcher = WriteBatcher(loop)
-    # Its end is on its way to be told when it is answered.
+    # The loop has not reported the close yet when the answer is written.
     kept[0].abort()
     for each in kept:
         batcher.put(each, b"answer")

@@ -1,4 +1,4 @@
-"""A region that has revoked something, and a client of its sidecar."""
+"""A region with a revocation, and a client of its sidecar."""
 
 import pytest
 

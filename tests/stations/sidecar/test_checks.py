@@ -29,7 +29,7 @@ HOST = (b"host", b"api.example")
 # Check --------------------------------------------------------------------------------
 
 
-async def test_a_verdict_has_everything_that_it_rests_on(client, store):
+async def test_a_verdict_states_its_grounds(client, store):
     answer = await client.check(claims=token("bob"))
     body = answer.json()
     assert (answer.status, answer.at_once) == (200, True)
@@ -47,7 +47,7 @@ async def test_a_verdict_has_everything_that_it_rests_on(client, store):
     }
 
 
-async def test_a_token_is_verified_and_its_claims_told(client):
+async def test_a_token_is_verified_and_its_claims_returned(client):
     answer = await client.check(token=signed("bob", roles=[{"in": "sales"}]))
     body = answer.json()
     assert (answer.at_once, body["active"], body["region"]) == (True, True, "eu")
@@ -76,7 +76,7 @@ async def test_a_token_that_does_not_count_is_a_verdict_without_claims(
     assert answer.json()["claims"] is None
 
 
-async def test_many_are_answered_in_their_order(client):
+async def test_several_checks_are_answered_in_order(client):
     asked = [
         {"claims": token("bob"), "kid": "k1", "route": "write"},
         {"claims": token("alice")},
@@ -97,7 +97,7 @@ async def test_many_are_answered_in_their_order(client):
     assert all(each["region"] == "eu" for each in verdicts)
 
 
-async def test_as_many_as_allowed(client):
+async def test_the_maximum_number_of_checks(client):
     asked = [{"claims": token("bob")}] * MAX_CHECKS
     answer = await client.check(checks=asked)
     assert len(answer.json()["verdicts"]) == MAX_CHECKS
@@ -142,7 +142,7 @@ async def test_a_wrong_body_is_explained(client, body):
 
 
 async def test_the_wrong_member_is_named_and_not_quoted(client):
-    """What is in it may be somebody's."""
+    """Its content may be personal."""
     answer = await client.check(checks=[CLAIMS, {**CLAIMS, "kid": {"user": "zaphod"}}])
     detail = is_problem(answer, 400, "invalid_request")
     assert "checks.1.kid" in detail
@@ -170,7 +170,7 @@ async def test_without_issuers_claims_can_be_checked_and_tokens_cannot(store):
             is_problem(answer, 503, "no_issuers")
 
 
-# What others must be asked for --------------------------------------------------------
+# Fallbacks ---------------------------------------------------------------------------
 
 ASKING = {
     **DEFAULT_POLICIES,
@@ -179,7 +179,7 @@ ASKING = {
 
 
 class Fallback:
-    """Another region, which says what it is told to."""
+    """Another region with a configured answer."""
 
     def __init__(self, *, active):
         self.active = active
@@ -198,7 +198,7 @@ class Fallback:
 
 
 @pytest.mark.parametrize("active", [True, False])
-async def test_only_what_must_ask_others_waits(jwks, active):
+async def test_only_checks_that_need_a_fallback_wait(jwks, active):
     store, fallback = await store_as_of(30_000), Fallback(active=active)
     options = {"policies": ASKING, "fallback": fallback}
     async with serving(store, jwks, **options) as client:
@@ -214,7 +214,7 @@ async def test_only_what_must_ask_others_waits(jwks, active):
         assert fallback.asked == 3
 
 
-async def test_whoever_is_asked_as_a_fallback_asks_nobody(jwks):
+async def test_a_sidecar_asked_as_a_fallback_asks_no_other(jwks):
     store, fallback = await store_as_of(30_000), Fallback(active=True)
     name, value = (each.encode() for each in NO_FORWARDING)
     options = {"policies": ASKING, "fallback": fallback}

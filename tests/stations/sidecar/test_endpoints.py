@@ -28,20 +28,20 @@ HOST = (b"host", b"api.example")
 
 
 async def through(client, proxy, method, target, *headers):
-    """Ask as a proxy does about a request."""
+    """Ask about a request as a proxy does."""
     path = target.encode()
     match proxy:
         case Proxy.NGINX:
-            told = (b"x-original-method", method.encode()), (b"x-original-uri", path)
-            return await client.get("/v1/authz/nginx", HOST, *told, *headers)
+            fields = (b"x-original-method", method.encode()), (b"x-original-uri", path)
+            return await client.get("/v1/authz/nginx", HOST, *fields, *headers)
         case Proxy.TRAEFIK:
-            told = (
+            fields = (
                 (b"x-forwarded-method", method.encode()),
                 (b"x-forwarded-uri", path),
                 (b"x-forwarded-host", HOST[1]),
                 (b"x-forwarded-proto", b"https"),
             )
-            return await client.get("/v1/authz/traefik", *told, *headers)
+            return await client.get("/v1/authz/traefik", *fields, *headers)
         case Proxy.ENVOY:
             whole = f"/v1/authz/envoy{target}"
             return await client.ask(method, whole, HOST, *headers)
@@ -74,7 +74,7 @@ async def test_every_proxy_gets_the_same_answers(client, proxy):
 @pytest.mark.parametrize(
     "target", ["//x", "/a/../x", "/a/%2e%2e/x", "/a%2fx", "/x;y", "/x%00", "/%2525"]
 )
-async def test_a_tricky_path_is_refused(client, proxy, target):
+async def test_an_ambiguous_path_is_refused(client, proxy, target):
     answer = await through(client, proxy, "GET", target, bearer(signed("bob")))
     assert answer.status == (403 if proxy is Proxy.NGINX else 400)
 
@@ -86,7 +86,7 @@ async def test_a_token_that_is_too_large_is_refused(client, proxy):
 
 
 @pytest.mark.parametrize("proxy", Proxy)
-async def test_identity_is_set_whatever_the_client_wrote(client, proxy):
+async def test_identity_headers_override_the_clients(client, proxy):
     lie = (b"x-auth-subject", b"root"), (b"x-auth-client", b"root")
     token = bearer(signed("bob", client_id=..., scope=...))
     answer = await through(client, proxy, "GET", "/x", token, *lie)
@@ -99,8 +99,8 @@ async def test_identity_is_set_whatever_the_client_wrote(client, proxy):
 
 
 @pytest.mark.parametrize("proxy", Proxy)
-async def test_a_region_that_is_behind_is_no_fault_of_the_token(jwks, proxy):
-    """To nginx as well: its configuration makes 503 of the error that it sees."""
+async def test_a_region_that_is_behind_does_not_fail_the_token(jwks, proxy):
+    """To nginx as well: its configuration turns the error into 503."""
     async with serving(await store_as_of(120_000), jwks) as client:
         answer = await through(client, proxy, "GET", "/x", bearer(signed("bob")))
     assert answer.status == 503
@@ -108,19 +108,19 @@ async def test_a_region_that_is_behind_is_no_fault_of_the_token(jwks, proxy):
     assert "www-authenticate" not in answer.headers
 
 
-async def test_what_nginx_is_told_is_a_setting(store, jwks):
+async def test_the_status_for_nginx_is_a_setting(store, jwks):
     async with serving(await store_as_of(120_000), jwks) as client:
         plain = await through(client, Proxy.NGINX, "GET", "/x", bearer(signed("bob")))
     options = {"statuses": {Proxy.NGINX: {503: 403}}}
     async with serving(await store_as_of(120_000), jwks, **options) as client:
-        told = await through(client, Proxy.NGINX, "GET", "/x", bearer(signed("bob")))
-    assert (plain.status, told.status) == (503, 403)
+        nginx = await through(client, Proxy.NGINX, "GET", "/x", bearer(signed("bob")))
+    assert (plain.status, nginx.status) == (503, 403)
     with pytest.raises(SettingsError, match="no refusal"):
         endpoints_of(verifier_of(store, jwks), statuses={Proxy.NGINX: {401: 200}})
 
 
-async def test_a_proxy_that_tells_nothing_lets_nobody_through(client):
-    """The operator is told, too."""
+async def test_a_proxy_that_sends_no_original_request_admits_no_one(client):
+    """The operator sees it, too."""
     lacking = metrics.PROXY_MISCONFIGURED.labels("header")._value
     for path in ("nginx", "traefik"):
         before = lacking.get()
@@ -135,7 +135,7 @@ async def test_a_proxy_that_tells_nothing_lets_nobody_through(client):
     assert await client.status("/v1/authz", bearer(signed("bob"))) == 404
 
 
-def test_proxies_alone_are_answered_from_the_head(store, jwks):
+def test_only_proxies_are_answered_from_the_head(store, jwks):
     suffices = endpoints_of(verifier_of(store, jwks)).head_suffices
     assert all(map(suffices, ["/v1/authz/nginx", "/v1/authz/traefik"]))
     assert suffices("/v1/authz/envoy/any/path")
@@ -143,7 +143,7 @@ def test_proxies_alone_are_answered_from_the_head(store, jwks):
         assert not suffices(path)
 
 
-async def test_a_key_that_is_not_at_hand_is_fetched(client, jwks):
+async def test_a_missing_key_is_fetched(client, jwks):
     jwks.write_bytes(published("key-1", "key-2"))
     token = bearer(signed("bob", kid="key-2"))
     first = await client.get("/v1/authz/envoy/x", HOST, token)
@@ -157,7 +157,7 @@ async def test_a_key_that_is_not_at_hand_is_fetched(client, jwks):
     assert (again.status, again.at_once) == (200, True)
 
 
-# Places -------------------------------------------------------------------------------
+# Routes -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ async def test_a_key_that_is_not_at_hand_is_fetched(client, jwks):
         ("POST", "/introspect", 404, "not_found"),
     ],
 )
-async def test_a_wrong_place_is_explained(client, method, path, status, code):
+async def test_an_unknown_endpoint_is_explained(client, method, path, status, code):
     answer = await client.ask(method, path)
     is_problem(answer, status, code)
     assert ("allow" in answer.headers) == (status == 405)
@@ -194,7 +194,7 @@ async def test_a_complete_replica_is_ready(client, store):
     }
 
 
-async def test_a_replica_that_is_not_there_is_not_ready(jwks):
+async def test_a_missing_replica_is_not_ready(jwks):
     verifier = verifier_of(await store_as_of(0), jwks)
     client = Client(endpoints_of(verifier).handle)
     answer = await client.get("/readyz")
@@ -203,7 +203,7 @@ async def test_a_replica_that_is_not_there_is_not_ready(jwks):
     assert (await client.check(claims=token())).json()["reason"] == "not_ready"
 
 
-async def test_a_verifier_that_learns_nothing_is_not_well(jwks):
+async def test_a_verifier_without_progress_is_unhealthy(jwks):
     verifier = verifier_of(await store_as_of(0), jwks)
     client = Client(endpoints_of(verifier).handle)
     verifier.feed_watch.problem = "feed: no progress for 5 s"
@@ -212,7 +212,7 @@ async def test_a_verifier_that_learns_nothing_is_not_well(jwks):
 
 
 @pytest.mark.parametrize(("age_ms", "status"), [(50_000, 200), (90_000, 503)])
-async def test_ready_is_who_could_still_let_somebody_pass(jwks, age_ms, status):
+async def test_ready_means_that_some_route_class_can_still_pass(jwks, age_ms, status):
     """Reads may be a minute old, writes five seconds."""
     async with serving(await store_as_of(age_ms), jwks) as client:
         assert await client.status("/readyz") == status
@@ -229,7 +229,7 @@ def test_the_laxest_bound():
     assert laxest_bound_ms(policies, asks_others=False) is None
 
 
-async def test_verdicts_and_answers_are_there_to_be_scraped(client):
+async def test_verdicts_and_answers_are_exported_as_metrics(client):
     await through(client, Proxy.ENVOY, "GET", "/health")
     await through(client, Proxy.ENVOY, "GET", "/x")
     answer = await client.get("/metrics")

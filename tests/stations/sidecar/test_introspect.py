@@ -1,4 +1,4 @@
-"""RFC 7662: strangers learn nothing, callers what they may know."""
+"""RFC 7662: strangers learn nothing, callers what they are entitled to."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from revocation.sidecar import introspect
 from revocation.sidecar.introspect import Introspection, describe, read_callers
 from tests.stations.sidecars import bearer, serving, signed
 from tests.stations.test_verifier import cut_off, store_as_of
-from tests.stations.verifications import Told
+from tests.stations.verifications import StubVerifier
 from tests.unit.tokens import AUDIENCE, ISSUER
 
 SECRET = "0f" * 32
@@ -37,7 +37,7 @@ def basic(name="warehouse", secret=SECRET):
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "callers"
-    path.write_text(f"# who may ask\n\n{line()}{line('shop', 'old')}{line('shop')}")
+    path.write_text(f"# callers\n\n{line()}{line('shop', 'old')}{line('shop')}")
     return path
 
 
@@ -45,7 +45,7 @@ def file(tmp_path):
 async def client(jwks, file):
     store = await store_as_of(0, cut_off(Kind.USER, "alice"))
     who = {"callers": read_callers(file), "scope": SCOPE}
-    # Seldom: a key that is fetched for a forged token would be waited for.
+    # Rarely: a forged token would wait for a key to be fetched.
     async with serving(store, jwks, between_seconds=3_600, **who) as client:
         yield client
 
@@ -95,13 +95,13 @@ async def test_an_active_token_is_described(client):
         *("nonsense", "too-long", "not-ascii"),
     ],
 )
-async def test_of_any_other_nothing_is_said(client, make):
+async def test_any_other_token_is_only_inactive(client, make):
     answer = await ask(client, basic(), token=make())
     assert (answer.status, answer.body) == (200, b'{"active":false}')
 
 
-async def test_a_region_that_is_behind_says_that_and_not_false(jwks, file):
-    """A client would end the session."""
+async def test_a_region_that_is_behind_does_not_answer_inactive(jwks, file):
+    """Else a client would end the session."""
     callers = read_callers(file)
     async with serving(await store_as_of(90_000), jwks, callers=callers) as client:
         answer = await ask(client, basic(), token=signed("bob"))
@@ -126,7 +126,7 @@ async def test_a_region_that_is_behind_says_that_and_not_false(jwks, file):
         (FORM[1], b"token=a&" + b"&".join(b"x%d=1" % n for n in range(64))),
     ],
 )
-async def test_a_form_that_makes_no_sense_is_refused(client, content_type, body):
+async def test_a_malformed_form_is_refused(client, content_type, body):
     headers = [basic()]
     if content_type is not None:
         headers.append((b"content-type", content_type))
@@ -134,13 +134,13 @@ async def test_a_form_that_makes_no_sense_is_refused(client, content_type, body)
     assert (answer.status, answer.json()) == (400, {"error": "invalid_request"})
 
 
-async def test_a_form_may_name_its_characters(client):
+async def test_a_form_may_name_its_charset(client):
     headers = basic(), (FORM[0], FORM[1] + b"; charset=UTF-8")
     answer = await client.ask("POST", "/introspect", *headers, body=b"token=a&x=1")
     assert answer.json() == {"active": False}
 
 
-async def test_a_token_in_the_query_is_not_looked_at(client):
+async def test_a_token_in_the_query_is_ignored(client):
     query = urlencode({"token": signed("bob")})
     answer = await client.ask("POST", f"/introspect?{query}", basic(), FORM)
     assert answer.status == 400
@@ -150,12 +150,12 @@ async def test_a_token_in_the_query_is_not_looked_at(client):
 
 
 @pytest.mark.parametrize("who", [basic(), basic("shop", "old"), basic("shop")])
-async def test_a_caller_is_known_by_name_and_secret(client, who):
-    """Two secrets of one name both count, while one replaces the other."""
+async def test_a_caller_authenticates_by_name_and_secret(client, who):
+    """Two secrets of one name both count, so that one can replace the other."""
     assert (await ask(client, who, token=signed("bob"))).json()["active"]
 
 
-def as_it_is(name, secret=SECRET):
+def unencoded(name, secret=SECRET):
     """As `curl -u` sends it (RFC 7617)."""
     pair = f"{name}:{secret}".encode()
     return b"authorization", b"Basic " + base64.b64encode(pair)
@@ -165,13 +165,11 @@ def as_it_is(name, secret=SECRET):
     "name", ["warehouse+eu", "ware%68ouse", "a%2Bb", "r\u00e9gion"]
 )
 @pytest.mark.parametrize("secret", [SECRET, "1+2/3=%3D:x"])
-@pytest.mark.parametrize("encode", [basic, as_it_is])
-def test_a_caller_is_known_encoded_like_a_form_and_as_it_is(
-    tmp_path, name, secret, encode
-):
+@pytest.mark.parametrize("encode", [basic, unencoded])
+def test_credentials_may_be_form_encoded_or_raw(tmp_path, name, secret, encode):
     path = tmp_path / "callers"
     path.write_text(line(name, secret))
-    asked = Introspection(Told(), callers=read_callers(path))
+    asked = Introspection(StubVerifier(), callers=read_callers(path))
     assert asked._knows(encode(name, secret)[1])
     assert not asked._knows(encode(f"{name}x", secret)[1])
     assert not asked._knows(encode(name, f"{secret}x")[1])
@@ -179,21 +177,21 @@ def test_a_caller_is_known_encoded_like_a_form_and_as_it_is(
 
 @pytest.mark.parametrize("name", ["warehouse", "ware+house", "stranger"])
 @pytest.mark.parametrize("secret", [SECRET, "wrong"])
-def test_whoever_asks_is_compared_as_often(file, monkeypatch, name, secret):
-    """The time must not tell whether a name or a secret was right."""
+def test_every_caller_costs_the_same_comparisons(file, monkeypatch, name, secret):
+    """Timing must not reveal whether a name or a secret is right."""
     compared = []
 
     def compare(one, other):
         compared.append((one, other))
         return one == other
 
-    asked = Introspection(Told(), callers=read_callers(file))
+    asked = Introspection(StubVerifier(), callers=read_callers(file))
     monkeypatch.setattr(introspect.hmac, "compare_digest", compare)
-    asked._knows(as_it_is(name, secret)[1])
+    asked._knows(unencoded(name, secret)[1])
     assert len(compared) == 2 * 2 * len(read_callers(file))
 
 
-async def test_a_caller_may_show_a_token_with_the_scope(client):
+async def test_a_caller_may_present_a_token_with_the_scope(client):
     who = bearer(signed("service", scope=f"x {SCOPE}"))
     assert (await ask(client, who, token=signed("bob"))).json()["active"]
 
@@ -230,7 +228,7 @@ STRANGERS = {
 
 @pytest.mark.parametrize("name", STRANGERS)
 async def test_a_stranger_learns_nothing(client, name):
-    """Byte by byte the same answer, whatever was sent and asked about."""
+    """The same answer byte for byte, whatever the credentials and the token."""
     answers = [
         await ask(client, *STRANGERS[name], token=signed("bob")),
         await ask(client, *STRANGERS[name], token="nonsense"),
@@ -243,21 +241,21 @@ async def test_a_stranger_learns_nothing(client, name):
         assert answer.headers == nobody.headers
 
 
-async def test_a_challenge_names_each_way_that_is_open(jwks, file):
-    told = []
+async def test_the_challenge_names_each_enabled_scheme(jwks, file):
+    challenges = []
     for who in (
         {"callers": read_callers(file)},
         {"scope": SCOPE},
         {"callers": read_callers(file), "scope": SCOPE},
     ):
-        introspection = Introspection(Told(), **who)
+        introspection = Introspection(StubVerifier(), **who)
         answer = introspection.answer(Request("POST", "/introspect", "", [], b"", ""))
-        told.append([v for k, v in answer.headers if k == "www-authenticate"])
+        challenges.append([v for k, v in answer.headers if k == "www-authenticate"])
     ways = ['Basic realm="introspection"', 'Bearer realm="introspection"']
-    assert told == [ways[:1], ways[1:], ways]
+    assert challenges == [ways[:1], ways[1:], ways]
 
 
-async def test_without_a_scope_no_token_is_good_enough(jwks, file):
+async def test_without_a_configured_scope_no_token_authenticates(jwks, file):
     callers = read_callers(file)
     async with serving(await store_as_of(0), jwks, callers=callers) as client:
         answer = await ask(client, bearer(signed("service", scope="None")))
@@ -265,15 +263,15 @@ async def test_without_a_scope_no_token_is_good_enough(jwks, file):
 
 
 @pytest.mark.parametrize(("scope", "status"), [(SCOPE, 503), ("other", 401)])
-async def test_whose_token_cannot_be_judged_now_tries_again(jwks, scope, status):
-    """If it has the scope: others are strangers."""
+async def test_a_caller_with_an_undecidable_token_must_retry(jwks, scope, status):
+    """Only a token with the scope: others are strangers."""
     async with serving(await store_as_of(90_000), jwks, scope=SCOPE) as client:
         answer = await ask(client, bearer(signed("service", scope=scope)), token="a")
     assert answer.status == status
 
 
 async def test_caller_and_token_may_both_have_to_wait():
-    class Waiting(Told):
+    class Waiting(StubVerifier):
         def verify_or_await(self, token, **asked):
             return self.verify_async(token, **asked)
 
@@ -302,29 +300,29 @@ async def test_caller_and_token_may_both_have_to_wait():
         "warehouse md5:00",
     ],
 )
-def test_a_wrong_line_is_told_by_its_number_and_not_quoted(file, wrong):
+def test_a_wrong_line_is_named_by_number_and_not_quoted(file, wrong):
     file.write_text(f"{line()}\n{wrong}\n")
     with pytest.raises(SettingsError, match=r"^callers:3: ") as refused:
         read_callers(file)
     assert wrong not in str(refused.value)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_callers_file_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="cannot read the callers"):
         read_callers(tmp_path / "nowhere")
 
 
-def test_somebody_must_be_allowed_to_ask():
+def test_at_least_one_caller_must_be_allowed():
     for wrong in ({}, {"callers": ()}):
         with pytest.raises(SettingsError, match="nobody may introspect"):
-            Introspection(Told(), **wrong)
+            Introspection(StubVerifier(), **wrong)
     with pytest.raises(SettingsError, match="no scope"):
-        Introspection(Told(), scope="a b")
+        Introspection(StubVerifier(), scope="a b")
 
 
 @pytest.mark.parametrize("claim", ["scope", "scp"])
-def test_a_list_of_scopes_is_told_as_words(claim):
-    """RFC 7662 section 2.2: `scope` is a text. A member of two words would be two."""
+def test_a_list_of_scopes_becomes_one_string(claim):
+    """RFC 7662 section 2.2: `scope` is a string; a member of two words would be two."""
     assert describe({claim: ["a", "b", "c d"], "azp": "till"}, ClaimNames()) == {
         "active": True,
         "token_type": "Bearer",
@@ -334,13 +332,17 @@ def test_a_list_of_scopes_is_told_as_words(claim):
 
 
 @pytest.mark.parametrize("name", ["cid", "appid"])
-def test_the_client_is_told_from_whatever_claim_the_issuer_has(name):
-    told = describe({name: "till", "azp": "no client"}, ClaimNames(clients=(name,)))
-    assert told["client_id"] == "till"
+def test_client_id_comes_from_the_claim_that_the_issuer_uses(name):
+    described = describe(
+        {name: "till", "azp": "no client"}, ClaimNames(clients=(name,))
+    )
+    assert described["client_id"] == "till"
 
 
 @pytest.mark.parametrize("odd", [MappingProxyType({"a": 1}), ({"a": 1},), 5, None])
-def test_what_no_such_claim_may_be_is_not_told(odd):
-    """An issuer's `sub` may be anything where its user_claim is another."""
-    told = describe({"iss": ISSUER, "sub": odd, "aud": odd, "jti": odd}, ClaimNames())
-    assert told == {"active": True, "token_type": "Bearer", "iss": ISSUER}
+def test_a_malformed_claim_is_left_out(odd):
+    """An issuer's `sub` may be anything if its user_claim is another."""
+    described = describe(
+        {"iss": ISSUER, "sub": odd, "aud": odd, "jti": odd}, ClaimNames()
+    )
+    assert described == {"active": True, "token_type": "Bearer", "iss": ISSUER}

@@ -1,7 +1,7 @@
 """Fallbacks against stores in memory and real HTTP servers on this machine.
 
-`test_answers.py` has what a sidecar and an issuer say, and
-`unit/test_fallback.py` limits, counting and order.
+Siblings: `test_answers.py` (answers of a sidecar and an issuer) and
+`unit/test_fallback.py` (limits, counting and order).
 """
 
 import json
@@ -21,18 +21,18 @@ from revocation.verifier.fallback.fallback_chain import (
     SidecarFallback,
 )
 from revocation.verifier.remote_verifier import RemoteVerifier
-from tests.stations.fallback.asking import (
+from tests.stations.fallback.checks import (
     PATIENT,
     POLICY,
     RULES,
     WITH_SETS,
     as_of,
     ask,
+    check_request,
     cut_off,
-    question,
+    sidecar_answer,
     store_as_of,
     token,
-    told,
 )
 from tests.stations.regions import now_ms
 from tests.stations.sidecars import listening
@@ -43,7 +43,7 @@ from tests.traffic import ISSUER
 
 async def test_a_fresher_region_answers():
     fallback = RegionFallback(await store_as_of(300, cut_off()))
-    active, rejected = await ask(fallback, question("bob")), await ask(fallback)
+    active, rejected = await ask(fallback, check_request("bob")), await ask(fallback)
     assert active.reason is Reason.ACTIVE
     assert 300 <= active.staleness_ms < 5_000
     assert rejected.reason is Reason.ISSUED_BEFORE_CUT_OFF
@@ -57,8 +57,8 @@ async def test_kid_and_resources_are_looked_up_there():
     fallback = RegionFallback(
         await store_as_of(0, revoked, cut_off(Kind.RESOURCE, "dataset:42"))
     )
-    key = await ask(fallback, question(kid="k1"))
-    data = await ask(fallback, question(resources=["dataset:42"]))
+    key = await ask(fallback, check_request(kid="k1"))
+    data = await ask(fallback, check_request(resources=["dataset:42"]))
     assert (key.reason, data.reason) == (Reason.KEY_REVOKED, Reason.RESOURCE_DELETED)
 
 
@@ -66,30 +66,30 @@ async def test_claim_sets_are_looked_up_there():
     fallback = RegionFallback(
         await store_as_of(0, cut_off(Kind.CLAIMS, "act.sub=agent-1"))
     )
-    agent = question(act={"sub": "agent-1"})
+    agent = check_request(act={"sub": "agent-1"})
     rejected = await ask(fallback, agent, rules=WITH_SETS)
-    other = await ask(fallback, question(act={"sub": "agent-2"}), rules=WITH_SETS)
+    other = await ask(fallback, check_request(act={"sub": "agent-2"}), rules=WITH_SETS)
     assert rejected.reason is Reason.CLAIMS_REVOKED
     assert other.active
 
 
 @pytest.mark.parametrize(("age_ms", "rebuilt"), [(5_500, True), (0, False)])
-async def test_a_region_that_is_behind_itself_answers_nothing(age_ms, rebuilt):
+async def test_a_region_that_is_itself_behind_gives_no_answer(age_ms, rebuilt):
     store = await store_as_of(age_ms, rebuilt=rebuilt)
     assert await ask(RegionFallback(store)) is None
 
 
-async def test_a_rejection_counts_however_late_the_region_is():
+async def test_a_rejection_counts_however_far_the_region_is_behind():
     late = RegionFallback(await store_as_of(3_600_000, cut_off()))
     assert (await ask(late)).reason is Reason.ISSUED_BEFORE_CUT_OFF
 
 
-async def test_an_unverifiable_token_is_told_as_such():
-    verdict = await ask(RegionFallback(await store_as_of()), question(jti=7))
+async def test_an_unverifiable_token_is_reported_as_such():
+    verdict = await ask(RegionFallback(await store_as_of()), check_request(jti=7))
     assert verdict.reason is Reason.UNVERIFIABLE
 
 
-async def test_a_region_that_is_away_answers_when_it_is_back():
+async def test_an_unreachable_region_answers_once_it_is_back():
     store = await store_as_of()
     store.available = False
     fallback = RegionFallback(store)
@@ -100,7 +100,7 @@ async def test_a_region_that_is_away_answers_when_it_is_back():
     await fallback.stop()
 
 
-async def test_a_region_whose_clock_is_wrong_is_not_believed():
+async def test_a_region_with_a_wrong_clock_is_not_used():
     store = await store_as_of()
     fallback = RegionFallback(store)
     store.skew_ms = -2_001
@@ -113,18 +113,18 @@ async def test_a_region_whose_clock_is_wrong_is_not_believed():
     ("ours_ms", "theirs_ms", "active"),
     [(0, 0, True), (0, -1_500, False), (1_500, 0, False)],
 )
-async def test_a_token_from_ahead_is_refused_by_either_clock(
+async def test_a_token_dated_ahead_is_refused_by_either_clock(
     ours_ms, theirs_ms, active
 ):
-    """Both may be behind the one that dates cut-offs, or that one behind ours."""
+    """Both may be behind the clock that dates cut-offs, or that one behind ours."""
     store = await store_as_of()
     store.skew_ms = theirs_ms
-    asked = question(iat=now_ms() / 1_000 + 4.5)
-    verdict = await ask(RegionFallback(store), asked, skew_ms=ours_ms)
+    check = check_request(iat=now_ms() / 1_000 + 4.5)
+    verdict = await ask(RegionFallback(store), check, skew_ms=ours_ms)
     assert verdict.active is active
 
 
-async def test_the_clocks_are_not_compared_for_each_question():
+async def test_the_clocks_are_not_compared_for_each_request():
     store = await store_as_of()
     fallback = RegionFallback(store)
     for _ in range(5):
@@ -152,13 +152,13 @@ BAD_ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
-async def test_a_bad_answer_is_none(answer, server, asked_by_http):
+async def test_a_bad_answer_is_no_answer(answer, server, asked_by_http):
     server.answer = answer
     assert await ask(asked_by_http) is None
     assert len(server.requests) == 1
 
 
-async def test_nobody_there_is_no_answer(started):
+async def test_a_refused_connection_is_no_answer(started):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     fallback = SidecarFallback(f"http://127.0.0.1:{port}", **PATIENT)
@@ -190,22 +190,24 @@ async def test_before_the_start_and_after_the_stop_there_is_no_answer(server, si
         ({"exp": 4_000_000_000}, Reason.LIFETIME_EXCEEDED),
     ],
 )
-async def test_what_is_wrong_with_the_token_itself_needs_no_question(
+async def test_a_fault_of_the_token_itself_needs_no_request(
     more, reason, server, asked_by_http
 ):
-    assert (await ask(asked_by_http, question(**more))).reason is reason
+    assert (await ask(asked_by_http, check_request(**more))).reason is reason
     assert not server.requests
 
 
 async def test_the_environments_proxy_is_not_used(monkeypatch, server, started):
-    """It would see tokens, and could say what it likes."""
+    """It would see tokens, and could forge answers."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    server.answer = told(Verdict(active=True, reason=Reason.ACTIVE, **as_of()))
+    server.answer = sidecar_answer(
+        Verdict(active=True, reason=Reason.ACTIVE, **as_of())
+    )
     assert await ask(await started(SidecarFallback(server.url, **PATIENT)))
 
 
-async def test_a_region_that_is_late_leaves_it_to_the_issuer(server, issuer):
+async def test_a_region_that_is_behind_leaves_it_to_the_issuer(server, issuer):
     server.answer = JSONResponse({"active": False})
     fallback = FirstOf([RegionFallback(await store_as_of(10_000)), issuer], **PATIENT)
     assert (await ask(fallback)).reason is Reason.INTROSPECTION_INACTIVE
@@ -216,7 +218,7 @@ async def test_a_region_that_is_late_leaves_it_to_the_issuer(server, issuer):
 POLICIES = {"write": POLICY}
 
 
-async def test_a_verifier_whose_region_is_late_asks_a_fresher_one():
+async def test_a_verifier_whose_region_is_behind_asks_a_fresher_one():
     late = await store_as_of(10_000)
     fresh = await store_as_of(0, cut_off())
     fallback = RegionFallback(fresh, **PATIENT)
@@ -241,9 +243,12 @@ async def test_a_real_sidecar_is_understood(started):
     checker = Checker(soon, region="us", routes=routes, verifies=False)
     async with verifier, listening(checker.answer) as url:
         fallback = await started(SidecarFallback(url, **PATIENT))
-        active, rejected = await ask(fallback, question("bob")), await ask(fallback)
+        active, rejected = (
+            await ask(fallback, check_request("bob")),
+            await ask(fallback),
+        )
         store.available = False
-        unanswered = await ask(fallback, question("bob"))
+        unanswered = await ask(fallback, check_request("bob"))
     assert active.reason is Reason.ACTIVE
     assert rejected.reason is Reason.ISSUED_BEFORE_CUT_OFF
     assert rejected.entry.target == Target(Kind.USER, ISSUER, "alice")

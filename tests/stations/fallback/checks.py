@@ -1,4 +1,4 @@
-"""A question, a region to ask, and what a sidecar tells."""
+"""A request to a fallback, regions to ask, and a sidecar's answer."""
 
 from dataclasses import replace
 
@@ -26,14 +26,14 @@ def token(name="alice", **more):
     return claims(name, now=now_ms() // 1000, **more)
 
 
-def question(name="alice", *, resources=(), kid=None, compact=TOKEN, **more):
+def check_request(name="alice", *, resources=(), kid=None, compact=TOKEN, **more):
     return CheckRequest(token(name, **more), kid, resources, compact, "write")
 
 
-async def ask(fallback, asked=None, policy=POLICY, skew_ms=0, rules=RULES):
-    asked = question() if asked is None else asked
+async def ask(fallback, check=None, policy=POLICY, skew_ms=0, rules=RULES):
+    check = check_request() if check is None else check
     return await fallback.ask(
-        asked,
+        check,
         policy=policy,
         rules=rules,
         now=lambda: now_ms() + skew_ms,
@@ -45,7 +45,7 @@ def as_of(age_ms=300):
     return {"as_of": now_ms() - age_ms, "staleness_ms": age_ms}
 
 
-def told(verdict, **changed):
+def sidecar_answer(verdict, **changed):
     body = {**verdict.to_json(), "region": "us", **changed}
     return JSONResponse({name: body[name] for name in body if body[name] is not ...})
 
