@@ -316,7 +316,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
 
 def test_somebody_must_be_allowed_to_ask():
     for wrong in ({}, {"callers": ()}):
-        with pytest.raises(SettingsError, match="nobody may introspect"):
+        with pytest.raises(SettingsError, match="no caller may introspect"):
             Introspection(Told(), **wrong)
     with pytest.raises(SettingsError, match="no scope"):
         Introspection(Told(), scope="a b")
