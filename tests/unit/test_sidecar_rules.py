@@ -107,7 +107,7 @@ def test_a_file_without_rules_protects_everything():
         ("[[rules]]\npath = '/a'\naudience = ''", 3, "audience"),
         ("[[rules]]\nscopes = ['a b']\npath = '/a'", 3, "'a b' is not a scope"),
         ("[[rules]]\npath = '//a'", 2, "ambiguous"),
-        ("[[rules]]\npath = '/{id}'\nresources = ['a:{x}']", 2, "'/{id}' has not"),
+        ("[[rules]]\npath = '/{id}'\nresources = ['a:{x}']", 2, "'/{id}' lacks"),
         ("[[rules]]\npath = '/a'\npublic = true\nroute = 'read'", 2, "choose one"),
         (
             "[[rules]]\npath = '/a'\npublic = true\naudience = 'x'",
