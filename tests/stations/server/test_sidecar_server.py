@@ -84,7 +84,7 @@ async def test_what_another_put_there_meanwhile_is_not_removed(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("file", "no socket"), ("missing/socket", "folder"), ("a" * 120, "shorter")],
+    [("file", "not a socket"), ("missing/socket", "folder"), ("a" * 120, "shorter")],
 )
 async def test_a_path_that_can_be_no_socket_is_said(
     tmp_path, monkeypatch, name, message

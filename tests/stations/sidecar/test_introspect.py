@@ -318,7 +318,7 @@ def test_somebody_must_be_allowed_to_ask():
     for wrong in ({}, {"callers": ()}):
         with pytest.raises(SettingsError, match="no caller may introspect"):
             Introspection(Told(), **wrong)
-    with pytest.raises(SettingsError, match="no scope"):
+    with pytest.raises(SettingsError, match="not a scope"):
         Introspection(Told(), scope="a b")
 
 
