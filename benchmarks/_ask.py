@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
 async def ask(
     port: int, connections: int, seconds: float, asked: list[bytes]
 ) -> dict[str, float]:
-    """Ask for so long; return what `_ask.lua` tells."""
+    """Send requests for so long; return the same report as `_ask.lua`."""
     counted = Counted(asked, connections)
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""CPU affinity: what is measured has one core, the load the others."""
+"""CPU affinity: the measured process has one core, the load the others."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""How every benchmark reports: a table for people, then a JSON line for each figure."""
+"""The report of every benchmark: a table, then a JSON line for each figure."""
 
 from collections.abc import Sequence
 from statistics import quantiles

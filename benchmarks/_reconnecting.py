@@ -74,7 +74,7 @@ class Counted(TcpConnection):
 
 
 def follow(orders: Pipe, url: str, count: int, *, protected: bool) -> None:
-    """Follow until told to end; answer each `since` with an `Outcome`."""
+    """Follow until the end message; answer each `since` with an `Outcome`."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
     )

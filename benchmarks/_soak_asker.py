@@ -149,7 +149,7 @@ class Asker:
         self._count_from(time.monotonic_ns())
 
     async def run(self) -> None:
-        """Ask until told to end."""
+        """Send requests until the end message."""
         loop = asyncio.get_running_loop()
         for _ in range(CONNECTIONS):
             await self._connect()

@@ -57,7 +57,7 @@ class Course:
         self.settled = 0
 
     def close(self, until: float) -> None:
-        """Whoever asks after `until` must not get the status before any more."""
+        """Requests sent after `until` must not get the previous status."""
         self.phases[-2] = self.phases[-2]._replace(until=until)
 
     def allows(self, status: int, asked: float, answered: float) -> bool:

@@ -102,7 +102,7 @@ class System:
         return end_of(self._sidecar.log)
 
     def stop_sidecar(self) -> None:
-        """End it in peace."""
+        """End it with SIGTERM."""
         if self._sidecar is not None:
             end([self._sidecar])
 
@@ -198,7 +198,7 @@ class System:
             raise SystemExit("the store took no entry, so the feed lost none")
 
     def change_rules(self, *, changed: bool) -> None:
-        """Write the rules file anew."""
+        """Rewrite the rules file."""
         self.rules_file.write_text(rules(changed=changed))
 
 

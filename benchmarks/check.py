@@ -1,4 +1,4 @@
-"""What one check costs, beside what services do today with Redis.
+"""The cost of one check, compared with a service's own lookups in Redis.
 
 Replica: `Verifier.check`, from the claims set to the verdict, freshness and metric
 included; each claims set names a token, a session, a user and a client, and was parsed

@@ -1,4 +1,4 @@
-"""What claim sets cost a check that a replica answers, while there are entries of them.
+"""The cost of claim sets for a replica's check, while there are entries about them.
 
 The same tokens are checked by verifiers that differ in `revocable_claims` alone, in
 alternating rounds: with none, with sets of which no entry exists, and with entries

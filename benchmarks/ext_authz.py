@@ -1,4 +1,4 @@
-"""What a question of Envoy over gRPC costs, beside a gRPC server that does nothing.
+"""The cost of a gRPC request by Envoy, compared with a gRPC server that does nothing.
 
 Ours: `envoy.service.auth.v3.Authorization/Check` with a token, as Envoy asks with
 `encode_raw_headers`: the ES256 token verified (its signature by the cache, as in

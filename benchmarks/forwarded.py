@@ -1,4 +1,4 @@
-"""What an event costs the authority that another client's partitioner misplaced.
+"""The authority's cost of an event that another client's partitioner misplaced.
 
 The same logouts twice, well placed and misplaced, each time for a new authority on its
 own topics, in alternating rounds; the median counts. CPU is that of the authority's

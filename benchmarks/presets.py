@@ -1,4 +1,4 @@
-"""What it costs a check that claims are called otherwise than RFC 9068 has it.
+"""The cost of claim names other than those of RFC 9068 for a check.
 
 For each preset a verifier whose issuer has it, and tokens that name a user, a session,
 a client and a tenant in its claims; beside a verifier that knows the usual names only,

@@ -42,7 +42,7 @@ publisher = Publisher()
 
 @contextlib.asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Start and stop what the service asks and tells."""
+    """Start and stop the verifier and the publisher."""
     async with verifier, publisher:
         yield
 

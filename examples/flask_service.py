@@ -70,7 +70,7 @@ def is_rejected(header: Mapping[str, Any], claims: Mapping[str, Any]) -> bool:
 
 @jwt.revoked_token_loader
 def refuse(_header: Mapping[str, Any], _claims: Mapping[str, Any]) -> Response:
-    """Return 401 for a token that was revoked, 503 while nobody can tell."""
+    """Return 401 for a token that was revoked, 503 while its state is unknown."""
     refusal = refusals.verdict(g.verdict)
     return Response(refusal.body, refusal.status, refusal.headers)
 
@@ -117,7 +117,7 @@ def refresh() -> tuple[Mapping[str, str], int]:
 @app.post("/logout")
 @jwt_required(skip_revocation_check=True)
 def log_out() -> tuple[str, int]:
-    """End the session: this token, its refresh token and all that came of it."""
+    """End the session: this token, its refresh token and its access tokens."""
     token = get_jwt()
     about = {"source": "/flask-service", "issuer": ISSUER}
     for event in (

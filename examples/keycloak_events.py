@@ -94,7 +94,7 @@ _HARMLESS_TYPES: Final = """
     """
 HARMLESS: Final = frozenset(_HARMLESS_TYPES.split())
 """Types that revoke nothing. After a temporary lockout no event says that it is over,
-so it must not disable anybody."""
+so it must not disable any user."""
 
 _USERS: Final = r"users/(?P<user>[^/]+)"
 _SECRETS: Final = r"(reset-password|disable-credential-types|credentials/[^/]+)"
@@ -127,7 +127,7 @@ def translate(document: Document, realm: Realm) -> Event | None:
         NotUnderstoodError: it is of an unknown kind, of another realm, or malformed.
     """
     if not isinstance(document, Mapping):
-        raise NotUnderstoodError("no JSON object")
+        raise NotUnderstoodError("not a JSON object")
     if realm.name not in (document.get("realmId"), document.get("realmName")):
         raise NotUnderstoodError(f"its realm is not {realm.name!r}")
     kind = str(document.get("type"))
@@ -201,12 +201,12 @@ def _event(
         wrong = ", ".join(str(each["loc"][-1]) for each in error.errors())
         raise NotUnderstoodError(f"no {model.__name__} without {wrong}") from None
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
-        raise NotUnderstoodError("its time is no number of milliseconds") from None
+        raise NotUnderstoodError("its time is not a number of milliseconds") from None
     return parse({**made.model_dump(mode="json", exclude_none=True), "id": given})
 
 
 def read(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
-    """Yield each event with the number of its line; None for what is no JSON."""
+    """Yield each event with the number of its line; None if it is not JSON."""
     for number, line in enumerate(lines, 1):
         try:
             said = json.loads(line) if line.strip() else []
@@ -239,7 +239,7 @@ async def publish(lines: Iterable[bytes], realm: Realm) -> Counter[str]:
 
 
 def report(line: str) -> None:
-    """Tell people."""
+    """Print to stderr."""
     sys.stderr.write(f"{line}\n")
 
 
@@ -251,7 +251,7 @@ def main() -> int:
     try:
         counts = asyncio.run(publish(sys.stdin.buffer, Realm(*sys.argv[1:])))
     except RevocationError as error:
-        report(f"{error}; send all of it again: what was published counts once")
+        report(f"{error}; send all of it again: published events count once")
         return 1
     for name, count in sorted(counts.items()):
         report(f"{count:6} {name}")

@@ -1,4 +1,4 @@
-"""What operators type. Each module holds the commands of one concern."""
+"""The command line. Each module holds the commands of one concern."""
 
 import math
 from typing import Annotated, Final
@@ -6,17 +6,17 @@ from typing import Annotated, Final
 import typer
 
 EXIT_NEGATIVE: Final = 3
-"""The exit code of a negative answer: rejected, not applied in time, not well."""
+"""The exit code of a negative answer: rejected, not applied in time, unhealthy."""
 
 EXIT_DEAD_LETTERS: Final = 4
-"""The exit code of `status` where nothing is wrong but that there are dead letters."""
+"""The exit code of `status` where the only problem is that there are dead letters."""
 
 
 def read_seconds(text: str) -> float:
     """Read how long to wait.
 
     Raises:
-        typer.BadParameter: it is no time that passes.
+        typer.BadParameter: it is not a positive, finite number.
     """
     try:
         seconds = float(text)

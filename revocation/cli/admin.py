@@ -19,8 +19,8 @@ schemas = typer.Typer(
 def init() -> None:
     """Create the topics that are missing, then verify all of them.
 
-    Refuses a wrong number of partitions, cleanup policy or timestamp type and too short
-    a retention: each would lose revocations.
+    Refuses a wrong number of partitions, cleanup policy or timestamp type, and a
+    retention that is too short: each would lose revocations.
     """
     from revocation.kafka.provisioning import provision  # noqa: PLC0415 - needs a broker
 

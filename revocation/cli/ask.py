@@ -1,4 +1,4 @@
-"""The commands that ask whether a token counts."""
+"""The commands that check whether a token counts."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
@@ -17,7 +17,8 @@ from revocation.verifier import RemoteVerifier
 
 RouteOption = Annotated[str, typer.Option(help="Route class.")]
 ResourceOption = Annotated[
-    list[str] | None, typer.Option(help="What is touched, `type:id`; repeatable.")
+    list[str] | None,
+    typer.Option(help="A resource in use, `type:id`; repeatable."),
 ]
 
 
@@ -29,10 +30,10 @@ def check(
     resource: ResourceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether a token was revoked; exit code 0 if it still counts, else 3.
+    """Check whether a token was revoked; exit code 0 if it still counts, else 3.
 
     Reads a claims set (JSON) or a compact JWT from stdin. The signature of a JWT is NOT
-    verified: this command answers about revocation only; see `verify`. It asks the
+    verified: this command answers about revocation only; see `verify`. It reads the
     region's store: REVOCATION_STORE_URL, or the region's in REVOCATION_REGIONS.
     """
     claims, kid = _read_claims(read_stdin("the token or its claims", dash))
@@ -53,11 +54,11 @@ def verify(
     resource: ResourceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether a compact JWT is genuine and still counts; exit code 0, else 3.
+    """Check whether a compact JWT is genuine and still counts; exit code 0, else 3.
 
-    Reads the token from stdin, so that it is in no shell history and no list of
-    processes. REVOCATION_ISSUERS says whose tokens are trusted. It asks the region's
-    store: REVOCATION_STORE_URL, or the region's in REVOCATION_REGIONS.
+    Reads the token from stdin, to keep it out of the shell's history and the process
+    list. REVOCATION_ISSUERS lists the trusted issuers. It reads the region's store:
+    REVOCATION_STORE_URL, or the region's in REVOCATION_REGIONS.
     """
     token = read_stdin("the token", dash).decode("utf-8", "replace").strip()
 
@@ -111,7 +112,7 @@ def _read_claims(given: bytes) -> tuple[dict[str, Any], str | None]:
 
 
 def _to_json(verdict: Verdict, region: str) -> dict[str, Any]:
-    """Return the verdict; nothing looked up has no age, rather than one of 57 years."""
+    """Return the verdict; without a lookup, `null` for the age rather than 57 years."""
     unknown = {} if verdict.as_of else {"as_of": None, "staleness_ms": None}
     return {**verdict.to_json(), **unknown, "region": region}
 

@@ -1,7 +1,7 @@
 """`revocation embedded`: the whole system on this machine, from the command line.
 
-What is said to people goes to stderr; stdout holds what was asked for, with `--json`
-for programs. Exit codes: 0 done or healthy, 1 failed or not healthy, 2 wrong usage.
+Progress and advice go to stderr, results to stdout, as JSON with `--json`. Exit codes:
+0 done or healthy, 1 failed or unhealthy, 2 wrong usage.
 """
 
 import re
@@ -22,7 +22,7 @@ from revocation.local.system_state import SystemState, SystemStatus
 
 app = typer.Typer(
     help="The whole system on this machine without Docker: real Kafka, real Valkey.\n\n"
-    "Java and Valkey are packages; Kafka is fetched once. What `up` starts goes on "
+    "Java and Valkey are packages; Kafka is fetched once. What `up` starts runs on "
     "after the command ends, until `down`.",
     no_args_is_help=True,
 )
@@ -52,14 +52,14 @@ def up(
     ] = ",".join(DEFAULT_REGIONS),
     partitions: Annotated[
         int,
-        typer.Option(min=1, max=1_024, help="Of each topic; kept while the folder is."),
+        typer.Option(min=1, max=1_024, help="Of each topic; then fixed."),
     ] = DEFAULT_PARTITIONS,
     folder: FolderOption = DEFAULT_FOLDER,
     json: JsonOption = False,
 ) -> None:
     """Start everything; return when every region gives verdicts.
 
-    Interrupted or failed, it ends again what it had started.
+    If it fails or is interrupted, it ends what it started.
     """
     require_extra("embedded", "revocation embedded up")
     system = Embedded(
@@ -74,13 +74,13 @@ def up(
 
 @app.command()
 def down(*, folder: FolderOption = DEFAULT_FOLDER) -> None:
-    """End exactly what `up` and `start` started; the data stay in the folder."""
+    """End exactly what `up` and `start` started; the data stays in the folder."""
     Embedded(folder, tell=_progress()).down()
 
 
 @app.command()
 def status(*, folder: FolderOption = DEFAULT_FOLDER, json: JsonOption = False) -> None:
-    """Show every process and how fresh each region is; exit 1 if something is amiss."""
+    """Show every process and how fresh each region is; exit 1 if anything is wrong."""
     seen = Embedded(folder).status()
     if json:
         typer.echo(seen.model_dump_json(indent=2))
@@ -91,7 +91,7 @@ def status(*, folder: FolderOption = DEFAULT_FOLDER, json: JsonOption = False) -
 
 @app.command()
 def start(name: NameArgument, *, folder: FolderOption = DEFAULT_FOLDER) -> None:
-    """Start a station that is not running again, on the same port with its data."""
+    """Restart a station that is not running, on the same port and with its data."""
     Embedded(folder, tell=_progress()).start(name)
 
 
@@ -101,7 +101,7 @@ def stop(
     *,
     folder: FolderOption = DEFAULT_FOLDER,
     kill: Annotated[
-        bool, typer.Option("--kill", help="As a crash would: SIGKILL.")
+        bool, typer.Option("--kill", help="With SIGKILL, as in a crash.")
     ] = False,
 ) -> None:
     """End one station; `start` brings it back."""
@@ -132,11 +132,11 @@ def _progress() -> Callable[[str], None]:
     console = Console(stderr=True, highlight=False)
     began = time.monotonic()
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         seconds = time.monotonic() - began
         console.print(f"[dim]{seconds:6.1f} s[/]  {line}", soft_wrap=True)
 
-    return tell
+    return report
 
 
 def _show_state(state: SystemState) -> None:
@@ -168,7 +168,7 @@ def _show_status(seen: SystemStatus) -> None:
 
 
 def demo() -> None:
-    """Watch real tokens die in three regions; exit code 0 only if all went right.
+    """Watch real tokens die in three regions; exit code 0 only if all went well.
 
     Starts a real Kafka broker, three stores and every station in a temporary folder,
     plays five revocations and then measures 200. Ctrl-C at any time ends everything.

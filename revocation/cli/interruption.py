@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a command ends in one line that says what was done."""
+"""Ctrl-C and SIGTERM: a command ends with one line that says what it has done."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,13 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 @contextlib.contextmanager
 def interruptible(describe: Callable[[], str]) -> Iterator[None]:
-    """Let the first signal cancel the task that runs the block, and say where it is.
+    """Let the first signal cancel the task that runs the block, and report progress.
 
-    The exit code is 128 and the signal's number, as a shell has it. The second signal
-    does what it did before.
+    The exit code is 128 plus the signal's number, as in a shell. A second signal has
+    its previous effect.
 
     Args:
-        describe: called once the block has ended; the line for people.
+        describe: called once the block has ended; returns the line to print.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     came: list[signal.Signals] = []

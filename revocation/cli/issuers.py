@@ -1,4 +1,4 @@
-"""The commands about issuers: what is known of the tokens of identity providers."""
+"""The commands about issuers: identity providers, and the tokens that they issue."""
 
 from collections.abc import Iterator
 from typing import Annotated, Final, cast
@@ -27,12 +27,12 @@ def show(
     name: Annotated[str | None, typer.Argument(help="A preset.")] = None,
     *,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="What docs/issuers/ has of it.")
+        bool, typer.Option("--markdown", help="Print it as docs/issuers/ does.")
     ] = False,
 ) -> None:
-    """List the presets, or print one: settings to copy, and what events reach.
+    """List the presets, or print one: settings to copy, and what each event reaches.
 
-    What no event reaches counts until it expires.
+    A token that no event reaches counts until it expires.
     """
     if name is None:
         width = max(map(len, presets()))
@@ -75,7 +75,7 @@ def _page(found: Preset) -> Iterator[str]:
 
 
 def _sentences(found: Preset) -> Iterator[tuple[str, list[str]]]:
-    remedies = [f"- `{claim}`: {said}." for claim, said in found.remedies.items()]
+    remedies = [f"- `{claim}`: {remedy}." for claim, remedy in found.remedies.items()]
     if remedies:
         yield "Where a token lacks a claim, or has another value", remedies
     yield "Good to know", [f"- {each}" for each in found.notes]

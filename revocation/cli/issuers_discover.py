@@ -30,7 +30,7 @@ _COMMENTS: Final = {
 
 
 class _Found(NamedTuple):
-    """What can be written: nothing without `values`; and what is said of it."""
+    """The settings to write, if any, and the sentences that explain them."""
 
     name: str
     sentences: tuple[str, ...]
@@ -47,11 +47,11 @@ def discover_issuer(
         ),
     ] = False,
 ) -> None:
-    """Read what an issuer publishes of itself, and write settings to stdout.
+    """Read an issuer's published metadata, and write settings to stdout.
 
-    Asks for the metadata of OpenID Connect and of RFC 8414, which must be that of
-    exactly this issuer, and reads the key set. What was found is said on stderr; exit
-    code 3 if nothing can be used. Fill in the audiences.
+    Requests the metadata of OpenID Connect and of RFC 8414, which must name exactly
+    this issuer, and reads the key set. Findings go to stderr; exit code 3 if nothing
+    is usable. Fill in the audiences.
     """
     require_extra("jwt", "revocation issuers discover")
     from revocation.jwt.issuer_discovery import issuer_of  # noqa: PLC0415 - needs the extra
@@ -70,7 +70,7 @@ def discover_issuer(
 
 
 def _lines(name: str, values: Mapping[str, Any]) -> Iterator[str]:
-    """Return settings of a verifier, which it would not refuse."""
+    """Return settings that a verifier accepts."""
     issuers = read_issuers({name: values}).values()
     longest = max(each.max_token_lifetime_seconds or 0 for each in issuers)
     yield from toml_lifetime(longest, LimitSettings().max_token_lifetime_seconds)
@@ -101,15 +101,15 @@ async def _discover(issuer: str, *, private: bool) -> _Found:
 
 
 def _name(metadata: "Metadata", presets: tuple[str, ...]) -> str:
-    """Return what the issuer is called in settings: with a claim in its braces.
+    """Return the issuer's name in settings: its braces hold a claim.
 
-    Metadata calls the place as it likes; a preset knows which claim stands there.
+    Metadata names the placeholder freely; a preset knows which claim fills it.
     """
     if not metadata.is_template:
         return metadata.issuer
     shapes = (shape for name in presets for shape in preset(name).issuers)
-    said = _PLACE.sub("{}", metadata.issuer)
-    known = (shape for shape in shapes if _PLACE.sub("{}", shape) == said)
+    published = _PLACE.sub("{}", metadata.issuer)
+    known = (shape for shape in shapes if _PLACE.sub("{}", shape) == published)
     return next(known, metadata.issuer)
 
 
@@ -126,7 +126,7 @@ def _values(
     if metadata.is_template:
         values["tenants"] = [_TENANT]
     values |= {"algorithms": algorithms.names, "audiences": [_AUDIENCE]}
-    # The set of a template is that of all tenants: the preset knows each one's own.
+    # A template's key set covers all tenants: the preset knows each tenant's own.
     if url is None or not (metadata.is_template or url == metadata.jwks_uri):
         values["jwks_url"] = metadata.jwks_uri
     return values
@@ -138,9 +138,9 @@ def _say(
     yield f"{metadata.source} is the metadata of {metadata.issuer}."
     if metadata.is_template:
         yield (
-            "That is a template and no issuer, since what stands in its braces differs "
-            "by tenant: list those that you trust as `tenants`. In the settings, what "
-            "stands in braces is the claim of tokens that names the tenant."
+            "That is a template, not an issuer: the part in braces differs by tenant. "
+            "List the tenants that you trust as `tenants`. In the settings, the braces "
+            "hold the claim of tokens that names the tenant."
         )
     hosts = {urlsplit(each).hostname for each in (metadata.source, metadata.jwks_uri)}
     elsewhere = ", at another host" if len(hosts) > 1 else ""
@@ -148,8 +148,8 @@ def _say(
     yield f"They are for {', '.join(algorithms.names)}."
     if algorithms.guessed is not None:
         yield (
-            f"Some have no `alg`: {algorithms.guessed} is taken for them; if tokens "
-            "have another, write that in its place."
+            f"Some have no `alg`: {algorithms.guessed} is assumed for them; if tokens "
+            "use another, write that in its place."
         )
     if algorithms.left_out:
         counts = (f"{count} {flaw}" for flaw, count in algorithms.left_out.items())
@@ -160,8 +160,8 @@ def _say(
 def _say_preset(presets: tuple[str, ...]) -> str:
     if not presets:
         return (
-            "No preset looks like it, so tokens must say `typ: at+jwt` (RFC 9068); "
-            "`revocation issuers show` lists the presets, for where one fits."
+            "No preset looks like it, so tokens must have `typ: at+jwt` (RFC 9068); "
+            "`revocation issuers show` lists the presets, in case one fits."
         )
     found, *others = presets
     title = f"By its name it looks like {preset(found).title}: {preset(found).tokens}"

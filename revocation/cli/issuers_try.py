@@ -36,7 +36,7 @@ _PLACE: Final = re.compile(r"\{[^{}]*\}")
 
 
 class _Options(NamedTuple):
-    """What was typed, beside the token."""
+    """The options of the command."""
 
     preset: str | None
     issuer: str | None
@@ -49,7 +49,7 @@ class _Options(NamedTuple):
 
     @property
     def key_set(self) -> dict[str, Any]:
-        """Where the key set is, if that was typed, as settings say it."""
+        """The settings that name the key set, if an option does."""
         given = {"jwks_file": self.jwks_file, "jwks_url": self.jwks_url}
         return {name: value for name, value in given.items() if value is not None}
 
@@ -60,7 +60,7 @@ class _Options(NamedTuple):
 
 
 class _Trust(NamedTuple):
-    """Whose tokens are trusted, by which rules; `assumed`: what nobody has said."""
+    """The trusted issuers and the rules; `assumed`: options that were not given."""
 
     issuers: Mapping[str, TrustedIssuer]
     rules: Rules
@@ -88,16 +88,17 @@ _TokenArgument = Annotated[
     ),
 ]
 _PresetOption = Annotated[
-    str | None, typer.Option(help="Whose tokens these are like; else settings say it.")
+    str | None,
+    typer.Option(help="The identity provider; default: the settings."),
 ]
 _IssuerOption = Annotated[
     str | None, typer.Option(help="The `iss` to expect, or a template of it.")
 ]
 _TenantOption = Annotated[
-    str | None, typer.Option(help="What stands in the template's braces.")
+    str | None, typer.Option(help="The value for the template's braces.")
 ]
 _AudienceOption = Annotated[
-    list[str] | None, typer.Option(help="Who you are; repeatable.")
+    list[str] | None, typer.Option(help="The `aud` to expect; repeatable.")
 ]
 _FileOption = Annotated[
     Path | None, typer.Option(help="A key set, to verify the signature by.")
@@ -125,11 +126,11 @@ def try_token(  # noqa: PLR0913 - each is an option
     fetch: _FetchOption = False,
     allow_private: _PrivateOption = False,
 ) -> None:
-    """Say point by point why a token passes or not; exit code 0 if it does, else 3.
+    """Explain point by point why a token passes or not; exit code 0 if it does, else 3.
 
-    All points are looked at, by the rules of `verify`; whether the token was revoked is
-    another question. Nothing is stored, logged or sent; only --fetch and --jwks-url
-    read a key set. The answer shows what the token holds.
+    Checks all points by the rules of `verify`, except whether the token was revoked.
+    Nothing is stored, logged or sent; only --fetch and --jwks-url read a key set. The
+    answer shows the contents of the token.
     """
     options = _Options(
         *(preset, issuer, tenant, audience),
@@ -153,7 +154,7 @@ def try_token(  # noqa: PLR0913 - each is an option
 
 
 def _read(words: list[str]) -> str:
-    """Return the token; what is typed is never quoted."""
+    """Return the token; no message quotes it."""
     if len(words) > 1:
         raise typer.BadParameter("give one token, without white space, or -")
     (word,) = words
@@ -163,7 +164,7 @@ def _read(words: list[str]) -> str:
 
 
 def _peek(text: str) -> Mapping[str, Any]:
-    """Return what the token says, if it says anything; nothing of it is believed."""
+    """Return the claims of the token, unverified; none if it cannot be parsed."""
     parts = take_apart_within(text, {})
     return {} if isinstance(parts, TokenFault) else parts.claims
 
@@ -192,9 +193,9 @@ def _by_preset(options: _Options, name: str, claims: Mapping[str, Any]) -> _Trus
     assumed = []
     issuer = options.issuer or _template(found, options.tenant, claims)
     if issuer is None:
-        said = _issuer(claims)
-        issuer = said or found.issuer
-        whose = "the token" if said else "the preset's example"
+        in_token = _issuer(claims)
+        issuer = in_token or found.issuer
+        whose = "the token" if in_token else "the preset's example"
         assumed.append(f"--issuer is not given: it is that of {whose}")
     audiences = options.audience or [*_audiences(found, claims)]
     if not options.audience and audiences:
@@ -213,7 +214,7 @@ def _by_preset(options: _Options, name: str, claims: Mapping[str, Any]) -> _Trus
 
 
 def _with_keys(values: Mapping[str, Any], options: _Options) -> dict[str, Any]:
-    """Return an issuer's settings with the key set that was typed, or with none."""
+    """Return an issuer's settings with the key set of the options, or with none."""
     found = dict(values)
     if options.key_set or not options.has_keys:
         for name in ("jwks_url", "jwks_file"):
@@ -229,27 +230,27 @@ def _with_keys(values: Mapping[str, Any], options: _Options) -> dict[str, Any]:
 def _template(
     found: Preset, tenant: str | None, claims: Mapping[str, Any]
 ) -> str | None:
-    """Return the shape of the preset's issuers that the token has with this tenant."""
+    """Return the issuer template of the preset that, for this tenant, the token has."""
     shapes = [each for each in found.issuers if len(_PLACE.findall(each)) == 1]
     shapes = [each for each in shapes if each != "{iss}"]
     if tenant is None or not shapes:
         return None
     filled = {_PLACE.sub(lambda _: tenant, each): each for each in shapes}
-    said = claims.get("iss")
-    return filled.get(said, shapes[0]) if isinstance(said, str) else shapes[0]
+    issuer = claims.get("iss")
+    return filled.get(issuer, shapes[0]) if isinstance(issuer, str) else shapes[0]
 
 
 def _issuer(claims: Mapping[str, Any]) -> str | None:
-    said = claims.get("iss")
-    is_one = isinstance(said, str) and matches_issuer(said) and "{" not in said
-    return said if is_one else None
+    issuer = claims.get("iss")
+    is_one = isinstance(issuer, str) and matches_issuer(issuer) and "{" not in issuer
+    return issuer if is_one else None
 
 
 def _audiences(found: Preset, claims: Mapping[str, Any]) -> Iterator[str]:
     names = found.settings.get("audience_claims", ("aud",))
     held = (find_claim(claims, name) for name in names)
-    said: Any = next((each for each in held if each), [])
-    for each in said if isinstance(said, list) else [said]:
+    value: Any = next((each for each in held if each), [])
+    for each in value if isinstance(value, list) else [value]:
         if isinstance(each, str) and 0 < len(each) <= MAX_AUDIENCE_CHARACTERS:
             yield each
 
@@ -272,7 +273,7 @@ def _read_keys(trust: _Trust, claims: Mapping[str, Any]) -> _Keys | None:
 
 
 def _advise_form(text: str) -> str | None:
-    """Say what was given in place of a token, where that can be seen."""
+    """Explain what the text is, if it is recognisably not a token."""
     if not text:
         return "Nothing was given: pipe the token in."
     if any(map(str.isspace, text)):

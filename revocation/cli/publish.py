@@ -156,8 +156,8 @@ def _option_of(name: str, field: FieldInfo) -> inspect.Parameter:
     default: Any = inspect.Parameter.empty
     if not field.is_required():
         kind, default = kind | None, None
-    said = field.description or _HELPS.get(name)
-    option = typer.Option(help=said, metavar=_METAVARS.get(name))
+    text = field.description or _HELPS.get(name)
+    option = typer.Option(help=text, metavar=_METAVARS.get(name))
     return _keyword(name, Annotated[kind, option], default)
 
 
@@ -168,7 +168,7 @@ def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 _COMMON_OPTIONS = (
-    _keyword("source", Annotated[str | None, typer.Option(help="Who says so.")], None),
+    _keyword("source", Annotated[str | None, typer.Option(help="The producer.")], None),
     _keyword(
         "time",
         Annotated[
@@ -187,7 +187,7 @@ for _model in EVENT_TYPES.values():
 
 
 def _claim(text: str) -> tuple[str, str]:
-    """Read a claim's name and value: its text, as `5` and `"5"` are one value."""
+    """Read a claim's name and its value, as text: `5` and `"5"` are one value."""
     name, equals, value = text.partition("=")
     if not equals:
         raise typer.BadParameter("--claims takes NAME=VALUE, once for each claim")
@@ -195,7 +195,7 @@ def _claim(text: str) -> tuple[str, str]:
 
 
 def _claims(texts: Iterable[str]) -> dict[str, str]:
-    """Read claims; of two values of one, neither would be left out without a word."""
+    """Read claims; refuse two values of one rather than drop either silently."""
     claims: dict[str, str] = {}
     for name, value in map(_claim, texts):
         if name in claims:
@@ -211,14 +211,14 @@ def _build(model: type[CloudEvent], **members: Any) -> Event:
         return cast("Event", model.new(**members))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place, said = ".".join(map(str, first["loc"])), first["msg"]
+        place, message = ".".join(map(str, first["loc"])), first["msg"]
         if first["type"] == WHOLE_TOKEN and model is events.TokenRevoked:
-            said += f"; its options are {_options_of(first['input'])}"
-        raise typer.BadParameter(f"{place}: {said}") from None
+            message += f"; its options are {_options_of(first['input'])}"
+        raise typer.BadParameter(f"{place}: {message}") from None
 
 
 def _options_of(token: str) -> str:
-    """Return the options that revoke a token, by its claims as far as they are seen."""
+    """Return the options that revoke a token, from the claims that can be read."""
     peeked = peek(token)
     claims = (peeked and peeked.claims) or {}
     named = {"--issuer": "iss", "--jti": "jti", "--exp": "exp"}
@@ -229,7 +229,7 @@ def _options_of(token: str) -> str:
 
 
 def _typed(value: Any) -> str:
-    """Write what can be typed: anybody may have made the token, and it is printed."""
+    """Return a printable value, or `?`: the token is untrusted input."""
     is_one = type(value) in {int, float} or is_id(value)
     return text if is_one and (text := str(value)).isprintable() else "?"
 
@@ -241,11 +241,11 @@ async def _report(
     *,
     as_json: bool,
 ) -> dict[str, Any]:
-    """Publish and wait: nothing if --wait is wrong; what was published is always said.
+    """Publish, wait and report; publish nothing if --wait is wrong.
 
     Raises:
-        NotAppliedError: names the regions that did not within the time limit, or the
-            events that were parked and revoke nothing.
+        NotAppliedError: names the regions that exceeded the time limit, or the events
+            that were parked and revoke nothing.
     """
     async with _readers(wait) as readers:
         began = now_ms()
@@ -263,13 +263,13 @@ async def _report(
 
 
 async def _require_none_parked(receipts: Iterable[Receipt], *, since: UnixMs) -> None:
-    """Refuse to call applied what the authority took for a dead letter."""
+    """Refuse to call an event applied that the authority parked as a dead letter."""
     try:
         parked = await find_parked(PublisherSettings(), receipts, since=since)
     except (*FAILURES, TimeoutError) as error:
         typer.echo(
-            f"warning: the dead letters cannot be read ({type(error).__name__}), so "
-            "whether the authority parked it is not known",
+            f"warning: the dead letters cannot be read ({type(error).__name__}), so it "
+            "is unknown whether the authority parked the event",
             err=True,
         )
         return
@@ -283,7 +283,7 @@ async def _require_none_parked(receipts: Iterable[Receipt], *, since: UnixMs) ->
 
 @contextlib.asynccontextmanager
 async def _readers(wait: str | None) -> AsyncIterator[dict[str, StoreReader]]:
-    """Connect to the regions that --wait asks for."""
+    """Connect to the regions that --wait names."""
     if wait is None:
         yield {}
         return
@@ -298,9 +298,9 @@ async def _readers(wait: str | None) -> AsyncIterator[dict[str, StoreReader]]:
             f"no region {region!r}; REVOCATION_REGIONS has {known}"
         )
     async with open_regions(settings) as readers:
-        asked = readers if everywhere else {region: readers[region]}
-        await require_agreements(settings, asked)
-        yield asked
+        chosen = readers if everywhere else {region: readers[region]}
+        await require_agreements(settings, chosen)
+        yield chosen
 
 
 async def _publish_one(event: Event) -> Published:

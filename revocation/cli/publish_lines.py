@@ -29,7 +29,7 @@ Published = tuple[dict[str, Any], tuple[Receipt, ...]]
 
 
 async def publish_lines(lines: list[bytes]) -> Published:
-    """Publish every line that is an event; report those that are not, with numbers."""
+    """Publish every line that is an event; report the others by line number."""
     refused: list[dict[str, Any]] = []
     issuers: set[str] = set()
     settings = PublisherSettings()
@@ -57,7 +57,7 @@ async def publish_lines(lines: list[bytes]) -> Published:
 
 
 class _Sending:
-    """Counts what Kafka has acknowledged, so that it can be said at any moment."""
+    """Counts what Kafka has acknowledged, to report it at any moment."""
 
     def __init__(self, publisher: Publisher) -> None:
         self.acknowledged = 0
@@ -73,7 +73,7 @@ class _Sending:
         """
         try:
             sent = [await self._send(event) for event in events]
-            # Else an interruption would cancel what Kafka acknowledges in a moment.
+            # Or an interruption would cancel what Kafka is about to acknowledge.
             await asyncio.shield(asyncio.gather(*sent))
         except asyncio.CancelledError:
             await self._settle()
@@ -85,9 +85,9 @@ class _Sending:
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=_PATIENCE_SECONDS)
         if self._under_way:
-            # It would log futures of aiokafka's batches, which nobody waits for.
+            # It would log futures of aiokafka's batches that nothing awaits.
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-            # To stop it would mean to wait for them, for as long as Kafka is away.
+            # Stopping it would wait for them, for as long as Kafka is unreachable.
             await self._publisher.abandon()
             await asyncio.wait(self._under_way, timeout=_PATIENCE_SECONDS)
 
@@ -106,7 +106,7 @@ class _Sending:
                 self.latest[receipt.partition] = max(known, receipt)
 
     def describe(self) -> str:
-        """Say how far it is, and that publishing all of it again is harmless."""
+        """Report progress, and that publishing all of it again is harmless."""
         waited_for = len(self._under_way)
         others = f" {waited_for} more may be in the log." if waited_for else ""
         return (
@@ -148,6 +148,6 @@ def _batches(parsed: Iterable[Event]) -> Iterator[list[Event]]:
 
 
 def unknown_issuers(issuers: Iterable[str]) -> list[str]:
-    """Return those that no verifier trusts; none, if the settings do not say."""
+    """Return the issuers that no verifier trusts; empty if no setting names any."""
     known = PublisherSettings().issuers
     return sorted(set(issuers) - known.keys()) if known else []

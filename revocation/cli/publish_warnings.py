@@ -1,4 +1,4 @@
-"""What is said of events that Kafka takes and that will revoke nothing."""
+"""Warnings about events that Kafka accepts but that revoke nothing."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from revocation.settings import PublisherSettings
 
 
 def warn_of_unknown_issuers(issuers: Iterable[str]) -> None:
-    """Warn of issuers that no verifier trusts, by the settings here."""
+    """Warn of issuers that no verifier trusts, according to these settings."""
     for issuer in issuers:
         near = nearest(issuer, PublisherSettings().issuers)
         _warn(
@@ -28,20 +28,20 @@ def warn_of_past_exp(event: Event, now: UnixMs) -> None:
     limits, exp_ms = PublisherSettings().limits, event.data.exp * 1_000
     if exp_ms + limits.leeway_ms > now:
         return
-    said = (
+    given = (
         f"--exp is {datetime.fromtimestamp(event.data.exp, UTC):%Y-%m-%d %H:%M:%S} UTC"
     )
     if exp_ms < now - limits.longest_token_ms:
         _warn(
-            f"{said}, longer ago than any token lives, so it counts as not given; "
+            f"{given}, longer ago than any token lives, so it counts as not given; "
             "--exp is the token's `exp` claim, in seconds since 1970"
         )
     else:
         _warn(
-            f"{said}, in the past: no verifier accepts that token any more, so the "
+            f"{given}, in the past: no verifier accepts that token any more, so the "
             "event can no longer revoke anything"
         )
 
 
-def _warn(said: str) -> None:
-    typer.echo(f"warning: {said}", err=True)
+def _warn(message: str) -> None:
+    typer.echo(f"warning: {message}", err=True)

@@ -1,4 +1,4 @@
-"""`revocation rebuild`: empties a region and has it read from the log again."""
+"""`revocation rebuild`: empties a region, so that its projectors read the log again."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ TakeOverOption = Annotated[
     bool,
     typer.Option(
         "--take-over",
-        help="Also if the store belongs to another region or follows another Kafka.",
+        help="Even if the store belongs to another region or follows another Kafka.",
     ),
 ]
 TimeoutOption = Annotated[
@@ -51,10 +51,10 @@ def rebuild(
     take_over: TakeOverOption = False,
     timeout: TimeoutOption = 600.0,
 ) -> None:
-    """Empty a region, state the settings used here, and wait until it is complete.
+    """Empty a region, record the settings used here, and wait until it is complete.
 
-    The region gives no verdicts meanwhile. A projector with the same settings has to
-    run; one with others refuses to go on. Exit code 3 if time is up first.
+    Until then the region gives no verdicts. A projector with the same settings must be
+    running; one with other settings stops. Exit code 3 if time is up first.
     """
     urls = RegionsSettings().regions
     if region not in urls:
@@ -93,8 +93,8 @@ async def _rebuild(
         )
         if epoch != own:
             raise NotAppliedError(
-                f"{settings.region} was begun anew by somebody else just now, and was "
-                "not emptied; try again"
+                f"another process has just begun to rebuild {settings.region}, so it "
+                "was not emptied; try again"
             )
         await store.clear(epoch)
         ends = await _ends(settings)
@@ -104,14 +104,14 @@ async def _rebuild(
         except TimeoutError:
             raise NotAppliedError(
                 f"{settings.region} was emptied and is not complete after "
-                f"{timeout_seconds:g} s; see whether a projector runs with these "
-                "settings, and what its log says"
+                f"{timeout_seconds:g} s; check whether a projector runs with these "
+                "settings, and read its log"
             ) from None
     return time.monotonic() - began
 
 
 async def _ends(settings: ProjectorSettings) -> dict[int, tuple[int, int]]:
-    """Return the first offset of each partition of entries, and the one at its end."""
+    """Return the first and the end offset of each partition of the entries topic."""
     consumer = new_consumer(settings, client_id="revocation-rebuild")
     await consumer.start()
     try:

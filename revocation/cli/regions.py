@@ -1,4 +1,4 @@
-"""The stores of all regions at once, for commands that ask or wait."""
+"""The stores of all regions at once, for commands that query them or wait."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -18,8 +18,8 @@ async def open_regions(
 ) -> AsyncIterator[dict[str, StoreReader]]:
     """Connect to the stores of all regions, for as long as the context lasts.
 
-    A region that cannot be reached is there all the same, and says so when asked; so is
-    one with other settings, which is not ready.
+    An unreachable region is included, and its reader raises when called; so is one
+    with other settings, which is not ready.
     """
     layout = Layout(settings.store_prefix, settings.peppers)
     stores = {
@@ -36,9 +36,9 @@ async def open_regions(
 async def require_agreements(
     settings: RegionsSettings, readers: Mapping[str, StoreReader]
 ) -> None:
-    """Refuse to wait for regions in which verifiers look elsewhere.
+    """Refuse to wait for regions whose verifiers look for other keys.
 
-    One that cannot be reached may agree.
+    An unreachable region passes.
 
     Raises:
         DisagreementError: names each setting, the region's value and ours.

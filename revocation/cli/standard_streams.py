@@ -1,4 +1,4 @@
-"""Standard input as commands read it, also where it is closed."""
+"""Standard input as commands read it, even where it is closed."""
 
 import sys
 from typing import Annotated
@@ -19,11 +19,11 @@ def read_stdin(what: str, dash: str = "-") -> bytes:
     """Return all of stdin.
 
     Args:
-        what: should be piped in, for the message.
-        dash: what was typed in its place; it may be a token and is never quoted.
+        what: the name of the input, for the message.
+        dash: the argument in its place; it may be a token, so no message quotes it.
 
     Raises:
-        typer.BadParameter: something else than `-` was typed, or stdin cannot be read.
+        typer.BadParameter: the argument is not `-`, or stdin cannot be read.
     """
     if dash != "-":
         raise typer.BadParameter(

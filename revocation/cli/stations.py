@@ -1,4 +1,4 @@
-"""The commands that run stations until they are told to stop."""
+"""The commands that run stations until a signal stops them."""
 
 import asyncio
 import contextlib
@@ -65,7 +65,7 @@ def authority() -> None:
         redirect_stdouts=False,
         override_logging=False,
     )
-    # It would end what it draws by an escape sequence, also where nobody looks.
+    # It would end its drawing with an escape sequence, even without a terminal.
     worker.spinner = None
     worker.execute_from_commandline()
 
@@ -104,7 +104,7 @@ def projector(region: RegionOption = None) -> None:
 def sidecar(region: RegionOption = None) -> None:
     """Run a sidecar: the verifier of one region over HTTP, for services and proxies.
 
-    SIGHUP reads the rules and the certificates again, as a change of the files does.
+    It reloads the rules and certificates on SIGHUP, and when their files change.
     """
     require_extra("sidecar", "revocation sidecar")
     from revocation.sidecar.sidecar import Sidecar  # noqa: PLC0415 - needs its extra
@@ -118,7 +118,7 @@ def sidecar(region: RegionOption = None) -> None:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, station.reload)
         await station.start()
-        # A full collection looks at every entry of its replica.
+        # A full collection visits every entry of its replica.
         _spare_the_collector(garbage=20_000)
         _log.info("sidecar started", region=settings.region)
         try:
@@ -134,14 +134,14 @@ async def _for_ever() -> None:
 
 
 async def _refuse_unsuitable(settings: SidecarSettings) -> None:
-    """Refuse what will not get better by waiting, before anything is served."""
+    """Refuse what waiting does not cure, before anything is served."""
     with contextlib.suppress(StoreUnavailableError):
         async with RemoteVerifier.from_settings(settings):
             pass
 
 
 def chosen(region: str | None) -> dict[str, Any]:
-    """Return the setting that --region gives, if it was given."""
+    """Return the setting that --region stands for, if given."""
     return {} if region is None else {"region": region}
 
 
@@ -162,9 +162,9 @@ def _serve_health(
 def _spare_the_collector(*, garbage: int = 2_000) -> None:
     """Keep what was imported out of garbage collections.
 
-    A full one over Faust's modules took 45 ms, in which nothing is revoked, and takes
-    5 us once they are frozen. What stations make is freed by reference counts, but for
-    the errors of an outage, which hold whole fetches: `garbage` objects may wait.
+    A full collection over Faust's modules took 45 ms, in which nothing is revoked, and
+    takes 5 us once they are frozen. Reference counts free what stations allocate, but
+    for the errors of an outage, which hold whole fetches: `garbage` objects may wait.
     """
     gc.collect()
     gc.freeze()

@@ -1,8 +1,8 @@
-"""`revocation status`: how the authority and the regions are, as Kafka and stores say.
+"""`revocation status`: the state of the authority and the regions.
 
-It only reads: it joins no consumer group, commits nothing and creates no topic. Each
-part is asked at the same time and given up after `_PATIENCE_SECONDS`; what others
-answered is shown all the same.
+It only reads Kafka and the stores: it joins no consumer group, commits nothing and
+creates no topic. It queries all parts at the same time, each for at most
+`_PATIENCE_SECONDS`, and shows the answers that arrive.
 """
 
 import asyncio
@@ -48,19 +48,19 @@ from revocation.updates import decode_update
 
 _PATIENCE_SECONDS: Final = 5.0
 _TAIL_RECORDS: Final = 100
-"""How many last records of a partition are read. Standing entries that are emitted
+"""How many of a partition's last records to read. Standing entries that are emitted
 again name old events; pulses, four times a second, name the latest."""
 
 
 def status(*, as_json: JsonOption = False) -> None:
     """Show how far the authority and the regions are; code 3 if anything is wrong.
 
-    Wrong is whatever leaves a token in use that was revoked for longer than the
-    tightest route class tolerates, and what cannot be reached. Code 4: there are dead
-    letters, and nothing else is wrong.
+    A part is wrong if it may accept a revoked token for longer than the tightest route
+    class tolerates, or if it cannot be reached. Code 4: there are dead letters, and
+    nothing else is wrong.
     """
     settings = RegionsSettings()
-    # What it would log about a broker that is away stands in the report.
+    # The report covers what it would log about an unreachable broker.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
     async def run() -> Report:
@@ -125,7 +125,7 @@ async def _find_disagreements(
         except DisagreementError as error:
             found[name] = str(error)
         except TimeoutError:
-            continue  # `_ask_store` says so.
+            continue  # `_ask_store` reports it.
     return found
 
 
@@ -162,19 +162,19 @@ async def _ask_kafka(
 async def _ask_dead_letters(
     consumer: AIOKafkaConsumer, settings: RegionsSettings
 ) -> DeadLetters | str:
-    """Return what is parked, or why nobody can tell: others may read the rest only."""
+    """Return what is parked, or why it is unknown: ACLs may forbid this topic alone."""
     topic = settings.topics.dead_letters
     try:
         return await find_dead_letters(consumer, _places(settings, topic))
     except KafkaError as error:
         return (
-            f"the topic {topic} cannot be read ({type(error).__name__}), so nobody "
-            "knows which revocations did not happen; allow it by Kafka's ACLs"
+            f"the topic {topic} cannot be read ({type(error).__name__}), so it is "
+            "unknown which revocations did not happen; allow it by Kafka's ACLs"
         )
 
 
 async def _read_log(consumer: AIOKafkaConsumer, settings: RegionsSettings) -> Log:
-    """Return what the topics of events and of entries hold."""
+    """Return the contents of the events and entries topics that the report needs."""
     events, entries = settings.topics.events, settings.topics.entries
     numbers = range(settings.partitions)
     places = [*_places(settings, events), *_places(settings, entries)]
@@ -212,10 +212,10 @@ def _places(settings: RegionsSettings, topic: str) -> list[TopicPartition]:
 async def _require_topics(
     consumer: AIOKafkaConsumer, settings: RegionsSettings
 ) -> None:
-    """Look for the topics first: a broker may create those that are asked for.
+    """Check the topics first: a broker may create the ones that a client requests.
 
     Raises:
-        TopicError: a topic is missing, or has not as many partitions as settings say.
+        TopicError: a topic is missing, or its partitions differ from the settings.
     """
     names = settings.topics
     topics = (names.entries, names.events, names.dead_letters)
@@ -231,7 +231,7 @@ async def _require_topics(
         if found != settings.partitions:
             raise TopicError(
                 f"topic {topic} has {found} partitions, settings say "
-                f"{settings.partitions}; set REVOCATION_PARTITIONS to what is there"
+                f"{settings.partitions}; set REVOCATION_PARTITIONS to {found}"
             )
 
 

@@ -1,4 +1,4 @@
-"""The report of `revocation status` as people read it."""
+"""The report of `revocation status`, for the terminal."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -21,7 +21,7 @@ _Part = AuthorityReport | RegionReport
 def render(
     report: Report, paint: Callable[[State, str], str] = lambda _, text: text
 ) -> str:
-    """Return a table, the bound that it is held to, and each problem on a line.
+    """Return a table, the bound that it is judged by, and each problem on a line.
 
     `paint` may colour the word of a state.
     """
@@ -52,7 +52,7 @@ def _row(name: str, part: _Part) -> tuple[str, ...]:
     return (
         name,
         part.state.replace("_", " "),
-        # A clock may be ahead by as much as is allowed.
+        # A clock may be ahead, within the allowance.
         _UNKNOWN if age is None else f"{in_words(max(0, age))} ago",
         _number(part.events_backlog),
         lag,

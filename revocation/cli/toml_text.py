@@ -1,4 +1,4 @@
-"""Settings as TOML, for people to copy."""
+"""Settings as TOML, to be copied."""
 
 import json
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def toml_value(value: Any) -> str:
-    """Write a text, number, truth value, list or table in one line.
+    """Return a string, number, boolean, list or table as TOML in one line.
 
-    What JSON writes of all but tables, TOML reads as the same.
+    Except for tables, JSON's notation is valid TOML of the same meaning.
     """
     if isinstance(value, Mapping):
         members = (f"{json.dumps(name)} = {toml_value(value[name])}" for name in value)
@@ -25,9 +25,9 @@ def toml_issuer(issuer: str, values: Mapping[str, Any]) -> list[str]:
 
 
 def toml_lifetime(seconds: int, usual: int) -> list[str]:
-    """Return the lines that let an installation keep revocations for so long.
+    """Return the lines that make an installation keep revocations for this long.
 
-    None where that is as long as it usually does.
+    Empty where the default is long enough.
     """
     if seconds <= usual:
         return []

@@ -1,6 +1,6 @@
-"""The AsyncAPI 3.0 document: topics, who sends and who receives, keys and headers.
+"""The AsyncAPI 3.0 document: topics, senders and receivers, keys and headers.
 
-Payloads refer to the JSON Schema files beside it, so that each shape is told once.
+Payloads refer to the JSON Schema files beside it, so that each shape is defined once.
 """
 
 import json
@@ -38,10 +38,10 @@ def document() -> Json:
         "info": {
             "title": "Token revocation",
             "version": CONTRACT_VERSION,
-            "description": "Producers say what happened; authorities conclude; "
-            "projectors of each region apply. Topic names begin with a setting, "
-            "partitions and replicas are its defaults; "
-            "retention and sizes are the least allowed.",
+            "description": "Producers publish events; authorities conclude entries; "
+            "projectors apply them to their region. The prefix of topic names is a "
+            "setting; partitions and replicas are defaults; "
+            "retention and sizes are the minimum allowed.",
         },
         "defaultContentType": "application/json",
         "servers": {
@@ -58,21 +58,21 @@ def document() -> Json:
 
 def _channels(topics: Topics, specs: Iterable[TopicSpec], replicas: int) -> Json:
     described = {
-        topics.events: ("events", "What happened.", [*EVENT_TYPES, "binary", "pulse"]),
+        topics.events: ("events", "The events.", [*EVENT_TYPES, "binary", "pulse"]),
         topics.forwarded: (
             "forwarded",
-            "Events from another partition than their target's; authorities only.",
+            "Events from partitions other than their target's; authorities only.",
             ["forwarded"],
         ),
-        topics.entries: ("entries", "What the authority concluded.", ["update"]),
+        topics.entries: ("entries", "The authority's conclusions.", ["update"]),
         topics.dead_letters: (
             "deadLetters",
-            "What could not be read or broke a rule, in its original bytes.",
+            "Records that are unreadable or break a rule, in their original bytes.",
             ["deadLetter"],
         ),
         topics.rejections: (
             "rejections",
-            "Revoked tokens that were presented, sampled; any may be lost.",
+            "Uses of revoked tokens, sampled; any may be lost.",
             [REJECTED],
         ),
     }
@@ -103,7 +103,7 @@ def _topic_binding(spec: TopicSpec, replicas: int) -> Json:
 
 
 def _typed(value: str) -> Any:
-    """Return a number or boolean as such: to Kafka all is text, to the binding not."""
+    """Return a number or boolean as such: the binding is typed, Kafka's are not."""
     try:
         return json.loads(value)
     except ValueError:
@@ -116,13 +116,13 @@ def _messages() -> Json:
         "binary": _binary(),
         "pulse": {
             "title": "Pulse",
-            "summary": "A record whose place and time in the log is all it says.",
+            "summary": "A record that only marks its offset and time in the log.",
             "payload": {"type": "object", "maxProperties": 0},
             "bindings": _key({"const": _PULSE}),
         },
         "update": {
             "title": "Update",
-            "summary": "What was concluded from one record, and what is known then.",
+            "summary": "The conclusions from one record, and how far they reach.",
             "payload": {"$ref": "./update.json"},
             "bindings": _key(
                 {
@@ -162,7 +162,7 @@ def _rejected() -> Json:
 
 
 def _structured() -> Json:
-    """What all events in structured mode share."""
+    """Return the properties that all events in structured mode share."""
     return {
         "contentType": CONTENT_TYPE,
         "headers": {
@@ -171,8 +171,8 @@ def _structured() -> Json:
                 "content-type": {
                     "type": "string",
                     "pattern": "^application/cloudevents",
-                    "description": "Send it. Without it and without `ce_specversion` "
-                    "the value is read as structured all the same.",
+                    "description": "Send it. Without it and without `ce_specversion`, "
+                    "the value is still read as structured.",
                 },
             },
         },
@@ -181,11 +181,11 @@ def _structured() -> Json:
 
 
 def _binary() -> Json:
-    """One message for all types: in binary mode the envelope is in the headers."""
+    """Return one message for all types: in binary mode, headers hold the envelope."""
     required = ["ce_specversion", "ce_id", "ce_source", "ce_type"]
     attributes: Json = {name: {"type": "string"} for name in (*required, "ce_time")}
     attributes["ce_type"] = {"enum": [*EVENT_TYPES]}
-    # Types that share a model of `data` are told once, by the last of them.
+    # Types that share a model of `data` appear once, as the last of them.
     payloads: dict[Any, str] = {
         model.model_fields["data"].annotation: f"./{name}.json#/properties/data"
         for name, model in EVENT_TYPES.items()
@@ -206,11 +206,11 @@ def _binary() -> Json:
 def _forwarded() -> Json:
     return {
         "title": "Forwarded",
-        "summary": "Value and headers as they were; of a bulk event a part, in "
+        "summary": "The original value and headers, or a part of a bulk event, in "
         "structured mode.",
         "headers": {
             "type": "object",
-            "description": "Beside the original headers.",
+            "description": "In addition to the original headers.",
             "properties": {
                 "forwarded-from": {
                     "type": "string",
@@ -236,15 +236,15 @@ def _dead_letter() -> Json:
         headers[f"dead-letter-{name}"]["pattern"] = "^[0-9]+$"
     return {
         "title": "DeadLetter",
-        "summary": "Key, value and headers as they were, and why the record is here.",
+        "summary": "The original key, value and headers, and why it was parked.",
         "contentType": "application/octet-stream",
         "headers": {
             "type": "object",
-            "description": "Beside the original headers; every value is ASCII text.",
+            "description": "In addition to the original headers; values are ASCII.",
             "properties": headers,
             "required": names,
         },
-        "payload": {"description": "The original value, whatever it was."},
+        "payload": {"description": "The original value, unchanged."},
         "bindings": _key({"description": "The original key, if there was one."}),
     }
 
@@ -253,7 +253,7 @@ def _event_key() -> Json:
     return _key(
         {
             "type": "string",
-            "description": "`issuer|kind|id` of the target; a bulk event: of its "
+            "description": "`issuer|kind|id` of the target; for a bulk event, of its "
             "first user. It chooses the partition as Kafka's Java client does.",
         }
     )

@@ -1,4 +1,4 @@
-"""The operations of the AsyncAPI document: who sends to which topic, and who receives.
+"""The operations of the AsyncAPI document: the senders and receivers of each topic.
 
 `asyncapi.py` has the document around them.
 """
@@ -15,14 +15,14 @@ from revocation.topics import Topics
 Json = dict[str, Any]
 
 REJECTED: Final[str] = TokenRejected.model_fields["type"].default
-"""The type of the one event that this service tells of itself."""
+"""The type of the one event that this service itself produces."""
 
 BINDING: Final = "0.5.0"
 """The version of AsyncAPI's Kafka bindings."""
 
 
 def operations(topics: Topics) -> Json:
-    """Return who sends and who receives what, by the name of the operation."""
+    """Return the operations by name: what is sent or received, and by which station."""
     return {
         **_to_events(),
         **_from_events_to_entries(),
@@ -31,13 +31,13 @@ def operations(topics: Topics) -> Json:
             "send",
             "deadLetters",
             ["deadLetter"],
-            "Authority or projector set a record aside that they cannot use.",
+            "The authority or a projector parks a record that it cannot use.",
         ),
         "report": _operation(
             "send",
             "rejections",
             [REJECTED],
-            "A verifier tells that tokens of a revoked target are in use.",
+            "A verifier reports that tokens of a revoked target are in use.",
         ),
     }
 
@@ -48,10 +48,10 @@ def _to_events() -> Json:
             "send",
             "events",
             [*EVENT_TYPES, "binary"],
-            "A producer says what happened.",
+            "A producer publishes an event.",
         ),
         "pulse": _operation(
-            "send", "events", ["pulse"], "The authority marks a place in the log."
+            "send", "events", ["pulse"], "The authority marks a position in the log."
         ),
     }
 
@@ -63,7 +63,7 @@ def _from_events_to_entries() -> Json:
             "receive",
             "events",
             [*EVENT_TYPES, "binary", "pulse"],
-            "The authority takes events; a second group is a twin.",
+            "The authority consumes events; a second group is a twin.",
             group={"type": "string", "default": default},
         ),
         "forward": _operation(
@@ -77,14 +77,14 @@ def _from_events_to_entries() -> Json:
             "receive",
             "forwarded",
             ["forwarded"],
-            "The authority takes what another of its partitions forwarded.",
+            "The authority consumes what another of its partitions forwarded.",
             group={"type": "string", "default": default},
         ),
         "emit": _operation(
             "send",
             "entries",
             ["update"],
-            "The authority says what it concluded, in the partition of the record.",
+            "The authority emits its conclusions, in the partition of the record.",
         ),
     }
 

@@ -1,6 +1,6 @@
 """The contract for other languages: JSON Schema files, AsyncAPI and OpenAPI documents.
 
-Everything is derived from the models and settings, so a file can only be wrong when the
+Everything is derived from the models and settings, so a file can only be wrong if the
 code is; `tests/unit/test_schemas.py` fails when the files in `schemas/` drift.
 """
 
@@ -33,7 +33,7 @@ _STATUS_NEEDS: Final = {
 
 
 def export(folder: Path) -> list[Path]:
-    """Write every document into `folder`, which is made if it is missing."""
+    """Write every document into `folder`; create it if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, content in documents().items():
@@ -44,7 +44,7 @@ def export(folder: Path) -> list[Path]:
 
 
 def documents() -> dict[str, bytes]:
-    """Return every document by its file name; the same bytes each time."""
+    """Return every document by its file name; the output is deterministic."""
     schemas = {name: event_schema(model) for name, model in EVENT_TYPES.items()}
     schemas |= {"event": any_event_schema(), "update": update_schema()}
     schemas[REJECTED] = event_schema(TokenRejected)
@@ -61,7 +61,7 @@ def event_schema(model: type[CloudEvent]) -> Json:
 
 
 def any_event_schema() -> Json:
-    """Return the schema of any event; `type` tells the alternatives apart."""
+    """Return the schema of any event; `type` discriminates the alternatives."""
     models = EVENT_TYPES.values()
     _, schema = models_json_schema(
         [(model, "validation") for model in models], schema_generator=_OnTheWire
@@ -73,7 +73,7 @@ def any_event_schema() -> Json:
         "event",
         {
             "title": "Event",
-            "description": "Any event, told apart by its `type`.",
+            "description": "Any event; its `type` says which.",
             "oneOf": alternatives,
             **schema,
         },
@@ -87,7 +87,7 @@ def update_schema() -> Json:
         {
             "title": "Update",
             "description": (
-                "What the authority concluded, and what is known once this and all "
+                "The authority's conclusions, and what is known once this and all "
                 "updates before it in the partition are applied."
             ),
             "type": "object",
@@ -114,8 +114,8 @@ def _update_properties() -> Json:
             "items": {"$ref": "#/$defs/Entry"},
         },
         "awaits": _places(
-            "Where in the forwarded topic events up to `offset` were sent: "
-            "they are applied only when those are."
+            "Offsets in the forwarded topic that events up to `offset` were sent "
+            "to: these are applied only when those are."
         ),
         "forwarded": _count(
             "In the same partition number of the forwarded topic, everything "
@@ -150,7 +150,7 @@ def _claim_sets() -> Json:
 def _entry() -> Json:
     denylist = {"enum": sorted(map(str, DENYLIST_KINDS))}
     return {
-        "description": "Absolute state of one target. What is absent has its default: "
+        "description": "Absolute state of one target. Absent members have defaults: "
         "0, `active`, none.",
         "type": "object",
         "properties": {
@@ -164,7 +164,7 @@ def _entry() -> Json:
                 "say."
             ),
             "version": _COUNT,
-            "forwarded_bumps": _count("How much of it came of forwarded events."),
+            "forwarded_bumps": _count("How much of it came from forwarded events."),
             "not_before": _count("Milliseconds; tokens issued before are rejected."),
             **_status(),
             "recent": {
@@ -193,8 +193,8 @@ def _status() -> Json:
     return {
         "status": {"enum": [str(status) for status in Status]},
         "status_time": _count("Milliseconds; the status set later counts."),
-        "status_partition": _count("Of the event that set the status."),
-        "status_offset": _count("In place of those two, in older records.")
+        "status_partition": _count("The partition of the event that set the status."),
+        "status_offset": _count("In older records: its offset, in place of both.")
         | {"minimum": -1},
     }
 
@@ -223,7 +223,7 @@ def _tuple(*items: Json) -> Json:
 
 
 class _OnTheWire(GenerateJsonSchema):
-    """Leaves out what only Python cares about: titles of fields, and defaults."""
+    """Omits what matters to Python only: titles of fields, and defaults."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - override
         return False
@@ -233,7 +233,7 @@ class _OnTheWire(GenerateJsonSchema):
 
 
 def _as_sent(schema: Json) -> Json:
-    """Require `type`: the models default it, but only it tells events apart."""
+    """Require `type`: the models default it, but it alone distinguishes events."""
     fields = CloudEvent.model_fields | {"type": None, "data": None}
     required = {"type", *schema["required"]}
     schema["required"] = [name for name in fields if name in required]
@@ -241,7 +241,7 @@ def _as_sent(schema: Json) -> Json:
 
 
 def _identified(name: str, schema: Json) -> Json:
-    """Name a schema; what a reader asks first comes first, definitions last."""
+    """Name a schema; put its title and description first, definitions last."""
     head = {"$schema": GenerateJsonSchema.schema_dialect, "$id": _URN + name}
     for key in ("title", "description"):
         head[key] = schema.pop(key)

@@ -1,10 +1,10 @@
 """Parses the head and frames the body of HTTP/1.1 requests. No IO.
 
-llhttp (httptools) parses, as strictly as it can: a line that ends otherwise than with
-CR LF, a folded line, a control character, a second `Content-Length`, or one beside
-`Transfer-Encoding` is an error there. It gets exactly one request at a time, whose end
-is found here, so that two parsers must agree on where the next one begins: two that
-disagree are what request smuggling needs (RFC 9112 sections 6.3, 11.2).
+llhttp (httptools) parses, as strictly as it can: it refuses a line that does not end
+with CR LF, a folded line, a control character, a second `Content-Length`, or one beside
+`Transfer-Encoding`. It gets exactly one request at a time, whose end is found here, so
+that two parsers must agree on where the next one begins: request smuggling needs two
+that disagree (RFC 9112 sections 6.3, 11.2).
 """
 
 import re
@@ -31,14 +31,14 @@ from revocation.http.messages import HeadSuffices, HttpFault, ServerLimits
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 _MAX_LINE: Final = 256
-"""Beside a target; and of a chunk, its size and extensions, which nobody needs."""
+"""The rest of a request line; also a chunk's size and extensions, which are unused."""
 _MAX_TRAILERS: Final = 4_096
 _FREE_LINES: Final = 32
 """Of chunks, and of trailers: each costs a microsecond, however short it is."""
 _MIN_MEAN: Final = 512
 """The minimum average size of further chunks, in bytes."""
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[^\r\n]{0,247})?+\r\n")
-# RFC 9112 section 3.2.2; user information has no place in it (RFC 9110 section 4.2.4).
+# RFC 9112 section 3.2.2; without user information (RFC 9110 section 4.2.4).
 _ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@\s]+)(/[^?]*)?(\?.*)?")
 _FRAMING: Final = frozenset(
     {b"host", b"connection", b"content-length", b"transfer-encoding", b"expect"}
@@ -50,11 +50,11 @@ _REST_OF_LINE: Final = len("  HTTP/1.1")
 
 
 class RequestHead(NamedTuple):
-    """A request's head, and how its body is framed.
+    """A request's head, and the framing of its body.
 
-    `length`: the body's bytes, where `chunked` is None. `persistent`: the client would
-    keep the connection. `old`: HTTP/1.0. `waits`: the client sends its body only once
-    it is told to continue.
+    `length`: the body's bytes, if `chunked` is None. `persistent`: the client would
+    keep the connection. `old`: HTTP/1.0. `waits`: the client sends its body only after
+    `100 Continue`.
     """
 
     method: str
@@ -83,7 +83,7 @@ class _Fields:
         self.target = target
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # A trailer must never be taken for a header (RFC 9110 section 6.5.1).
+        # A trailer must never be read as a header (RFC 9110 section 6.5.1).
         if not self.trailing:
             self.headers.append((name.lower(), value.strip(b" \t")))
 
@@ -114,11 +114,11 @@ class Chunked:
 
     @property
     def body(self) -> bytes:
-        """What has come of it."""
+        """The content received so far."""
         return b"".join(self._fields.parts)
 
     def take(self, buffer: bytearray) -> HttpFault | None:
-        """Remove what belongs to the body from the front; leave the rest."""
+        """Remove the body's bytes from the front; leave the rest."""
         size, fault = self._find_end(buffer)
         if fault is not None:
             return fault
@@ -154,7 +154,7 @@ class Chunked:
         return at, None
 
     def _skip(self, at: int, there: int) -> int:
-        """Return where the data of a chunk ends, or what came of it."""
+        """Return where a chunk's data ends, or how far it has arrived."""
         size = min(self._left, there - at)
         self._left -= size
         return at + size
@@ -172,7 +172,7 @@ class Chunked:
         return None
 
     def _take_trailer(self, size: int) -> HttpFault | None:
-        """Take a line with its end: a trailer, or what is no chunk's."""
+        """Count a line including its end: a trailer, or one outside a chunk."""
         self._lines += 1
         self._trailers += size
         self.complete = size == len(b"\r\n")
@@ -186,10 +186,10 @@ def find_head(
     """Return where the head ends, or its fault; None: read on.
 
     Args:
-        buffer: what has come so far; empty lines are taken off its front.
+        buffer: the data so far; empty lines are removed from its front.
         limits: those of the target and of the whole head.
-        looked_at: how much of the buffer was there when this said to read on. It is not
-            looked at again, or a head that comes byte by byte would cost its square.
+        looked_at: the length of the buffer when this last returned None. That part is
+            not searched again, or a head sent byte by byte would cost its square.
     """
     # RFC 9112 section 2.2: an empty line before a request is to be ignored.
     while buffer.startswith(b"\r\n"):

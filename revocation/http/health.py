@@ -1,6 +1,6 @@
 """`/metrics` and `/healthz` of stations that serve nothing else.
 
-From threads, so that they answer also while the station's event loop does not.
+Served by threads, so that they answer even while the station's event loop does not.
 """
 
 import socket
@@ -19,10 +19,10 @@ _TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
 
 
 def serve(complain: Callable[[], str], *, host: str, port: int) -> None:
-    """Serve `/metrics`, and `/healthz` with 200 or 503 and the reason, by a thread.
+    """Serve `/metrics`, and `/healthz` with 200 or 503 and the reason, in a thread.
 
     Args:
-        complain: says what is wrong with the station; nothing while nothing is.
+        complain: returns what is wrong with the station; empty if nothing is.
         host: where to listen, a name or an address.
         port: where to listen.
 

@@ -1,10 +1,10 @@
 """One HTTP/1.1 connection: requests in, answers out, in order, within limits.
 
-One request is served at a time and the others wait in the buffer, which is bounded:
-so pipelined requests are answered in order, and a client that does not read its
-answers, or asks faster than it is served, is not read from. An answer that is there at
-once costs no task. Deadlines are looked at by the server, all at once, every now and
-then: a timer for each request would cost as much as parsing it.
+One request is served at a time and the others wait in the buffer, which is bounded: so
+pipelined requests are answered in order, and reading pauses for a client that does not
+read its answers, or sends faster than it is served. An immediate answer costs no task.
+The server checks the deadlines of all connections periodically: a timer for each
+request would cost as much as parsing it.
 """
 
 import asyncio
@@ -277,7 +277,7 @@ class HttpConnection(asyncio.Protocol):
         except asyncio.CancelledError as error:
             if self.phase is not Phase.ANSWER:
                 raise
-            # Not cancelled by us: something that the handler awaited was.
+            # Not cancelled by us: a task that the handler awaited was.
             response = http_faults.failed(error)
         except Exception as error:  # noqa: BLE001 - as above
             response = http_faults.failed(error)
@@ -289,7 +289,7 @@ class HttpConnection(asyncio.Protocol):
     def _answer(self, response: Response) -> None:
         """Send the answer to the request in `_head`."""
         head, self._head = self._head, None
-        assert head is not None  # noqa: S101 - was asked
+        assert head is not None  # noqa: S101 - there is a request
         last = not head.persistent or self._shared.draining
         kept = "keep-alive" if head.old else None
         self._write(
@@ -314,8 +314,8 @@ class HttpConnection(asyncio.Protocol):
         try:
             sent = encode(response, connection=connection, headless=headless)
         except (ValueError, TypeError, AttributeError) as error:
-            told = http_faults.failed(error)
-            sent = encode(told, connection=connection, headless=headless)
+            failure = http_faults.failed(error)
+            sent = encode(failure, connection=connection, headless=headless)
         # Before it is sent: sending may call `pause_writing`.
         self.phase = Phase.REQUEST
         self._shared.outbox.put(self._transport, sent)

@@ -10,24 +10,27 @@ from revocation.http.messages import HttpFault, Response, ServerLimits, problem
 
 _log = structlog.get_logger()
 
-MALFORMED: Final = HttpFault(400, "malformed_request", "This is no HTTP/1.1 request")
+MALFORMED: Final = HttpFault(400, "malformed_request", "This is not HTTP/1.1")
 TIMED_OUT: Final = HttpFault(
     408, "request_timeout", "The request took too long to arrive"
 )
 NO_EXPECTATION: Final = HttpFault(
-    417, "expectation_failed", "Nothing but 100-continue can be expected"
+    417, "expectation_failed", "Only 100-continue can be expected"
 )
 NO_METHOD: Final = HttpFault(501, "not_implemented", "The method is not known here")
 NO_CODING: Final = HttpFault(
-    501, "not_implemented", "Of transfer codings only chunked is known here"
+    501, "not_implemented", "The only transfer coding known here is chunked"
 )
-NO_VERSION: Final = HttpFault(505, "version_not_supported", "Ask in HTTP/1.1")
+NO_VERSION: Final = HttpFault(505, "version_not_supported", "Use HTTP/1.1")
 
 LATE: Final = problem(
     503, "handler_timeout", "The answer took too long", ("retry-after", "1")
 )
 FULL: Final = problem(
-    503, "too_many_connections", "Try another one, or later", ("retry-after", "1")
+    503,
+    "too_many_connections",
+    "Try another server, or later",
+    ("retry-after", "1"),
 )
 _FAILED: Final = problem(500, "internal_error", "The request could not be served")
 

@@ -5,10 +5,10 @@
     ...
     await server.stop()
 
-It knows nothing of tokens. Everything on the way of a request is here, in memory, and
-in few layers: `listening.py` has the sockets, `connection.py` what happens on each
-connection, `framing.py` where a request ends, `messages.py` the values. What it is for
-is one short answer to one short question, so there is neither streaming nor an upgrade.
+It knows nothing of tokens. A request stays in memory and passes few layers:
+`listening.py` has the sockets, `http_connection.py` each connection, `framing.py` where
+a request ends, `messages.py` the values. It serves short answers to short requests, so
+there is neither streaming nor an upgrade.
 """
 
 import asyncio
@@ -89,11 +89,11 @@ class Server(Lifecycle):
 
         Args:
             handler: answers requests; called in the event loop, so it must not block.
-            listeners: where to listen.
-            limits: what a client may use.
+            listeners: the addresses to listen on.
+            limits: of each client.
             certificates_seconds: how often to check for changed certificates.
-            head_suffices: for which paths no body is waited for. After the answer to
-                such a request the connection is closed: what follows is its body.
+            head_suffices: the paths whose requests are answered without their body.
+                After such an answer the connection is closed: what follows is the body.
         """
         self.limits = limits or ServerLimits()
         self._handler = handler
@@ -137,12 +137,12 @@ class Server(Lifecycle):
     ) -> None:
         """Answer pending requests, then close; may be called twice.
 
-        From now on no client can connect, and every answer has `connection: close`.
+        From now on, no client can connect, and every answer has `connection: close`.
 
         Args:
             grace_seconds: after that, remaining connections are aborted.
-            idle_seconds: for so long connections without a request are kept, for what
-                is on its way.
+            idle_seconds: how long to keep connections without a request, for requests
+                in transit.
         """
         shared = self._shared
         if shared is None:
@@ -170,7 +170,7 @@ class Server(Lifecycle):
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens: `address:port`, or `unix:path`."""
+        """The addresses it listens on: `address:port`, or `unix:path`."""
         return [_address(each) for each in self._open]
 
     @property
@@ -188,7 +188,7 @@ class Server(Lifecycle):
     async def reload_certificates(self) -> None:
         """Serve new connections with the current files; existing ones continue.
 
-        It happens by itself as well, soon after a file changed.
+        It also happens automatically, soon after a file changes.
 
         Raises:
             SettingsError: a file is invalid; nothing has changed.

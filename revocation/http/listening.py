@@ -1,8 +1,8 @@
-"""Where a server listens: TCP and unix sockets, with TLS or without.
+"""The sockets that a server listens on: TCP and unix, with TLS or without.
 
-A unix socket is made under another name and renamed once its mode is set, so that
-nobody can connect before who may. One that a killed process left is replaced; one that
-somebody serves is not.
+A unix socket is created under another name and renamed once its mode is set, so that
+no unauthorized client can connect before. One that a killed process left is replaced;
+one that another process serves is not.
 """
 
 import os
@@ -28,7 +28,7 @@ class ServerTls:
     """The server's certificates, as PEM files; reloaded when they change.
 
     `cert_file`: the chain, ours first. `key_file`: without a passphrase.
-    `client_ca_file`: clients must show a certificate of one of these authorities.
+    `client_ca_file`: clients must present a certificate of one of these authorities.
     """
 
     cert_file: Path
@@ -36,7 +36,7 @@ class ServerTls:
     client_ca_file: Path | None = None
 
     def context(self) -> ssl.SSLContext:
-        """Return what serves with the files as they are now. TLS 1.2 on, HTTP/1.1.
+        """Return a context from the current files. At least TLS 1.2; HTTP/1.1.
 
         Raises:
             SettingsError: a file cannot be read, or key and certificate do not fit.
@@ -121,7 +121,7 @@ class Unix:
         """Listen; yields the socket.
 
         Raises:
-            SettingsError: somebody serves there, or the path cannot be a socket.
+            SettingsError: another process serves there, or the path cannot be a socket.
         """
         self.require_free()
         temporary = self.path.with_name(f"{self.path.name}.{os.getpid()}")
@@ -137,8 +137,7 @@ class Unix:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise SettingsError(
-                f"cannot listen on {self} ({error}); its folder must be there and "
-                "writable"
+                f"cannot listen on {self} ({error}); its folder must exist and writable"
             ) from error
         yield made
 
@@ -161,7 +160,7 @@ class Unix:
             raise SettingsError(f"cannot listen on {self} ({error})") from error
         if not stat.S_ISSOCK(kind):
             raise SettingsError(
-                f"{self.path} is there and no socket; remove it, or choose another path"
+                f"{self.path} is not a socket; remove it, or choose another path"
             )
         with closing(socket.socket(socket.AF_UNIX)) as probe:
             # A full backlog must not block us; it also shows that something listens.

@@ -1,8 +1,8 @@
 """A handler's requests and responses, and their encoding. No IO.
 
-An answer's framing is the server's alone: handlers name neither its length nor what
-becomes of the connection, and a value that would begin another header field is refused
-here, wherever it came from.
+The server alone frames answers: handlers set neither the length nor the connection's
+fate, and a value that would begin another header field is refused here, whatever its
+source.
 """
 
 import time
@@ -41,10 +41,10 @@ class Request(NamedTuple):
     Attributes:
         method: as sent; methods are case-sensitive.
         path: the target before `?`, as sent: neither decoded nor normalised.
-        query: what follows the `?`, or nothing.
-        headers: the fields in order, the names in lower case, without trailers. body:
-        decoded of `chunked`, at most as long as the limit. peer: `address:port` of the
-        client, or `unix`.
+        query: the part after `?`, or nothing.
+        headers: the fields in order, the names in lower case, without trailers.
+        body: decoded if chunked, at most as long as the limit.
+        peer: `address:port` of the client, or `unix`.
     """
 
     method: str
@@ -55,7 +55,7 @@ class Request(NamedTuple):
     peer: str
 
     def __repr__(self) -> str:
-        """Leave out personal data, as logs and tracebacks show this."""
+        """Omit personal data, as logs and tracebacks show this."""
         return f"Request(method={self.method!r})"
 
 
@@ -82,11 +82,11 @@ class ServerLimits:
     `connections`: served at a time; more are refused with 503. `target_bytes`: 414.
     `header_bytes` (the request line included) and `headers`: 431. `body_bytes`: 413.
     `idle_seconds`: between requests; longer than the proxy keeps its connections, so
-    that it never asks on one that is being closed. `header_seconds` and
-    `body_seconds`: for all of each, then 408. `handler_seconds`: for an awaited answer,
-    then 503. `write_seconds`: how long a client may read nothing of its answer.
-    `linger_seconds`: how long a closed connection is read on, so that the client gets
-    its last answer rather than a reset (RFC 9112 section 9.6).
+    that it never uses one that is being closed. `header_seconds` and `body_seconds`:
+    for each as a whole, then 408. `handler_seconds`: for an awaited answer, then 503.
+    `write_seconds`: how long a client may read nothing of its answer.
+    `linger_seconds`: how long to read on after closing, so that the client gets its
+    last answer rather than a reset (RFC 9112 section 9.6).
     """
 
     connections: int = 4_096
@@ -136,9 +136,9 @@ def encode(response: Response, *, connection: str | None, headless: bool) -> byt
     """Return the bytes of an answer (RFC 9112 sections 4 to 6).
 
     Args:
-        response: the handler's; its framing fields are left out.
+        response: the handler's; its framing fields are dropped.
         connection: the value of the `connection` field, if any.
-        headless: the request was HEAD: all but the body is sent.
+        headless: the request was HEAD: omit the body.
 
     Raises:
         ValueError: the status is unknown or interim, or a field would not be one field.
@@ -173,7 +173,7 @@ def _join(headers: Sequence[tuple[str, str]]) -> str:
     ]
     text = "".join(lines)
     if not len(lines) == text.count("\r") == text.count("\n") or "\0" in text:
-        raise ValueError("a header field that is none")
+        raise ValueError("an invalid header field")
     return text
 
 

@@ -1,4 +1,4 @@
-"""What all connections of a server share."""
+"""The state that all connections of a server share."""
 
 import asyncio
 from collections import Counter
@@ -14,14 +14,14 @@ _MAX_REFUSED: Final = 256
 class Client(Protocol):
     """A connection, as the server sees it.
 
-    It is to `expire` once the event loop's clock has reached one of its deadlines.
+    The server calls `expire` once the event loop's clock reaches one of its deadlines.
     """
 
     deadline: float
     write_deadline: float
 
     def expire(self) -> None:
-        """End what took too long."""
+        """End the request or connection that took too long."""
 
     def close_if_idle(self) -> None:
         """Close unless a request is in progress."""
@@ -31,11 +31,11 @@ class Client(Protocol):
 
 
 class ServerState:
-    """What all connections of a server share.
+    """The state that all connections of a server share.
 
-    `head_suffices`: for which paths no body is waited for. `refused`: how many requests
-    and connections were refused, by status. `empty`: is set while there are no
-    connections.
+    `head_suffices`: the paths whose requests are answered without their body.
+    `refused`: how many requests and connections were refused, by status. `empty`: set
+    while there are no connections.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
 """Sends answers together if their requests arrived together.
 
-Sent one by one, each answer would wake its client up, and the next request would find
-the processor's caches cold. That was a third of the server's whole time under load; see
-`benchmarks/sidecar.py`. So answers wait until the event loop has handed over everything
-that had arrived, or until there are many of them.
+Sent one by one, each answer would wake its client, and the next request would find the
+processor's caches cold. That was a third of the server's whole time under load; see
+`benchmarks/sidecar.py`. So answers wait until the event loop has delivered everything
+that has arrived, or until there are many of them.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
 """The whole system on one machine without Docker: real Kafka and Valkey, all stations.
 
-Read in this order: `embedded_system.py` (up, down, status), `system_state.py` (what it
-remembers and sees), `plan.py` (what is started, with which settings), `process.py` (how
-it is started and ended), `local_server.py`, `kafka_server.py`, `valkey_server.py`,
-`jars.py` (Java, and Kafka's jars). The demo is `demo.py`, and what happens in it
-`demo_story.py`.
+Read in this order: `embedded_system.py` (up, down, status), `system_state.py` (the
+state file and `status`), `plan.py` (each station's command and settings), `process.py`
+(starting and ending processes), `local_server.py`, `kafka_server.py`,
+`valkey_server.py`, `jars.py` (Java, and Kafka's jars). The demo is `demo.py`, its acts
+are in `demo_story.py`.
 """
 
 from revocation.local.embedded_system import Embedded

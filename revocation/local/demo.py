@@ -46,7 +46,7 @@ def demo() -> None:
         raise typer.Exit(1)
     console.print(
         "[green]Every stale token was rejected in every region, every fresh token "
-        "still passes, and who logged out logged in again at once.[/green]"
+        "still passes, and logged-out users log in again at once.[/green]"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the demo shows: a table that fills as tokens die, and the figures at the end."""
+"""The demo's screen: a table that fills as tokens die, and the figures at the end."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ class Screen:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Keep the table on the screen meanwhile."""
+        """Keep the table on the screen inside the block."""
         with Live(self._table(), console=self._console, refresh_per_second=12) as live:
             self._live = live
             yield

@@ -31,7 +31,7 @@ _REGISTRY = jwt.JWTClaimsRegistry(
 
 
 def create_app(jwks: Path, sidecar_url: str) -> Starlette:
-    """Return the service; all it knows of revocation is one call to the sidecar."""
+    """Return the service; one call to the sidecar is all it has of revocation."""
     keys = KeySet.import_key_set(orjson.loads(jwks.read_bytes()))
 
     @contextlib.asynccontextmanager

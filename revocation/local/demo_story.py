@@ -1,7 +1,7 @@
-"""What happens in the demo: five kinds of revocation, each watched in every region.
+"""The demo's acts: five kinds of revocation, each watched in every region.
 
-A stale token must be rejected in every region, a fresh one must pass in every region,
-and who logged out must be able to log in again at once.
+Every region must reject a stale token and accept a fresh one, and a user who logged out
+must be able to log in again at once.
 """
 
 import asyncio
@@ -25,20 +25,20 @@ _POLL_SECONDS: Final = 0.002
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One thing that happens, the token that must die of it and those that must not."""
+    """A revocation, the token that it must kill and those that it must not."""
 
     title: str
     event: Event
     stale: str
     path: str = "/data"
     fresh: Mapping[str, str] = field(default_factory=dict)
-    """Paths and tokens that must still pass afterwards; the key is `path what`."""
+    """Paths and tokens that must still pass afterwards; the key is `path label`."""
     login: Callable[[], str] | None = None
     """Mints the token of a new login, right after."""
 
 
 class Seen(NamedTuple):
-    """What a region's service answered when it rejected, and how long that took."""
+    """The rejection by a region's service, and how long it took."""
 
     milliseconds: float
     reason: str
@@ -113,7 +113,7 @@ def acts(issuer: Issuer) -> list[Act]:
 
 
 Report = Callable[[str, str, Seen | None], None]
-"""Is told act, region and rejection as they happen."""
+"""Called with act, region and rejection as they happen."""
 
 
 async def play(

@@ -1,8 +1,8 @@
 """The local system in one folder: `up`, `start`, `stop`, `down`, `status`.
 
-What is started outlives this process; the state file in the folder is written after
-each start, so whoever comes next can end it. An `up` that fails or is interrupted ends
-what it had started before it gives up.
+The stations outlive this process; the state file in the folder is written after each
+start, so that a later command can end them. An `up` that fails or is interrupted ends
+what it started.
 """
 
 import os
@@ -37,7 +37,7 @@ _START_SECONDS: Final = 60
 class Embedded:
     """The local system whose state is in `folder`.
 
-    As a context manager it is `up` inside and always `down` afterwards:
+    As a context manager, it is up inside the block and always down afterwards:
 
         with Embedded(folder) as system:
             print(system.state().regions["eu"].sidecar_url)
@@ -55,11 +55,11 @@ class Embedded:
         """Start nothing yet.
 
         Args:
-            folder: For all state; may be deleted when everything is down.
-            regions: To start, each with a store, a projector and a sidecar.
-            partitions: Of each topic; cannot change as long as the folder lives.
+            folder: Holds all state; may be deleted when everything is down.
+            regions: The regions, each with a store, a projector and a sidecar.
+            partitions: Of each topic; fixed for the folder's lifetime.
             settings: More settings of every station, by their names in `settings/`.
-            tell: Is called with one line per step.
+            tell: Called with one line per step.
         """
         self.folder = folder.absolute()
         self._regions = tuple(regions)
@@ -73,8 +73,8 @@ class Embedded:
 
         Raises:
             MissingExtraError: the extra `embedded` is not installed.
-            EmbeddedError: it is up already, or something did not start; then nothing
-                of it is left running.
+            EmbeddedError: it is already up, or a station did not start; then none of
+                it is left running.
         """
         with process.terminable(), only_command(self.folder):
             self._refuse_if_up()
@@ -82,15 +82,15 @@ class Embedded:
                 return self._bring_up()
             except BaseException:
                 self._tell("ending what was started")
-                # Whoever presses Ctrl-C once more wants it to be quick, not half done.
+                # A second Ctrl-C means hurry, not leave it half done.
                 with process.uninterrupted():
                     self._take_down()
                 raise
 
     def down(self) -> list[str]:
-        """End what `up` and `start` started; return the names of what still ran.
+        """End what `up` and `start` started; return the names of what was running.
 
-        The data stay in the folder and are there again after the next `up`.
+        The data stays in the folder for the next `up`.
         """
         if not holds_system(self.folder):
             self._tell(f"nothing is up in {self.folder}")
@@ -99,10 +99,10 @@ class Embedded:
             return self._take_down()
 
     def start(self, name: str) -> Process:
-        """Start a dead station again: same command, port, settings and data.
+        """Restart a dead station with the same command, port, settings and data.
 
         Raises:
-            EmbeddedError: it runs, is unknown, or does not come up; then it is ended.
+            EmbeddedError: it runs, is unknown, or does not start; then it is ended.
         """
         self.state()
         with only_command(self.folder):
@@ -123,7 +123,7 @@ class Embedded:
             return started
 
     def stop(self, name: str, *, kill: bool = False) -> bool:
-        """End one station, by SIGTERM or as a crash would; tell whether it ran.
+        """End one station, with SIGTERM or SIGKILL; return whether it was running.
 
         Raises:
             EmbeddedError: there is no such station.
@@ -141,7 +141,7 @@ class Embedded:
             return True
 
     def status(self) -> SystemStatus:
-        """Return how every process and region is now.
+        """Return the state of every process and region.
 
         Raises:
             EmbeddedError: nothing is up.
@@ -149,7 +149,7 @@ class Embedded:
         return states.observe(self.state())
 
     def state(self) -> SystemState:
-        """Return what was started, and where it is reached.
+        """Return the stations that were started, and their addresses.
 
         Raises:
             EmbeddedError: nothing is up.
@@ -239,7 +239,7 @@ class Embedded:
     def _create_topics(self, plan: Plan) -> None:
         launch = plan.topics()
         log = self._log(launch.name)
-        # `topics init` gives up by itself when Kafka does not answer.
+        # `topics init` has its own time limit for when Kafka does not answer.
         with log.open("wb") as output:
             done = subprocess.run(  # noqa: S603 - our own command
                 launch.command,
@@ -265,7 +265,7 @@ class Embedded:
             self._tell(f"region {name} gives verdicts at {region.sidecar_url}")
 
     def _spawn(self, state: SystemState, launch: Launch) -> SystemState:
-        """Start a station and write it down, or nobody would ever end it."""
+        """Start a station and record it in the state file, or nothing could end it."""
         with process.uninterrupted():
             started = process.spawn(
                 launch.name,
@@ -287,7 +287,7 @@ class Embedded:
             return []
         stations = list(state.stations.values())
         running = [each.name for each in stations if process.alive(each)]
-        # Against the flow: a station that ends can still say goodbye to its servers.
+        # Against the flow: a station that ends can still sign off from its servers.
         servers = [each for each in stations if _is_server(each.name)]
         process.end(each for each in stations if not _is_server(each.name))
         process.end(servers)
@@ -329,7 +329,7 @@ def _is_server(name: str) -> bool:
 
 
 def _probe(state: SystemState, name: str) -> Callable[[], bool]:
-    """Return how to ask a station whether it answers, and is well if it is a worker."""
+    """Return a check of whether a station answers and, if a worker, is healthy."""
     kind, _, region = name.partition("-")
     match kind:
         case "kafka":

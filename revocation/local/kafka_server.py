@@ -1,7 +1,7 @@
 """A real Apache Kafka broker: one node, its own controller (KRaft), on loopback.
 
-Its settings are made for quick failover on a small machine. Nothing here is advice for
-production, where brokers are three and more and somebody else's care.
+Its settings favour quick failover on a small machine. Nothing here is advice for
+production, which has three brokers or more.
 """
 
 import base64
@@ -23,7 +23,7 @@ from revocation.local.process import LOOPBACK, free_ports
 
 _LOG4J: Final = Path(__file__).with_name("log4j2.xml")
 _SETTINGS: Final = """\
-# Written anew at each start. One node is the broker and its own controller.
+# Rewritten at each start. One node is the broker and its own controller.
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
@@ -37,8 +37,8 @@ log.dirs={data}
 # A misspelt topic is an error, not a new topic with the wrong settings.
 auto.create.topics.enable=false
 
-# The broker's own topics: there is no second node to replicate to, and one partition
-# each is quickest to load after a start.
+# The broker's own topics: there is no second node to replicate to, and a single
+# partition loads fastest after a start.
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
 transaction.state.log.replication.factor=1
@@ -50,7 +50,7 @@ share.coordinator.state.topic.num.partitions=1
 
 # A group's first member need not wait 3 s for company.
 group.initial.rebalance.delay.ms=0
-# Stations here have sessions of 3 s, tests shorter ones; by default 6 s is the least.
+# Stations here have sessions of 3 s, tests shorter ones; the default minimum is 6 s.
 group.min.session.timeout.ms=500
 
 # After kill -9 the broker waits until its own old registration has lapsed: 9 s by
@@ -58,8 +58,8 @@ group.min.session.timeout.ms=500
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
 
-# A small machine: threads for two cores, and not 128 MB for a cleaner that only has the
-# consumer offsets to clean.
+# A small machine: threads for two cores, and less than the default 128 MB for a cleaner
+# that only cleans the consumer offsets.
 num.network.threads=2
 num.io.threads=2
 background.threads=2
@@ -80,7 +80,7 @@ class Kafka(LocalServer):
         port: int | None = None,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Find Java and the jars, or fetch them; nothing is started yet.
+        """Find Java, and find or fetch the jars; start nothing yet.
 
         Raises:
             MissingExtraError: the extra `embedded` is not installed.
@@ -93,7 +93,7 @@ class Kafka(LocalServer):
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients begin."""
+        """The address for clients."""
         return f"{LOOPBACK}:{self.port}"
 
     @property
@@ -130,7 +130,7 @@ class Kafka(LocalServer):
             self._format(data)
 
     def answers(self) -> bool:
-        """Tell whether a metadata request is answered and names this broker."""
+        """Return whether a metadata request is answered and names this broker."""
         return answers(self.port)
 
     @property
@@ -143,7 +143,7 @@ class Kafka(LocalServer):
 
     @property
     def _ready_classes(self) -> str:
-        """Have Java load classes as it left them: half the time of a start.
+        """Have Java load classes from its cache, which halves the start.
 
         Without the file it starts as usual.
         """
@@ -151,7 +151,7 @@ class Kafka(LocalServer):
 
     @contextmanager
     def _writing_classes(self) -> Iterator[str]:
-        """Have Java leave the classes that it loads, whole or not at all."""
+        """Have Java write the classes that it loads to its cache, atomically."""
         prefix = ".classes-"
         with tempfile.TemporaryDirectory(dir=self._jars.parent, prefix=prefix) as name:
             written = Path(name, self._aot_cache.name)
@@ -164,10 +164,10 @@ class Kafka(LocalServer):
             self._java,
             # The second compiler needs minutes to pay off, and both cores until then.
             "-XX:TieredStopAtLevel=1",
-            # What Java says of its cache would be among the results of a tool.
+            # Java's messages about its cache would mix with a tool's results.
             "-Xlog:disable",
             *options,
-            # Kafka unmaps its files in a way that later versions of Java forbid.
+            # Kafka unmaps its files in a way that later Java versions forbid.
             "--sun-misc-unsafe-memory-access=allow",
             f"-Dlog4j2.configurationFile={_LOG4J}",
             *("-cp", f"{self._jars}/*"),
@@ -175,7 +175,7 @@ class Kafka(LocalServer):
         )
 
     def _format(self, data: Path) -> None:
-        """Format the data folder; the first time it leaves its classes for others."""
+        """Format the data folder; the first time, write the class cache as well."""
         if self._aot_cache.exists() or not os.access(self._jars.parent, os.W_OK):
             self._format_with(self._ready_classes, data)
             return
@@ -184,7 +184,7 @@ class Kafka(LocalServer):
 
     def _format_with(self, option: str, data: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # An argument that begins with a dash would be read as an option.
+        # The tool would read an argument that begins with a dash as an option.
         cluster = f"A{cluster[1:]}"
         tool = (*self._run("kafka.tools.StorageTool", option, "-Xmx128m"), "format")
         options = ("--cluster-id", cluster, "--config", str(self._settings))
@@ -204,7 +204,7 @@ class Kafka(LocalServer):
 
 
 def answers(port: int) -> bool:
-    """Tell whether a metadata request is answered and names a broker."""
+    """Return whether a metadata request is answered and names a broker."""
     # Version 1, for no topics: length, then key, version, correlation, client, topics.
     request = struct.pack(">ihhihi", 14, 3, 1, 1, -1, 0)
     try:

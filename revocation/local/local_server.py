@@ -17,7 +17,7 @@ from revocation.local.process import (
 
 
 class LocalServer(ABC):
-    """A server in a folder of its own; launched again it has its old port and data."""
+    """A server in a folder of its own; it keeps its port and data across launches."""
 
     name: str
     launch_seconds: float = 30
@@ -32,7 +32,7 @@ class LocalServer(ABC):
         """Return a new server that answers; `options` are those of the class.
 
         Raises:
-            PrerequisiteError: a program that it needs is missing.
+            PrerequisiteError: a required program is missing.
             EmbeddedError: it ended or did not answer in time; nothing is left running.
         """
         return cls(folder, **options).launch()
@@ -44,11 +44,11 @@ class LocalServer(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Tell whether it answers a real request now."""
+        """Return whether it answers a real request now."""
 
     @abstractmethod
     def prepare(self) -> None:
-        """Write what it needs before its start; data that is there stays."""
+        """Write what it needs before its start; keep existing data."""
 
     @property
     def log(self) -> Path:
@@ -56,10 +56,10 @@ class LocalServer(ABC):
         return self.folder / f"{self.name}.log"
 
     def launch(self) -> Self:
-        """Start it, or start it again, and wait until it answers.
+        """Start or restart it, and wait until it answers.
 
         Raises:
-            EmbeddedError: it runs already, ended, or did not answer in time; in the
+            EmbeddedError: it already runs, ended, or did not answer in time; in the
                 last two cases nothing is left running.
         """
         if self.process and alive(self.process):
@@ -74,12 +74,12 @@ class LocalServer(ABC):
         return self
 
     def stop(self) -> None:
-        """End it in peace; does nothing when it does not run."""
+        """End it with SIGTERM; does nothing when it does not run."""
         if self.process:
             end([self.process])
 
     def kill(self) -> None:
-        """End it as a crash would (SIGKILL); does nothing when it does not run."""
+        """End it with SIGKILL; does nothing when it does not run."""
         if self.process:
             kill(self.process)
 

@@ -1,4 +1,4 @@
-"""What the local system consists of: each station's command, settings and place.
+"""The parts of the local system: each station's command, settings and folder.
 
 Pure: nothing is started here, so the whole installation can be read in one file.
 """
@@ -14,10 +14,10 @@ from revocation.local.process import LOOPBACK
 
 DEFAULT_REGIONS: Final = ("eu", "us", "ap")
 DEFAULT_PARTITIONS: Final = 4
-"""Each costs pulses and a place in every fetch; two cores need no more."""
+"""Each costs pulses and space in every fetch; two cores need no more."""
 PYTHON: Final = (sys.executable, "-m", "revocation")
-# For all stations. A station that is killed is replaced within seconds, so its session
-# need not outlive it for long.
+# For all stations. A killed station is replaced within seconds, so its session need not
+# outlive it for long.
 _SETTINGS: Final = {
     "replication_factor": 1,
     "session_timeout_ms": 3_000,
@@ -43,10 +43,10 @@ class Plan:
     store_urls: Mapping[str, str]
     sidecar_ports: Mapping[str, int]
     worker_ports: Mapping[str, int] = field(default_factory=dict)
-    """Where the authority and projectors serve their health, by station."""
+    """The health ports of the authority and projectors, by station."""
     partitions: int = DEFAULT_PARTITIONS
     settings: Mapping[str, str | int] = field(default_factory=dict)
-    """More settings for every station, by field name, or other values."""
+    """Additional or overriding settings for every station, by field name."""
 
     @property
     def pepper_file(self) -> Path:
@@ -68,14 +68,14 @@ class Plan:
             **_SETTINGS,
             **self.settings,
         }
-        # JSON's strings and numbers are TOML's as well.
+        # JSON's strings and numbers are valid TOML.
         lines = [f"{key} = {json.dumps(value)}" for key, value in shared.items()]
         regions = [f"{key} = {json.dumps(url)}" for key, url in self.store_urls.items()]
         tables = ["", "[regions]", *regions, "", "[claims]", 'version_claim = "ver"']
         return "\n".join([*lines, *tables, ""])
 
     def sidecar_url(self, region: str) -> str:
-        """Return where the region's sidecar answers."""
+        """Return the address of the region's sidecar."""
         return f"http://{LOOPBACK}:{self.sidecar_ports[region]}"
 
     def topics(self) -> Launch:
@@ -112,5 +112,5 @@ class Plan:
     def _env(self, **own: str | int | Path) -> dict[str, str]:
         settings = {"config": self.config_file, **own}
         named = {f"REVOCATION_{key.upper()}": str(settings[key]) for key in settings}
-        # Else a killed station's last lines would still be in its buffer.
+        # Without it, a killed station would lose the last lines in its buffer.
         return {**named, "PYTHONUNBUFFERED": "1"}

@@ -1,7 +1,7 @@
 """Processes that outlive the command that started them, and are ended by identity.
 
-A process is known by its pid *and* its start time: after a crash or a reboot its pid
-may be somebody else's, and nobody else's process is ever signalled. Linux only (/proc).
+A process is identified by its pid *and* its start time: after a crash or a reboot its
+pid may belong to another process, which is never signalled. Linux only (/proc).
 """
 
 import contextlib
@@ -33,22 +33,22 @@ _LOG_LINES: Final = 12
 _OWN_VARIABLES: Final = "REVOCATION_"
 
 _given: set[int] = set()
-"""Ports given out already: who asked may not have bound them yet."""
+"""Ports handed out already: the caller may not have bound them yet."""
 
 
 class Process(BaseModel):
-    """A process that was started, and all that is needed to start it again."""
+    """A process that was started, with all that restarting it needs."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     command: tuple[str, ...]
     env: dict[str, str]
-    """What was added to the environment."""
+    """The variables added to the environment."""
     log: Path
     pid: int
     born: str
-    """Boot and start, as `_start_of` writes it: with the pid this is nobody else."""
+    """Boot and start, as `_start_of` writes it: unique together with the pid."""
 
 
 def spawn(
@@ -75,7 +75,7 @@ def spawn(
             ],
             setsid=True,
             setsigmask=(),
-            # Python ignores it, and ignored signals are inherited.
+            # Python ignores it, and children inherit ignored signals.
             setsigdef=(signal.SIGPIPE,),
         )
     except OSError as error:
@@ -94,8 +94,8 @@ def spawn(
 def environment(added: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a child.
 
-    It inherits no `REVOCATION_*` variable: those of the caller's shell may well point
-    at another installation.
+    It inherits no `REVOCATION_*` variable: those of the caller's shell may point at
+    another installation.
     """
     inherited = {
         key: value
@@ -112,20 +112,20 @@ def withheld_variables() -> list[str]:
 
 
 def alive(process: Process) -> bool:
-    """Tell whether the process runs; a stranger under the same pid does not count."""
+    """Return whether the process runs; another one with the same pid does not count."""
     found = _find(process)
     return found is not None and not _has_ended(found)
 
 
 def kill(process: Process) -> None:
-    """End the process and its group at once (SIGKILL), and wait until it is gone."""
+    """End the process and its group with SIGKILL, and wait until it has ended."""
     if alive(process):
         _kill_group(process)
         _wait_for_end([process], seconds=10)
 
 
 def end(processes: Iterable[Process], *, grace_seconds: float = 10) -> None:
-    """End the processes in peace (SIGTERM), and by SIGKILL those that do not."""
+    """End the processes with SIGTERM, and after the grace period with SIGKILL."""
     running = [process for process in processes if alive(process)]
     for process in running:
         _terminate(process)
@@ -138,10 +138,10 @@ def end(processes: Iterable[Process], *, grace_seconds: float = 10) -> None:
 def wait_until(
     ready: Callable[[], bool], processes: Iterable[Process], *, seconds: float
 ) -> None:
-    """Wait until `ready`, as long as all `processes` live.
+    """Wait until `ready`, as long as all `processes` run.
 
     Raises:
-        EmbeddedError: one of them ended, or time is up; with the end of its log.
+        EmbeddedError: one of them ended, or time is up; quotes the end of its log.
     """
     watched = tuple(processes)
     deadline = time.monotonic() + seconds
@@ -158,9 +158,9 @@ def wait_until(
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the end of the block; nothing is lost.
+    """Delay Ctrl-C and SIGTERM until the end of the block.
 
-    Only the main thread is ever interrupted so.
+    Signals only ever interrupt the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -181,9 +181,9 @@ def uninterrupted() -> Iterator[None]:
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM run the `finally` blocks, as Ctrl-C does; by itself it runs none.
+    """Make SIGTERM run the `finally` blocks, as Ctrl-C does; by default it runs none.
 
-    A handler that the program has set already stays.
+    A handler that the program has set stays.
     """
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
@@ -212,14 +212,14 @@ def last_words(log: Path) -> str:
 def free_ports(count: int) -> list[int]:
     """Return loopback ports that are free and that no outgoing connection takes.
 
-    Below the range of outgoing connections: while a server is down, a client that tries
-    to reach it again and again could be given that very port as its own.
+    They are below the range of outgoing connections: while a server is down, a client
+    that keeps trying to reach it could get that very port as its own.
     """
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     size = max(lowest, _FIRST_PORT + 2_000) - _FIRST_PORT
     ports: list[int] = []
     while len(ports) < count:
-        # Not from `random`: tests seed that, and all would be given the same ports.
+        # Not from `random`: tests seed that, and all would get the same ports.
         port = _FIRST_PORT + secrets.randbelow(size)
         if port not in _given and _is_free(port):
             _given.add(port)
@@ -237,7 +237,7 @@ def _is_free(port: int) -> bool:
 
 
 def _psutil() -> ModuleType:
-    """Import it when it is needed: `revocation --help` works without the extra."""
+    """Import it on use: `revocation --help` works without the extra."""
     require_extra("embedded", "a local system")
     import psutil  # noqa: PLC0415
 
@@ -248,7 +248,7 @@ def _start_of(found: "psutil.Process") -> str:
     """Return the boot's id, and the clock ticks from the boot to the start.
 
     `create_time` alone moves with every step of the system's clock (WSL, a laptop that
-    wakes up), and what we started would be taken for a stranger's.
+    wakes up), so that our own process would not be recognised.
     """
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     seconds = found.create_time() - _psutil().boot_time()
@@ -256,7 +256,7 @@ def _start_of(found: "psutil.Process") -> str:
 
 
 def _find(process: Process) -> "psutil.Process | None":
-    """Return the process, ended or not; None if it is gone, whoever has its pid."""
+    """Return the process, ended or not; None if it is gone, even if its pid is not."""
     known = _psutil()
     try:
         found: psutil.Process = known.Process(process.pid)
@@ -287,7 +287,7 @@ def _terminate(process: Process) -> None:
 
 
 def _kill_group(process: Process) -> None:
-    # A group outlives its leader, and its number is nobody's pid meanwhile.
+    # A group outlives its leader, and no process gets its number as pid until it ends.
     if _psutil().pid_exists(process.pid) and _find(process) is None:
         return
     with contextlib.suppress(ProcessLookupError):
@@ -296,7 +296,7 @@ def _kill_group(process: Process) -> None:
 
 def _wait_for_end(processes: Iterable[Process], *, seconds: float) -> None:
     # Not `psutil.wait_procs`: it waits for zombies until their parent reaps them, and
-    # in a container nobody may.
+    # in a container the parent may not.
     deadline = time.monotonic() + seconds
     while any([alive(process) for process in processes]):  # noqa: C419 - reap each
         if time.monotonic() > deadline:

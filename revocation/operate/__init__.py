@@ -1,5 +1,5 @@
-"""What operators ask of a running installation.
+"""The state of a running installation, for operators.
 
-`status_report.py` holds what was found, `status_judge.py` says what is wrong and what
-to do, and `dead_letters.py` finds the records that were set aside.
+`status_report.py` holds the findings and the report, `status_judge.py` derives what is
+wrong and what to do, and `dead_letters.py` finds the parked records.
 """

@@ -1,4 +1,4 @@
-"""The dead letters, as `revocation status` finds them."""
+"""Counts and reads the dead letters, for `revocation status` and `--wait`."""
 
 import asyncio
 from collections import Counter
@@ -14,8 +14,8 @@ from revocation.receipts import Receipt
 from revocation.settings import KafkaSettings
 
 _FIRST_RECORDS: Final = 100
-"""How many first records of a partition are read, at most: what is parked may be large,
-and the first say since when."""
+"""How many of a partition's first records to read, at most: parked records may be
+large, and the first ones have the oldest time."""
 _READING_SECONDS: Final = 1.0
 _FINDING_SECONDS: Final = 5.0
 _CLOCKS_MS: Final = 60_000
@@ -24,10 +24,10 @@ _CLOCKS_MS: Final = 60_000
 async def find_dead_letters(
     consumer: AIOKafkaConsumer, places: Iterable[TopicPartition]
 ) -> DeadLetters:
-    """Count what lies in the topic by its offsets, and read the first of it.
+    """Count the records in the topic by its offsets, and read the first of them.
 
     Args:
-        consumer: a started one, which is assigned other partitions.
+        consumer: a started one; its assignment changes.
         places: the partitions of the topic.
     """
     begins = await consumer.beginning_offsets([*places])
@@ -50,15 +50,15 @@ async def find_dead_letters(
 async def find_parked(
     settings: KafkaSettings, receipts: Iterable[Receipt], *, since: UnixMs
 ) -> dict[Receipt, str]:
-    """Return the codes of the events among these that lie in the dead letters.
+    """Return the error codes of those events that are among the dead letters.
 
     Args:
-        settings: where the topic is.
+        settings: names Kafka and the topic.
         receipts: of events that the authority has concluded.
-        since: when the first was sent, by any clock that is a minute wrong at most.
+        since: when the first was sent, by any clock that is at most a minute wrong.
 
     Raises:
-        KafkaError: the topic cannot be read, for instance by its ACLs.
+        KafkaError: the topic cannot be read, for instance because of its ACLs.
         TimeoutError: Kafka does not answer.
     """
     asked = {*receipts}
@@ -88,7 +88,7 @@ async def find_parked(
 
 
 def _receipt(record: Any, topic: str) -> Receipt | None:
-    """Return where a dead letter was, if that is this topic."""
+    """Return a dead letter's original position, if it came from this topic."""
     headers = dict(record.headers)
     if headers.get("dead-letter-topic") != topic.encode():
         return None
@@ -101,7 +101,7 @@ def _receipt(record: Any, topic: str) -> Receipt | None:
 async def _read_first(
     consumer: AIOKafkaConsumer, enough: Mapping[TopicPartition, int]
 ) -> list[Any]:
-    """Read up to an offset of each partition, or what comes in a second."""
+    """Read up to an offset of each partition, or for one second."""
     records: list[Any] = []
     clock = asyncio.get_running_loop().time
     deadline = clock() + _READING_SECONDS
@@ -129,6 +129,6 @@ async def _read(
 
 
 def _code(record: Any) -> str:
-    """Return the error code of a dead letter: the last header of that name is ours."""
+    """Return a dead letter's error code; of several such headers, the last is ours."""
     code: bytes = dict(record.headers).get(DEAD_LETTER_CODE) or b"unknown"
     return code.decode("ascii", "replace")

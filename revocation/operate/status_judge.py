@@ -1,4 +1,4 @@
-"""What is wrong with an installation, by what was found of it. Pure."""
+"""Derives what is wrong with an installation from the findings. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,7 +22,7 @@ from revocation.store.contract import Mark, Region
 
 
 def judge(found: Findings) -> Report:
-    """Return what was found, with all that is wrong about it."""
+    """Return the report on the findings, with every problem."""
     log = found.log.answer
     away = [log] if isinstance(log, str) else []
     authority = _judge_authority(found)
@@ -85,9 +85,9 @@ def _judge_authority(found: Findings) -> AuthorityReport:
 def _concluded(number: int, log: LogPartition, found: Findings) -> Position | None:
     """Return the latest event that is known to be concluded.
 
-    A region has applied only what was concluded. It knows of more than the log's last
-    records do while a new twin fills those with what it concludes again. A mark past
-    the end is of another Kafka.
+    A region has applied only concluded events. It knows later ones than the log's last
+    records while a new twin fills those with its repeated conclusions. A mark past the
+    end is of another Kafka.
     """
     marks = [
         region.marks[number]
@@ -109,8 +109,8 @@ def _why_behind(age: int, silences: Sequence[int], backlog: int, bound: Bound) -
     silent = [each for each in silences if each > bound.ms]
     if not silent:
         return (
-            f"it works on events of {in_words(age)} ago, with {waiting}; if these "
-            "become more, start another worker"
+            f"it works on events of {in_words(age)} ago, with {waiting}; if that "
+            "number grows, start another worker"
         )
     where = ""
     if len(silent) < len(silences):
@@ -142,7 +142,7 @@ def _judge_region(
     elif at - as_of > found.bound.ms:
         state = State.STALE
         problems.append(
-            f"what it knows is {in_words(at - as_of)} old, but route class "
+            f"its knowledge is {in_words(at - as_of)} old, but route class "
             f"{found.bound.route} tolerates {in_words(found.bound.ms)}; "
             f"{_whose_fault(name, as_of, authority, found)}"
         )
@@ -170,7 +170,7 @@ def _why_not_ready(name: str, region: Region, rebuilt: int, partitions: int) -> 
         return f"its store is empty; a projector fills it: {start}"
     return (
         f"it is being rebuilt, {rebuilt} of {partitions} partitions are complete; if "
-        f"that number stands still, {start}"
+        f"that number does not grow, {start}"
     )
 
 
@@ -178,7 +178,7 @@ def _whose_fault(
     name: str, as_of: UnixMs, authority: AuthorityReport, found: Findings
 ) -> str:
     if authority.as_of is None or authority.staleness_ms is None:
-        return "without Kafka it is not known who is late"
+        return "without Kafka it is unknown which station is behind"
     bound = found.bound.ms
     if authority.staleness_ms <= bound or as_of + bound < authority.as_of:
         return (
@@ -212,8 +212,8 @@ def _from_the_future(as_of: int, at: int, found: Findings) -> list[str]:
     if ahead <= found.clock_allowance_ms:
         return []
     problem = (
-        f"it claims to know what happens {in_words(ahead)} from now; let this machine "
-        "and the brokers follow the same NTP servers"
+        f"it claims to know what happens {in_words(ahead)} from now; synchronise this "
+        "machine and the brokers with the same NTP servers"
     )
     return [problem]
 
@@ -242,6 +242,6 @@ def _describe(dead: DeadLetters, at: UnixMs) -> str:
     which = f" ({among}{codes})" if codes else ""
     return (
         f"{counted(dead.number, 'record')} parked{age}{which}; each may be a "
-        "revocation that did not happen: mend what sent it, send the event again, then "
+        "revocation that did not happen: fix its producer, send the event again, then "
         "delete the record"
     )

@@ -1,8 +1,8 @@
-"""What `revocation status` finds, and what it reports.
+"""The findings of `revocation status`, and its report.
 
-`status.py` asks Kafka and the stores, `status_judge.py` makes a report of what they
-answer, and `status_table.py` writes it for people. Ages are measured by the clock of
-the machine that asks.
+`status.py` queries Kafka and the stores, `status_judge.py` turns their answers into a
+report, and `status_table.py` prints it. Ages are by the clock of the machine that runs
+the command.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _Value = TypeVar("_Value")
 
 
 class Found(NamedTuple, Generic[_Value]):
-    """What one part answered, and when; a text says why it did not."""
+    """The answer of one part and its time; a string says why there is none."""
 
     at: UnixMs
     answer: _Value | str
@@ -27,9 +27,9 @@ class Found(NamedTuple, Generic[_Value]):
 class LogPartition(NamedTuple):
     """One partition number, in the topics of events and of entries.
 
-    `begin` and `end` are offsets of the first record that is there and of the next one.
+    `begin` and `end` are the offsets of the first remaining and of the next record.
     `concluded`: the latest event that the last records of entries name. `written_at`:
-    when the broker appended the last of them. Both are None where there is none.
+    when the broker appended the last of them. Both are None if there are no records.
     """
 
     events_begin: Offset
@@ -44,9 +44,9 @@ Log = Mapping[int, LogPartition]
 
 
 class DeadLetters(NamedTuple):
-    """How many dead letters there are, and what the first of them say.
+    """How many dead letters there are, with details of the first of them.
 
-    `codes`: how many of those that were read have which code. `since`: when the broker
+    `codes`: the number of records read, by error code. `since`: when the broker
     appended the oldest of these.
     """
 
@@ -64,10 +64,10 @@ class Bound(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """All that was found, and what it is held to.
+    """All findings, and the bound to judge them by.
 
-    `disagreements`: of regions whose settings are not those of who asks, which.
-    `dead_letters`: None where Kafka does not answer, a text says what else is wrong.
+    `disagreements`: for each region whose settings differ from ours, the differences.
+    `dead_letters`: None if Kafka does not answer; a string names another problem.
     """
 
     bootstrap_servers: str
@@ -81,23 +81,23 @@ class Findings:
 
 
 class State(StrEnum):
-    """How the authority or a region is."""
+    """The state of the authority or of a region."""
 
     READY = "ready"
-    """It knows all that happened, but for what the bound tolerates."""
+    """Its knowledge is within the bound."""
     STALE = "stale"
-    """What it knows is older than the bound."""
+    """Its knowledge is older than the bound."""
     NOT_READY = "not_ready"
-    """It does not know everything that it must."""
+    """Its knowledge is incomplete."""
     UNREACHABLE = "unreachable"
     """Its store does not answer."""
     UNKNOWN = "unknown"
-    """It is the authority, and Kafka does not answer."""
+    """Of the authority: Kafka does not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaReport:
-    """How Kafka is."""
+    """The state of Kafka."""
 
     bootstrap_servers: str
     reachable: bool
@@ -106,11 +106,11 @@ class KafkaReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorityReport:
-    """How far the authority is; None where that is not known.
+    """How far the authority is; None where unknown.
 
     `as_of`: every event before it, by the brokers' clock, is concluded. `silent_ms`:
     for how long it has concluded nothing, in the partition where that is longest.
-    `events_backlog`: records of the topic of events that it has not concluded.
+    `events_backlog`: records of the events topic that it has not concluded.
     """
 
     state: State
@@ -123,11 +123,10 @@ class AuthorityReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegionReport:
-    """How far a region is; None where that is not known.
+    """How far a region is; None where unknown.
 
     `ready`: its store is complete, whatever its age. `events_backlog`: records of the
-    topic of events that it has not applied. `lag_records`: those of the topic of
-    entries.
+    events topic that it has not applied. `lag_records`: those of the entries topic.
     """
 
     state: State
@@ -144,7 +143,7 @@ class RegionReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLettersReport:
-    """What is parked; None where that is not known. `codes` are those of the first."""
+    """The parked records; None where unknown. `codes` are those of the first ones."""
 
     count: int | None
     codes: Mapping[str, int]
@@ -154,7 +153,7 @@ class DeadLettersReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The whole installation, held to the tightest bound."""
+    """The whole installation, judged by the tightest bound."""
 
     bound: Bound
     kafka: KafkaReport
@@ -164,12 +163,12 @@ class Report:
 
     @property
     def works(self) -> bool:
-        """Whether nothing is wrong but with the dead letters."""
+        """Whether nothing is wrong except for dead letters."""
         return len(self.problems) == len(self.dead_letters.problems)
 
     @property
     def problems(self) -> list[tuple[str, str]]:
-        """Each problem, after the part that has it."""
+        """Each problem, preceded by the part that has it."""
         listed = [
             ("kafka", self.kafka.problems),
             ("authority", self.authority.problems),
@@ -179,7 +178,7 @@ class Report:
         return [(name, each) for name, problems in listed for each in problems]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the same for machines; names and units are stable."""
+        """Return the report as JSON; names and units are stable."""
         return {
             "ok": not self.problems,
             "bound_ms": self.bound.ms,

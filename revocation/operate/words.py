@@ -1,4 +1,4 @@
-"""Durations and counts as people say them."""
+"""Durations and counts in words."""
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
@@ -6,7 +6,7 @@ _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 def in_words(milliseconds: int) -> str:
     """Return a duration: `0.3 s`, `42 s`, `4 min 10 s`, `3 h 5 min` or `2 d 4 h`."""
     seconds = milliseconds // 1_000
-    if seconds < 10:  # noqa: PLR2004 - below, tenths matter
+    if seconds < 10:  # noqa: PLR2004 - below it, tenths matter
         return f"{milliseconds / 1_000:.1f}".removesuffix(".0") + " s"
     if seconds < _MINUTE:
         return f"{seconds} s"

@@ -1,7 +1,7 @@
 """Settings: one frozen class per process, read from the environment and one file.
 
-`settings_source.py` says how they are read. `station_settings.py`,
-`verifier_settings.py`, `route_settings.py` and `issuer_settings.py` declare them.
+`settings_source.py` reads them. `station_settings.py`, `verifier_settings.py`,
+`route_settings.py` and `issuer_settings.py` declare them.
 """
 
 from revocation.settings.issuer_settings import IssuerSettings, read_issuers

@@ -1,4 +1,4 @@
-"""Whose tokens an installation trusts."""
+"""The issuers whose tokens an installation trusts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,10 +15,10 @@ class IssuerSettings(Settings):
     """The issuers that verifiers trust, and that events should be about."""
 
     issuers: TrustedIssuers = Field(default_factory=dict)
-    """Whose tokens `verify` trusts, by their exact `iss` or a template of it, as
-    docs/token-verification.md explains. `check` reads claims as they say. Where it is
-    set, `revocation publish` and the authority warn of events about others: they revoke
-    nothing that a verifier accepts."""
+    """The issuers that `verify` trusts, by their exact `iss` or a template of it, as
+    docs/token-verification.md explains. `check` reads claims by their mappings. If set,
+    `revocation publish` and the authority warn of events about other issuers: they
+    revoke nothing that a verifier accepts."""
 
 
 class _Issuers(BaseModel):
@@ -28,7 +28,7 @@ class _Issuers(BaseModel):
 
 
 def read_issuers(issuers: Mapping[str, Any]) -> dict[str, TrustedIssuer]:
-    """Read what would stand in the setting `issuers`.
+    """Read a value of the setting `issuers`.
 
     Raises:
         SettingsError: names what is wrong.

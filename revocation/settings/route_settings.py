@@ -1,4 +1,4 @@
-"""How old the knowledge may be that routes are answered from."""
+"""How old a region's knowledge may be when it answers a route."""
 
 from collections.abc import Mapping
 from typing import Annotated

@@ -2,8 +2,8 @@
 
 Each field `x` is read from `REVOCATION_X`, else from the TOML file that
 `REVOCATION_CONFIG` names, else has a default that is safe; an empty variable counts as
-unset. What is no setting is refused, in both. Secrets come from files named here,
-never from this project.
+unset. Unknown settings are refused, in both. Secrets come from files that settings
+name, never from this project.
 """
 
 import os
@@ -26,7 +26,7 @@ from revocation.nearest import nearest
 
 MIN_PEPPER_BYTES: Final = 32
 CACHE_VARIABLE: Final = "REVOCATION_CACHE_DIR"
-"""Where the local system keeps what it downloads; no setting of a process."""
+"""Where the local system keeps its downloads; not a setting of a process."""
 
 _PREFIX: Final = "REVOCATION_"
 _CONFIG_VARIABLE: Final = "REVOCATION_CONFIG"
@@ -94,8 +94,8 @@ def _read_file(settings: type[BaseSettings], path: Path) -> TomlConfigSettingsSo
 def _refuse_unknown_variables() -> None:
     """Refuse variables that no process reads.
 
-    One environment or file serves all processes, so each ignores what is another's; but
-    what is nobody's is a slip of the pen, and the default in its place might be unsafe.
+    One environment or file serves all processes, so each ignores the others' settings;
+    but an unknown name is a typo, and the default in its place might be unsafe.
     """
     given = {
         name: value
@@ -105,8 +105,8 @@ def _refuse_unknown_variables() -> None:
     links = {name for name in given if _SERVICE_LINK.match(f"{name}={given[name]}")}
     if links:
         raise SettingsError(
-            f"{', '.join(sorted(links))}: no settings, but what Kubernetes tells each "
-            "pod about Services whose names begin with `revocation`; set "
+            f"{', '.join(sorted(links))}: no settings, but the variables that "
+            "Kubernetes sets for Services whose names begin with `revocation`; set "
             "`enableServiceLinks: false` in the pod's spec"
         )
     known = {f"{_PREFIX}{name.upper()}" for name in _known_names(Settings)}
@@ -121,7 +121,7 @@ def _refuse_unknown_variables() -> None:
 
 
 def _with_nearest(unknown: Iterable[str], known: Iterable[str]) -> str:
-    """Say of each unknown name which known one it is most like."""
+    """Return the unknown names, each with the known one that is most like it."""
     return ", ".join(
         f"{name} (the nearest is {nearest(name, known)})" for name in sorted(unknown)
     )
@@ -133,7 +133,7 @@ def _known_names(settings: type[BaseSettings]) -> set[str]:
 
 
 def explain_invalid(error: ValidationError) -> str:
-    """Name each setting that is wrong, and say why; no value is quoted."""
+    """Return each invalid setting with the reason; quotes no value."""
     lines = []
     for each in error.errors(include_url=False, include_input=False):
         name, *place = map(str, each["loc"] or ("settings",))

@@ -1,4 +1,4 @@
-"""Settings of the stations that events flow through, and of who publishes or waits."""
+"""Settings of the stations that events flow through, of publishers and of waiting."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ Region = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
 class LimitSettings(Settings):
-    """How long things live, and what can be revoked.
+    """Lifetimes, and the claims that events may revoke by.
 
     All processes of an installation must agree on these.
     """
@@ -38,15 +38,15 @@ class LimitSettings(Settings):
     """How long past `exp`, and before `nbf`, a verifier may accept a token."""
     clock_allowance_seconds: int = Field(5, ge=1, le=60)
     """How far apart the clocks of issuers, brokers, stores and verifiers may be. Tokens
-    dated further ahead are refused; those dated so close to a cut-off, before or after,
-    are judged by their `ver`, and rejected without."""
+    issued further in the future are refused; those issued this close to a cut-off,
+    before or after, are judged by their `ver`, and rejected without one."""
     refresh_period_seconds: int = Field(86_400, ge=1, le=31 * 86_400)
     """Every standing entry is emitted again once per this period."""
     max_outage_seconds: int = Field(3 * 86_400, ge=0, le=31 * 86_400)
-    """The longest outage of a region after which nothing is missing."""
+    """The longest outage of a region that loses nothing."""
     revocable_claims: RevocableClaims = ()
-    """Further claims that events may revoke tokens by, each a name or a list of names
-    that count together: `["device_id", "act.sub", ["azp", "device_id"]]`."""
+    """Further claims that events may revoke tokens by: names, or lists of names that
+    must match together: `["device_id", "act.sub", ["azp", "device_id"]]`."""
 
     @property
     def limits(self) -> Limits:
@@ -54,7 +54,7 @@ class LimitSettings(Settings):
         longest_token = longest_ms(self.max_token_lifetime_seconds)
         return Limits(
             longest_token_ms=longest_token,
-            # A token may outlive the session that it is of, and must not come back.
+            # A token may outlive its session, and must stay revoked.
             longest_session_ms=max(self.max_session_seconds * 1_000, longest_token),
             leeway_ms=self._grace_seconds * 1_000,
         )
@@ -71,22 +71,22 @@ class LimitSettings(Settings):
 
     @property
     def lifetimes(self) -> Lifetimes:
-        """What the processes of a region compare."""
+        """The lifetimes that the processes of a region compare."""
         return Lifetimes(*(getattr(self, name) for name in Lifetimes._fields))
 
     @property
     def _grace_seconds(self) -> int:
-        """How long past `exp` a token may pass: by the verifier whose clock is last."""
+        """How long past `exp` a token may pass, by the slowest verifier's clock."""
         return self.leeway_seconds + self.clock_allowance_seconds
 
     @property
     def relevance_ms(self) -> int:
-        """How long after its cut-off a subject entry can touch a living token."""
+        """How long after its cut-off a subject entry can reach an unexpired token."""
         return self.limits.relevance_ms
 
     @property
     def window_ms(self) -> int:
-        """How far back a rebuild reads: it then has seen every entry that matters."""
+        """How far back a rebuild reads, to see every entry that matters."""
         return self.lifetimes.window_ms
 
     @property
@@ -99,12 +99,12 @@ class KafkaSettings(LimitSettings):
     """How to reach Kafka, and the topics there."""
 
     bootstrap_servers: str = "localhost:9092"
-    """Brokers to begin with, as `host:port`, separated by commas. Clients connect in
-    plain text. Verifiers and sidecars do so for `report_rejections` only."""
+    """The bootstrap brokers, as `host:port`, separated by commas. Clients connect in
+    plain text. Verifiers and sidecars connect for `report_rejections` only."""
     topic_prefix: str = Field("revocation", pattern=r"^[a-zA-Z0-9._-]{1,100}$")
-    """Begins the name of each topic and consumer group: one for each installation."""
+    """The prefix of all topics and consumer groups: its own for each installation."""
     partitions: int = Field(12, ge=1, le=1_024)
-    """Partitions of each topic; can never be changed without losing the order."""
+    """Partitions of each topic; changing it later loses the order of events."""
     replication_factor: int = Field(3, ge=1)
     """How many brokers keep each record; `topics init` creates topics with it."""
 
@@ -132,20 +132,20 @@ class PepperSettings(Settings):
     pepper_file: Path
     """At least 32 random bytes; the same file for every process of a region."""
     previous_pepper_file: Path | None = None
-    """While rotating: the pepper before, still read, no longer written."""
+    """During a rotation: the previous pepper, still read, no longer written."""
 
     @model_validator(mode="after")
     def _two_peppers(self) -> Self:
         if self.previous_pepper_file == self.pepper_file:
             raise ValueError(
                 "previous_pepper_file and pepper_file name the same file; name the "
-                "pepper before, or none when no rotation is under way"
+                "previous pepper, or none if no rotation is under way"
             )
         return self
 
     @property
     def peppers(self) -> tuple[bytes, ...]:
-        """The peppers, the one that is written first.
+        """The peppers, the one for writing first.
 
         Raises:
             SettingsError: a file is missing or too short.
@@ -155,7 +155,7 @@ class PepperSettings(Settings):
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """What tells the peppers from others; see `identity.fingerprint`.
+        """The fingerprints that identify the peppers; see `identity.fingerprint`.
 
         Raises:
             SettingsError: a file is missing or too short.
@@ -164,12 +164,12 @@ class PepperSettings(Settings):
 
 
 class TlsSettings(Settings):
-    """Certificates for stores that are reached by `rediss://`, as PEM files."""
+    """Certificates for stores with `rediss://` URLs, as PEM files."""
 
     store_ca_file: Path | None = None
-    """The only authorities that are trusted; without it, those of the system."""
+    """The only certificate authorities to trust; by default, those of the system."""
     store_cert_file: Path | None = None
-    """Shown to a store that asks for a client's certificate (mutual TLS)."""
+    """The client certificate, for a store that requires one (mutual TLS)."""
     store_key_file: Path | None = None
     """The key of that certificate."""
 
@@ -187,20 +187,20 @@ class StoreSettings(PepperSettings, TlsSettings, LimitSettings):
     """One region's store."""
 
     region: Region
-    """Whose store `store_url` is; lower-case letters, digits and dashes."""
+    """The region whose store `store_url` is; lower-case letters, digits and dashes."""
     store_password_file: Path | None = None
     """The password of the user in `store_url`, rather than in the URL itself."""
     store_url: str = Field(repr=False)
     """For instance `redis://user@host:6379/0` or `unix:///run/valkey.sock`;
-    docs/store-layout.md has those for TLS, Sentinels and clusters."""
+    docs/store-layout.md lists those for TLS, Sentinels and clusters."""
     store_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,16}$")] = "r"
-    """Begins every key, as a Redis Cluster hash tag."""
+    """The prefix of every key, as a Redis Cluster hash tag."""
     max_clock_skew_ms: int = Field(2_000, ge=1)
-    """Start is refused when the store's clock differs by more."""
+    """The process refuses to start if the store's clock differs by more."""
 
     @property
     def expectation(self) -> Expectation:
-        """What the region must be for a reader with these settings.
+        """The identity that a reader with these settings expects of the region.
 
         Raises:
             SettingsError: a pepper file is missing or too short.
@@ -214,7 +214,7 @@ class StoreSettings(PepperSettings, TlsSettings, LimitSettings):
         if self.max_clock_skew_ms > self.clock_allowance_seconds * 1_000:
             raise ValueError(
                 "max_clock_skew_ms is more than clock_allowance_seconds allows for: a "
-                "store would forget a revocation before the last verifier may"
+                "store would drop a revocation that a verifier still needs"
             )
         return self
 
@@ -245,18 +245,18 @@ class _WorkerSettings(KafkaSettings):
     session_timeout_ms: int = Field(6_000, ge=1_000)
     """A worker silent for longer loses its partitions to another."""
     heartbeat_interval_ms: int = Field(1_500, ge=100)
-    """How often a worker tells its group that it lives; at most a third of
+    """How often a worker sends its group a heartbeat; at most a third of
     `session_timeout_ms`."""
     metrics_host: str = "127.0.0.1"
-    """The address that `/metrics` and `/healthz` are served on."""
+    """The address that serves `/metrics` and `/healthz`."""
     metrics_port: int = Field(0, ge=0, le=65_535)
-    """The port of `/metrics` and `/healthz`; 0 means that neither is served."""
+    """The port of `/metrics` and `/healthz`; 0 serves neither."""
 
     @property
     def stall_seconds(self) -> float:
         """After how long without progress a worker counts as hung.
 
-        A worker may have to wait for another one's session to end, and to reconnect.
+        A worker may have to wait until another one's session ends, and to reconnect.
         """
         return self.session_timeout_ms / 1_000 + _RECONNECT_SECONDS
 
@@ -277,21 +277,22 @@ class AuthoritySettings(IssuerSettings, _WorkerSettings):
         default_factory=lambda known: f"{known['topic_prefix']}-authority",
         pattern=r"^[a-zA-Z0-9._-]+$",
     )
-    """Consumer group: its workers share partitions; a second group is a twin. Unless
-    set, it is `<topic_prefix>-authority`: installations on one Kafka have their own."""
+    """Consumer group: its workers share partitions; a second group is a twin. The
+    default is `<topic_prefix>-authority`, so that each installation has its own."""
     data_dir: Path = Path(".revocation/authority")
     """The ledger's RocksDB files; keep it across restarts."""
     pulse_interval_ms: int = Field(250, ge=10, le=60_000)
-    """How often a pulse is sent through every partition."""
+    """How often every partition gets a pulse."""
     events_framing: Literal["none", "confluent"] = "none"
-    """`confluent`: producers' serializers may put a schema registry's frame of five
-    bytes before the JSON; it is taken off."""
+    """`confluent`: strip the five-byte frame that a schema registry's serializers put
+    before the JSON, where there is one."""
     batch_interval_ms: int = Field(10, ge=0, le=1_000)
-    """Entries leave at most this often: under load fewer requests wake every region."""
+    """The least time between batches of entries: under load, larger batches wake the
+    regions less often."""
 
     @property
     def stated(self) -> Stated:
-        """What projectors compare with their own."""
+        """The settings that projectors compare with their own."""
         return Stated(self.lifetimes._asdict(), self.revocable_claims)
 
 
@@ -299,9 +300,9 @@ class ProjectorSettings(StoreSettings, _WorkerSettings):
     """A projector of one region."""
 
     on_changed_settings: Literal["refuse", "rebuild"] = "refuse"
-    """What to do in a region whose entries other settings of its own wrote: `rebuild`
-    empties it and reads the log again. A store of another region or Kafka is refused
-    all the same."""
+    """What to do if the region's entries were written with other settings: `rebuild`
+    empties it and reads the log again. A store of another region or Kafka is still
+    refused."""
 
     @property
     def group_id(self) -> str:
@@ -309,10 +310,10 @@ class ProjectorSettings(StoreSettings, _WorkerSettings):
         return f"{self.topic_prefix}-projector-{self.region}"
 
     def identity(self, cluster_id: str | None) -> Identity:
-        """Return what the region states of itself while this projector keeps it.
+        """Return the identity of the region that this projector maintains.
 
         Args:
-            cluster_id: of the Kafka cluster that the settings lead to, if it says.
+            cluster_id: of the Kafka cluster that the settings name, if known.
 
         Raises:
             SettingsError: a pepper file is missing or too short.
@@ -334,7 +335,7 @@ class RegionsSettings(RouteSettings, PepperSettings, TlsSettings, KafkaSettings)
     regions: dict[Region, str] = Field({}, repr=False, validate_default=True)
     """Store URL of each region, as JSON: `{"eu": "redis://...", "us": "..."}`."""
     store_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_-]{1,16}$")] = "r"
-    """Begins every key, as a Redis Cluster hash tag; the same in all regions."""
+    """The prefix of every key, as a Redis Cluster hash tag; the same in all regions."""
 
     @field_validator("regions")
     @classmethod

@@ -25,20 +25,20 @@ _BESIDE_TOKEN: Final = {
     "sidecar_max_header_bytes": 8_192,
     "sidecar_max_body_bytes": 1_024,
 }
-"""What must fit beside the longest token."""
+"""What must fit in addition to the longest token."""
 
 
 class IntrospectionClient(BaseModel):
-    """How to ask an issuer whether one of its tokens is active (RFC 7662)."""
+    """How to introspect tokens at their issuer (RFC 7662)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str
     """The issuer's introspection endpoint."""
     issuer: Issuer
-    """The `iss` of the tokens that are sent there, and no others."""
+    """The `iss` of the tokens to introspect there; no others are sent."""
     client_id: str = Field(min_length=1)
-    """The client that asks, as the issuer knows it."""
+    """The client's identifier, as registered at the issuer."""
     secret_file: Path
     """The client's secret, for HTTP Basic (RFC 6749 section 2.3.1)."""
 
@@ -53,18 +53,18 @@ class IntrospectionClient(BaseModel):
 
 
 class OneRegionSettings(Settings):
-    """Whose store a command asks that asks one region."""
+    """The store that a command for one region reads."""
 
     region: Region | None = None
-    """The region to ask; `--region` says the same."""
+    """The region to read; the same as `--region`."""
     regions: dict[Region, str] = Field({}, repr=False)
     """Store URL of each region, as JSON; used where `store_url` is not set."""
     store_url: str | None = Field(None, repr=False)
-    """The store to ask, whatever `regions` says."""
+    """The store to read; takes precedence over `regions`."""
 
     @property
     def found(self) -> dict[str, Any]:
-        """The region and its store among those of all regions, if no other is named.
+        """The region and its store, from `regions` unless `store_url` is set.
 
         Raises:
             SettingsError: names the regions that can be chosen.
@@ -85,10 +85,10 @@ class OneRegionSettings(Settings):
 
 
 class TokenSettings(IssuerSettings, LimitSettings):
-    """What is asked of tokens, and how their claims are read."""
+    """Requirements of tokens, and how to read their claims."""
 
     claims: ClaimMapping = Field(default_factory=ClaimMapping)
-    """How `check` reads the claims of issuers that are not among `issuers`."""
+    """How `check` reads the claims of issuers that `issuers` does not name."""
 
     @property
     def rules(self) -> Rules:
@@ -116,32 +116,32 @@ class VerifierSettings(TokenSettings, RouteSettings, StoreSettings, KafkaSetting
     """A verifier of one region. Kafka is needed for `report_rejections` only."""
 
     replica_max_entries: int = Field(5_000_000, ge=1)
-    """How many entries a verifier holds in memory, before it refuses more."""
+    """How many entries a verifier holds in memory before it refuses more."""
     start_timeout_seconds: float = Field(10.0, ge=0)
-    """How long a verifier that starts waits for its replica."""
+    """How long a verifier waits for its replica when it starts."""
 
     fallback_store_url: str | None = Field(None, repr=False)
-    """Asked where a policy says `introspect`: the store of another region."""
+    """A fallback where a policy says `introspect`: the store of another region."""
     fallback_sidecar_url: str | None = None
-    """Asked where a policy says `introspect`: a sidecar of another region."""
+    """A fallback where a policy says `introspect`: a sidecar of another region."""
     introspection: IntrospectionClient | None = None
-    """Asked where a policy says `introspect`: the issuer itself (RFC 7662)."""
+    """A fallback where a policy says `introspect`: the issuer itself (RFC 7662)."""
     fallback_timeout_ms: int = Field(500, ge=1, le=60_000)
-    """The longest that all fallbacks together may take."""
+    """The time limit of all fallbacks together."""
 
     report_rejections: bool = False
     """Publish uses of revoked tokens to the rejections topic."""
     instance: str = Field(default_factory=socket.gethostname)
-    """Tells this verifier from others of its region, in rejection events."""
+    """Distinguishes this verifier from others of its region in rejection events."""
 
 
 class SidecarSettings(VerifierSettings):
     """A sidecar: a verifier over HTTP, for services and for proxies."""
 
     sidecar_host: str = "127.0.0.1"
-    """The address to listen on by TCP."""
+    """The address to listen on over TCP."""
     sidecar_port: int = Field(8_181, ge=0, le=65_535)
-    """The port to listen on by TCP; 0 takes a free one."""
+    """The port to listen on over TCP; 0 takes a free one."""
     sidecar_tcp: bool = True
     """Whether to listen on TCP at all; false where a unix socket is enough."""
     sidecar_socket: Path | None = None
@@ -149,51 +149,52 @@ class SidecarSettings(VerifierSettings):
     sidecar_socket_mode: str = Field("660", pattern=r"^0?[0-7]{3}$")
     """The mode of unix sockets, gRPC's included: who may connect, as for chmod."""
     sidecar_grpc: str | None = Field(None, min_length=1)
-    """Where Envoy asks by gRPC: `unix:/run/...` or `host:port`."""
+    """The address for Envoy's gRPC requests: `unix:/run/...` or `host:port`."""
     sidecar_cert_file: Path | None = None
-    """Serve TCP by TLS with this chain; read again when it changes."""
+    """Serve TCP over TLS with this chain; reloaded when it changes."""
     sidecar_key_file: Path | None = None
     """The private key of `sidecar_cert_file`, as PEM."""
     sidecar_client_ca_file: Path | None = None
-    """Clients over TLS must show a certificate of one of these authorities."""
+    """Clients over TLS must present a certificate of one of these authorities."""
 
     sidecar_rules_file: Path | None = None
-    """What paths ask for; without it every path needs a token. docs/sidecar.md."""
+    """The rules for paths; without it every path needs a token. See docs/sidecar.md."""
     sidecar_identity_headers: dict[str, str] | None = Field(None, max_length=16)
-    """Header names and the claim each has, as JSON; see docs/sidecar.md for those that
-    are there unless this is set."""
+    """Header names and the claim that each carries, as JSON; docs/sidecar.md lists the
+    defaults."""
     sidecar_remove_headers: tuple[str, ...] = ()
-    """Further headers that services are not to see, such as `["authorization"]`."""
+    """Further headers to hide from services, such as `["authorization"]`."""
     sidecar_cookie: str | None = None
     """A cookie to take tokens from; its name begins with `__Host-`."""
     sidecar_own_origins: tuple[str, ...] = ()
-    """Origins of the service's pages, where they are not the host asked for."""
+    """Origins of the service's pages, if they differ from the request's host."""
     sidecar_realm: str = "api"
     """Names the service in challenges (RFC 9110 section 11.5)."""
     sidecar_resource_metadata: str | None = None
     """The URL of the service's metadata, for challenges (RFC 9728)."""
     sidecar_statuses: dict[str, dict[int, int]] | None = None
-    """What a proxy is told in place of a status: `{"nginx": {"400": 403}}`."""
+    """The status that a proxy gets in place of another: `{"nginx": {"400": 403}}`."""
 
     sidecar_callers_file: Path | None = None
-    """A file of those who may introspect: lines of `name sha256:<digest of the
+    """A file of the callers that may introspect: lines of `name sha256:<digest of the
     secret>`."""
     sidecar_introspection_scope: str | None = None
-    """A scope: who has a token with it may introspect."""
+    """A scope: callers whose token has it may introspect."""
     sidecar_introspection_route: RouteClass = "read"
     """The route class whose policy answers `/introspect`."""
 
     sidecar_max_connections: int = Field(4_096, ge=1)
-    """How many connections may be open at once; one more is answered with 503."""
+    """How many connections may be open at once; further ones get 503."""
     sidecar_max_header_bytes: int = Field(32_768, ge=1_024, le=1_048_576)
-    """The request line and all header fields; more is 431. Room for the issuers'
-    longest tokens (`max_token_bytes`) and 8 KiB is needed."""
+    """The limit of the request line and all header fields; more is 431. It must leave
+    room for the issuers' longest tokens (`max_token_bytes`) and 8 KiB."""
     sidecar_max_body_bytes: int = Field(65_536, ge=1_024, le=16_777_216)
-    """More is 413. Room for the longest token and 1 KiB is needed."""
+    """The limit of a body; more is 413. It must leave room for the longest token and
+    1 KiB."""
     sidecar_idle_seconds: float = Field(300.0, gt=0)
-    """How long a connection may wait; longer than proxies keep theirs."""
+    """How long a connection may be idle; longer than proxies keep theirs."""
     sidecar_drain_seconds: float = Field(10.0, ge=0)
-    """How long answers under way may take after SIGTERM."""
+    """How long pending answers may take after SIGTERM."""
 
     @model_validator(mode="after")
     def _somewhere(self) -> Self:

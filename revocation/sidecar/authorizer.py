@@ -1,15 +1,15 @@
-"""Decides whether a proxy may pass a request on, independent of its protocol. No IO.
+"""Decides whether a proxy may forward a request, whatever its protocol. No IO.
 
     authorizer = Authorizer(verifier, rules_file, steps=steps)
     answer = authorizer.authorize(request)
 
-The answer is there at once whenever memory has it; it is awaitable only where a key has
-to be fetched or the policy says to ask somebody else. `proxies.py` speaks the dialects
-of proxies over HTTP, `ext_authz.py` Envoy's gRPC.
+The answer is immediate whenever memory has it; it is awaitable only if a key must be
+fetched or the policy requires a fallback. `proxies.py` speaks the dialects of proxies
+over HTTP, `ext_authz.py` Envoy's gRPC.
 
-Identity headers tell the service who asks. Each is set or removed with every answer
-that lets a request pass, also where no token is needed, so that no client can write one
-itself. Neither tokens nor claims are ever logged.
+Identity headers tell the service who the caller is. Every answer that lets a request
+pass sets or removes each of them, even if no token is needed, so that no client can
+forge one. Neither tokens nor claims are ever logged.
 """
 
 import re
@@ -45,11 +45,11 @@ IDENTITY: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The identity headers, and the claim in each."""
 
-# RFC 9110 section 5.1, without `_`: gateways to CGI and WSGI take it for `-`.
+# RFC 9110 section 5.1, without `_`: CGI and WSGI gateways read it as `-`.
 _HEADER: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)+")
 _MAX_HEADERS: Final = 16
 _MAX_DASHES: Final = 4
-# What a field value may have (RFC 9110 section 5.5), without `%`, which begins a code.
+# Characters of a field value (RFC 9110 section 5.5), without `%`, which begins a code.
 _PLAIN: Final = " !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _AS_IT_IS: Final = re.compile(r"(?! )[\x20-\x24\x26-\x7e]*(?<! )")
 
@@ -59,8 +59,8 @@ _TAKEN: Final = frozenset(
         *("cache-control", "www-authenticate", "retry-after"),
     }
 )
-# Gateways take other characters of a name for `-`: `_` CGI and WSGI, `.` PHP as well,
-# and lighttpd each of them. What is left of usual names without these is nothing.
+# Gateways read other characters of a name as `-`: CGI and WSGI `_`, PHP also `.`, and
+# lighttpd all of them. Usual names without these characters are empty.
 _ODD: Final = re.compile(rb"[^a-z0-9\n]")
 _USUAL: Final = f"{ascii_lowercase}{digits}-\n".encode()
 _OK: Final = 200
@@ -72,9 +72,9 @@ class AuthzRequest(NamedTuple):
 
     Attributes:
         method: as the client sent it.
-        path: as the client sent it; the query is ignored. headers: the fields as far as
-        the proxy tells, the names in lower case; `host`
-            is the client's.
+        path: as the client sent it; the query is ignored.
+        headers: the fields that the proxy shows, the names in lower case; `host` is
+            the client's.
         host: requested by the client; informative.
         scheme: `https` or `http`; informative.
         websocket: whether it is, or looks like, the handshake of a WebSocket.
@@ -88,7 +88,7 @@ class AuthzRequest(NamedTuple):
     websocket: bool = False
 
     def __repr__(self) -> str:
-        """Leave out personal data, as logs and tracebacks show this."""
+        """Omit personal data, as logs and tracebacks show this."""
         return f"AuthzRequest(method={self.method!r})"
 
 
@@ -97,9 +97,10 @@ class AuthzAnswer(NamedTuple):
 
     Attributes:
         status: 200, or the status for the client (RFC 6750 section 3.1).
-        headers_to_client: of the refusal. headers_to_upstream: replace those of the
-        same name in the request. remove_from_upstream: names of headers to remove from
-        the request. body: of the refusal.
+        headers_to_client: of the refusal.
+        headers_to_upstream: replace those of the same name in the request.
+        remove_from_upstream: names of headers to remove from the request.
+        body: of the refusal.
     """
 
     status: int
@@ -123,9 +124,9 @@ class IdentityHeaders:
     """The identity headers that the service receives.
 
     Attributes:
-        headers: names in lower case, with a dash, and the claim that each has, as
-            `claim_names` writes it. `scope` stands for `scp` too, and `client_id` for
-            whatever claims name the client in the tokens of an issuer.
+        headers: names in lower case, with a dash, and the claim that each carries, as
+            `claim_names` writes it. `scope` includes `scp`, and `client_id` the claims
+            that name the client in an issuer's tokens.
         remove: further headers to hide from the service, such as `authorization`.
     """
 
@@ -144,7 +145,7 @@ class IdentityHeaders:
             named = _HEADER.fullmatch(name) and name.count("-") <= _MAX_DASHES
             if not named or name in _TAKEN or name.startswith("x-envoy-"):
                 raise SettingsError(
-                    f"{name!r} is no name of an identity header; write lower-case "
+                    f"{name!r} cannot name an identity header; write lower-case "
                     "words joined by dashes, such as 'x-auth-subject'"
                 )
         for claim in self.headers.values():
@@ -160,7 +161,7 @@ class IdentityHeaders:
 
     @property
     def lookalikes(self) -> frozenset[str]:
-        """Names that CGI and WSGI would take for an identity header's."""
+        """Names that CGI and WSGI would read as an identity header's."""
         spelled = (
             "".join(letters)
             for name in self.headers
@@ -168,18 +169,18 @@ class IdentityHeaders:
         )
         return frozenset(spelled) - self.headers.keys()
 
-    def tell(
+    def values(
         self, claims: Mapping[str, Any] | None, names_of: NamesOf = usual_names
     ) -> list[tuple[str, str]]:
         """Return each header with its value; empty if the claim is missing."""
         if claims is None:
             return [(name, "") for name in self.headers]
-        told = []
+        values = []
         for name, claim in self.headers.items():
             value = _claim(claims, claim, names_of)
             plain = type(value) is str and _AS_IT_IS.fullmatch(value) is not None
-            told.append((name, value if plain else write_value(value)))
-        return told
+            values.append((name, value if plain else write_value(value)))
+        return values
 
 
 _SPELLED: Final = {"-": "-_"}
@@ -203,7 +204,7 @@ class Authorizer:
 
         Args:
             verifier: a `Verifier` with issuers, started before the first request.
-            rules: what paths need.
+            rules: the requirements of paths.
             steps: where to look for tokens, and how to refuse.
             identity: the headers for the service; by default those of `IDENTITY`.
             names_of: the claim names of each issuer; those of the verifier's rules.
@@ -214,14 +215,14 @@ class Authorizer:
         self._identity = identity or IdentityHeaders()
         self._names_of = names_of
         self._remove = self._identity.remove
-        self._told = frozenset(each.encode() for each in self._identity.headers)
+        self._names = frozenset(each.encode() for each in self._identity.headers)
         self._nobody = self._pass(None)
         self._passes = IdentityCache(self._pass)
         self._passed = metrics.Tally(metrics.AUTHZ_ANSWERS.labels(_OK))
 
     @property
     def lookalikes(self) -> frozenset[str]:
-        """Headers to remove if a proxy does not show all that it passes on."""
+        """Headers to remove if a proxy does not show all that it forwards."""
         return self._identity.lookalikes
 
     def authorize(self, request: AuthzRequest) -> AuthzAnswer | Awaitable[AuthzAnswer]:
@@ -266,9 +267,9 @@ class Authorizer:
         return _deny(self._steps.refusals.invalid_request(detail))
 
     def _mistakable(self, names: bytes) -> bool:
-        """Whether a gateway would take one of the names, line by line, for ours."""
+        """Return whether a gateway would read one of the names, one a line, as ours."""
         read = zip(names.split(b"\n"), _ODD.sub(b"-", names).split(b"\n"), strict=True)
-        return any(plain in self._told and plain != name for name, plain in read)
+        return any(plain in self._names and plain != name for name, plain in read)
 
     async def _wait(
         self, outcome: Awaitable[Verification], needs: AccessNeeds
@@ -284,11 +285,11 @@ class Authorizer:
         return self._nobody if claims is None else self._passes.of(claims)
 
     def _pass(self, claims: Mapping[str, Any] | None) -> AuthzAnswer:
-        told = self._identity.tell(claims, self._names_of)
-        given = tuple([each for each in told if each[1]])
+        values = self._identity.values(claims, self._names_of)
+        given = tuple([each for each in values if each[1]])
         absent: tuple[str, ...] = ()
-        if len(given) < len(told):
-            absent = tuple([name for name, value in told if not value])
+        if len(given) < len(values):
+            absent = tuple([name for name, value in values if not value])
         return AuthzAnswer(_OK, (), given, absent + self._remove)
 
 
@@ -309,10 +310,10 @@ def _claim(claims: Mapping[str, Any], name: str, names_of: NamesOf) -> Any:
 def write_value(value: Any) -> str:
     """Return a claim as a header field's value; empty if it has no such form.
 
-    Printable ASCII stands as it is. Where a value has anything else, or a `%`, or a
-    space at an end, it is percent-encoded UTF-8; so decoding gives the claim back, and
-    no two claims look the same. A list is its texts, each without spaces, and spaces
-    between them.
+    Printable ASCII stays unchanged. A value with anything else, or with a `%`, or with
+    a space at an end, is percent-encoded UTF-8; so decoding restores the claim, and no
+    two claims look the same. A list is its strings, each without spaces, separated by
+    spaces.
     """
     if isinstance(value, str):
         return value if _AS_IT_IS.fullmatch(value) else _encode(value, _PLAIN)

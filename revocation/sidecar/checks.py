@@ -1,11 +1,11 @@
-"""`POST /v1/check`: what may be asked about claims or tokens, and the answers.
+"""`POST /v1/check`: verdicts about claims or tokens.
 
     {"claims": {...}, "kid": "key-1", "route": "write", "resources": ["dataset:42"]}
     {"token": "eyJ..."}
     {"checks": [{"claims": {...}}, {"token": "eyJ..."}]}
 
-Whatever a token holds is a verdict, with status 200; only a question that makes no
-sense is an error. Neither ever quotes what it was asked about.
+Any token yields a verdict, with status 200; only a malformed request is an error.
+Neither ever quotes the request.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class Check(BaseModel):
         list[str],
         Field(
             default_factory=list,
-            description="What is touched, each `type:id`.",
+            description="The resources that the request touches, each `type:id`.",
             max_length=MAX_RESOURCES,
         ),
     ]
@@ -106,7 +106,7 @@ def read_checks(body: bytes) -> tuple[list[Check], bool]:
     Raises:
         ValidationError: the body is not a check, or not JSON.
     """
-    # Most request one check, and a member's name may be written with escapes.
+    # Most requests are one check; a member's name may be written with escapes.
     if b'"checks"' not in body and b"\\" not in body:
         return [Check.model_validate_json(body)], False
     try:
@@ -155,12 +155,12 @@ class Checker:
                 return refused
         # Two sidecars that are behind and each other's fallback would loop forever.
         introspect = _NO_FORWARDING not in request.headers
-        told = [self._ask(each, introspect=introspect) for each in checks]
-        waiting = [each for each in told if not isinstance(each, _Answer)]
+        answers = [self._ask(each, introspect=introspect) for each in checks]
+        waiting = [each for each in answers if not isinstance(each, _Answer)]
         if waiting:
-            return self._wait(told, many=many)
-        return self._tell(
-            [each for each in told if isinstance(each, _Answer)], many=many
+            return self._wait(answers, many=many)
+        return self._respond(
+            [each for each in answers if isinstance(each, _Answer)], many=many
         )
 
     def _refuse(self, check: Check) -> Response | None:
@@ -188,27 +188,27 @@ class Checker:
         )
 
     async def _wait(
-        self, told: Sequence[_Answer | Awaitable[_Answer]], *, many: bool
+        self, answers: Sequence[_Answer | Awaitable[_Answer]], *, many: bool
     ) -> Response:
-        return self._tell(await asyncio.gather(*map(_settle, told)), many=many)
+        return self._respond(await asyncio.gather(*map(_settle, answers)), many=many)
 
-    def _tell(self, told: Sequence[_Answer], *, many: bool) -> Response:
-        verdicts = [self._write(each) for each in told]
+    def _respond(self, answers: Sequence[_Answer], *, many: bool) -> Response:
+        verdicts = [self._write(each) for each in answers]
         content: Mapping[str, Any] = {"verdicts": verdicts} if many else verdicts[0]
         return Response(200, _JSON, orjson.dumps(content))
 
-    def _write(self, told: _Answer) -> dict[str, Any]:
-        if isinstance(told, Verdict):
-            return {**told.to_json(), "region": self._region}
-        written = {**told.verdict.to_json(), "region": self._region}
-        # An answer about a rejected token must not reveal its user.
-        claims = told.claims if told.verdict.active else None
+    def _write(self, answer: _Answer) -> dict[str, Any]:
+        if isinstance(answer, Verdict):
+            return {**answer.to_json(), "region": self._region}
+        written = {**answer.verdict.to_json(), "region": self._region}
+        # The answer about a rejected token must not reveal its user.
+        claims = answer.claims if answer.verdict.active else None
         written["claims"] = None if claims is None else self._encoded.of(claims)
         return written
 
 
-async def _settle(told: _Answer | Awaitable[_Answer]) -> _Answer:
-    return told if isinstance(told, _Answer) else await told
+async def _settle(answer: _Answer | Awaitable[_Answer]) -> _Answer:
+    return answer if isinstance(answer, _Answer) else await answer
 
 
 def _encode(claims: Claims) -> orjson.Fragment:
@@ -224,7 +224,7 @@ def _thaw(value: Any) -> Any:
 def _explain(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
-        return "the body is no JSON"
+        return "the body is not JSON"
     # Not even the name of an unknown member: it may be pasted text.
     unknown = first["type"] == "extra_forbidden"
     place = ".".join(map(str, first["loc"][: -1 if unknown else None])) or "the body"

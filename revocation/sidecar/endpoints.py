@@ -7,7 +7,7 @@
     GET  /healthz, /readyz, /metrics            for orchestrators and operators
     GET  /openapi.json                          this, for programs
 
-An answer that memory has is returned at once, without a task.
+An answer from memory is returned at once, without a task.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -65,7 +65,7 @@ class Endpoints:
             region: its region.
             checker: answers `/v1/check`.
             authorizer: answers proxies; None if no issuers are configured.
-            introspection: answers `/introspect`; None if nobody may call it.
+            introspection: answers `/introspect`; None if no caller is configured.
             statuses: replaces some statuses, by proxy.
             bound_ms: the maximum age of a ready replica (`laxest_bound_ms`).
 
@@ -101,7 +101,7 @@ class Endpoints:
         """Return the answer to a request, or an awaitable of it."""
         served = self._served.get(request.path)
         if served is None:
-            # Any path and any method, as both are the client's.
+            # Any path and any method, as the client chooses both.
             if request.path.startswith(_ENVOYS):
                 return self._envoy(request)
             return problem(404, "not_found", "nothing is served at this path")
@@ -171,7 +171,7 @@ def laxest_bound_ms(
 ) -> int | None:
     """Return the maximum age at which a replica serves any route class; None: any age.
 
-    Past it no token passes, and requests are better sent elsewhere.
+    Beyond it no token passes, and requests are better sent elsewhere.
 
     Args:
         policies: of the route classes.

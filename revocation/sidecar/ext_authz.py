@@ -3,10 +3,10 @@
     service = ExtAuthz(authorizer)
     await service.start("unix:/run/revocation/grpc.sock")
 
-A thin mapping: what is decided is decided in `authz.py`. Needs the extra `grpc`, so
-import this only where Envoy is to ask over gRPC. Messages are those of Envoy's own
-definitions (xds-protos). Whatever goes wrong here is a denial, with 503: never an
-acceptance, and never a gRPC error whose meaning the proxy's configuration decides.
+A thin mapping: `authorizer.py` makes the decisions. Needs the extra `grpc`, so import
+this only where Envoy uses gRPC. Messages are those of Envoy's own definitions
+(xds-protos). Any failure here is a denial, with 503: never an acceptance, and never a
+gRPC error whose meaning depends on the proxy's configuration.
 """
 
 import re
@@ -34,7 +34,7 @@ try:
 except ModuleNotFoundError as error:
     raise SettingsError(
         f"gRPC for Envoy needs the package of {error.name!r}, which is not installed; "
-        "install revocation[grpc], or let Envoy ask over HTTP"
+        "install revocation[grpc], or let Envoy use HTTP"
     ) from error
 
 _log = structlog.get_logger()
@@ -81,7 +81,7 @@ class ExtAuthz:
             # Two sidecars on one port would each get some of the requests.
             ("grpc.so_reuseport", 0),
         )
-        # Beyond that Envoy is refused immediately, and answers 503, instead of waiting.
+        # Beyond that, Envoy is refused immediately, and answers 503, without waiting.
         server = grpc.aio.server(
             options=options, maximum_concurrent_rpcs=_MAX_QUESTIONS
         )
@@ -101,7 +101,7 @@ class ExtAuthz:
         except (RuntimeError, OSError) as error:
             raise SettingsError(
                 f"gRPC cannot listen on {address!r}; is it taken, its path too long, "
-                "or the folder not there or not writable?"
+                "or its folder missing or not writable?"
             ) from error
         await server.start()
         self._server = server
@@ -144,8 +144,8 @@ def _bind(server: grpc.aio.Server, made: Unix) -> int:
     """Bind to a unix socket that accepts no connection before its mode is set.
 
     gRPC listens as soon as it binds, with the mode that the umask leaves. So it binds
-    in a folder that nobody else may enter, and the socket gets its name afterwards. The
-    umask itself stays: it is that of all threads.
+    in a folder that no other user may enter, and renames the socket afterwards. The
+    umask itself stays: all threads share it.
 
     Raises:
         SettingsError: another process serves there, or the file is not a socket.
@@ -188,7 +188,7 @@ def write_answer(answer: AuthzAnswer) -> CheckResponse:
     """Return an answer in Envoy's form; only 200 lets the request pass."""
     if answer.status in _REFUSALS:
         return _denied(answer.status, answer.headers_to_client, answer.body)
-    if answer.status != 200:  # noqa: PLR2004 - OK, and nothing else
+    if answer.status != 200:  # noqa: PLR2004 - OK only
         # To the client it would look like a success.
         return _denied(_UNAVAILABLE, _RETRY_AFTER, b"")
     reply = CheckResponse()
@@ -224,7 +224,7 @@ def _denied(
 def _add(options: Any, headers: Iterable[tuple[str, str]]) -> None:
     """Add header fields that replace those of the same name.
 
-    In place: a message that is made by itself and then copied costs three times that.
+    In place: building a separate message and copying it costs three times as much.
     """
     for name, value in headers:
         if _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:

@@ -12,10 +12,10 @@ _MAX_KNOWN: Final = 8_192
 class IdentityCache(Generic[_Of, _Made]):
     """Caches what `make` returns for immutable objects.
 
-    The verifier remembers tokens that it verified, and the claims of one are the same
-    object each time: which object it is tells which token. Whatever is remembered is
-    held, so that no other object can come to have its place. What is made must say
-    nothing about revocation: that changes, while the token does not.
+    The verifier caches tokens that it verified, and the claims of one are the same
+    object each time, so the object's identity stands for the token. The cache holds a
+    reference, so that no other object can get the same identity. The values must not
+    depend on revocation: that changes, while the token does not.
     """
 
     def __init__(self, make: Callable[[_Of], _Made]) -> None:

@@ -1,17 +1,17 @@
 """RFC 7662: token introspection for authenticated callers.
 
-A stranger learns nothing: who has no good credentials gets the same 401, byte by byte,
-before the form is looked at. A caller gets `{"active": false}` and nothing more about
-any token that does not count. Only where the region is behind there is no answer: 503,
-since `false` would end good sessions.
+Unauthenticated callers learn nothing: without valid credentials they get the same 401,
+byte for byte, before the form is read. A caller gets `{"active": false}` and nothing
+more about any token that does not count. Only if the region is behind, the answer is
+503, since `false` would end good sessions.
 
-Callers are named in a file, a line each, by the digest of a secret that a machine made:
+A file lists the callers, one a line, each with the digest of a generated secret:
 
     # echo "$(openssl rand -hex 32)" > secret; printf %s "$(cat secret)" | sha256sum
     warehouse sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 
-Two lines of one name both count, while a secret is replaced. Or callers show a token of
-their own that counts and has the scope that the settings name.
+Two lines with one name both count, to replace a secret. Alternatively, callers present
+a token of their own that counts and has the scope that the settings name.
 """
 
 import base64
@@ -67,8 +67,8 @@ def read_callers(path: Path) -> tuple[Caller, ...]:
     """Return the callers listed in a file.
 
     Raises:
-        SettingsError: the file cannot be read, or a line is wrong; it is told by its
-            number, and not quoted.
+        SettingsError: the file cannot be read, or a line is wrong; names its number,
+            and does not quote it.
     """
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -107,17 +107,17 @@ class Introspection:
 
         Args:
             verifier: a `Verifier` with issuers.
-            callers: who may introspect with a name and a secret.
+            callers: those that may introspect with a name and a secret.
             scope: callers whose token has it may introspect. None: no token suffices.
             route: the route class whose policy answers.
             realm: in challenges.
             names_of: the claim names of each issuer; those of the verifier's rules.
 
         Raises:
-            SettingsError: nobody could introspect, or the scope is invalid.
+            SettingsError: there are no callers and no scope, or the scope is invalid.
         """
         if not callers and scope is None:
-            raise SettingsError("nobody may introspect; name callers or a scope")
+            raise SettingsError("no caller may introspect; name callers or a scope")
         check_scopes(() if scope is None else (scope,))
         self._verifier = verifier
         self._names_of = names_of
@@ -197,18 +197,18 @@ class Introspection:
             return _error(400, "invalid_request")
         outcome = self._verifier.verify_or_await(token, route=self._route)
         if isinstance(outcome, Verification):
-            return self._tell(outcome)
+            return self._respond(outcome)
         return self._wait_for_token(outcome)
 
     async def _wait_for_token(self, outcome: Awaitable[Verification]) -> Response:
-        return self._tell(await outcome)
+        return self._respond(await outcome)
 
-    def _tell(self, outcome: Verification) -> Response:
+    def _respond(self, outcome: Verification) -> Response:
         verdict, claims, _ = outcome
         if verdict.active and claims is not None:
             metrics.INTROSPECTION_ANSWERS.labels("active").inc()
-            told = describe(claims, self._names_of(claims.get("iss")))
-            return Response(200, (_JSON, NO_STORE), orjson.dumps(told))
+            answer = describe(claims, self._names_of(claims.get("iss")))
+            return Response(200, (_JSON, NO_STORE), orjson.dumps(answer))
         if not verdict.active and MEANINGS[verdict.reason] is Meaning.BEHIND:
             return self._behind()
         metrics.INTROSPECTION_ANSWERS.labels("inactive").inc()
@@ -221,19 +221,19 @@ class Introspection:
 
 def describe(claims: Claims, claim_names: ClaimNames) -> dict[str, Any]:
     """Return the answer about an active token: a closed list of members."""
-    told: dict[str, Any] = {"active": True, "token_type": "Bearer"}
-    told |= {name: claims[name] for name in MEMBERS if _may_tell(name, claims)}
+    members: dict[str, Any] = {"active": True, "token_type": "Bearer"}
+    members |= {name: claims[name] for name in MEMBERS if _is_well_formed(name, claims)}
     scopes = granted_scopes(claims)
     if scopes:
-        told["scope"] = " ".join(scopes)
+        members["scope"] = " ".join(scopes)
     client = find_client(claims, claim_names)
     if client is not None:
-        told["client_id"] = client
-    return told
+        members["client_id"] = client
+    return members
 
 
-def _may_tell(name: str, claims: Claims) -> bool:
-    """Whether a claim is as RFC 7519 has it: one that counts for nothing may not be."""
+def _is_well_formed(name: str, claims: Claims) -> bool:
+    """Return whether a claim has the form of RFC 7519: unused claims may not."""
     value = claims.get(name)
     if name in _TIMES:
         return value is not None
@@ -244,9 +244,9 @@ def _may_tell(name: str, claims: Claims) -> bool:
 def _read_basic(authorization: bytes) -> tuple[tuple[str, str], ...]:
     """Return name and secret in both readings, or nothing.
 
-    OAuth clients encode both like a form (RFC 6749 section 2.3.1), `curl -u` and all
-    else that knows HTTP sends them as they are (RFC 7617). There are always two, also
-    if they are the same, so that the time tells nothing.
+    OAuth clients encode both like a form (RFC 6749 section 2.3.1); `curl -u` and other
+    HTTP clients send them unencoded (RFC 7617). There are always two readings, even if
+    they are the same, so that the time reveals nothing.
     """
     match = _BASIC.fullmatch(authorization)
     if match is None or len(authorization) > _MAX_CREDENTIALS:

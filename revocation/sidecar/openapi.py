@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of the HTTP interface, derived from the code.
 
-`schemas/openapi.json` is this, and so is what a sidecar serves at `/openapi.json`;
-tests compare all three, and the answers of the endpoints with the schemas here.
+`schemas/openapi.json` holds it, and a sidecar serves it at `/openapi.json`; tests
+compare all three, and the answers of the endpoints with the schemas here.
 """
 
 from collections.abc import Collection
@@ -38,7 +38,7 @@ _TEXT: Final[Json] = {"type": "string"}
 
 
 def encoded(routes: Collection[str] = ()) -> bytes:
-    """Return the document as JSON; the same bytes each time."""
+    """Return the document as JSON; the output is deterministic."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
     return orjson.dumps(document(routes), option=options)
 
@@ -54,8 +54,8 @@ def document(routes: Collection[str] = ()) -> Json:
         "info": {
             "title": "Token revocation sidecar",
             "version": VERSION,
-            "description": "Says whether a token still counts, and as of when; to "
-            "services, and to the proxies in front of them.",
+            "description": "Decides whether a token still counts, and as of when, for "
+            "services and for the proxies in front of them.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "http://127.0.0.1:8181"}],
@@ -63,7 +63,7 @@ def document(routes: Collection[str] = ()) -> Json:
             {"name": "check", "description": "For services."},
             {"name": "authz", "description": "For proxies."},
             {"name": "introspection", "description": "RFC 7662."},
-            {"name": "operation", "description": "For whoever runs it."},
+            {"name": "operation", "description": "For operators."},
         ],
         "paths": {
             "/v1/check": {"post": _check()},
@@ -82,16 +82,16 @@ def document(routes: Collection[str] = ()) -> Json:
 
 def _check() -> Json:
     body = {"oneOf": [_schema("Check"), _schema("Checks")]}
-    told = {"oneOf": [_schema("Verdict"), _schema("Verdicts")]}
+    verdicts = {"oneOf": [_schema("Verdict"), _schema("Verdicts")]}
     return {
         "operationId": "check",
         "tags": ["check"],
         "summary": "Whether tokens still count, one or many.",
-        "description": "With `Max-Forwards: 0` no fallback is asked.",
+        "description": "With `Max-Forwards: 0`, uses no fallback.",
         "requestBody": {"required": True, "content": {"application/json": _of(body)}},
         "responses": {
-            "200": _json("The verdict, whatever it is.", told),
-            "400": _problem("The question makes no sense."),
+            "200": _json("The verdict, active or not.", verdicts),
+            "400": _problem("The request is malformed."),
             **_always(),
         },
     }
@@ -101,7 +101,7 @@ def _authz(proxy: str, parameters: list[Json]) -> Json:
     return {
         "operationId": f"authz_{proxy}",
         "tags": ["authz"],
-        "summary": f"Whether {proxy} may pass a request on.",
+        "summary": f"Whether {proxy} may forward a request.",
         "security": [{"bearer": []}, {"cookie": []}],
         "parameters": parameters,
         "responses": _authz_responses(),
@@ -113,7 +113,7 @@ def _envoy() -> Json:
         "name": "path",
         "in": "path",
         "required": True,
-        "description": "The path of the request, slashes and all, by any method. What "
+        "description": "The request's path, including slashes, by any method. What "
         "servers might read in different ways is refused.",
         "schema": {"type": "string", "pattern": _SEGMENT},
     }
@@ -147,11 +147,11 @@ def _authz_responses() -> Json:
         "400": _problem("It cannot be judged: its path, its header fields."),
         "401": _problem("No token, or one that does not count.", challenge),
         "403": _problem(
-            "A scope is missing, or a cookie came from another site. To nginx also "
-            "what is 400 or 431 to others."
+            "A scope is missing, or a cookie came from another site. For nginx "
+            "also what is 400 or 431 for others."
         ),
         **_always(),
-        "503": _problem("It cannot be told now.", again),
+        "503": _problem("The answer is unknown now.", again),
     }
 
 
@@ -161,8 +161,8 @@ def _nginx_parameters() -> list[Json]:
 
 
 def _traefik_parameters() -> list[Json]:
-    told = {"Method": _METHOD, "Uri": _TARGET, "Host": _HOST, "Proto": _SCHEME}
-    return [_header(f"X-Forwarded-{name}", each) for name, each in told.items()]
+    headers = {"Method": _METHOD, "Uri": _TARGET, "Host": _HOST, "Proto": _SCHEME}
+    return [_header(f"X-Forwarded-{name}", each) for name, each in headers.items()]
 
 
 def _header(name: str, pattern: str) -> Json:
@@ -186,16 +186,16 @@ def _introspect() -> Json:
     return {
         "operationId": "introspect",
         "tags": ["introspection"],
-        "summary": "Whether a token is active, for callers that prove who they are.",
+        "summary": "Whether a token is active, for authenticated callers.",
         "description": "Served where callers or a scope are configured.",
         "security": [{"basic": []}, {"bearer": []}],
         "requestBody": {"required": True, "content": {FORM.decode(): _of(form)}},
         "responses": {
-            "200": _json("What is known.", _schema("Introspection")),
+            "200": _json("The token's state.", _schema("Introspection")),
             "400": _json("The form has no token.", _schema("OAuthError")),
-            "401": _json("Who asks is unknown.", _schema("OAuthError"), unknown),
-            "503": _json("It cannot be told now.", _schema("OAuthError"), again),
-            "404": _problem("Nobody may ask here."),
+            "401": _json("The caller is unknown.", _schema("OAuthError"), unknown),
+            "503": _json("The answer is unknown now.", _schema("OAuthError"), again),
+            "404": _problem("No callers are configured."),
             **_always(),
         },
     }
@@ -206,11 +206,11 @@ def _operation() -> Json:
     readiness = _schema("Readiness")
 
     def get(name: str, summary: str, **responses: Json) -> Json:
-        told = {each.removeprefix("of_"): value for each, value in responses.items()}
+        coded = {each.removeprefix("of_"): value for each, value in responses.items()}
         operation = {"operationId": name, "tags": ["operation"], "summary": summary}
-        return {"get": {**operation, "responses": {**told, **_always()}}}
+        return {"get": {**operation, "responses": {**coded, **_always()}}}
 
-    well = {"description": "It is well.", "content": text}
+    well = {"description": "It is healthy.", "content": text}
     stalled = {"description": "It makes no progress, and why.", "content": text}
     measured = {"description": "Prometheus' text format.", "content": text}
     described = _json("This document.", {"type": "object"})
@@ -224,8 +224,8 @@ def _operation() -> Json:
             of_200=_json("It can.", readiness),
             of_503=_json("It cannot.", readiness),
         ),
-        "/metrics": get("metrics", "What is measured.", of_200=measured),
-        "/openapi.json": get("openapi", "What is served.", of_200=described),
+        "/metrics": get("metrics", "The metrics.", of_200=measured),
+        "/openapi.json": get("openapi", "The interface.", of_200=described),
     }
 
 
@@ -277,7 +277,7 @@ def _verdict() -> Json:
         active={"type": "boolean"},
         reason={"enum": [str(reason) for reason in Reason]},
         as_of=_COUNT
-        | {"description": "Milliseconds: all acknowledged before is considered."},
+        | {"description": "Milliseconds: all events acknowledged before count."},
         staleness_ms=_COUNT,
         stale={"type": "boolean"},
         receipt=nullable | {"description": "Of the event that rejects."},
@@ -297,8 +297,8 @@ def _introspection() -> Json:
     text: Json = _TEXT
     kinds: Json = {name: {"type": "number"} for name in ("exp", "iat", "nbf")}
     kinds["aud"] = {"type": ["string", "array"], "items": text}
-    told = (*MEMBERS, "scope", "client_id")
-    active["properties"] |= {name: kinds.get(name, text) for name in told}
+    names = (*MEMBERS, "scope", "client_id")
+    active["properties"] |= {name: kinds.get(name, text) for name in names}
     return {"oneOf": [inactive, active]}
 
 
@@ -334,7 +334,7 @@ def _readiness() -> Json:
     described = _closed(ready={"type": "boolean"}, region=_TEXT, **counts)
     described["properties"]["error"] = {
         **_TEXT,
-        "description": "Which settings are not those of the region, if that is why.",
+        "description": "The settings that differ from the region's, if that is why.",
     }
     return described
 

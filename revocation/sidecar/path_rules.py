@@ -13,10 +13,10 @@
     scopes = ["datasets:write"]
     resources = ["dataset:{id}"]
 
-TOML, as the settings are: the standard library reads it, a member written twice is an
-error, and no word turns into something else. What is unknown is refused: a slip of the
-pen must not leave a path less protected than it looks. `rules_file.py` reads the file,
-and again when it changes.
+TOML, like the settings: the standard library reads it, a duplicate member is an error,
+and no string turns into another type. Unknown members are refused: a typo must not
+leave a path less protected than it looks. `rules_file.py` reads the file, and reloads
+it when it changes.
 """
 
 import re
@@ -95,7 +95,7 @@ def read_rules(
         found = _AT_LINE.search(message)
         line = int(found[1]) if found else len(text.splitlines())
         message = _AT_LINE.sub("", message)
-        raise SettingsError(f"{name}:{line}: is no TOML: {message}") from None
+        raise SettingsError(f"{name}:{line}: is not TOML: {message}") from None
     if not document:
         # A file truncated by a full disk, for instance: everything that paths need
         # besides a token would be lost.
@@ -106,13 +106,13 @@ def read_rules(
     if isinstance(read, RuleSet):
         return read
     lines = text.split("\n")
-    told = [
+    messages = [
         f"{name}:{_line_of(lines, document, place)}: {message}"
         for place, message in read[:_MAX_COMPLAINTS]
     ]
-    if len(read) > len(told):
-        told.append(f"and {len(read) - len(told)} more")
-    raise SettingsError("\n".join(told))
+    if len(read) > len(messages):
+        messages.append(f"and {len(read) - len(messages)} more")
+    raise SettingsError("\n".join(messages))
 
 
 def _validate(
@@ -127,9 +127,9 @@ def _validate(
     faults: list[_Fault] = []
     for number, each in enumerate(file.rules):
         place = ("rules", number)
-        told = list(_find_faults(each, policies))
-        faults += [((*place, member), message) for member, message in told]
-        if told:
+        broken = list(_find_faults(each, policies))
+        faults += [((*place, member), message) for member, message in broken]
+        if broken:
             continue
         try:
             rules.append(_rule(each))
@@ -166,7 +166,7 @@ def _find_faults(
 
 
 def _unreached(rules: Iterable[_Rule]) -> Iterator[_Fault]:
-    """Find rules that an earlier one for the same path hides completely."""
+    """Yield rules that an earlier one for the same path hides completely."""
     served: defaultdict[str, set[str]] = defaultdict(set)
     for number, each in enumerate(rules):
         wanted = METHODS if each.methods is None else set(each.methods)
@@ -189,7 +189,7 @@ def _explain(place: _Place, message: str) -> str:
 def _line_of(lines: Sequence[str], document: Mapping[str, Any], place: _Place) -> int:
     """Return the line on which a member, or the table that lacks it, begins.
 
-    `tomllib` tells no lines. But a file cut after any line is TOML again, unless the
+    `tomllib` reports no lines. But a file cut after any line is still TOML, unless the
     cut is inside a statement; so the first cut that has the member ends with it.
     """
     while place and not _has(document, place):

@@ -1,16 +1,16 @@
 """The HTTP dialects in which proxies request authorization and read answers. Pure.
 
-Which of them asks is told by the path that its configuration has. Nothing that a client
-can write decides it, nor where the original request is found:
+The path in its configuration identifies the proxy. Nothing that a client can send
+affects that, nor where the original request is found:
 
 - nginx (`auth_request`): in `X-Original-URI` and `X-Original-Method`, which our
-  configuration sets over whatever the client sent; `Host` as the client sent it,
+  configuration overwrites; `Host` as the client sent it,
 - Traefik (`forwardAuth`): in `X-Forwarded-Method`, `-Uri`, `-Host` and `-Proto`, which
   Traefik sets itself unless `trustForwardHeader` is on,
 - Envoy (`ext_authz` over HTTP): the request itself, its path behind a prefix.
 
-What makes no sense is refused. No proxy tells whether it would open a WebSocket: the
-header fields of a handshake may all be a client's word, and the rules treat them so.
+Malformed requests are refused. No proxy shows whether it will open a WebSocket: a
+client may have sent the header fields of a handshake, and the rules allow for both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,22 +50,22 @@ class Proxy(StrEnum):
 STATUSES: Final[Mapping[Proxy, Statuses]] = MappingProxyType(
     {Proxy.NGINX: MappingProxyType({400: 403, 431: 403})}
 )
-"""nginx lets its clients have 401 and 403 and makes 500 of all else, with an error in
-its log. What is the client's fault is 403 to it, therefore. 503 stays: it is our fault,
-500 says so to clients, who try again, and `error_page 500 =503` makes 503 of it."""
+"""nginx forwards 401 and 403 and turns all else into 500, with an error in its log. So
+a client's fault is 403 for nginx. 503 stays: it is our fault, clients retry after a
+500, and `error_page 500 =503` turns it into 503."""
 
 
 def check_statuses(statuses: Mapping[Proxy, Statuses]) -> None:
-    """Check that every refusal stays one.
+    """Check that every refusal stays a refusal.
 
     Raises:
         SettingsError: names the status that would not refuse.
     """
     for each in statuses.values():
-        for ours, told in each.items():
-            if not (400 <= ours <= 599 and 400 <= told <= 599):  # noqa: PLR2004 - RFC 9110 section 15
+        for ours, theirs in each.items():
+            if not (400 <= ours <= 599 and 400 <= theirs <= 599):  # noqa: PLR2004 - RFC 9110 section 15
                 raise SettingsError(
-                    f"the status {told} in place of {ours} is no refusal; choose one "
+                    f"the status {theirs} in place of {ours} is no refusal; choose one "
                     "of 400 to 599"
                 )
 
@@ -79,10 +79,10 @@ class Dialect:
         """Prepare.
 
         Args:
-            proxy: whose it is.
-            statuses: what it is told in place of other statuses.
-            lookalikes: headers, joined by commas, that an Envoy is to remove because it
-                may not have shown them.
+            proxy: the proxy.
+            statuses: the statuses that it gets in place of others.
+            lookalikes: headers, joined by commas, for an Envoy to remove because it may
+                not have shown them.
         """
         self.read: Callable[[Request], AuthzRequest | str] = _READERS[proxy]
         """Return the request to authorize, or what the proxy's configuration lacks."""
@@ -95,12 +95,12 @@ class Dialect:
         """Return the answer in the proxy's form."""
         if answer.status == _OK:
             return self._passes.of(answer)
-        told = self._statuses.get(answer.status, answer.status)
-        if told == answer.status:
-            return Response(told, answer.headers_to_client, answer.body)
+        status = self._statuses.get(answer.status, answer.status)
+        if status == answer.status:
+            return Response(status, answer.headers_to_client, answer.body)
         # The status in the body is that of the answer (RFC 9457 section 3.1.2).
-        body = orjson.dumps({**orjson.loads(answer.body), "status": told})
-        return Response(told, answer.headers_to_client, body)
+        body = orjson.dumps({**orjson.loads(answer.body), "status": status})
+        return Response(status, answer.headers_to_client, body)
 
     def _write_pass(self, answer: AuthzAnswer) -> Response:
         headers = [*answer.headers_to_upstream, NO_STORE]
@@ -176,7 +176,7 @@ _TRAEFIK: Final = (
 def _named(
     headers: Sequence[Field], fields: Mapping[bytes, bytes], names: Sequence[bytes]
 ) -> list[str] | None:
-    """Return the values of required headers, each of which must occur once, not empty.
+    """Return the values of required headers; each must occur once and not be empty.
 
     Args:
         headers: as received.

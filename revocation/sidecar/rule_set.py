@@ -1,8 +1,8 @@
-"""What the paths of a protected service need. Pure.
+"""The requirements of a protected service's paths. Pure.
 
-`revocation.web.routes` has the rules of paths and their tricks. Beside that, a sidecar
-reads paths as they were sent, not as a framework decoded them, and is told of requests
-that may or may not open a WebSocket.
+`revocation.web.routes` has the rules for paths and their pitfalls. In addition, a
+sidecar reads paths as sent, not as decoded by a framework, and gets requests that may
+or may not open a WebSocket.
 """
 
 import re
@@ -27,7 +27,7 @@ METHODS: Final = frozenset(
         *("UNLINK", "MKACTIVITY", "MKCALENDAR", "CHECKOUT", "MERGE", WEBSOCKET),
     }
 )
-"""Methods that rules may name: those registered that proxies and servers know."""
+"""Methods that rules may name: the registered ones that proxies and servers know."""
 
 # As all that are registered (RFC 9110 section 16.1). Methods are case-sensitive; a
 # service that takes `post` for POST would get around a rule for POST.

@@ -1,8 +1,8 @@
 """Follows the rules file: reads it at start, on every change and on request.
 
-New rules replace the old ones in one step, between two requests. A file that cannot be
-used leaves the old ones in force, is logged with its lines, and counted; the gauge
-`revocation_rules_current_ratio` is 0 until it is mended.
+New rules replace the old ones atomically, between two requests. An invalid file leaves
+the old rules in force, is logged with its lines, and counted; the gauge
+`revocation_rules_current_ratio` is 0 until it is fixed.
 """
 
 import asyncio
@@ -41,13 +41,13 @@ class RulesFile:
         """Read the file.
 
         Args:
-            path: of the file. What it leads to is followed, so that a folder of
-                Kubernetes, which swaps a link, is too.
+            path: of the file. Symbolic links are followed, as Kubernetes swaps one to
+                update a mounted folder.
             policies: by route class.
             poll_seconds: how often to check it.
 
         Raises:
-            SettingsError: the file cannot be used; each fault with its line.
+            SettingsError: the file is invalid; names each fault with its line.
         """
         self._path = path
         self._policies = policies
@@ -66,12 +66,12 @@ class RulesFile:
             self._following.start()
 
     async def stop(self) -> None:
-        """Follow it no longer; may be called twice. The rules stay in force."""
+        """Stop following the file; may be called twice. The rules stay in force."""
         await self._following.stop()
 
     async def reload(self) -> bool:
-        """Read the file now; returns whether what it has is in force. Never raises."""
-        # One at a time: what was read last is what counts.
+        """Read the file now; return whether its rules are in force. Never raises."""
+        # One at a time: the rules read last count.
         async with self._reading:
             return await self._reload()
 
@@ -98,8 +98,8 @@ class RulesFile:
             await asyncio.sleep(self._poll_seconds)
             self._following.beat()
             now = self._look()
-            # Not while somebody writes: half a file may be TOML, too. And one that was
-            # refused only when it changes again.
+            # Not during a write: half a file may be TOML, too. And a refused file only
+            # when it changes again.
             if now == before and now != self._seen:
                 await self.reload()
             before = now

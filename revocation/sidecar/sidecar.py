@@ -1,12 +1,12 @@
-"""The sidecar as a process: its parts, as the settings say, started and stopped.
+"""The sidecar as a process: assembles its parts by the settings, starts and stops them.
 
     sidecar = Sidecar(settings)
     await sidecar.start()
     ...
     await sidecar.stop()
 
-It listens before its replica is there: cold, it says so. Stopping begins with the
-server, so that whoever is being served still gets an answer from a verifier that runs.
+It listens before its replica is complete, and reports that it is not ready. It stops
+the server first, so that pending requests still get answers from a running verifier.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class _Grpc(Protocol):
 
 
 class Sidecar:
-    """All that one sidecar is made of."""
+    """A sidecar, with all its parts."""
 
     def __init__(
         self, settings: SidecarSettings, *, verifier: Verifier | None = None
@@ -58,8 +58,8 @@ class Sidecar:
         """Prepare; nothing listens yet.
 
         Args:
-            settings: what it is.
-            verifier: in place of the one that the settings describe.
+            settings: of the sidecar.
+            verifier: replaces the one that the settings describe.
 
         Raises:
             SettingsError: names what is missing or wrong; of the rules, each line.
@@ -100,7 +100,7 @@ class Sidecar:
             raise
 
     async def stop(self, *, grace_seconds: float | None = None) -> None:
-        """Answer what was asked, then end; may be called twice."""
+        """Answer pending requests, then end; may be called twice."""
         self._is_stopping = True
         if grace_seconds is None:
             grace_seconds = self._settings.sidecar_drain_seconds
@@ -114,9 +114,9 @@ class Sidecar:
         await self._verifier.stop()
 
     def expect(self) -> list[ProgressExpectation]:
-        """Return what has to move on, for a watchdog; from any thread.
+        """Return what a watchdog expects to progress; callable from any thread.
 
-        What the feed's own watch has not mended in time, and that it goes on itself.
+        That is the feed, which its own watch should have repaired, and the event loop.
         """
         watch, seconds = self._verifier.feed_watch, _STALL_SECONDS
         problem = self._verifier.problem
@@ -130,7 +130,7 @@ class Sidecar:
         ]
 
     def reload(self) -> None:
-        """Read rules and certificates soon; what is wrong is logged and not taken."""
+        """Schedule a reload of rules and certificates; invalid ones are only logged."""
         self._reloading = asyncio.ensure_future(self._reload())
 
     async def _reload(self) -> None:
@@ -221,7 +221,7 @@ class Sidecar:
 
 
 def listeners(settings: SidecarSettings) -> list[Listener]:
-    """Return where to listen."""
+    """Return the listeners."""
     found: list[Listener] = []
     if settings.sidecar_tcp:
         cert, key = settings.sidecar_cert_file, settings.sidecar_key_file
@@ -242,7 +242,7 @@ def _socket_mode(settings: SidecarSettings) -> int:
 
 
 def limits(settings: SidecarSettings) -> ServerLimits:
-    """Return what a client may take."""
+    """Return the limits of a client."""
     return ServerLimits(
         connections=settings.sidecar_max_connections,
         header_bytes=settings.sidecar_max_header_bytes,
@@ -252,13 +252,13 @@ def limits(settings: SidecarSettings) -> ServerLimits:
 
 
 def _statuses(settings: SidecarSettings) -> Mapping[Proxy, Statuses]:
-    told = settings.sidecar_statuses
-    if told is None:
+    configured = settings.sidecar_statuses
+    if configured is None:
         return STATUSES
-    unknown = sorted(told.keys() - set(Proxy))
+    unknown = sorted(configured.keys() - set(Proxy))
     if unknown:
         known = ", ".join(Proxy)
         raise SettingsError(
             f"sidecar_statuses names {', '.join(unknown)}; the proxies are {known}"
         )
-    return {Proxy(name): statuses for name, statuses in told.items()}
+    return {Proxy(name): statuses for name, statuses in configured.items()}

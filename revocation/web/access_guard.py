@@ -10,7 +10,7 @@ from revocation.web.credentials import CredentialRules, Headers, find_credential
 from revocation.web.routes import WEBSOCKET, AccessNeeds
 
 POLICY_VIOLATION: Final = 1008
-"""The close code of a WebSocket that is refused (RFC 6455 section 7.4.1)."""
+"""The close code of a refused WebSocket (RFC 6455 section 7.4.1)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,7 @@ class RevocationMiddleware:
         SettingsError: names the argument that is wrong.
     """
 
-    def __init__(  # noqa: PLR0913 - what a service may say about itself
+    def __init__(  # noqa: PLR0913 - one keyword for each option of a service
         self,
         app: App,
         verifier: TokenVerifier,

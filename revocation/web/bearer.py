@@ -1,9 +1,9 @@
 """A service's answers to requests that it refuses (RFC 6750 section 3). Pure.
 
 A client drops its token, and often the session, when it reads `invalid_token`. So that
-is said only when the token is at fault; when the region is behind, the answer is 503
-and `Retry-After`. Descriptions tell whoever holds a stolen token no more than they
-must: neither which rule rejects, nor what is known about a user. The verdict has it.
+code means that the token is at fault; when the region is behind, the answer is 503 with
+`Retry-After`. Descriptions reveal little to the holder of a stolen token: neither which
+rule rejects it, nor what is known about a user. The verdict has these details.
 """
 
 import re
@@ -21,7 +21,7 @@ from revocation.web.credentials import CredentialFault
 _TEXT: Final = re.compile(r"[\x20-\x7e]*")
 # RFC 6749 section 3.3.
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
-# RFC 3986 section 2, of which none needs an escape in a quoted-string.
+# RFC 3986 section 2; none of these needs an escape in a quoted-string.
 _HTTPS_URL: Final = re.compile(r"https://[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 
 
@@ -44,7 +44,7 @@ class Meaning(Enum):
     EXPIRED = "The access token expired"
     REVOKED = "The access token was revoked"
     UNACCEPTABLE = "The access token is not acceptable here"
-    BEHIND = "It cannot be told now whether the access token still counts; try again"
+    BEHIND = "Whether the access token still counts is unknown now; try again"
 
 
 MEANINGS: Final[Mapping[Reason, Meaning]] = {
@@ -74,7 +74,7 @@ class Refusals:
     """Creates the refusals of one service.
 
     Attributes:
-        realm: names the service to people (RFC 9110 section 11.5).
+        realm: names the service to users (RFC 9110 section 11.5).
         resource_metadata: the URL of the service's metadata (RFC 9728 section 5.1).
         retry_after_seconds: when to try again while the region is behind.
     """
@@ -163,11 +163,11 @@ def check_scopes(scopes: Iterable[str]) -> None:
     """Check that these are valid scope tokens.
 
     Raises:
-        SettingsError: one is no scope token (RFC 6749 section 3.3).
+        SettingsError: one is not a scope token (RFC 6749 section 3.3).
     """
     for scope in scopes:
         if _SCOPE.fullmatch(scope) is None:
-            raise SettingsError(f"{scope!r} is no scope: one word of visible ASCII")
+            raise SettingsError(f"{scope!r} is not a scope: one word of visible ASCII")
 
 
 def lacks_scopes(claims: Mapping[str, Any] | None, required: Sequence[str]) -> bool:
@@ -182,8 +182,8 @@ def granted_scopes(claims: Mapping[str, Any] | None) -> Sequence[str]:
     """Return the scopes that a token has.
 
     They are those of `scope` (RFC 9068 section 2.2.3, RFC 8693 section 4.2), or,
-    without that claim, of `scp`: the words of a text, or the members of a list that are
-    one word each. Anything else grants nothing.
+    without that claim, of `scp`: the words of a string, or the members of a list that
+    are one word each. Anything else grants nothing.
     """
     held = {} if claims is None else claims
     granted = held["scope"] if "scope" in held else held.get("scp")
@@ -197,7 +197,7 @@ def granted_scopes(claims: Mapping[str, Any] | None) -> Sequence[str]:
 
 
 def lacks_audiences(claims: Mapping[str, Any] | None, required: Sequence[str]) -> bool:
-    """Tell whether a token is not meant for one of those required.
+    """Return whether a token lacks one of the required audiences.
 
     `aud` is one name or a list of them (RFC 7519 section 4.1.3).
     """

@@ -10,7 +10,7 @@ If both are present the header counts and the cookie is ignored, even if the hea
 token is invalid. RFC 6750 section 2 forbids more than one *method* in a request, but a
 cookie is not one of its three; a page's script cannot withhold it, and no foreign page
 can set the header without CORS. A service that reads the cookie itself might act for
-another user than the one that was checked; it has to use the checked claims.
+another user than the checked one; it must use the checked claims.
 """
 
 import re
@@ -63,7 +63,7 @@ class CredentialFault(StrEnum):
 
 
 class Credentials(NamedTuple):
-    """The token of a request, or why there is none; the other is None."""
+    """The token of a request, or the reason that it has none; the other is None."""
 
     token: str | None
     fault: CredentialFault | None

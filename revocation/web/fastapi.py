@@ -1,8 +1,8 @@
 """A dependency for FastAPI services: `Depends(Protected(verifier, route="write"))`.
 
-The scheme shows in the service's OpenAPI document. FastAPI reads the body before it
-asks dependencies; `RevocationMiddleware` answers earlier, and protects what nobody
-thought of. Install FastAPI beside this package.
+The scheme appears in the service's OpenAPI document. FastAPI reads the body before it
+calls dependencies; `RevocationMiddleware` answers earlier, and protects paths without a
+rule as well. Install FastAPI in addition to this package.
 """
 
 from collections.abc import Sequence
@@ -45,9 +45,9 @@ class Protected(SecurityBase):
         verifier: a `Verifier`, started before the first request.
         route: the route class; None for `read` with a safe method, else `write`.
         resources: what the request touches, with values of the path. They are filled in
-            as they stand in the path: where the operation takes an `int` or a `UUID`,
-            write `dataset:{id:int}` or `dataset:{id:uuid}`, or `042` would name
-            another resource than 42.
+            as written in the path: if the operation takes an `int` or a `UUID`, write
+            `dataset:{id:int}` or `dataset:{id:uuid}`, or `042` would name another
+            resource than 42.
         scopes: the token needs all of them.
         credentials: where to look for tokens, besides the `Authorization` header.
         refusals: realm and metadata in answers.

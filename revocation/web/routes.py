@@ -1,9 +1,9 @@
-"""What a request needs: its route class, its resources and scopes. Pure.
+"""The requirements of a request: its route class, its resources and scopes. Pure.
 
-A rule must never be got around by writing the path another way. So a path that servers,
-proxies and frameworks may read differently is refused whole (`is_canonical`); a public
-rule matches exactly; and a protected one also where a lenient framework would go on: a
-slash more at the end, other upper and lower case.
+Writing a path in another way must never bypass a rule. So a path that servers, proxies
+and frameworks may read differently is refused (`is_canonical`); a public rule matches
+exactly; and a protected one also where a lenient framework would match: with a trailing
+slash, or in other upper and lower case.
 """
 
 import re
@@ -22,7 +22,7 @@ WEBSOCKET: Final = "WEBSOCKET"
 """Used as the method of a request that opens a WebSocket."""
 
 # Control characters, lone surrogates and the replacement character; a backslash, which
-# some servers take for a slash; `;`, where some cut; `?` and `#`, where a URL's path
+# some servers read as a slash; `;`, where some cut; `?` and `#`, where a URL's path
 # would end; `%`, which some decode a second time.
 _AMBIGUOUS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd\\\\;?#%]")
 _ENCODED_SLASH: Final = re.compile(rb"%2f|%5c", re.IGNORECASE)
@@ -31,10 +31,10 @@ _RESOURCE_TYPE: Final = re.compile(r"[^:{}]+:.")
 
 
 class Type(Enum):
-    """How a value is written, so that one thing has one name.
+    """The canonical spelling of a value, so that one resource has one name.
 
-    `int("042")` and `int("4_2")` are 42 too: as `dataset:042`, they would get around
-    what was revoked as `dataset:42`.
+    `int("042")` and `int("4_2")` are 42 too: as `dataset:042`, they would bypass a
+    revocation of `dataset:42`.
     """
 
     ANY = re.compile(r"[\s\S]+")
@@ -63,8 +63,8 @@ class AccessNeeds(NamedTuple):
 class ResourceTemplate:
     """The name of a resource with values from the path, such as `dataset:{id}`.
 
-    `{id:int}` and `{id:uuid}` accept one spelling of each value only. Where the service
-    reads a value as a number or a UUID, say so here.
+    `{id:int}` and `{id:uuid}` accept one spelling of each value only. Use them if the
+    service reads the value as a number or a UUID.
     """
 
     text: str
@@ -115,10 +115,11 @@ class RouteRule:
             `{id:uuid}` accept one spelling of each value only.
         methods: in upper case; `GET` is `HEAD` as well, `WEBSOCKET` opens a WebSocket.
             None for all of them.
-        public: no token is needed; one that is sent is ignored. route: the route class;
-        None for `read` with a safe method, else `write`. resources: what the request
-        touches, such as `dataset:{id}`. scopes: all of them are required. audience: an
-        additional `aud` that the token must have.
+        public: no token is needed; one that is sent is ignored.
+        route: the route class; None for `read` with a safe method, else `write`.
+        resources: what the request touches, such as `dataset:{id}`.
+        scopes: all of them are required.
+        audience: an additional `aud` that the token must have.
     """
 
     path: str
@@ -153,7 +154,7 @@ class RouteRule:
             missing = ResourceTemplate(resource).names - known
             if missing:
                 raise SettingsError(
-                    f"{resource!r} needs {sorted(missing)}, which {self.path!r} has not"
+                    f"{resource!r} needs {sorted(missing)}, which {self.path!r} lacks"
                 )
 
 
@@ -173,7 +174,7 @@ class Routes:
     def find(self, method: str, path: str) -> AccessNeeds | None:
         """Return what a request needs, or None if a value is not canonical.
 
-        What no rule matches is protected: a read with a safe method, else a write.
+        A path without a rule is protected: a read with a safe method, else a write.
 
         Args:
             method: in upper case, or `WEBSOCKET`.
@@ -193,7 +194,7 @@ class Routes:
         return AccessNeeds(public=False, route=route_class_of(method))
 
     def _find_near(self, given: Sequence[str]) -> list["_Compiled"]:
-        """Return the rules that match but for values, slash and case, in order."""
+        """Return the rules that match except for values, slash and case, in order."""
         folded = [each.casefold() for each in _without_end(given)]
         found: list[tuple[int, _Compiled]] = []
         for (length, places), alike in self._compiled.items():
@@ -289,14 +290,14 @@ _Segment = tuple[str | None, str | Type]
 _END: Final[_Segment] = (None, "")
 
 _Shape = tuple[int, tuple[int, ...]]
-"""How many segments a path has but for a slash at the end, and which are no values."""
+"""The number of segments without a trailing slash, and the indexes of literal ones."""
 _Literals = tuple[str, ...]
 _number_of: Final = itemgetter(0)
 _Part = TypeVar("_Part")
 
 
 def _without_end(segments: Sequence[_Part]) -> Sequence[_Part]:
-    """Leave out an empty last segment: a trailing slash."""
+    """Drop an empty last segment: a trailing slash."""
     return segments[:-1] if segments[-1] == "" else segments
 
 

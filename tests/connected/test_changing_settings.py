@@ -338,4 +338,4 @@ async def test_rebuild_without_a_projector_names_what_it_awaits(
     )
     code, said = await rebuild.ended()
     assert code == 3
-    assert "see whether a projector runs with these settings" in said
+    assert "check whether a projector runs with these settings" in said

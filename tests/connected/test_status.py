@@ -235,7 +235,7 @@ async def test_kafka_hangs(running: Installation, careless: Kafka) -> None:
     assert "no broker answers at" in report["kafka"]["problems"][0]
     assert report["authority"]["events_backlog"] is None
     assert report["regions"]["eu"]["ready"]
-    assert "not known who is late" in problems(report, "eu")
+    assert "unknown which station is behind" in problems(report, "eu")
     assert nothing.code == 3
     assert "- kafka: no broker answers at" in nothing.out
     await becomes(running, is_well)

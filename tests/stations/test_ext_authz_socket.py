@@ -83,7 +83,7 @@ async def test_a_file_that_is_no_socket_is_not_replaced(tmp_path):
     (tmp_path / "notes").write_text("mine")
     (tmp_path / "folder").mkdir()
     for name in ("notes", "folder"):
-        with pytest.raises(SettingsError, match="no socket"):
+        with pytest.raises(SettingsError, match="not a socket"):
             await deciding(StubVerifier()).start(f"unix:{tmp_path / name}")
     assert (tmp_path / "notes").read_text() == "mine"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["folder", "notes"]

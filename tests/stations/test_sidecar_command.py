@@ -77,7 +77,7 @@ async def test_it_starts_cold_reloads_and_ends_with_0(station, client, folder):
     await eventually(lambda: station.exit_code is not None)
     log = (folder / "log").read_text()
     assert station.exit_code == 0, log
-    assert "rules.toml:1: is no TOML" in log
+    assert "rules.toml:1: is not TOML" in log
     assert not (folder / "s").exists()
 
 

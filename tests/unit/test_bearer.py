@@ -233,5 +233,5 @@ def test_no_scope_required_is_no_scope_lacking():
 
 @pytest.mark.parametrize("scope", ["", "a b", 'a"', "a\\", "\xe9", "a\n"])
 def test_a_scope_that_no_token_can_have_is_refused(scope):
-    with pytest.raises(SettingsError, match="no scope"):
+    with pytest.raises(SettingsError, match="not a scope"):
         check_scopes([scope])

@@ -102,7 +102,7 @@ def test_a_template_is_written_with_its_tenants(provider, tmp_path, monkeypatch)
     issuer = f"{provider.root}/{{tenantid}}/v2.0"
     provider.say(f"/common/v2.0{OPENID}", issuer=issuer)
     result = found(f"{provider.root}/common/v2.0")
-    assert "a template and no issuer" in result.stderr
+    assert "a template, not an issuer" in result.stderr
     (written,) = tomllib.loads(result.stdout)["issuers"].values()
     assert written["tenants"] == ["your-tenant"]
     issuers = loaded(result.stdout, tmp_path, monkeypatch).issuers

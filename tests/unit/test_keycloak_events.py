@@ -162,8 +162,8 @@ NOT_UNDERSTOOD = [
     (user_event("LOGOUT", realmName="other"), "its realm is not 'shop'"),
     (user_event("LOGOUT", sessionId=None), "no SessionEnded without sid"),
     (user_event("UPDATE_PASSWORD", userId=""), "no UserCredentialsChanged without"),
-    (user_event("LOGOUT", time="yesterday"), "no number of milliseconds"),
-    (user_event("LOGOUT", time=10**40), "no number of milliseconds"),
+    (user_event("LOGOUT", time="yesterday"), "not a number of milliseconds"),
+    (user_event("LOGOUT", time=10**40), "not a number of milliseconds"),
     (admin_event("UPDATE", f"users/{USER}"), "switch on `Include representation`"),
     (admin_event("UPDATE", f"users/{USER}", [1]), "switch on `Include representation`"),
     (admin_event("DELETE", f"clients/{UUID}"), "DELETE of 'clients/{id}'"),
@@ -174,8 +174,8 @@ NOT_UNDERSTOOD = [
         admin_event("UPDATE", f"clients/{UUID}", {"enabled": False}),
         "no ClientRevoked without client",
     ),
-    (None, "no JSON object"),
-    ("LOGOUT", "no JSON object"),
+    (None, "not a JSON object"),
+    ("LOGOUT", "not a JSON object"),
     ({}, "its realm is not 'shop'"),
 ]
 

@@ -325,7 +325,7 @@ def test_a_value_is_one_header_field_and_can_be_read_back(value):
     ],
 )
 def test_a_name_that_could_be_taken_for_another_is_refused(name):
-    with pytest.raises(SettingsError, match="no name of an identity header"):
+    with pytest.raises(SettingsError, match="cannot name an identity header"):
         IdentityHeaders(headers={name: "sub"})
 
 

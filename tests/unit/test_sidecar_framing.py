@@ -181,7 +181,7 @@ async def test_a_refusal_is_a_problem_and_tells_nothing_of_the_request():
         "type": "about:blank",
         "title": "malformed_request",
         "status": 400,
-        "detail": "This is no HTTP/1.1 request",
+        "detail": "This is not HTTP/1.1",
     }
 
 

@@ -126,7 +126,7 @@ def test_the_projector_is_named_even_where_the_authority_is_behind_as_well():
 
 def test_without_kafka_no_station_is_blamed():
     report = judge(SITUATIONS["Kafka is away"])
-    assert "not known who is late" in report.regions["eu"].problems[0]
+    assert "unknown which station is behind" in report.regions["eu"].problems[0]
     assert report.authority.problems == []
     assert not report.kafka.reachable
     assert report.regions["eu"].lag_records is None
@@ -146,7 +146,7 @@ def test_what_comes_from_the_future_is_not_fresh():
         findings(log=log(age=-9_000), regions={"eu": region(unread=2, age=-5_001)})
     )
     assert "what happens 9 s from now" in report.authority.problems[0]
-    assert "follow the same NTP servers" in report.regions["eu"].problems[0]
+    assert "with the same NTP servers" in report.regions["eu"].problems[0]
     within = judge(findings(log=log(age=-5_000), regions=both(age=-5_000)))
     assert not within.problems
     assert "0 s ago" in render(within)
@@ -230,7 +230,7 @@ def test_without_kafka_dead_letters_are_unknown():
 
 
 async def test_dead_letters_that_may_not_be_read_hide_nothing_else(monkeypatch):
-    """Whoever may read the rest only was told that no broker answers."""
+    """Without rights to that topic alone, the report said that no broker answers."""
 
     async def refuse(*_):
         raise TopicAuthorizationFailedError

@@ -1,6 +1,6 @@
 """Connections to Redis and Valkey.
 
-`redis_connection.py` says how to reach a server and what its errors mean,
+`redis_connection.py` connects to a server and explains its errors,
 `server_discovery.py` finds it by name, Sentinel or cluster, `pipeline.py` sends calls
-without waiting for one another.
+without waiting for each other's replies.
 """

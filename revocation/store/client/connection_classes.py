@@ -20,11 +20,11 @@ from redis.exceptions import (
 from revocation.store.client.server_discovery import Address, Discovery
 
 _MAX_MOVES: Final = 3
-"""How often in a row a cluster may send us on before we give up for now."""
+"""How many redirections by a cluster in a row to follow before giving up."""
 
 
 class ServerConnection(AbstractConnection):
-    """A connection to a server, of any kind."""
+    """A connection to a server, over any transport."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """Pack in C: redis-py 8.1 does so for synchronous connections only.
@@ -34,27 +34,27 @@ class ServerConnection(AbstractConnection):
         almost two thirds for one of 1,000.
         """
         name, *rest = args
-        # redis-py's own commands may have two words in one.
+        # redis-py's own commands may have two words in one string.
         words = name.split() if isinstance(name, str) else (name,)
         return [hiredis.pack_command((*words, *rest))]
 
     def transport(self) -> asyncio.Transport:
-        """Return what carries the bytes; only while connected."""
-        # redis-py has no public way to it, and a `Pipeline` takes it over.
+        """Return the transport; only while connected."""
+        # redis-py has no public access to it, and a `Pipeline` takes it over.
         writer = cast("asyncio.StreamWriter", self._writer)
         return cast("asyncio.Transport", writer.transport)
 
 
 class TcpConnection(ServerConnection, Connection):
-    """A connection over TCP, to where the server is now.
+    """A connection over TCP, to the server's current address.
 
-    redis-py's own ways to find a server do less than a region needs (8.1, tried):
+    redis-py's own discovery does less than a region needs (8.1, tried):
 
     - `SentinelManagedConnection` asks the Sentinels in `connect` only. A call that is
-      repeated, after its connection was lost or the primary turned out to be a replica,
+      retried, after its connection was lost or the primary turned out to be a replica,
       goes to the old address again, and fails.
     - `RedisCluster` chooses a node for each command. A region is one slot, so one
-      server, whose clock and state count as well; but TIME and INFO go to its default
+      server, whose clock and state matter too; but TIME and INFO go to the default
       node.
     """
 
@@ -68,8 +68,8 @@ class TcpConnection(ServerConnection, Connection):
         """Prepare.
 
         Args:
-            discovery: says where to connect to, rather than `host` and `port`.
-            probe: a key by which a cluster's node tells whether it is the right one.
+            discovery: finds the address, in place of `host` and `port`.
+            probe: a key that shows whether a cluster's node is the right one.
             options: those of redis-py.
         """
         super().__init__(**options)
@@ -77,9 +77,9 @@ class TcpConnection(ServerConnection, Connection):
         self._probe = probe
 
     async def connect_check_health(self, *flags: bool, **named: bool) -> None:
-        """Connect to where the server is now, unless connected.
+        """Connect to the server's current address, unless connected.
 
-        `connect` comes here, and so does a call that finds its connection closed.
+        `connect` calls this, and so does a call that finds its connection closed.
         """
         if self.is_connected:
             return
@@ -111,11 +111,11 @@ class TlsConnection(TcpConnection, SSLConnection):
     """The same over TLS, with a context that all of a store's connections share.
 
     Given a file of authorities, redis-py 8.1 trusts the system's as well. And it reads
-    them all anew for each connection: 52 ms of CPU, against 0.7 ms once.
+    them all again for each connection: 52 ms of CPU, against 0.7 ms once.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, **options: Any) -> None:
-        """Prepare; without `tls`, by redis-py's own `ssl_` options."""
+        """Prepare; without `tls`, redis-py's own `ssl_` options apply."""
         super().__init__(**options)
         if tls is not None:
             self.ssl_context.context = tls

@@ -1,8 +1,8 @@
-"""A connection over which calls are made without waiting for one another.
+"""A connection whose calls do not wait for each other's replies.
 
-redis-py connects: it knows addresses, TLS, users and databases. Its way of a call
-through a pool, a lock and two coroutines costs more than the server's work, so whoever
-asks all the time goes on without it.
+redis-py connects: it handles addresses, TLS, users and databases. But a call through
+its pool, a lock and two coroutines costs more than the server's work, so callers with
+constant traffic bypass it.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ import hiredis
 class Pipeline(asyncio.Protocol):
     """Many calls at a time over one connection: replies come in the calls' order.
 
-    A reply that is late or makes no sense ends the connection, so that no reply is
-    ever taken for that of another call.
+    A late or malformed reply ends the connection, so that no reply is ever attributed
+    to another call.
     """
 
     def __init__(
@@ -27,18 +27,18 @@ class Pipeline(asyncio.Protocol):
         timeout: float,
         explain_delay: Callable[[], Exception],
     ) -> None:
-        """Take a connection over that nobody else waits at.
+        """Take over a connection that has no other user.
 
         Args:
             transport: the connection.
             timeout: the longest wait for each reply, in seconds.
-            explain_delay: makes the error of who waited for so long.
+            explain_delay: makes the error of a call that waited longer.
         """
         self._transport = transport
         self._timeout = timeout
         self._explain_delay = explain_delay
         self._calls: deque[tuple[asyncio.Future[Any], asyncio.TimerHandle]] = deque()
-        # Its owner is told by it when the connection is closed.
+        # Notifies its owner when the connection is closed.
         self._before = transport.get_protocol()
         self._reader = hiredis.Reader()
         transport.set_protocol(self)
@@ -52,8 +52,9 @@ class Pipeline(asyncio.Protocol):
         """Make a call at once; the pipeline must be open.
 
         Returns:
-            The reply to come. None when the connection was lost or the server refused:
-            redis-py, asked the same, says why. What is late is an exception.
+            The future reply; its result is None if the connection was lost or the
+            server refused: the same call through redis-py explains why. If it is late,
+            an exception.
         """
         loop = asyncio.get_running_loop()
         reply: asyncio.Future[Any] = loop.create_future()
@@ -80,7 +81,7 @@ class Pipeline(asyncio.Protocol):
             self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell all who wait."""
+        """Complete all pending calls."""
         for call, timer in self._calls:
             timer.cancel()
             if not call.done():

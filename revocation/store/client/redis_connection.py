@@ -1,6 +1,6 @@
-"""How to reach a Redis or Valkey server, and what its errors mean to us.
+"""Connects to a Redis or Valkey server, and translates its errors.
 
-Nothing here waits for a server to come back: the caller knows how long to be patient.
+Nothing here waits for a server to come back: the caller decides how long to retry.
 """
 
 import asyncio
@@ -73,15 +73,15 @@ _REMEDIES: Final[Mapping[type[Exception], str]] = {
 
 
 _FAILURES: Final = (RedisError, OSError, RuntimeError)
-"""What a client may raise; the last is uvloop's, of a connection that broke as it was
-being made."""
+"""What a client may raise; the last is uvloop's, for a connection that breaks while it
+is being made."""
 
 
 class RedisConnection:
     """A pool of connections to one server, opened when first needed.
 
-    Where the server is one of several, by Sentinels or in a cluster, it is found again
-    whenever a connection is lost, or the server says that it is not the one any more.
+    A server behind Sentinels or in a cluster is found again whenever a connection is
+    lost, or the server replies that it no longer has the role.
     """
 
     def __init__(  # noqa: PLR0913 - one keyword for each way in which uses differ
@@ -101,15 +101,14 @@ class RedisConnection:
                 `redis+sentinel://host,host/primary/0` or `redis+cluster://host,host`,
                 with `rediss+` over TLS.
             timeout_ms: the longest wait to connect, and for each reply.
-            max_connections: calls beyond as many wait for their turn.
+            max_connections: calls beyond this number wait for their turn.
             tls: certificates, for `rediss`.
-            slot_key: a key of the region, by which a cluster's nodes know its owner.
-            retries: whether a call whose connection was lost is made again at once; not
-                for many who lose theirs together, and try again by themselves.
+            slot_key: a key of the region, by which a cluster's nodes name its owner.
+            retries: whether to retry a call at once if its connection was lost; not for
+                clients that all lose theirs together, and retry by themselves.
 
         Raises:
-            SettingsError: the URL is of no kind that we know, or a certificate cannot
-                be used.
+            SettingsError: the URL's scheme is unknown, or a certificate cannot be used.
         """
         self.where = without_secrets(url)
         location = locate(url)
@@ -146,7 +145,7 @@ class RedisConnection:
 
         Raises:
             StoreUnavailableError: it cannot be reached, or cannot do this now.
-            StoreError: what `functions.lua` refused.
+            StoreError: `functions.lua` refused the call.
         """
         await self._wait_for_turn()
         try:
@@ -157,13 +156,15 @@ class RedisConnection:
             self._turns.release()
 
     def send(self, packed: bytes) -> asyncio.Future[Any] | None:
-        """Make a call at once, for a tenth of the CPU, over a connection that is kept.
+        """Make a call at once, for a tenth of the CPU, over a reserved connection.
 
-        None if none is at hand, or to come instead of a reply if it was lost or the
-        server refused: then `call` tells more, and `open_pipeline` is due.
+        Returns:
+            The future reply; None if no connection is reserved. The future's result is
+            None if the connection was lost or the server refused: then `call` explains
+            why, and `open_pipeline` is due.
 
         Raises:
-            StoreUnavailableError: to come; it took too long.
+            StoreUnavailableError: set on the future; the reply took too long.
         """
         pipeline = self._pipeline
         if pipeline is None or not pipeline.is_open:
@@ -171,9 +172,9 @@ class RedisConnection:
         return pipeline.send(packed)
 
     async def open_pipeline(self) -> None:
-        """Set a connection apart for `send`, if one can be had.
+        """Reserve a connection for `send`, if one is available.
 
-        Meant for who asks all the time, after a `call`: that leaves one in the pool.
+        For callers with constant traffic, after a `call`, which leaves one in the pool.
         """
         if self._is_opening or (self._pipeline is not None and self._pipeline.is_open):
             return
@@ -190,7 +191,7 @@ class RedisConnection:
                 explain_delay=self._explain_delay,
             )
         except _FAILURES:
-            self._pipeline = None  # The next `call` says why.
+            self._pipeline = None  # The next `call` explains why.
         finally:
             self._is_opening = False
 
@@ -200,13 +201,13 @@ class RedisConnection:
         except ResponseError as error:
             if self._discovery is None or not self._discovery.moved(error):
                 raise
-        # What is idle leads to where the server was. Every call is idempotent.
+        # Idle connections lead to the old address. Every call is idempotent.
         self._pipeline = None
         await self._pool.disconnect(inuse_connections=False)
         return await self._execute(*command)
 
     async def _wait_for_turn(self) -> None:
-        """Queue up: redis-py's pool that waits lets those who came last go first.
+        """Queue up in order: redis-py's blocking pool serves the last caller first.
 
         And it takes a quarter of a small call's CPU (8.1: 63 us against 46).
         """
@@ -279,21 +280,21 @@ def _new_discovery(
 def _new_pool(
     discovery: Discovery | None, options: dict[str, Any], where: str, *, retries: bool
 ) -> ConnectionPool:
-    """Retries at once what was closed while it lay idle, and nodes that are down.
+    """Return a pool that retries idle connections that were closed, and dead nodes.
 
-    Every call is idempotent, so a retry is safe; a timeout is not retried, for it has
-    used the caller's patience up.
+    Every call is idempotent, so a retry is safe; a timeout is not retried, as it has
+    used up the caller's time limit.
     """
     attempts = 1
     if discovery is not None:
         options["discovery"], attempts = discovery, discovery.attempts
     if not retries:
         attempts = 0
-    options["max_connections"] += 1  # The one that is kept.
+    options["max_connections"] += 1  # The reserved one.
     options["retry"] = Retry(NoBackoff(), attempts, (RedisConnectionError,))
     try:
         pool = ConnectionPool(**options)
-        # Connects nothing, but does not take options that nobody knows.
+        # Connects nothing, but rejects unknown options.
         pool.make_connection()  # type: ignore[no-untyped-call]
     except TypeError as error:
         raise SettingsError(
@@ -312,12 +313,12 @@ async def measure_skew_ms(connection: RedisConnection) -> int:
 
 
 def lacks_functions(error: StoreUnavailableError) -> bool:
-    """Tell whether the server does not know our functions, or lost them."""
+    """Return whether the server lacks our functions, or lost them."""
     return "Function not found" in str(error.__cause__)
 
 
 def needs_mending(error: StoreUnavailableError) -> bool:
-    """Tell what somebody must mend from what passes."""
+    """Return whether the error needs an operator; others pass by themselves."""
     cause = error.__cause__
     if isinstance(cause, NoPermissionError | AuthenticationError):
         return True

@@ -1,8 +1,7 @@
-"""Where a region's server is: named, or found by asking Sentinels or a cluster.
+"""The address of a region's server: fixed, or found through Sentinels or a cluster.
 
-A discovery is asked for each new connection, so that a client which lost its connection
-to a server that was replaced finds the next one. Nothing here waits for a fail-over to
-end.
+Each new connection uses its discovery, so that a client that lost its connection to a
+replaced server finds the new one. Nothing here waits for a failover to end.
 """
 
 import re
@@ -46,27 +45,27 @@ class Discovery(Protocol):
     """How many connections a call may lose before it fails."""
 
     async def address(self) -> Address:
-        """Return where the server is now.
+        """Return the server's current address.
 
         Raises:
-            RedisError: nobody who knows answers.
+            RedisError: no Sentinel or node that knows it answers.
         """
 
     def lost(self, address: Address) -> None:
-        """Hear that nothing useful is at an address."""
+        """Note that there is no usable server at an address."""
 
     def moved(self, error: ResponseError) -> bool:
-        """Hear what a server refused; returns whether another is to be asked."""
+        """Note a server's refusal; return whether to try another server."""
 
     async def stop(self) -> None:
-        """Disconnect from whoever was asked; may be called twice."""
+        """Close the discovery's own connections; may be called twice."""
 
 
 class SentinelDiscovery:
     """The primary that Redis or Valkey Sentinels agree on.
 
-    Not redis-py's `Sentinel` (8.1): its error no longer tells a refused password, which
-    somebody must mend, from an outage, which passes; and its clients cannot be given
+    Not redis-py's `Sentinel` (8.1): its error does not distinguish a refused password,
+    which needs an operator, from an outage, which passes; and its clients do not accept
     our TLS context.
     """
 
@@ -75,7 +74,7 @@ class SentinelDiscovery:
     def __init__(
         self, sentinels: Sequence[Address], primary: str, options: dict[str, Any]
     ) -> None:
-        """Prepare; `options` are those of a connection to the primary, less our own."""
+        """Prepare; take our own options out of `options`, and leave redis-py's."""
         self._primary = primary
         # Together they take no longer than one connection may.
         patience = options["socket_connect_timeout"] / len(sentinels)
@@ -95,7 +94,7 @@ class SentinelDiscovery:
         """Return the primary's address, from the first Sentinel that knows it.
 
         Raises:
-            RedisError: none of them does.
+            RedisError: none of them knows it.
         """
         errors: list[RedisError] = []
         for sentinel in tuple(self._sentinels):
@@ -106,7 +105,7 @@ class SentinelDiscovery:
                 continue
             state = known.get(self._primary)
             if state and _is_usable(state):
-                # The next time it is asked first.
+                # Ask it first next time.
                 self._sentinels.remove(sentinel)
                 self._sentinels.insert(0, sentinel)
                 return Address(state["ip"], state["port"])
@@ -118,7 +117,7 @@ class SentinelDiscovery:
         """Do nothing: the Sentinels are asked each time."""
 
     def moved(self, error: ResponseError) -> bool:
-        """Return whether it is a replica meanwhile: there is another primary."""
+        """Return whether the server has become a replica: there is another primary."""
         return isinstance(error, ReadOnlyError)
 
     async def stop(self) -> None:
@@ -132,41 +131,41 @@ def _is_usable(state: dict[str, Any]) -> bool:
 
 
 class ClusterDiscovery:
-    """The node of a cluster that owns a region's slot, by the word of any node."""
+    """The node of a cluster that owns a region's slot, as any node reports it."""
 
     def __init__(self, nodes: Sequence[Address]) -> None:
-        """Prepare; `nodes` are those to begin with, one that answers is enough."""
+        """Prepare; `nodes` are those to try first, one that answers is enough."""
         self._nodes = nodes
         self._next = 0
         self._owner: Address | None = None
         self.attempts = len(nodes)
 
     async def address(self) -> Address:
-        """Return the owner, or the next node to ask who it is."""
+        """Return the owner, or the next node to ask for it."""
         return self._owner or self._nodes[self._next % len(self._nodes)]
 
     def lost(self, address: Address) -> None:
-        """Begin again with another node."""
+        """Start again with another node."""
         if self._owner is None:
             self._next += 1
         elif self._owner == address:
             self._owner = None
 
     def moved(self, error: ResponseError) -> bool:
-        """Return whether a node said who the owner is."""
+        """Return whether a node named the owner."""
         if not isinstance(error, MovedError) or not error.host:
             return False
         self._owner = Address(error.host, int(error.port))
         return True
 
     async def stop(self) -> None:
-        """Do nothing: there is no connection of its own."""
+        """Do nothing: it has no connection of its own."""
 
 
 class Location(NamedTuple):
     """A store URL in parts.
 
-    `plain_url` is what redis-py knows to read. `kind` is `sentinel`, `cluster` or
+    `plain_url` is the form that redis-py reads. `kind` is `sentinel`, `cluster` or
     empty; only those two have addresses, and only Sentinels a primary's name.
     """
 
@@ -177,10 +176,10 @@ class Location(NamedTuple):
 
 
 def locate(url: str) -> Location:
-    """Take a store URL apart.
+    """Parse a store URL.
 
     Raises:
-        SettingsError: it is none, or names no primary or database where it must.
+        SettingsError: it is invalid, or lacks a required primary or database.
     """
     try:
         parts = urlsplit(url)
@@ -204,7 +203,7 @@ def locate(url: str) -> Location:
 
 
 def _kind(scheme: str) -> tuple[str, str]:
-    """Return what redis-py knows of a scheme, and what it does not."""
+    """Split a scheme into the part that redis-py knows, and our own."""
     plain, _, kind = scheme.partition("+")
     if kind and (kind not in _PORTS or plain not in _BY_NETWORK):
         raise ValueError("its kind is not known")
@@ -224,7 +223,7 @@ def _path(kind: str, path: str) -> tuple[str, str]:
 
 
 def _require_database(in_path: str, query: str) -> None:
-    """Refuse what redis-py would take for database 0, and two different names."""
+    """Refuse what redis-py would read as database 0, and two different names."""
     named = parse_qs(query, keep_blank_values=True).get("db", [])
     if in_path:
         named.append(in_path)
@@ -243,7 +242,7 @@ def _address(text: str, port: int) -> Address:
 
 
 def without_secrets(url: str) -> str:
-    """Return what of a store URL may be logged."""
+    """Return a store URL without its secrets, for logs."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -84,7 +84,7 @@ async def test_a_socket_that_replaced_ours_is_not_removed(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("file", "no socket"), ("missing/socket", "folder"), ("a" * 120, "shorter")],
+    [("file", "not a socket"), ("missing/socket", "folder"), ("a" * 120, "shorter")],
 )
 async def test_a_path_that_cannot_be_a_socket_is_reported(
     tmp_path, monkeypatch, name, message

@@ -314,9 +314,9 @@ def test_a_missing_callers_file_is_refused(tmp_path):
 
 def test_at_least_one_caller_must_be_allowed():
     for wrong in ({}, {"callers": ()}):
-        with pytest.raises(SettingsError, match="nobody may introspect"):
+        with pytest.raises(SettingsError, match="no caller may introspect"):
             Introspection(StubVerifier(), **wrong)
-    with pytest.raises(SettingsError, match="no scope"):
+    with pytest.raises(SettingsError, match="not a scope"):
         Introspection(StubVerifier(), scope="a b")
 
 
