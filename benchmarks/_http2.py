@@ -30,7 +30,7 @@ _NO_TABLE, _STREAM_WINDOW = 1, 4
 _READ: Final = 1 << 18
 
 
-class Asked(NamedTuple):
+class Exchange(NamedTuple):
     """How long each question took, in seconds, and all of them together."""
 
     each: list[float]
@@ -89,7 +89,7 @@ class Connection:
         expected: Sequence[bytes],
         in_flight: int,
         seconds: float,
-    ) -> Asked:
+    ) -> Exchange:
         """Ask for so long, always so many questions at a time.
 
         Raises:
@@ -119,7 +119,7 @@ class Connection:
                 took.append(now - begun)
                 if now < end:
                     send()
-        return Asked(took, clock() - start)
+        return Exchange(took, clock() - start)
 
     # Frames --------------------------------------------------------------------------
 

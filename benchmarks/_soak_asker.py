@@ -65,7 +65,7 @@ class Counted:
     kinds: Counter[tuple[str, int]] = field(default_factory=Counter)
 
 
-class Told(NamedTuple):
+class LoadReport(NamedTuple):
     """What was counted in a second. What is wrong or lost is all since the start.
 
     `details`: of each kind of question and each status, the first that was wrong.
@@ -252,7 +252,7 @@ class Asker:
     def _tell(self) -> None:
         now, self._now = self._now, Counted()
         self._seconds += 1
-        told = Told(
+        told = LoadReport(
             self._seconds,
             *(now.answers, now.longest, dict(now.latencies), dict(now.late)),
             *(dict(now.statuses), dict(now.kinds)),

@@ -7,7 +7,7 @@ import os
 from collections import deque
 from typing import Any
 
-from _soak_asker import Load, Told, ask
+from _soak_asker import Load, LoadReport, ask
 
 
 class Asking:
@@ -21,7 +21,7 @@ class Asking:
         self._process.start()
         theirs.close()
         self._replies: deque[asyncio.Future[Any]] = deque()
-        self.told: asyncio.Queue[Told | None] = asyncio.Queue()
+        self.told: asyncio.Queue[LoadReport | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._pipe.fileno(), self._read)
         # Not as uvloop left it: a message longer than its buffer would come in parts.
@@ -31,7 +31,7 @@ class Asking:
         try:
             while self._pipe.poll():
                 message = self._pipe.recv()
-                if message is None or isinstance(message, Told):
+                if message is None or isinstance(message, LoadReport):
                     self.told.put_nowait(message)
                 else:
                     reply = self._replies.popleft()

@@ -11,7 +11,7 @@ import time
 from math import inf
 from typing import Final, NamedTuple
 
-from _soak_asker import Told
+from _soak_asker import LoadReport
 from _soak_asking import Asking
 from _soak_questions import NEWS, REPORTS, WRITE, Questions, Revocable
 from _soak_record import Event, Record, Second, quantile_ms
@@ -66,7 +66,7 @@ class Outcome(NamedTuple):
     """What came of a run. `took`: the longest that a change took to be seen, in s."""
 
     record: Record
-    told: list[Told]
+    told: list[LoadReport]
     took: dict[str, float]
     revocations: dict[bool, list[float]]
     """From being published to being refused; whether the store was away meanwhile."""
@@ -86,7 +86,7 @@ class Run:
         self._gaps = list(questions.in_gaps)
         self._pace = pace
         self._begin = 0.0
-        self._told: list[Told] = []
+        self._told: list[LoadReport] = []
         self._noted: list[Second] = []
         self._events: list[Event] = []
         self._took: dict[str, float] = {}
@@ -278,7 +278,7 @@ class Run:
         print(f"{event.since:5.1f} s  {name}", flush=True)
 
 
-def _second(told: Told, before: Seen, seen: Seen, elapsed: float) -> Second:
+def _second(told: LoadReport, before: Seen, seen: Seen, elapsed: float) -> Second:
     return Second(
         *(told.at, told.answers),
         *(quantile_ms(told.latencies, 0.5), quantile_ms(told.latencies, 0.99)),
@@ -290,7 +290,7 @@ def _second(told: Told, before: Seen, seen: Seen, elapsed: float) -> Second:
     )
 
 
-def _line(second: Second, told: Told) -> str:
+def _line(second: Second, told: LoadReport) -> str:
     return (
         f"{second.at:5.0f} s  {second.answers:6,}/s  "
         f"p50 {second.p50:.2f}  p99 {second.p99:.2f}  max {second.longest:.1f} ms  "

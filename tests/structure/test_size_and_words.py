@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from pathlib import Path
 
 from tests.structure.sources import MODULES, PACKAGE, ROOT
 
@@ -11,6 +12,12 @@ MAX_LINES_OF_A_FUNCTION = 40
 MAX_FILES_AT_THE_ROOT = 20
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "misc", "core", "base"}
+
+RETIRED = re.compile(
+    r"\b(?:Outlet|Outbox|Coalesced|Remembered|Lying|Told|Asked|SoonVerifier|give_up"
+    r"|(?:ask|check|verify)_soon|_?(?:MOST|LONGEST|LEAST)_[A-Z_]+)\b"
+)
+"""Names that the field's words have replaced: `OrderedProducer`, `MAX_...`."""
 
 LONG_FILES = {
     "revocation/store/functions.lua": "a server takes a library as one file",
@@ -103,4 +110,13 @@ def test_a_reading_order_names_files_that_are_there():
             r"`([\w/]+\.py|\w+/)`", ast.get_docstring(module.tree) or ""
         )
         if not ((module.path.parent / each).exists() or (PACKAGE / each).exists())
+    ] == []
+
+
+def test_the_field_s_words_are_used():
+    assert [
+        f"{path}: {word}"
+        for path in FILES
+        if path.name != Path(__file__).name
+        for word in RETIRED.findall((ROOT / path).read_text())
     ] == []

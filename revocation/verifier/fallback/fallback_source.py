@@ -56,7 +56,7 @@ class CheckRequest(NamedTuple):
 
 
 class Fallback(Protocol):
-    """Asked where a policy says `introspect` and the region is too far behind."""
+    """Consulted where a policy says `introspect` and the region is too far behind."""
 
     async def start(self) -> None:
         """Prepare; never fails because a source is unavailable."""
