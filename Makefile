@@ -10,7 +10,7 @@ KAFKA := $(VENV)/.kafka
 BENCHMARKS := $(filter-out benchmarks/soak.py,$(wildcard benchmarks/[!_]*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-proxies test check bench schemas docs soak jars lock clean prerequisites languages
+.PHONY: help setup demo demo-proxies test coverage check bench schemas docs soak jars lock clean prerequisites languages
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,6 +26,15 @@ demo-proxies: languages setup ## watch Envoy, nginx and Traefik refuse after one
 test: setup ## run all tests in three processes; ARGS="-k name" for some
 	@$(RUN) -m pytest --numprocesses 3 --dist loadfile \
 	  --no-loadscope-reorder --durations 25 $(ARGS)
+
+coverage: setup ## branch coverage of what tests run in their own process
+	@$(RUN) -m pytest --numprocesses 3 --dist loadfile --cov --cov-report= \
+	  tests/unit tests/contract tests/stations tests/recipe/test_vectors.py $(ARGS)
+	@echo "the pure modules:"
+	@$(RUN) -m coverage report --fail-under 100 --skip-covered --show-missing \
+	  --include "$$($(RUN) -m tests.structure.pure)"
+	@echo "all modules:"
+	@$(RUN) -m coverage report --skip-covered
 
 check: prerequisites $(PROJECT) ## lint, format and types
 	@$(RUN) -m ruff check .

@@ -4,7 +4,7 @@
 found into a verdict. Every verifier, in memory or remote, uses these two alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
@@ -115,8 +115,14 @@ REJECTING: Final[Mapping[Reason, Kind]] = {
 If several entries reject a token, the verdict names the first in this order.
 """
 
-if missing := [*{*Kind} - {*REJECTING.values()}]:
-    raise TypeError(f"no reason is listed for entries of {missing}")
+
+def _require_reasons(kinds: Iterable[Kind]) -> None:
+    """Refuse a kind without a reason: its entries would reject nothing, in silence."""
+    if missing := [str(kind) for kind in kinds if kind not in REJECTING.values()]:
+        raise TypeError(f"no reason is listed for entries of {', '.join(missing)}")
+
+
+_require_reasons(Kind)
 
 
 class Freshness(NamedTuple):

@@ -1,5 +1,6 @@
 """Who may import whom: layers, a pure core, and stations that share contracts only."""
 
+from tests.structure.pure import CORE, PURE
 from tests.structure.sources import MODULES, imported_modules, part_of, reached_from
 
 LAYERS = (
@@ -20,29 +21,6 @@ LAYERS = (
 )
 """From the bottom: a part imports what is below it. `""` is the package itself."""
 
-CORE = [
-    "errors.py",
-    "entries.py",
-    "updates.py",
-    "events/event_data.py",
-    "events/cloud_events.py",
-    "events/lenient_reading.py",
-    "events/binary_mode.py",
-    "events/whole_token.py",
-    "topics.py",
-    "ledger.py",
-    "claims/claim_names.py",
-    "claims/claim_sets.py",
-    "claims/claims.py",
-    "decision.py",
-    "store/layout.py",
-]
-PURE = [
-    *CORE,
-    "authority/conclude.py",
-    "projector/progress.py",
-    "verifier/replica.py",
-]
 IMPURE_PACKAGES = {
     *("faust", "mode", "aiokafka", "confluent_kafka", "rocksdict"),
     *("redis", "valkey", "hiredis"),

@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from revocation.claims.claim_names import ClaimName, Unreadable, find_claim, split_name
+from revocation.claims.claim_names import (
+    ClaimName,
+    Unreadable,
+    find_claim,
+    put_claim,
+    split_name,
+)
 
 CLAIMS = {
     "sub": "user-1",
@@ -65,3 +71,9 @@ def test_an_ambiguous_name_is_reported_with_the_one_to_write() -> None:
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(ClaimName).validate_python(name)
+
+
+def test_a_claim_that_an_issuer_does_not_have_is_not_set():
+    claims: dict[str, Any] = {}
+    put_claim(claims, None, "alice")
+    assert claims == {}

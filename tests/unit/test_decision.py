@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from revocation import decision
 from revocation.claims.claim_names import ClaimNames
 from revocation.decision import Beyond, Freshness, Reason, StalenessPolicy
 from revocation.entries import DENYLIST_KINDS, Kind, Status
@@ -267,3 +268,9 @@ def test_a_rejection_stands_however_old():
     ancient = Freshness(ready=True, as_of=0)
     entry = known(Kind.TOKEN, expires_at=NOW + 1)
     assert verdict(entry, freshness=ancient).reason is Reason.TOKEN_REVOKED
+
+
+def test_a_kind_without_a_reason_fails_at_import():
+    decision._require_reasons(Kind)
+    with pytest.raises(TypeError, match="entries of device"):
+        decision._require_reasons([*Kind, "device"])

@@ -112,7 +112,7 @@ def test_the_leeway_is_part_of_its_times(claims):
 
 
 def test_a_token_dated_ahead_is_left_to_decide():
-    """`decide` says it, of genuine tokens; `test_from_ahead.py` has both together."""
+    """`decide` says it, of genuine tokens; `test_ahead_laws.py` has both together."""
     who, token = authenticator(), mint(iat=SECONDS + 300)
     found = who.authenticate(token, NOW)
     assert found.token.issued_at == NOW + 300_000

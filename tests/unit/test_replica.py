@@ -54,6 +54,18 @@ def test_an_entry_of_each_kind_is_found(kind):
     assert not replica.holds(entry.target._replace(id="other"))
 
 
+def test_about_claims_that_cannot_be_checked_nothing_is_found():
+    replica = holding(about(Kind.USER))
+    assert replica.find("the `sub` claim is missing", NOW) == ({}, replica.freshness)
+
+
+def test_a_token_without_a_tenant_is_not_looked_up_there():
+    claims = {name: value for name, value in CLAIMS.items() if name != "tenant"}
+    replica = holding(about(Kind.TENANT), about(Kind.USER))
+    (target,) = replica.find(token(claims), NOW)[0]
+    assert target.kind is Kind.USER
+
+
 @pytest.mark.parametrize("kind", Kind)
 def test_an_entry_about_another_is_not_found(kind):
     assert not found(holding(about(kind, name="other:1")))
