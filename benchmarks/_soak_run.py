@@ -246,7 +246,7 @@ class Run:
         asking.close(WRITE, due)
         self._return(due)
         self._tell(LOSS, since, since)
-        await self._note_took("what was lost is known", GAP_SECONDS, course)
+        await self._note_took("lost events are known", GAP_SECONDS, course)
 
     async def _change_rules(self, *, changed: bool) -> None:
         asking, since = self._asking, time.monotonic()

@@ -187,7 +187,7 @@ def _percentiles(values: list[float]) -> tuple[float, float, float]:
 _PARTS: Final = ("p50", "p99", "max")
 _DUE: Final = {
     "writes pass again": BACK_SECONDS,
-    "what was lost is known": GAP_SECONDS,
+    "lost events are known": GAP_SECONDS,
     "rules in force": RULES_SECONDS,
 }
 

@@ -9,6 +9,7 @@ import pytest
 
 from revocation.local import Kafka
 from revocation.receipts import Receipt
+from revocation.watchdog import EXIT_STALLED
 from tests.installation import Install, Installation, Station, eventually
 from tests.misplaced import misplace, two_workers
 from tests.traffic import chunks, logged_out, logouts, user
@@ -201,7 +202,12 @@ async def test_projector_killed_under_load(install: Install) -> None:
 async def test_broker_killed_under_load_and_restarted_after_ten_seconds(
     own_kafka: Kafka, install: Install
 ) -> None:
-    """Every station recovers by itself, and nothing acknowledged is missing."""
+    """Every station recovers, and nothing acknowledged is missing.
+
+    Now and then a client's task has ended by a fault of aiokafka
+    (docs/upstream/aiokafka-runtime-error.md). The watchdog then ends the station with
+    75, and a supervisor starts it again, as every operator's must.
+    """
     installation = await install(bootstrap_servers=own_kafka.bootstrap_servers)
     for region in ("eu", "us"):
         installation.add_region(region)
@@ -216,8 +222,19 @@ async def test_broker_killed_under_load_and_restarted_after_ten_seconds(
     await asyncio.sleep(10)
     await asyncio.to_thread(own_kafka.launch)
     await publishing
+    supervising = asyncio.create_task(restart_stalled(installation))
     await installation.publish(*parts[3])
 
     await complete(installation, expected, within=90)
+    supervising.cancel()
     exit_codes = [station.exit_code for station in installation.stations.values()]
     assert exit_codes == [None] * 3
+
+
+async def restart_stalled(installation: Installation) -> None:
+    """Start each station again that the watchdog has ended; no other."""
+    while True:
+        for station in installation.stations.values():
+            if station.exit_code == EXIT_STALLED:
+                station.start()
+        await asyncio.sleep(0.1)
