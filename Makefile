@@ -70,7 +70,7 @@ lock: prerequisites $(PROJECT) ## write requirements.lock; ARGS=--upgrade for ne
 
 clean: ## end the local system here and remove all that was made
 	@if [ -e .revocation/state.json ]; then $(RUN) -m revocation embedded down; fi
-	rm -rf $(VENV) .revocation .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf $(VENV) .coverage* .revocation .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Says what is missing before minutes of installation, not after.

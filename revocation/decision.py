@@ -117,7 +117,7 @@ If several entries reject a token, the verdict names the first in this order.
 
 
 def _require_reasons(kinds: Iterable[Kind]) -> None:
-    """Refuse a kind without a reason: its entries would reject nothing, in silence."""
+    """Refuse a kind without a reason: no verdict about its entries could be given."""
     if missing := [str(kind) for kind in kinds if kind not in REJECTING.values()]:
         raise TypeError(f"no reason is listed for entries of {', '.join(missing)}")
 

@@ -15,6 +15,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -87,6 +88,7 @@ class Forker:
 
     def __init__(self) -> None:
         self._parent: subprocess.Popen[str] | None = None
+        self._one_at_a_time = threading.Lock()
 
     def run(
         self,
@@ -100,7 +102,12 @@ class Forker:
             given, out, err = (Path(folder, name) for name in ("in", "out", "err"))
             given.write_bytes(stdin)
             process = self._fork(module, arguments, env, (given, out, err))
-            code = process.wait()
+            try:
+                code = process.wait()
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
             return Done(code, out.read_text(), err.read_text())
 
     def start(
@@ -116,13 +123,15 @@ class Forker:
         env: Mapping[str, str],
         streams: tuple[Path, Path, Path],
     ) -> ForkedProcess:
-        parent = self._parent = self._parent or self._start_parent()
-        assert parent.stdin is not None
-        assert parent.stdout is not None
-        request = [module, list(arguments), dict(env), list(map(str, streams))]
-        parent.stdin.write(f"{json.dumps(request)}\n")
-        parent.stdin.flush()
-        return ForkedProcess(int(parent.stdout.readline()))
+        request = json.dumps([module, list(arguments), dict(env), [*map(str, streams)]])
+        with self._one_at_a_time:
+            if self._parent is None or self._parent.poll() is not None:
+                self._parent = self._start_parent()
+            assert self._parent.stdin is not None
+            assert self._parent.stdout is not None
+            self._parent.stdin.write(f"{request}\n")
+            self._parent.stdin.flush()
+            return ForkedProcess(int(self._parent.stdout.readline()))
 
     def _start_parent(self) -> subprocess.Popen[str]:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -145,6 +154,7 @@ FORKER = Forker()
 
 def _serve() -> None:
     """Fork a process for each line of stdin, and print its pid."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests.
     for name in _PRELOADED:
         importlib.import_module(name)
     for line in sys.stdin:

@@ -61,7 +61,10 @@ def _read(note: Path) -> dict[str, str]:
 
 
 def _require_writable(folder: Path) -> None:
-    """Look at all that is there: RocksDB would stop at a file in the middle of work."""
-    for path in (folder, *folder.rglob("*")):
-        if not os.access(path, os.R_OK | os.W_OK):
+    """Check what Faust and RocksDB use: they would stop at it in the middle of work.
+
+    Nothing else in there concerns us, such as `lost+found` at the root of a volume.
+    """
+    for path in (folder, *folder.glob("*.json"), *folder.glob("v*/**/*")):
+        if path.exists() and not os.access(path, os.R_OK | os.W_OK):
             raise PermissionError(f"{path} cannot be read and written by this user")

@@ -137,7 +137,8 @@ class Unix:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise SettingsError(
-                f"cannot listen on {self} ({error}); its folder must exist and writable"
+                f"cannot listen on {self} ({error}); its folder must exist, and this "
+                "user must be able to write there"
             ) from error
         yield made
 

@@ -112,7 +112,8 @@ def _required(_: TokenParts, trusted: Trusted) -> str:
 
 def _required_values(parts: TokenParts, trusted: Trusted) -> str:
     found = (
-        f"`{name}` is {shown(find_claim(parts.claims, name))}, not {shown(value)}"
+        f"`{name}` is {shown(find_claim(parts.claims, name))}, "
+        f"required is {shown(value)}"
         for name, value in trusted.issuer.required_values.items()
     )
     return "; ".join(found) or "none are required"

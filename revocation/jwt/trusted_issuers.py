@@ -115,8 +115,9 @@ def _tenants(name: str, tenants: Any) -> list[str]:
     for tenant in tenants:
         if not isinstance(tenant, str) or _TENANT.fullmatch(tenant) is None:
             raise ValueError(
-                f"{name} has a tenant whose name has characters other than letters, "
-                "digits, `.`, `_` and `-`; wildcards are not supported"
+                f"{name} has a tenant whose name is not text of 1 to 128 letters, "
+                "digits, `.`, `_` and `-` that begins with a letter or digit; "
+                "wildcards are not supported"
             )
     return list(tenants)
 

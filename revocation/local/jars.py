@@ -71,16 +71,25 @@ def fetch(tell: Callable[[str], None] = lambda _: None) -> Path:
         MissingExtraError: the jars are missing, and so is the extra that fetches them.
         EmbeddedError: they could not be fetched, or differ from the list.
     """
-    folder = _cache() / _folder_name(LIST.read_bytes())
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(folder.parent / "lock"):
+    try:
+        folder = _cache() / _folder_name(LIST.read_bytes())
         if not folder.is_dir():
-            tell(f"fetching Apache Kafka into {folder} (45 MB, once)")
-            with trusting_the_machine():
-                _fetch_into(folder)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with _one_at_a_time(folder.parent / "lock"):
+                _fetch_if_missing(folder, tell)
+    except (OSError, RuntimeError) as error:  # the latter: a user without a home
+        raise EmbeddedError(
+            f"Kafka's jars cannot be cached: {error}; name a folder that this user may "
+            f"write in {CACHE_VARIABLE}"
+        ) from error
     return folder
+
+
+def _fetch_if_missing(folder: Path, tell: Callable[[str], None]) -> None:
+    if not folder.is_dir():
+        tell(f"fetching Apache Kafka into {folder} (45 MB, once)")
+        with trusting_the_machine():
+            _fetch_into(folder)
 
 
 def listed() -> list[Jar]:

@@ -115,7 +115,7 @@ class KafkaSettings(LimitSettings):
             found = _BROKER.fullmatch(each.strip())
             if found is None or int(found["port"] or 0) > _MAX_PORT:
                 raise ValueError(
-                    f"{each!r} is no host:port; separate several by commas, as in "
+                    f"{each!r} is not host:port; separate several by commas, as in "
                     "kafka-1:9092,kafka-2:9092, and put an IPv6 address in brackets"
                 )
         return value

@@ -65,8 +65,8 @@ def check_statuses(statuses: Mapping[Proxy, Statuses]) -> None:
         for ours, theirs in each.items():
             if not (400 <= ours <= 599 and 400 <= theirs <= 599):  # noqa: PLR2004 - RFC 9110 section 15
                 raise SettingsError(
-                    f"the status {theirs} in place of {ours} is no refusal; choose one "
-                    "of 400 to 599"
+                    f"the status {theirs} in place of {ours} is not a refusal; choose "
+                    "one of 400 to 599"
                 )
 
 

@@ -36,7 +36,7 @@ from revocation.jwt.trust import DEFAULT_TOKEN_BYTES
 from revocation.lifecycle import Composite
 from revocation.receipts import Receipt, wait_applied
 from revocation.store.contract import StoreReader
-from revocation.verifier.fallback.fallback_chain import CheckRequest, Fallback
+from revocation.verifier.fallback import CheckRequest, Fallback
 from revocation.verifier.reporting.rejection_reporter import RejectionReporter
 from revocation.verifier.reporting.verdict_counter import VerdictCounter
 from revocation.verifier.tokens import Tokens

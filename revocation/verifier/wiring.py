@@ -7,7 +7,7 @@ from revocation.store.batching_reader import BatchingReader
 from revocation.store.layout import Layout
 from revocation.store.redis_store import RedisStore
 from revocation.verifier.base_verifier import VerifierParts
-from revocation.verifier.fallback.fallback_chain import (
+from revocation.verifier.fallback import (
     FirstOf,
     IssuerFallback,
     RegionFallback,

@@ -213,6 +213,14 @@ def test_missing_settings_are_named(
         assert f"REVOCATION_{name}: " in done.err
 
 
+def test_a_check_without_a_store_names_the_variable(nothing: Installation) -> None:
+    unset = dict.fromkeys(("region", "regions", "pepper_file"), "")
+    done = typed(nothing, "check", stdin=b"{}", **unset)
+    assert done.code == 2
+    assert done.err.startswith("invalid_settings: no store is configured")
+    assert "REVOCATION_STORE_URL" in done.err
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -13,8 +13,9 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from revocation.entries import Entry, Kind, Status, Target, Version
+from revocation.store import layout as layout_module
 from revocation.store.contract import Batch
-from revocation.store.layout import Layout, digest, name
+from revocation.store.layout import Digests, IssuersDigests, Layout, digest, name
 from revocation.store.redis_store import RedisStore
 from tests.contract.conftest import (
     LIMITS,
@@ -225,3 +226,16 @@ def test_the_documented_digests_are_correct() -> None:
     for issuer, kind, id_, expected in examples:
         described = Target(Kind(kind), issuer, id_)
         assert digest(described, pepper[1].encode()).hex() == expected
+
+
+def test_caches_of_digests_are_emptied_when_they_are_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(layout_module, "_CACHED_ISSUERS", 2)
+    digests = IssuersDigests([PEPPER])
+    of_users = Digests(Kind.USER, "issuer", PEPPER, limit=2)
+    for name_ in ("one", "two", "three"):
+        assert digests[name_] is digests[name_]
+        of_users[name_]
+
+    assert list(digests) == list(of_users) == ["three"]

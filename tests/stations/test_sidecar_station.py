@@ -275,7 +275,7 @@ def test_limits_are_settings(settings):
         ({"sidecar_own_origins": ["app.example"]}, "is not an origin"),
         ({"sidecar_realm": "é"}, "not printable ASCII"),
         ({"sidecar_statuses": {"apache": {400: 403}}}, "the proxies are nginx"),
-        ({"sidecar_statuses": {"nginx": {503: 200}}}, "is no refusal"),
+        ({"sidecar_statuses": {"nginx": {503: 200}}}, "is not a refusal"),
         ({"sidecar_callers_file": "nowhere"}, "cannot read the callers"),
         ({"sidecar_introspection_scope": "a b"}, "is not a scope"),
         ({"sidecar_rules_file": "nowhere"}, "cannot read the rules"),

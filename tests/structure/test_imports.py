@@ -34,7 +34,7 @@ CLOCKS = {
     *("datetime.now", "datetime.utcnow", "datetime.today", "date.today"),
     *("datetime.datetime.now", "datetime.datetime.utcnow", "datetime.date.today"),
 }
-STATIONS = {"publisher", "authority", "projector", "verifier", "sidecar", "gateway"}
+STATIONS = {"publisher", "authority", "projector", "verifier", "sidecar"}
 AROUND = {"cli", "export", "local", "operate", "__main__"}
 MAY_IMPORT = {("sidecar", "verifier")}
 

@@ -109,7 +109,8 @@ def test_a_reading_order_names_files_that_are_there():
         for each in re.findall(
             r"`([\w/]+\.py|\w+/)`", ast.get_docstring(module.tree) or ""
         )
-        if not ((module.path.parent / each).exists() or (PACKAGE / each).exists())
+        if not (module.path.parent / each).exists()
+        and not ("/" in each and (PACKAGE / each).exists())
     ] == []
 
 

@@ -59,6 +59,13 @@ def test_a_database_that_cannot_be_written_is_said_before_the_start(
         claim(tmp_path, cluster_id="one", topic_prefix="revocation")
 
 
+def test_what_is_not_of_the_ledger_concerns_nobody(tmp_path, monkeypatch):
+    """The root of a volume has a `lost+found` that only root may read."""
+    (tmp_path / "lost+found").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, _: path.name != "lost+found")
+    claim(tmp_path, cluster_id="one", topic_prefix="revocation")
+
+
 def test_a_full_disk_is_said(tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -12,7 +12,7 @@ import pytest
 from revocation import metrics
 from revocation.decision import Beyond, Reason, StalenessPolicy, Verdict
 from revocation.errors import SettingsError
-from revocation.verifier.fallback.fallback_chain import (
+from revocation.verifier.fallback import (
     CheckRequest,
     FirstOf,
     IssuerFallback,

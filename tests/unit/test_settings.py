@@ -231,7 +231,9 @@ def test_brokers_are_hosts_and_ports(servers):
 )
 def test_what_is_no_broker_is_refused_with_what_to_write(servers):
     """Else the Kafka client ends in a traceback, or looks for it in vain."""
-    with pytest.raises(SettingsError, match=r"BOOTSTRAP_SERVERS: '.*' is no host:port"):
+    with pytest.raises(
+        SettingsError, match=r"BOOTSTRAP_SERVERS: '.*' is not host:port"
+    ):
         KafkaSettings(bootstrap_servers=servers)
 
 

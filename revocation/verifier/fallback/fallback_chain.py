@@ -27,21 +27,9 @@ from revocation.verifier.fallback.fallback_source import (
     MAX_CONCURRENT,
     TIMEOUT_MS,
     CheckRequest,
-    Fallback,
     Source,
     Terms,
 )
-from revocation.verifier.fallback.web_fallbacks import IssuerFallback, SidecarFallback
-
-__all__ = [
-    "CheckRequest",
-    "Fallback",
-    "FirstOf",
-    "IssuerFallback",
-    "RegionFallback",
-    "SidecarFallback",
-    "Source",
-]
 
 _log = structlog.get_logger()
 

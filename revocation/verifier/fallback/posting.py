@@ -107,13 +107,13 @@ def _check_url(url: str, *, allow_plain_http: bool) -> None:
     if not host or parts.username is not None or parts.fragment:
         raise SettingsError(
             "the fallback's URL needs a host, and must not have a user, password or "
-            "fragment; use the setting for the secret instead"
+            "fragment"
         )
     plain = parts.scheme == "http" and (allow_plain_http or _is_loopback(host))
     if parts.scheme != "https" and not plain:
         raise SettingsError(
-            f"the fallback at {host} needs an https URL, as it receives tokens and its "
-            "answers are trusted; http is only allowed on this machine"
+            f"the fallback at {host} needs an https URL, as its answers are trusted; "
+            "http is only allowed on this machine"
         )
 
 

@@ -24,7 +24,7 @@ _MAX_USERS: Final = 4_096
 _MAX_ISSUERS: Final = 256
 _DESCRIPTIONS: Final = {
     "backwards": "a later token of the same user has a lower version",
-    "constant": f"{MANY_USERS} users have the same version, not 0: wrong, unless "
+    "constant": f"{MANY_USERS} users have the same version, not 0: doubtful, unless "
     "all of them were revoked together",
 }
 

@@ -8,7 +8,7 @@ from revocation.decision import Beyond, StalenessPolicy
 from revocation.entries import Entry, Kind, Position, Target
 from revocation.settings import LimitSettings
 from revocation.store.contract import Batch, Mark
-from revocation.verifier.fallback.fallback_chain import CheckRequest
+from revocation.verifier.fallback import CheckRequest
 from tests.identities import identity
 from tests.stations.regions import FailingStore, now_ms
 from tests.traffic import ISSUER, claims

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from revocation.verifier.fallback.fallback_chain import IssuerFallback, SidecarFallback
+from revocation.verifier.fallback import IssuerFallback, SidecarFallback
 from tests.installation import eventually
 from tests.stations.fallback.checks import PATIENT
 from tests.traffic import ISSUER

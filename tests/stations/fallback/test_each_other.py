@@ -7,7 +7,7 @@ from revocation.http.http_server import Request
 from revocation.sidecar.checks import Checker
 from revocation.verifier import Verifier
 from revocation.verifier.base_verifier import VerifierParts
-from revocation.verifier.fallback.fallback_chain import SidecarFallback
+from revocation.verifier.fallback import SidecarFallback
 from tests.stations.fallback.checks import POLICY, RULES, store_as_of, token
 from tests.stations.sidecars import listening
 

@@ -15,7 +15,7 @@ from revocation.decision import Reason, Verdict
 from revocation.entries import Entry, Kind, Position, Status, Target
 from revocation.sidecar.checks import Checker
 from revocation.verifier.base_verifier import VerifierParts
-from revocation.verifier.fallback.fallback_chain import (
+from revocation.verifier.fallback import (
     FirstOf,
     RegionFallback,
     SidecarFallback,

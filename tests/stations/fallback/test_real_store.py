@@ -6,7 +6,7 @@ from revocation.decision import Reason
 from revocation.store.contract import Batch, Mark
 from revocation.store.layout import Layout
 from revocation.store.redis_store import RedisStore
-from revocation.verifier.fallback.fallback_chain import RegionFallback
+from revocation.verifier.fallback import RegionFallback
 from tests.identities import identity
 from tests.servers import start_valkey
 from tests.stations.fallback.checks import ask, check_request, cut_off
