@@ -178,6 +178,6 @@ def test_what_nginx_would_make_an_error_of_is_forbidden(status):
 
 @pytest.mark.parametrize("wrong", [{503: 200}, {401: 302}, {200: 401}, {403: 600}])
 def test_no_setting_makes_a_refusal_anything_else(wrong):
-    with pytest.raises(SettingsError, match="no refusal"):
+    with pytest.raises(SettingsError, match="not a refusal"):
         check_statuses({Proxy.NGINX: wrong})
     check_statuses(STATUSES)

@@ -115,7 +115,7 @@ async def test_the_status_for_nginx_is_a_setting(store, jwks):
     async with serving(await store_as_of(120_000), jwks, **options) as client:
         nginx = await through(client, Proxy.NGINX, "GET", "/x", bearer(signed("bob")))
     assert (plain.status, nginx.status) == (503, 403)
-    with pytest.raises(SettingsError, match="no refusal"):
+    with pytest.raises(SettingsError, match="not a refusal"):
         endpoints_of(verifier_of(store, jwks), statuses={Proxy.NGINX: {401: 200}})
 
 
