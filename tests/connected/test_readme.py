@@ -100,9 +100,9 @@ def test_a_token_of_your_own(running: Installation, tmp_path: Path) -> None:
     keys = tmp_path / "jwks.json"
     keys.write_bytes(key_set(jwk("ES256")))
     (tmp_path / "token.jwt").write_text(token("reader") + "\n")
-    trusted = f'{{"jwks_file": "{keys}", "preset": "rfc9068"'
-    text = OWN.text.replace('{"preset": "rfc9068"', trusted)
-    assert text != OWN.text
+    url = '"jwks_url": "https://idp.example/jwks"'
+    assert url in OWN.text
+    text = OWN.text.replace(url, f'"jwks_file": "{keys}"').replace(",\n  ", ", ")
     printed = type_lines(text.splitlines(), running, tmp_path)
     checked, verified, tried = printed.split("\n", 2)
     assert checked.startswith("active in eu, ")
