@@ -36,9 +36,12 @@ PATHS = (
 
 
 def signed(name="alice", *, kid=KEY, key=None, **claims):
-    """Return a token of a minute ago; `key` signs it instead of the named key."""
+    """Return a token of a minute ago, for the named key or signed by `key` instead.
+
+    It outlives a run of all tests, also where a module makes it when it is imported.
+    """
     now = int(time.time())
-    times = {"iat": now - 60, "exp": now + 600}
+    times = {"iat": now - 60, "exp": now + 1_800}
     signer = key_for("ES256", key or kid)
     more = {"sub": name, "jti": f"of-{name}", **times, **claims}
     return mint(header={"kid": kid}, key=signer, **more)
