@@ -1,8 +1,9 @@
 """Station processes, forked from one that has already imported everything.
 
 A station spends more than a second of CPU on imports, and the tests start hundreds of
-them on two cores. Otherwise each is a process as operators run it, and a child of the
-tests: it can be killed, paused and awaited.
+them on two cores. Each is a child of the tests that can be killed, paused and awaited.
+Unlike processes that operators start, all have every module loaded and the same hash
+seed: a missing import does not show here, but where a test runs `python -m revocation`.
 """
 
 import atexit

@@ -4,6 +4,7 @@ Everything is derived from the models and settings, so a file can only be wrong 
 code is; `tests/unit/test_schemas.py` fails when the files in `schemas/` drift.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,9 +35,14 @@ _STATUS_NEEDS: Final = {
 
 def export(folder: Path) -> list[Path]:
     """Write every document into `folder`; create it if it is missing."""
+    return write(folder, documents())
+
+
+def write(folder: Path, contents: Mapping[str, bytes]) -> list[Path]:
+    """Write files by name into `folder`; create it if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, content in documents().items():
+    for name, content in contents.items():
         path = folder / name
         path.write_bytes(content)
         paths.append(path)

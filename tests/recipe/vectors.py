@@ -14,6 +14,7 @@ from typing import Any, Final
 from revocation.claims.claims import Rules, Token, read_token
 from revocation.decision import Freshness, Verdict, decide
 from revocation.errors import DisagreementError
+from revocation.export.schemas import write
 from revocation.identity import (
     Expectation,
     Identity,
@@ -40,13 +41,7 @@ def main() -> None:
 
 def export(folder: Path) -> list[Path]:
     """Write every document into `folder`, which is made if it is missing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, content in documents().items():
-        path = folder / name
-        path.write_bytes(content)
-        paths.append(path)
-    return paths
+    return write(folder, documents())
 
 
 def documents() -> dict[str, bytes]:
