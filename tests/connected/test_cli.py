@@ -4,39 +4,21 @@ Siblings: `test_cli_setup.py` (commands that need no running station) and
 `test_status.py` (`revocation status`).
 """
 
-import asyncio
 import base64
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from revocation.entries import Kind, Target
 from revocation.events import encode
-from revocation.local import Kafka
 from tests.connected.typed import NOWHERE, Done, has, publish, token, typed
 from tests.installation import Installation
 from tests.traffic import ISSUER, logged_out, user
 from tests.unit.tokens import AUDIENCE, jwk, key_for, key_set, mint
 
 pytestmark = [pytest.mark.connected, pytest.mark.timeout(120)]
-
-
-@pytest.fixture(scope="module")
-def running(
-    kafka: Kafka, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
-    """One installation for all of these: a region and an authority."""
-    folder = tmp_path_factory.mktemp("cli")
-    installation = Installation(folder, kafka.bootstrap_servers, partitions=4)
-    asyncio.run(installation.create_topics())
-    installation.add_region("eu")
-    installation.add_authority()
-    asyncio.run(installation.ready())
-    yield installation
-    installation.stop()
 
 
 # Publish ------------------------------------------------------------------------------

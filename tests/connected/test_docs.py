@@ -1,11 +1,9 @@
 """Each Python block in the documents runs verbatim on a real installation."""
 
 import ast
-import asyncio
 import inspect
 import json
 import time
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +11,6 @@ import pytest
 from fastapi import FastAPI
 
 from revocation import Verifier
-from revocation.local import Kafka
 from tests.documents import Block, blocks
 from tests.installation import Installation, eventually
 from tests.traffic import claims, user
@@ -26,21 +23,6 @@ ELSEWHERE = {
 }
 """Pages whose blocks do not run here, and why."""
 RUN = [block for block in blocks("python") if not block.is_of_an_example]
-
-
-@pytest.fixture(scope="module")
-def running(
-    kafka: Kafka, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
-    """One installation for all of these: a region and an authority."""
-    folder = tmp_path_factory.mktemp("docs")
-    installation = Installation(folder, kafka.bootstrap_servers, partitions=4)
-    asyncio.run(installation.create_topics())
-    installation.add_region("eu")
-    installation.add_authority()
-    asyncio.run(installation.ready())
-    yield installation
-    installation.stop()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -18,7 +17,6 @@ import pytest
 from fastapi import FastAPI
 
 from revocation.entries import Kind, Target
-from revocation.local import Kafka
 from tests.connected.test_docs import run
 from tests.connected.typed import publish
 from tests.documents import blocks
@@ -34,21 +32,6 @@ FIRST, OWN = (block for block in blocks("sh") if block.page == "README.md")
     for block in blocks("python")
     if block.page == "README.md" and "FastAPI" in block.text
 )
-
-
-@pytest.fixture(scope="module")
-def running(
-    kafka: Kafka, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Installation]:
-    """One installation for all of these: a region and an authority."""
-    folder = tmp_path_factory.mktemp("readme")
-    installation = Installation(folder, kafka.bootstrap_servers, partitions=4)
-    asyncio.run(installation.create_topics())
-    installation.add_region("eu")
-    installation.add_authority()
-    asyncio.run(installation.ready())
-    yield installation
-    installation.stop()
 
 
 def settings(installation: Installation) -> dict[str, str]:
